@@ -1,0 +1,275 @@
+//! The head of a request: request line and header fields
+//! (RFC 9112 sections 2, 3 and 5).
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::Uri;
+use http::Version;
+use http::header;
+use http::uri::Authority;
+
+use super::Refusal;
+
+/// The most header lines that [`Limits::headers`] may allow.
+pub(crate) const HEADERS_CAP: usize = 256;
+
+/// How much of a head is too much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) head_bytes: usize,
+    pub(crate) headers: usize,
+    pub(crate) target_bytes: usize,
+}
+
+/// A request head that is syntactically whole.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+pub(crate) enum Parsed {
+    /// No mistake so far, and no end.
+    Partial,
+    /// A head of so many bytes; what follows them belongs to the body.
+    Complete { head: Head, length: usize },
+}
+
+/// Parses the head at the start of `input`.
+///
+/// The answer depends on the bytes alone and not on how they were split into
+/// reads, save that a mistake may be found before the head is complete.
+pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
+    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
+    let mut request = httparse::Request::new(&mut []);
+    let status = request
+        .parse_with_uninit_headers(input, &mut fields[..limits.headers])
+        .map_err(|error| explain(error, input))?;
+    let target_too_long = |target: &str| target.len() > limits.target_bytes;
+    if request.path.is_some_and(target_too_long) {
+        return Err(TARGET_TOO_LONG);
+    }
+    match status {
+        httparse::Status::Complete(length) if length <= limits.head_bytes => {
+            let head = build(&request, &input[..length])?;
+            Ok(Parsed::Complete { head, length })
+        }
+        httparse::Status::Partial if input.len() < limits.head_bytes => Ok(Parsed::Partial),
+        _ if request.path.is_none() => Err(TARGET_TOO_LONG),
+        _ => Err(TOO_LARGE),
+    }
+}
+
+pub(crate) const TOO_LARGE: Refusal = Refusal::new(
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "the head is too large",
+);
+
+const TARGET_TOO_LONG: Refusal =
+    Refusal::new(StatusCode::URI_TOO_LONG, "the request target is too long");
+
+fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
+    use httparse::Error;
+
+    match error {
+        Error::TooManyHeaders => Refusal::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the head has too many fields",
+        ),
+        Error::Version if names_another_version(input) => Refusal::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "this server speaks HTTP/1.1 and HTTP/1.0",
+        ),
+        Error::Version => Refusal::bad_request("the request line has no HTTP version"),
+        Error::HeaderName => Refusal::bad_request(
+            "a header line has no valid field name, or continues the line before it",
+        ),
+        Error::HeaderValue => Refusal::bad_request("a header field's value is not valid"),
+        Error::NewLine => Refusal::bad_request("a line does not end in CR LF"),
+        _ => Refusal::bad_request("the request line is not valid"),
+    }
+}
+
+/// Whether the first line that is not empty ends in `HTTP/` digit `.` digit.
+fn names_another_version(input: &[u8]) -> bool {
+    let line = input
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    matches!(
+        line,
+        [.., b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit()
+    )
+}
+
+fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refusal> {
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(Refusal::bad_request("the request line is not complete"));
+    };
+    // One copy of the head; every field value is a slice of it.
+    let shared = Bytes::copy_from_slice(input);
+    let slice = |part: &[u8]| {
+        // httparse hands out subslices of its input.
+        let start = part.as_ptr().addr() - input.as_ptr().addr();
+        shared.slice(start..start + part.len())
+    };
+
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| Refusal::bad_request("the method is not valid"))?;
+    let uri = Uri::from_maybe_shared(slice(target.as_bytes()))
+        .map_err(|_| Refusal::bad_request("the request target is not valid"))?;
+    let version = match minor {
+        0 => Version::HTTP_10,
+        _ => Version::HTTP_11,
+    };
+    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    for field in request.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Refusal::bad_request("a header field's name is not valid"))?;
+        let value = HeaderValue::from_maybe_shared(slice(field.value))
+            .map_err(|_| Refusal::bad_request("a header field's value is not valid"))?;
+        headers.append(name, value);
+    }
+    check_host(version, &headers)?;
+    Ok(Head {
+        method,
+        uri,
+        version,
+        headers,
+    })
+}
+
+/// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version == Version::HTTP_10 => Ok(()),
+        (None, _) => Err(Refusal::bad_request("the Host header field is missing")),
+        (Some(_), Some(_)) => Err(Refusal::bad_request("there are several Host header fields")),
+        (Some(host), None) if host.is_empty() => Ok(()),
+        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
+            Ok(authority) if !authority.as_str().contains('@') => Ok(()),
+            _ => Err(Refusal::bad_request("the Host header field is not valid")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        head_bytes: 1024,
+        headers: 8,
+        target_bytes: 100,
+    };
+
+    fn complete(input: &str) -> (Head, usize) {
+        match parse(input.as_bytes(), &LIMITS) {
+            Ok(Parsed::Complete { head, length }) => (head, length),
+            other => panic!("{input:?} gave {other:?}"),
+        }
+    }
+
+    fn refused(input: &str) -> u16 {
+        match parse(input.as_bytes(), &LIMITS) {
+            Err(refusal) => refusal.status.as_u16(),
+            other => panic!("{input:?} gave {other:?}"),
+        }
+    }
+
+    fn with_fields(fields: &str) -> String {
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+    }
+
+    #[test]
+    fn a_head_ends_at_its_empty_line() {
+        let (head, length) = complete("POST /a?b HTTP/1.1\r\nHost: a:1\r\nX-Y:  z \r\n\r\nbody");
+        assert_eq!(head.method, Method::POST);
+        assert_eq!(head.uri, "/a?b");
+        assert_eq!(head.version, Version::HTTP_11);
+        assert_eq!(head.headers["x-y"], "z");
+        assert_eq!(length, 43);
+    }
+
+    #[test]
+    fn every_prefix_of_a_head_is_partial() {
+        let whole = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for end in 0..whole.len() {
+            let parsed = parse(&whole.as_bytes()[..end], &LIMITS);
+            assert!(matches!(parsed, Ok(Parsed::Partial)), "{end}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn the_four_forms_of_a_target() {
+        for target in ["/", "http://a/b?c", "*", "a:80"] {
+            complete(&format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn versions_other_than_1_0_and_1_1() {
+        assert_eq!(refused("GET / HTTP/2.0\r\n\r\n"), 505);
+        assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
+        assert_eq!(refused("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
+        assert_eq!(refused("GET / HTTQ/1.1\r\n\r\n"), 400);
+        assert_eq!(refused("GET /\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn host_once_in_http_1_1_and_valid() {
+        complete("GET / HTTP/1.0\r\n\r\n");
+        complete("GET / HTTP/1.1\r\nHost:\r\n\r\n");
+        complete("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
+        assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), 400);
+        assert_eq!(refused(&with_fields("Host: a\r\n")), 400);
+        assert_eq!(refused("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn lines_that_mean_two_things_are_refused() {
+        assert_eq!(refused(&with_fields("A: b\r\n c\r\n")), 400);
+        assert_eq!(refused(&with_fields("A: b\r\n \t\r\n")), 400);
+        assert_eq!(refused(&with_fields("A: b\rc\r\n")), 400);
+        assert_eq!(refused(&with_fields("A : b\r\n")), 400);
+        assert_eq!(refused(&with_fields("A: b\0c\r\n")), 400);
+        assert_eq!(refused("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("\x16\x03\x01\x02\0\x01"), 400);
+    }
+
+    #[test]
+    fn what_is_too_much() {
+        let long = "x".repeat(101);
+        assert_eq!(
+            refused(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")),
+            414
+        );
+        assert_eq!(refused(&format!("GET /{}", "x".repeat(1024))), 414);
+        assert_eq!(
+            refused(&with_fields(&format!("A: {}\r\n", "x".repeat(1024)))),
+            431
+        );
+        assert_eq!(
+            refused(&format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(1024))),
+            431
+        );
+        assert_eq!(refused(&with_fields(&"A: b\r\n".repeat(8))), 431);
+        complete(&with_fields(&"A: b\r\n".repeat(7)));
+    }
+}

@@ -1,0 +1,26 @@
+//! What answers requests.
+
+use super::request::Request;
+use super::response::IntoResponse;
+use super::response::Response;
+
+/// What answers requests: any `Fn(Request) -> impl IntoResponse` that threads
+/// can share.
+///
+/// A handler may block: other connections go on as long as a worker is free.
+/// If it panics, the client gets a 500, the connection closes, and the worker
+/// lives on.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(&self, request: Request) -> Response;
+}
+
+impl<F, R> Handler for F
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: IntoResponse,
+{
+    fn handle(&self, request: Request) -> Response {
+        self(request).into_response()
+    }
+}

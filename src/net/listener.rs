@@ -1,0 +1,198 @@
+//! The listening socket: binding it, accepting from it, waking whoever waits
+//! in it, and closing it without losing those whom the kernel has let in.
+
+use std::io;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::net::ToSocketAddrs;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
+
+use super::os;
+
+/// Whose a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ownership {
+    /// Ours alone. When the server stops, the kernel refuses new connections,
+    /// and everything that it has let in is served.
+    Sole,
+    /// Another process or another handle holds it too, and goes on with it:
+    /// socket activation, a restart that hands the listener over. When the
+    /// server stops it just stops accepting; the backlog is the other's.
+    Shared,
+}
+
+/// How long one knock may take to connect.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    ownership: Ownership,
+}
+
+/// What [`Listener::accept`] gave.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Connection(TcpStream, SocketAddr),
+    /// The backlog is empty (after [`Listener::set_nonblocking`]).
+    Nobody,
+    /// This one failed, or there are no resources at the moment. The listener
+    /// is all right: back off and go on.
+    Failed(io::Error),
+}
+
+impl Listener {
+    pub(crate) fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::new(TcpListener::bind(address)?, Ownership::Sole)
+    }
+
+    pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            address,
+            ownership,
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn ownership(&self) -> Ownership {
+        self.ownership
+    }
+
+    /// Waits for a connection, unless the listener is non-blocking.
+    pub(crate) fn accept(&self) -> Accepted {
+        match self.socket.accept() {
+            Ok((stream, peer)) => Accepted::Connection(stream, peer),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Nobody,
+            Err(error) => Accepted::Failed(error),
+        }
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(nonblocking)
+    }
+
+    /// Has the kernel refuse new connections, and keep those that it holds.
+    /// Where it cannot, new ones go on coming.
+    pub(crate) fn close_door(&self) -> io::Result<()> {
+        os::close_door(&self.socket)
+    }
+
+    /// How many handshakes with our port have begun and not ended, as far as
+    /// the system tells.
+    pub(crate) fn half_open(&self) -> usize {
+        os::half_open(self.address.port()).unwrap_or(0)
+    }
+}
+
+/// Wakes a thread that waits in [`Listener::accept`], by connecting to it, and
+/// tells the connections made for that from real ones.
+#[derive(Debug)]
+pub(crate) struct Knocker {
+    target: SocketAddr,
+    /// Where our knocks come from. An address is entered before it connects,
+    /// so that no acceptor can see a knock and not know it.
+    from: Mutex<Vec<SocketAddr>>,
+}
+
+impl Knocker {
+    /// Knocks at `listener`: at the loopback address when it is bound to all.
+    pub(crate) fn new(listener: SocketAddr) -> Self {
+        let ip = match listener.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let mut target = listener;
+        target.set_ip(ip);
+        Self {
+            target,
+            from: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Connects once. The stream is for keeping until the acceptor is awake.
+    ///
+    /// # Errors
+    ///
+    /// Refused: the door is closed already, and nobody waits. Timed out: the
+    /// backlog is full, so the acceptor does not wait either.
+    pub(crate) fn knock(&self) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, None)?;
+        let mut from = self.target;
+        from.set_port(0);
+        socket.bind(&from.into())?;
+        let from = socket.local_addr()?.as_socket();
+        let from = from.ok_or(ErrorKind::AddrNotAvailable)?;
+        self.knocks().push(from);
+        socket.connect_timeout(&self.target.into(), KNOCK_TIMEOUT)?;
+        Ok(socket)
+    }
+
+    /// Whether a connection from `peer` is one of our knocks.
+    pub(crate) fn knows(&self, peer: SocketAddr) -> bool {
+        self.knocks().contains(&peer)
+    }
+
+    fn knocks(&self) -> std::sync::MutexGuard<'_, Vec<SocketAddr>> {
+        self.from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many connections may be open at a time without running out of files:
+/// `wanted`, or what the limit on open files leaves for them.
+pub(crate) fn affordable_connections(wanted: usize) -> usize {
+    /// For the listener, the epoll, standard streams, and what handlers open.
+    const OTHER_FILES: usize = 32;
+
+    match os::open_files_max() {
+        Some(limit) => wanted.min(limit.saturating_sub(OTHER_FILES).max(1)),
+        None => wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_knock_wakes_accept_and_is_known() {
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            let listener = Listener::bind(address).unwrap();
+            let knocker = Knocker::new(listener.address());
+            let _knock = knocker.knock().unwrap();
+            let Accepted::Connection(_, peer) = listener.accept() else {
+                panic!("nobody knocked at {address}");
+            };
+            assert!(knocker.knows(peer), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_real_connection_is_no_knock() {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let knocker = Knocker::new(listener.address());
+        let _client = TcpStream::connect(listener.address()).unwrap();
+        let Accepted::Connection(_, peer) = listener.accept() else {
+            panic!("nobody came");
+        };
+        assert!(!knocker.knows(peer));
+    }
+}

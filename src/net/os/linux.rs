@@ -1,0 +1,130 @@
+//! Linux: a door that can be closed.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZeroU32;
+
+use socket2::SockRef;
+
+/// An interface index that no system has: indices are handed out from 1.
+const NOWHERE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
+
+/// Has the kernel refuse new connections, and keep those that it holds.
+///
+/// Bound to an interface that does not exist, the listener is found by no new
+/// SYN, which is then answered with RST: the client reads "connection
+/// refused". What is in the accept queue stays there, and handshakes already
+/// begun still end in it, because they belong to the listener and are not
+/// looked up again.
+///
+/// Without privilege there is no way back, and everyone who holds the socket
+/// is concerned. So this is for stopping only, and for a listener that is ours
+/// alone. In a `SO_REUSEPORT` group the kernel would go on to choose this
+/// socket for its share of the clients, who would hang: that is refused here.
+pub(crate) fn close_door(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    if socket.reuse_port()? {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the listener shares its port (SO_REUSEPORT)",
+        ));
+    }
+    if listener.local_addr()?.is_ipv4() {
+        socket.bind_device_by_index_v4(Some(NOWHERE))
+    } else {
+        socket.bind_device_by_index_v6(Some(NOWHERE))
+    }
+}
+
+/// How many handshakes with this port have begun and not ended. `None` if the
+/// kernel does not tell.
+///
+/// A handshake of another socket on the same port counts too. Handshakes under
+/// SYN cookies (a flooded backlog) leave no trace, and do not.
+pub(crate) fn half_open(port: u16) -> Option<usize> {
+    let v4 = fs::read_to_string("/proc/net/tcp").ok()?;
+    let v6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+    Some(count_half_open(&v4, port) + count_half_open(&v6, port))
+}
+
+/// Lines read `sl local:port remote:port state …`, in hexadecimal.
+fn count_half_open(table: &str, port: u16) -> usize {
+    const SYN_RECV: &str = "03";
+
+    let port = format!("{port:04X}");
+    table
+        .lines()
+        .filter(|line| {
+            let mut columns = line.split_ascii_whitespace().skip(1);
+            let local = columns.next().and_then(|local| local.rsplit(':').next());
+            local == Some(&port) && columns.nth(1) == Some(SYN_RECV)
+        })
+        .count()
+}
+
+/// How many files this process may have open.
+pub(crate) fn open_files_max() -> Option<usize> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_door_refuses_and_keeps_the_backlog() {
+        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let target = if address.contains("127") || address.contains("0.0") {
+                format!("127.0.0.1:{port}")
+            } else {
+                format!("[::1]:{port}")
+            };
+            let early = TcpStream::connect(&target).unwrap();
+            close_door(&listener).unwrap();
+            let late = TcpStream::connect(&target).unwrap_err();
+            assert_eq!(late.kind(), io::ErrorKind::ConnectionRefused, "{address}");
+            let (_, peer) = listener.accept().unwrap();
+            assert_eq!(peer, early.local_addr().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_door_of_a_shared_port_stays_open() {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        let address: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(1).unwrap();
+        let refused = close_door(&socket.into()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn half_open_handshakes_are_counted_by_port() {
+        let table = "\
+  sl  local_address rem_address   st tx_queue rx_queue
+   0: 0100007F:1F91 00000000:0000 0A 00000000:00000000
+   1: 0100007F:1F91 0100007F:C1D2 03 00000000:00000000
+   2: 0100007F:1F91 0100007F:C1D3 01 00000000:00000000
+   3: 0100007F:1F92 0100007F:C1D4 03 00000000:00000000
+";
+        assert_eq!(count_half_open(table, 0x1F91), 1);
+        assert_eq!(count_half_open(table, 0x1F93), 0);
+        assert!(half_open(1).is_some());
+    }
+
+    #[test]
+    fn the_limit_on_open_files_is_known() {
+        assert!(open_files_max().unwrap() > 0);
+    }
+}

@@ -1,0 +1,20 @@
+//! What differs between operating systems: three small functions, each with a
+//! portable version that says "not here".
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(any(test, not(target_os = "linux")))]
+mod portable;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::close_door;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::half_open;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::open_files_max;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::close_door;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::half_open;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::open_files_max;

@@ -1,0 +1,35 @@
+//! Where the system offers nothing: stopping still works, and a small window
+//! stays, between the last look at the backlog and the listener's close, in
+//! which a new connection is reset.
+
+use std::io;
+use std::net::TcpListener;
+
+/// No call refuses new connections and keeps those that the kernel holds.
+pub(crate) fn close_door(_: &TcpListener) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Nothing tells how many handshakes with this port are half-open.
+pub(crate) fn half_open(_: u16) -> Option<usize> {
+    None
+}
+
+/// Nothing tells how many files the process may have open.
+pub(crate) fn open_files_max() -> Option<usize> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_portable_answers_are_no() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = close_door(&listener).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        assert_eq!(half_open(1), None);
+        assert_eq!(open_files_max(), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! A worker's input buffer, which its connections use in turn.
+
+use crate::net::stream::Received;
+use crate::net::stream::Stream;
+
+/// Bytes read and not yet used. It belongs to a worker; what a connection has
+/// left over at the end of its turn it takes along, and an idle one has none.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            bytes: vec![0; capacity].into(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Begins a connection's turn, with what it had left over.
+    pub(crate) fn load(&mut self, leftover: &[u8]) {
+        self.start = 0;
+        self.end = leftover.len();
+        self.bytes[..self.end].copy_from_slice(leftover);
+    }
+
+    /// What is there; empty costs no allocation.
+    pub(crate) fn to_leftover(&self) -> Box<[u8]> {
+        self.unused().into()
+    }
+
+    pub(crate) fn unused(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn use_up(&mut self, count: usize) {
+        debug_assert!(count <= self.unused().len());
+        self.start += count;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Drops the empty lines that may stand before a request line
+    /// (RFC 9112 section 2.2).
+    pub(crate) fn skip_empty_lines(&mut self) {
+        let blank = self
+            .unused()
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        self.use_up(blank);
+    }
+
+    /// Reads once. There is room for it as long as less than the capacity is
+    /// unused, which the callers' limits see to.
+    pub(crate) fn fill(&mut self, stream: &mut Stream) -> Received {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let received = stream.read(&mut self.bytes[self.end..]);
+        if let Received::Bytes(count) = received {
+            self.end += count;
+        }
+        received
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.unused().len() < self.bytes.len()
+    }
+}

@@ -1,0 +1,146 @@
+//! Every way out: hanging up, lingering until the client has closed its side,
+//! being cut, and the entry in the books that each ends with.
+
+use std::time::Instant;
+
+use super::Connection;
+use super::State;
+use super::Step;
+use super::Turn;
+use crate::drain::report::Books;
+use crate::drain::report::ConnectionOutcome;
+use crate::drain::report::CutRequest;
+use crate::drain::report::RequestOutcome;
+use crate::engine::lot::Wait;
+use crate::net::stream::Received;
+use crate::service::response::AfterDelivery;
+
+impl Connection {
+    /// Nothing is in progress, and nothing began in time.
+    pub(super) fn hang_up(&mut self, turn: &mut Turn<'_>) -> Step {
+        self.say_goodbye(ConnectionOutcome::HungUp, turn)
+    }
+
+    /// Half-closes. Closing at once could destroy what is on its way: a close
+    /// with unread input resets the connection (RFC 9112 section 9.6).
+    pub(super) fn say_goodbye(&mut self, outcome: ConnectionOutcome, turn: &mut Turn<'_>) -> Step {
+        // What is here belongs to requests that will not be answered.
+        turn.buffer.clear();
+        self.stream.half_close();
+        turn.engine.books.lingering_begun();
+        let until = turn.now + turn.engine.config.linger;
+        self.state = State::Lingering { until, outcome };
+        Step::Go
+    }
+
+    /// `Lingering`: reads and discards, until the client's EOF, which proves
+    /// that it has everything.
+    pub(super) fn linger(
+        &mut self,
+        until: Instant,
+        outcome: ConnectionOutcome,
+        turn: &mut Turn<'_>,
+    ) -> Step {
+        turn.buffer.clear();
+        let received = turn.buffer.fill(&mut self.stream);
+        turn.buffer.clear();
+        let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
+        match received {
+            Received::Eof => Step::close(outcome),
+            Received::Bytes(_) if outcome == ConnectionOutcome::HungUp => {
+                let outcome = ConnectionOutcome::Crossed;
+                self.state = State::Lingering { until, outcome };
+                Step::Go
+            }
+            Received::Bytes(_) if !given_up => Step::Go,
+            Received::Wait if !given_up => turn.park(Wait::Input, Some(until)),
+            Received::Bytes(_) | Received::Wait | Received::Gone => {
+                Step::close(unconfirmed(outcome))
+            }
+        }
+    }
+
+    /// We end it, before its answer is complete.
+    pub(super) fn cut(&mut self, turn: &Turn<'_>) -> Step {
+        self.break_off(RequestOutcome::Cut, ConnectionOutcome::Cut, turn)
+    }
+
+    pub(super) fn break_off(
+        &mut self,
+        request: RequestOutcome,
+        connection: ConnectionOutcome,
+        turn: &Turn<'_>,
+    ) -> Step {
+        self.end_exchange(request, &turn.engine.books);
+        Step::close(connection)
+    }
+
+    /// Enters how the request in progress ended.
+    pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, books: &Books) {
+        let Some(exchange) = self.exchange.take() else {
+            debug_assert!(false, "an exchange ends once");
+            return;
+        };
+        books.request_ended(outcome, exchange.on_last_call);
+        if outcome == RequestOutcome::Cut {
+            books.name_cut(CutRequest {
+                route: match &exchange.route {
+                    Some((method, uri)) => format!("{method} {uri}"),
+                    None => "a request whose head was not complete".to_owned(),
+                },
+                peer: self.peer,
+                age: exchange.began.elapsed(),
+                handler_running: matches!(self.state, State::Handling(_)),
+            });
+        }
+    }
+
+    /// Ends it wherever it is; how, depends on that. The caller closes it.
+    pub(crate) fn give_up(&mut self, books: &Books) -> ConnectionOutcome {
+        let (request, connection) = match &self.state {
+            State::Idle { .. } => return ConnectionOutcome::HungUp,
+            State::Lingering { outcome, .. } => return unconfirmed(*outcome),
+            State::Writing(writing) if writing.follows_shutdown() => {
+                (RequestOutcome::Stalled, ConnectionOutcome::Stalled)
+            }
+            State::Head { .. } | State::Body(_) | State::Handling(_) | State::Writing(_) => {
+                (RequestOutcome::Cut, ConnectionOutcome::Cut)
+            }
+        };
+        self.end_exchange(request, books);
+        connection
+    }
+
+    /// Closes the socket and enters the outcome, in this order. What is left is
+    /// whom to tell.
+    pub(crate) fn close(self, outcome: ConnectionOutcome, books: &Books) -> Option<AfterDelivery> {
+        debug_assert!(
+            self.exchange.is_none(),
+            "closed in the middle of an exchange"
+        );
+        let Self {
+            stream,
+            peer,
+            state,
+            ticket,
+            after_delivery,
+            ..
+        } = self;
+        log::debug!("{peer}: {outcome:?}");
+        drop(stream);
+        if matches!(state, State::Lingering { .. }) {
+            books.lingering_ended();
+        }
+        drop(state);
+        ticket.end(outcome);
+        after_delivery
+    }
+}
+
+/// How a connection ended whose client did not close its side.
+fn unconfirmed(outcome: ConnectionOutcome) -> ConnectionOutcome {
+    match outcome {
+        ConnectionOutcome::Completed => ConnectionOutcome::Unconfirmed,
+        other => other,
+    }
+}

@@ -1,0 +1,91 @@
+//! The connections, and the threads that carry them.
+//!
+//! ```text
+//!  kernel accept queue                       the lot: waits for bytes, for room,
+//!         |                              +-- for EOF, or for a deadline
+//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+
+//!                                  ^                                              |
+//!                                  +------ ready, or past its deadline <-- park --+--> close
+//! ```
+
+pub(crate) mod acceptor;
+pub(crate) mod buffer;
+pub(crate) mod connection;
+pub(crate) mod lot;
+pub(crate) mod output;
+pub(crate) mod queue;
+pub(crate) mod staff;
+pub(crate) mod worker;
+
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+
+use self::connection::Connection;
+use self::lot::Lot;
+use crate::config::Config;
+use crate::drain::phase::Lifecycle;
+use crate::drain::report::Books;
+use crate::drain::report::ConnectionOutcome;
+use crate::net::listener::Knocker;
+use crate::service::handler::Handler;
+
+/// What the threads of one server share.
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) life: Arc<Lifecycle>,
+    pub(crate) books: Arc<Books>,
+    pub(crate) lot: Arc<Lot>,
+    pub(crate) handler: Box<dyn Handler>,
+    pub(crate) knocker: Knocker,
+    /// The acceptor has seen that the server stops, and waits in no accept.
+    acceptor_awake: AtomicBool,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        config: Config,
+        life: Arc<Lifecycle>,
+        books: Arc<Books>,
+        lot: Arc<Lot>,
+        handler: Box<dyn Handler>,
+        knocker: Knocker,
+    ) -> Self {
+        let acceptor_awake = AtomicBool::new(false);
+        Self {
+            config,
+            life,
+            books,
+            lot,
+            handler,
+            knocker,
+            acceptor_awake,
+        }
+    }
+
+    pub(crate) fn acceptor_awake(&self) -> bool {
+        self.acceptor_awake.load(SeqCst)
+    }
+
+    pub(crate) fn set_acceptor_awake(&self) {
+        self.acceptor_awake.store(true, SeqCst);
+        self.life.counts_changed();
+    }
+
+    /// Ends a connection: its socket first, then its entry in the books, so
+    /// that when nobody is left, nobody is.
+    pub(crate) fn close(&self, connection: Box<Connection>, outcome: ConnectionOutcome) {
+        if let Some(spot) = connection.spot() {
+            self.lot.forget(spot);
+        }
+        if let Some(tell) = connection.close(outcome, &self.books)
+            && panic::catch_unwind(panic::AssertUnwindSafe(tell)).is_err()
+        {
+            log::error!("what was to be called after a delivery panicked");
+        }
+        if self.books.everyone_left() {
+            self.lot.wake_up();
+        }
+    }
+}

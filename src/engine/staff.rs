@@ -1,0 +1,160 @@
+//! The threads of a server: every one named, owned, and joined.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::thread::JoinHandle;
+
+use super::Engine;
+use super::acceptor::Acceptor;
+use super::lot::Poller;
+use super::queue;
+use super::queue::Queue;
+use super::queue::Sender;
+use super::worker;
+use super::worker::Desk;
+use crate::drain::phase::Phase;
+use crate::error::Error;
+use crate::net::listener::Listener;
+
+/// Everyone who works for one server. The fields stand in the order in which
+/// the threads end: the acceptor drops its sender; the lot drops the other one
+/// when nobody is left; that ends the workers.
+pub(crate) struct Staff {
+    engine: Arc<Engine>,
+    acceptor: Option<JoinHandle<()>>,
+    lot: Option<JoinHandle<()>>,
+    workers: Vec<Post>,
+    /// Held to the end, so that no send can find the receivers gone.
+    queue: Queue,
+}
+
+struct Post {
+    thread: JoinHandle<()>,
+    desk: Arc<Desk>,
+}
+
+impl Staff {
+    /// Starts every thread. If one cannot be started, those that were are
+    /// joined before the error is returned.
+    pub(crate) fn hire(
+        engine: Arc<Engine>,
+        listener: Listener,
+        poller: Poller,
+    ) -> Result<Self, Error> {
+        let (from_acceptor, from_lot, queue) = queue::queue(engine.config.max_connections);
+        let mut staff = Self {
+            engine,
+            acceptor: None,
+            lot: None,
+            workers: Vec::new(),
+            queue,
+        };
+        match staff.start(listener, poller, from_acceptor, from_lot) {
+            Ok(()) => Ok(staff),
+            Err(error) => {
+                // The senders went with `start`, or end with the lot, which
+                // ends because nobody can come.
+                staff.engine.books.no_more_connections();
+                staff.engine.lot.wake_up();
+                staff.join();
+                Err(Error::io("cannot start a thread", error))
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        listener: Listener,
+        mut poller: Poller,
+        from_acceptor: Sender,
+        from_lot: Sender,
+    ) -> io::Result<()> {
+        for number in 1..=self.engine.config.workers {
+            self.hire_worker(&format!("farewell-worker-{number}"))?;
+        }
+        let engine = Arc::clone(&self.engine);
+        self.lot = Some(spawn("farewell-lot", move || {
+            let mut ready = Vec::new();
+            while !engine.books.everyone_left() {
+                engine.lot.poll(&mut poller, &mut ready);
+                for connection in ready.drain(..) {
+                    from_lot.send(connection);
+                }
+            }
+        })?);
+        let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, from_acceptor);
+        self.acceptor = Some(spawn("farewell-acceptor", move || acceptor.run())?);
+        Ok(())
+    }
+
+    fn hire_worker(&mut self, name: &str) -> io::Result<()> {
+        let desk = Arc::new(Desk::default());
+        let thread = {
+            let (engine, queue) = (Arc::clone(&self.engine), self.queue.clone());
+            let desk = Arc::clone(&desk);
+            spawn(name, move || worker::work(&engine, &queue, &desk))?
+        };
+        self.workers.push(Post { thread, desk });
+        Ok(())
+    }
+
+    /// At an abort: takes their connections from those who are in a handler,
+    /// ends them, and hires someone for the queue in case nobody is free.
+    /// No handler is called any more, so that one is never stuck.
+    pub(crate) fn relieve(&mut self) {
+        for post in &self.workers {
+            if let Some(mut connection) = post.desk.take() {
+                let outcome = connection.give_up(&self.engine.books);
+                self.engine.close(connection, outcome);
+            }
+        }
+        if let Err(error) = self.hire_worker("farewell-relief") {
+            log::error!("cannot start a thread to turn away what is queued: {error}");
+        }
+    }
+
+    /// Joins every thread, in the order in which they end. Those whose handlers
+    /// do not return are let go, once the abort has taken their connections;
+    /// says how many that are.
+    pub(crate) fn join(self) -> usize {
+        let Self {
+            engine,
+            acceptor,
+            lot,
+            workers,
+            queue,
+        } = self;
+        for thread in acceptor.into_iter().chain(lot) {
+            join(thread);
+        }
+        engine.life.wait_for_counts(None, || {
+            let aborted = engine.life.phase() >= Phase::Aborting;
+            let stuck = |desk: &Desk| desk.in_handler() && aborted;
+            workers
+                .iter()
+                .all(|post| post.desk.left() || stuck(&post.desk))
+        });
+        let mut stuck = 0;
+        for post in workers {
+            if post.desk.left() {
+                join(post.thread);
+            } else {
+                stuck += 1;
+            }
+        }
+        drop(queue);
+        stuck
+    }
+}
+
+fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(f)
+}
+
+fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    if thread.join().is_err() {
+        log::error!("the thread {name} panicked");
+    }
+}

@@ -1,0 +1,360 @@
+//! Where the server is in its life.
+//!
+//! ```text
+//! Running --trigger--> LameDuck --lame_duck over--> Draining --everyone left--> Stopped
+//!    |                                                 |                           ^
+//!    +---- trigger, when lame_duck is zero ----------->+                           |
+//!                                    deadline, or abort() --> Aborting ------------+
+//! ```
+//!
+//! The phase only moves forwards. It lives in one atomic, so that every
+//! connection may read it at any step; moving it takes the lock, so that what
+//! belongs to a move (who pulled the trigger, when) is there before anyone
+//! can see the new phase.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Where a server is in its life. Phases only move forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Phase {
+    /// Serving; nobody has asked it to stop. Also the phase before `serve`.
+    Running,
+    /// Asked to stop, still serving everyone for
+    /// [`Config::lame_duck`](crate::Config::lame_duck), so that load balancers
+    /// can turn away first.
+    LameDuck,
+    /// No new connections; what is open gets its answers and its last call.
+    Draining,
+    /// The deadline has passed or a second trigger came: what is left is cut.
+    Aborting,
+    /// Every connection has its outcome.
+    Stopped,
+}
+
+impl Phase {
+    const ALL: [Self; 5] = [
+        Self::Running,
+        Self::LameDuck,
+        Self::Draining,
+        Self::Aborting,
+        Self::Stopped,
+    ];
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::LameDuck => "lame duck",
+            Self::Draining => "draining",
+            Self::Aborting => "aborting",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// Who asked the server to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trigger {
+    /// The program itself, by [`ShutdownHandle::shutdown`](crate::ShutdownHandle::shutdown)
+    /// or [`abort`](crate::ShutdownHandle::abort).
+    Call,
+    /// A signal of the operating system: Ctrl+C, SIGTERM.
+    Signal,
+    /// A request from this peer.
+    Request(SocketAddr),
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call => f.write_str("the program itself"),
+            Self::Signal => f.write_str("a signal"),
+            Self::Request(peer) => write!(f, "a request from {peer}"),
+        }
+    }
+}
+
+/// Why a drain did not run to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Abort {
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout) was over.
+    Deadline,
+    /// Somebody asked for it.
+    Demand(Trigger),
+}
+
+impl fmt::Display for Abort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline => f.write_str("the drain deadline"),
+            Self::Demand(trigger) => trigger.fmt(f),
+        }
+    }
+}
+
+/// When the server reached what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) trigger: Option<(Trigger, Instant)>,
+    pub(crate) draining: Option<Instant>,
+    pub(crate) door_closed: Option<Instant>,
+    pub(crate) abort: Option<(Abort, Instant)>,
+}
+
+/// The phase, its history, and a way to wait for either to change.
+#[derive(Debug)]
+pub(crate) struct Lifecycle {
+    phase: AtomicU8,
+    /// How many threads wait for a change of the counts, rather than of the
+    /// phase alone. While there are none, counting costs nobody a lock.
+    watchers: AtomicUsize,
+    log: Mutex<Log>,
+    changed: Condvar,
+    lame_duck: Duration,
+    drain_timeout: Duration,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(lame_duck: Duration, drain_timeout: Duration) -> Self {
+        Self {
+            phase: AtomicU8::new(Phase::Running as u8),
+            watchers: AtomicUsize::new(0),
+            log: Mutex::new(Log::default()),
+            changed: Condvar::new(),
+            lame_duck,
+            drain_timeout,
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(SeqCst))]
+    }
+
+    pub(crate) fn log(&self) -> Log {
+        *self.lock()
+    }
+
+    /// Pulls the trigger. `false` if somebody has done so before.
+    pub(crate) fn shutdown(&self, by: Trigger) -> bool {
+        let mut log = self.lock();
+        if log.trigger.is_some() {
+            return false;
+        }
+        let now = Instant::now();
+        log.trigger = Some((by, now));
+        if self.lame_duck.is_zero() {
+            log.draining = Some(now);
+            self.enter(Phase::Draining);
+        } else {
+            self.enter(Phase::LameDuck);
+        }
+        true
+    }
+
+    /// Ends the lame duck, unless an abort has ended it already.
+    pub(crate) fn drain(&self) {
+        let mut log = self.lock();
+        log.draining.get_or_insert_with(Instant::now);
+        self.enter(Phase::Draining);
+    }
+
+    /// Cuts what is left. `false` if that was decided before, or is too late.
+    pub(crate) fn abort(&self, why: Abort) -> bool {
+        let mut log = self.lock();
+        if self.phase() >= Phase::Aborting {
+            return false;
+        }
+        let now = Instant::now();
+        if let Abort::Demand(by) = why {
+            log.trigger.get_or_insert((by, now));
+        }
+        log.draining.get_or_insert(now);
+        log.abort = Some((why, now));
+        self.enter(Phase::Aborting);
+        true
+    }
+
+    pub(crate) fn door_closed(&self) {
+        self.lock().door_closed = Some(Instant::now());
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn stopped(&self) {
+        let _log = self.lock();
+        self.enter(Phase::Stopped);
+    }
+
+    /// When what is left will be cut; `None` before the trigger.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.phase() == Phase::Running {
+            return None;
+        }
+        let log = self.lock();
+        if let Some((_, at)) = log.abort {
+            return Some(at);
+        }
+        match log.draining {
+            Some(at) => Some(at + self.drain_timeout),
+            None => log
+                .trigger
+                .map(|(_, at)| at + self.lame_duck + self.drain_timeout),
+        }
+    }
+
+    /// When the drain began; `None` before that.
+    pub(crate) fn draining_since(&self) -> Option<Instant> {
+        match self.phase() {
+            Phase::Running | Phase::LameDuck => None,
+            _ => self.lock().draining,
+        }
+    }
+
+    /// Whether somebody asked for an end at once: nobody is waited for.
+    pub(crate) fn aborts_on_demand(&self) -> bool {
+        self.phase() >= Phase::Aborting && matches!(self.lock().abort, Some((Abort::Demand(_), _)))
+    }
+
+    /// When the lame duck is over; `None` before the trigger.
+    pub(crate) fn lame_duck_ends(&self) -> Option<Instant> {
+        self.lock().trigger.map(|(_, at)| at + self.lame_duck)
+    }
+
+    /// Says that a count has changed, to those who wait for one.
+    ///
+    /// The counts are changed before this is called, and a waiter announces
+    /// itself before it looks at them: with both in one order (`SeqCst`),
+    /// either the waiter sees the new count or this sees the waiter. The lock
+    /// then makes sure that the waiter is asleep, or has not looked yet, when
+    /// the notice goes out.
+    pub(crate) fn counts_changed(&self) {
+        if self.watchers.load(SeqCst) > 0 {
+            drop(self.lock());
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until the server is in `phase` or beyond it, or until `deadline`.
+    /// Says whether it is.
+    pub(crate) fn wait_for_phase(&self, phase: Phase, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, || self.phase() >= phase)
+    }
+
+    /// Waits until `condition` holds of the counts or of the phase, or until
+    /// `deadline`. Says whether it holds. `condition` runs under the lock: it
+    /// reads atomics and the phase, and calls nothing else of this type.
+    pub(crate) fn wait_for_counts(
+        &self,
+        deadline: Option<Instant>,
+        condition: impl FnMut() -> bool,
+    ) -> bool {
+        self.watchers.fetch_add(1, SeqCst);
+        let met = self.wait(deadline, condition);
+        self.watchers.fetch_sub(1, SeqCst);
+        met
+    }
+
+    fn wait(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> bool) -> bool {
+        let mut log = self.lock();
+        loop {
+            if condition() {
+                return true;
+            }
+            let Some(deadline) = deadline else {
+                log = self
+                    .changed
+                    .wait(log)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            log = self
+                .changed
+                .wait_timeout(log, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Moves to a later phase; the lock is held by the caller.
+    fn enter(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// The log holds plain values, so it is whole even if a holder panicked.
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_first_trigger_wins_and_the_second_changes_nothing() {
+        let life = Lifecycle::new(Duration::ZERO, SECOND);
+        assert!(life.shutdown(Trigger::Signal));
+        assert!(!life.shutdown(Trigger::Call));
+        assert_eq!(life.phase(), Phase::Draining);
+        assert_eq!(life.log().trigger.unwrap().0, Trigger::Signal);
+    }
+
+    #[test]
+    fn a_lame_duck_stands_between_trigger_and_drain() {
+        let life = Lifecycle::new(SECOND, SECOND);
+        assert_eq!(life.deadline(), None);
+        life.shutdown(Trigger::Call);
+        assert_eq!(life.phase(), Phase::LameDuck);
+        let (_, at) = life.log().trigger.unwrap();
+        assert_eq!(life.deadline(), Some(at + 2 * SECOND));
+        life.drain();
+        assert_eq!(life.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn phases_never_move_backwards() {
+        let life = Lifecycle::new(SECOND, SECOND);
+        assert!(life.abort(Abort::Demand(Trigger::Call)));
+        life.drain();
+        assert!(!life.shutdown(Trigger::Signal));
+        assert!(!life.abort(Abort::Deadline));
+        assert_eq!(life.phase(), Phase::Aborting);
+        life.stopped();
+        assert!(!life.abort(Abort::Deadline));
+        assert_eq!(life.phase(), Phase::Stopped);
+    }
+
+    #[test]
+    fn a_waiter_wakes_for_a_count_and_for_its_deadline() {
+        let life = Lifecycle::new(Duration::ZERO, SECOND);
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| life.wait_for_counts(None, || count.load(SeqCst) == 1));
+            count.store(1, SeqCst);
+            life.counts_changed();
+            assert!(waiter.join().unwrap());
+        });
+        assert!(!life.wait_for_counts(Some(Instant::now()), || false));
+        assert!(!life.wait_for_phase(Phase::LameDuck, Some(Instant::now())));
+    }
+}

@@ -1,0 +1,345 @@
+//! Stopping: the handle that everyone may pull, and [`drain`], which orders
+//! the steps.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::phase::Abort;
+use super::phase::Lifecycle;
+use super::phase::Phase;
+use super::phase::Trigger;
+use super::report::Books;
+use super::report::Counts;
+use super::report::Report;
+use crate::engine::Engine;
+use crate::engine::staff::Staff;
+use crate::service::response::Body;
+use crate::service::response::Piece;
+use crate::service::response::Source;
+use crate::service::response::Waker;
+
+/// Followers hear of changes this often at most.
+const TELL_EVERY: Duration = Duration::from_millis(50);
+
+/// How often to knock for an acceptor that has not woken up.
+const KNOCK_EVERY: Duration = Duration::from_millis(50);
+
+/// Stops a server, and tells how that goes. Clones are the same handle.
+///
+/// ```
+/// # fn main() -> Result<(), farewell::Error> {
+/// let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default())?;
+/// let stop = server.shutdown_handle();
+/// std::thread::spawn(move || stop.shutdown());
+/// let report = server.serve(|_: farewell::Request| "hello\n")?;
+/// assert!(report.everyone_answered());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ShutdownHandle {
+    life: Arc<Lifecycle>,
+    books: Arc<Books>,
+    board: Arc<Board>,
+}
+
+impl ShutdownHandle {
+    pub(crate) fn new(life: Arc<Lifecycle>, books: Arc<Books>, board: Arc<Board>) -> Self {
+        Self { life, books, board }
+    }
+
+    /// Asks the server to stop: everyone gets their answer, within
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). Returns at
+    /// once, and says whether this was the first to ask; later calls change
+    /// nothing. If the server does not serve yet, it will stop as soon as it
+    /// does.
+    ///
+    /// It may be called from any thread, a handler and a signal handler of the
+    /// [`ctrlc`](https://docs.rs/ctrlc) crate included.
+    pub fn shutdown(&self) -> bool {
+        self.shutdown_by(Trigger::Call)
+    }
+
+    /// As [`shutdown`](Self::shutdown), with a word on who asks.
+    pub fn shutdown_by(&self, trigger: Trigger) -> bool {
+        let first = self.life.shutdown(trigger);
+        if first {
+            log::info!("asked to stop by {trigger}");
+        }
+        first
+    }
+
+    /// Cuts what is left, and stops. Says whether this made a difference:
+    /// `false` if that was decided before, or is too late.
+    ///
+    /// Requests that no handler has started get a 503.
+    pub fn abort(&self) -> bool {
+        self.abort_by(Trigger::Call)
+    }
+
+    /// As [`abort`](Self::abort), with a word on who asks.
+    pub fn abort_by(&self, trigger: Trigger) -> bool {
+        let first = self.life.abort(Abort::Demand(trigger));
+        if first {
+            log::warn!("asked to stop at once by {trigger}");
+        }
+        first
+    }
+
+    /// Where the server is in its life.
+    pub fn phase(&self) -> Phase {
+        self.life.phase()
+    }
+
+    /// Waits until the server is in `phase`, or beyond it.
+    ///
+    /// [`Phase::Stopped`] comes once [`serve`](crate::Server::serve) is about
+    /// to return; never, if `serve` is not called.
+    pub fn wait_for(&self, phase: Phase) {
+        self.life.wait_for_phase(phase, None);
+    }
+
+    /// As [`wait_for`](Self::wait_for), for so long at most. Says whether the
+    /// server is there.
+    pub fn wait_for_timeout(&self, phase: Phase, timeout: Duration) -> bool {
+        let until = Instant::now().checked_add(timeout);
+        self.life.wait_for_phase(phase, until)
+    }
+
+    /// Waits until `condition` holds of the counts, or for so long at most.
+    /// Says whether it does. `condition` must not call this handle.
+    pub fn wait_for_counts(
+        &self,
+        timeout: Duration,
+        mut condition: impl FnMut(Counts) -> bool,
+    ) -> bool {
+        let until = Instant::now().checked_add(timeout);
+        self.life
+            .wait_for_counts(until, || condition(self.books.counts()))
+    }
+
+    /// What is going on at this moment.
+    pub fn counts(&self) -> Counts {
+        self.books.counts()
+    }
+
+    /// When what is left will be cut; `None` until somebody asks to stop.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.life.deadline()
+    }
+
+    /// A response body that follows the shutdown: a piece whenever the counts
+    /// change (twenty a second at most), and at the end one for the final
+    /// report, which is sent when everyone but the followers is done. `render`
+    /// makes the pieces; an empty one is skipped.
+    ///
+    /// It starts no shutdown, and the drain does not wait for its readers
+    /// before it tells them the end; then they have
+    /// [`Config::linger`](crate::Config::linger) to read it. A slow one misses
+    /// pieces, never the last.
+    pub fn follow(&self, render: impl Fn(&Progress) -> String + Send + 'static) -> Body {
+        self.books.follower_came();
+        Body::stream(Follower {
+            handle: self.clone(),
+            render: Box::new(render),
+            seen: None,
+            told_end: false,
+        })
+    }
+}
+
+impl fmt::Debug for ShutdownHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShutdownHandle({}, {:?})", self.phase(), self.counts())
+    }
+}
+
+/// What a follower of the shutdown is told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Progress {
+    /// What is still going on.
+    Counts(Counts),
+    /// Everyone else is done. Boxed for its size.
+    Finished(Box<Report>),
+}
+
+/// Where the latest news of the shutdown stands.
+#[derive(Default)]
+pub(crate) struct Board {
+    news: Mutex<News>,
+}
+
+#[derive(Default)]
+struct News {
+    number: u64,
+    latest: Option<Progress>,
+    /// Of the followers that have seen the latest.
+    waiting: Vec<Waker>,
+}
+
+impl Board {
+    fn publish(&self, progress: Progress) {
+        let waiting = {
+            let mut news = self.lock();
+            news.number += 1;
+            news.latest = Some(progress);
+            std::mem::take(&mut news.waiting)
+        };
+        for wake in waiting {
+            wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Board(news {})", self.lock().number)
+    }
+}
+
+/// One reader of the board.
+struct Follower {
+    handle: ShutdownHandle,
+    render: Box<dyn Fn(&Progress) -> String + Send>,
+    /// The number of the news that it has read.
+    seen: Option<u64>,
+    told_end: bool,
+}
+
+impl Source for Follower {
+    fn next(&mut self, waker: &Waker) -> Piece {
+        while !self.told_end {
+            let progress = {
+                let mut news = self.handle.board.lock();
+                if self.seen == Some(news.number) {
+                    news.waiting.push(Arc::clone(waker));
+                    return Piece::NotYet;
+                }
+                self.seen = Some(news.number);
+                let now = || Progress::Counts(self.handle.counts());
+                news.latest.clone().unwrap_or_else(now)
+            };
+            self.told_end = matches!(progress, Progress::Finished(_));
+            let text = (self.render)(&progress);
+            if !text.is_empty() {
+                return Piece::Data(text.into());
+            }
+        }
+        Piece::End
+    }
+
+    fn follows_shutdown(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.handle.books.follower_left();
+    }
+}
+
+/// From the trigger to the report. This function orders the steps of a
+/// shutdown, and nothing else does.
+pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report {
+    let life = &engine.life;
+
+    // 1. The trigger moves the phase, once.
+    life.wait_for_phase(Phase::LameDuck, None);
+
+    // 2. The lame duck: readiness says no, everything else goes on.
+    life.wait_for_phase(Phase::Draining, life.lame_duck_ends());
+    life.drain();
+    log::info!("draining: {}", engine.books.counts());
+
+    // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
+    wake_acceptor(engine);
+
+    // 4. The last call for those who wait with nothing in progress.
+    engine.lot.announce(Phase::Draining, last_call_ends(engine));
+
+    // 5. Handlers, writers and lingerers finish, or the deadline comes.
+    if !wait_for_everyone(engine, board) {
+        life.abort(Abort::Deadline);
+        log::warn!("cutting what is left: {}", engine.books.counts());
+        engine.lot.announce(Phase::Aborting, Instant::now());
+        staff.relieve();
+        let grace = Instant::now() + engine.config.linger;
+        life.wait_for_counts(Some(grace), || engine.books.only_followers_left());
+    }
+    board.publish(Progress::Finished(Box::new(engine.books.report())));
+    let grace = Instant::now() + engine.config.linger;
+    life.wait_for_counts(Some(grace), || engine.books.everyone_left());
+    for mut connection in engine.lot.evict() {
+        let outcome = connection.give_up(&engine.books);
+        engine.close(connection, outcome);
+    }
+
+    // 6. Every thread is joined.
+    let threads_left = staff.join();
+    life.stopped();
+
+    // 7. The report.
+    let mut report = engine.books.report();
+    report.threads_left = threads_left;
+    debug_assert!(report.balances(), "the books do not balance: {report:?}");
+    report
+}
+
+/// The last call is for those who were idle when the drain began; that moment
+/// is in the log already.
+fn last_call_ends(engine: &Engine) -> Instant {
+    let began = engine.life.draining_since().unwrap_or_else(Instant::now);
+    began + engine.config.last_call
+}
+
+/// Knocks until the acceptor has seen that the server stops. One knock is
+/// enough, unless another process took it from a shared listener's backlog.
+fn wake_acceptor(engine: &Engine) {
+    let mut knocks = Vec::new();
+    while !engine.acceptor_awake() {
+        match engine.knocker.knock() {
+            Ok(knock) => knocks.push(knock),
+            Err(error) => log::debug!("knocking at the acceptor: {error}"),
+        }
+        let again = Instant::now() + KNOCK_EVERY;
+        engine
+            .life
+            .wait_for_counts(Some(again), || engine.acceptor_awake());
+    }
+}
+
+/// Waits until everyone but the followers is done, and keeps those informed.
+/// `false` if the deadline came first, or an abort.
+fn wait_for_everyone(engine: &Engine, board: &Board) -> bool {
+    let (life, books) = (&engine.life, &engine.books);
+    let over = || life.phase() >= Phase::Aborting || books.only_followers_left();
+    let deadline = life.deadline();
+    loop {
+        let counts = books.counts();
+        if counts.followers > 0 {
+            board.publish(Progress::Counts(counts));
+        }
+        let in_time = life.wait_for_counts(deadline, || over() || books.counts() != counts);
+        if life.phase() >= Phase::Aborting {
+            return false;
+        }
+        if books.only_followers_left() || !in_time {
+            return books.only_followers_left();
+        }
+        // Changes come in bursts; one piece of news is enough for each.
+        let pause = Instant::now() + TELL_EVERY;
+        let pause = deadline.map_or(pause, |deadline| deadline.min(pause));
+        life.wait_for_counts(Some(pause), over);
+    }
+}

@@ -1,0 +1,196 @@
+//! Every limit and every timeout, each with its default.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::http::head::HEADERS_CAP;
+use crate::http::head::Limits;
+
+/// The limits and timeouts of a server. Nothing in it is unbounded.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut config = farewell::Config::default();
+/// config.workers = 4;
+/// config.drain_timeout = Duration::from_secs(30);
+/// ```
+///
+/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`: the second
+/// `linger` is for those who follow the shutdown to its end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Threads that run handlers. Default: 8 for each core, at least 16.
+    pub workers: usize,
+    /// Connections open at a time; further ones wait in the kernel's queue.
+    /// Lowered to what the process's limit on open files allows.
+    /// Default: 10 000.
+    pub max_connections: usize,
+
+    /// The longest head of a request, in bytes; beyond it: 431. Default: 16 KiB.
+    pub head_bytes_max: usize,
+    /// The most header lines in a head, at most 256; beyond it: 431.
+    /// Default: 100.
+    pub headers_max: usize,
+    /// The longest request target, in bytes; beyond it: 414. Default: 8 KiB.
+    pub target_bytes_max: usize,
+    /// The largest request body, in bytes; beyond it: 413. Default: 2 MiB.
+    pub body_bytes_max: u64,
+
+    /// From the first byte of a head to its last; then: 408. Default: 10 s.
+    pub head_timeout: Duration,
+    /// How long a connection may stay open without a request in progress.
+    /// Default: 60 s.
+    pub idle_timeout: Duration,
+    /// How long a request body may make no progress; then: 408. Default: 30 s.
+    pub body_timeout: Duration,
+    /// How long a response may make no progress, because the client does not
+    /// read; then the connection is closed. Default: 30 s.
+    pub write_timeout: Duration,
+    /// After the last response: how long to wait for the client to close its
+    /// side, which is the only proof that the response has arrived
+    /// (RFC 9112 section 9.6). Default: 2 s.
+    pub linger: Duration,
+
+    /// After the trigger: how long to go on as before, with
+    /// [`Phase::LameDuck`](crate::Phase::LameDuck) showing, before the drain
+    /// begins. Default: 0.
+    pub lame_duck: Duration,
+    /// How long the drain may take; then what is left is cut. Zero cuts at
+    /// once. Default: 10 s.
+    pub drain_timeout: Duration,
+    /// How long, from the start of the drain, an open connection without a
+    /// request in progress may still start one. Default: 500 ms.
+    pub last_call: Duration,
+    /// How long to wait for handshakes that the kernel had begun when the
+    /// drain started. Default: 250 ms.
+    pub settle: Duration,
+    /// Whether to have the kernel refuse new connections while those that it
+    /// holds are still accepted. Where the system has no call for that, or
+    /// when this is `false`, the listener is emptied and then closed, and a
+    /// connection that arrives in between is reset. Default: `true`.
+    pub close_door: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            workers: (8 * cores).max(16),
+            max_connections: 10_000,
+            head_bytes_max: 16 * 1024,
+            headers_max: 100,
+            target_bytes_max: 8 * 1024,
+            body_bytes_max: 2 * 1024 * 1024,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+            lame_duck: Duration::ZERO,
+            drain_timeout: Duration::from_secs(10),
+            last_call: Duration::from_millis(500),
+            settle: Duration::from_millis(250),
+            close_door: true,
+        }
+    }
+}
+
+/// Longer timeouts are refused: they overflow clocks, and nobody waits so long.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Config {
+    /// Finds values that cannot work.
+    ///
+    /// [`Server::bind`](crate::Server::bind) calls it.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] that names the field, what is wrong with it, and what
+    /// would do.
+    pub fn validate(&self) -> Result<(), Error> {
+        for (field, value, max) in [
+            ("workers", self.workers, 4096),
+            ("max_connections", self.max_connections, 1 << 24),
+            ("head_bytes_max", self.head_bytes_max, 1 << 24),
+            ("headers_max", self.headers_max, HEADERS_CAP),
+            ("target_bytes_max", self.target_bytes_max, 65_534),
+        ] {
+            if value == 0 || value > max {
+                return Err(Error::config(
+                    field,
+                    format_args!("is {value}, and must be from 1 to {max}"),
+                ));
+            }
+        }
+        for (field, value, may_be_zero) in [
+            ("head_timeout", self.head_timeout, false),
+            ("idle_timeout", self.idle_timeout, false),
+            ("body_timeout", self.body_timeout, false),
+            ("write_timeout", self.write_timeout, false),
+            ("linger", self.linger, true),
+            ("lame_duck", self.lame_duck, true),
+            ("drain_timeout", self.drain_timeout, true),
+            ("last_call", self.last_call, true),
+            ("settle", self.settle, true),
+        ] {
+            if value > DURATION_MAX {
+                return Err(Error::config(field, "must be a year at most"));
+            }
+            if value.is_zero() && !may_be_zero {
+                return Err(Error::config(
+                    field,
+                    "must not be zero: every client would be too late",
+                ));
+            }
+        }
+        if self.drain_timeout.is_zero() && !self.lame_duck.is_zero() {
+            return Err(Error::config(
+                "drain_timeout",
+                "is zero beside a lame_duck: a stop that begins gently cannot end by cutting \
+                 everyone at once; set both to zero, or neither",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn head_limits(&self) -> Limits {
+        Limits {
+            head_bytes: self.head_bytes_max,
+            headers: self.headers_max,
+            target_bytes: self.target_bytes_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_work() {
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(refused(|c| c.workers = 0).starts_with("workers is 0"));
+        assert!(refused(|c| c.max_connections = 0).starts_with("max_connections is 0"));
+        assert!(refused(|c| c.headers_max = 257).contains("from 1 to 256"));
+        assert!(refused(|c| c.head_timeout = Duration::ZERO).starts_with("head_timeout"));
+        assert!(refused(|c| c.linger = Duration::MAX).starts_with("linger"));
+        let beside = refused(|c| {
+            c.lame_duck = Duration::from_secs(1);
+            c.drain_timeout = Duration::ZERO;
+        });
+        assert!(beside.starts_with("drain_timeout is zero beside a lame_duck"));
+    }
+}

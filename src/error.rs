@@ -1,0 +1,57 @@
+//! The one error of this library: what was being done, and what went wrong.
+
+use std::fmt;
+use std::io;
+
+/// Why a server could not be made or started.
+///
+/// Its text is one line that says what was being done and what went wrong:
+/// `cannot listen on 127.0.0.1:80: Permission denied (os error 13)`.
+#[derive(Debug)]
+pub struct Error {
+    context: String,
+    cause: Option<io::Error>,
+}
+
+impl Error {
+    pub(crate) fn io(context: impl Into<String>, cause: io::Error) -> Self {
+        Self {
+            context: context.into(),
+            cause: Some(cause),
+        }
+    }
+
+    pub(crate) fn config(field: &str, problem: impl fmt::Display) -> Self {
+        Self {
+            context: format!("{field} {problem}"),
+            cause: None,
+        }
+    }
+
+    /// The error of the operating system behind this one, if there is one.
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.cause.as_ref()
+    }
+
+    /// Whether a value in the [`Config`](crate::Config) cannot work, rather
+    /// than the operating system having refused something.
+    pub fn is_config(&self) -> bool {
+        self.cause.is_none()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause as _)
+    }
+}

@@ -1,0 +1,131 @@
+//! What the user sees while the program drains: one line that changes on a
+//! terminal, log lines elsewhere. And the log, which must not tear that line.
+
+use std::env;
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use env_logger::Env;
+use env_logger::Target;
+use env_logger::WriteStyle;
+use farewell::Phase;
+use farewell::ShutdownHandle;
+
+/// How often the seconds on the live line change.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often a log line tells how the drain goes on.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// To the start of the line, and clear it.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// The live line, while there is one. Whoever writes to the terminal holds it.
+static LINE: Mutex<String> = Mutex::new(String::new());
+
+/// Log by `RUST_LOG`, default `info`, to stderr.
+pub(super) fn init_logger() {
+    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info"));
+    if io::stderr().is_terminal() {
+        builder.target(Target::Pipe(Box::new(AboveLine)));
+        if env::var_os("NO_COLOR").is_none() && env::var_os("RUST_LOG_STYLE").is_none() {
+            builder.write_style(WriteStyle::Always);
+        }
+    }
+    builder.init();
+}
+
+/// Writes above the live line: clears it, writes, draws it again.
+struct AboveLine;
+
+impl Write for AboveLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stderr = io::stderr().lock();
+        if line.is_empty() {
+            return stderr.write(bytes);
+        }
+        stderr.write_all(CLEAR.as_bytes())?;
+        stderr.write_all(bytes)?;
+        stderr.write_all(line.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// The thread that narrates.
+pub(super) struct Narrator(Option<JoinHandle<()>>);
+
+impl Narrator {
+    /// Waits for it; it ends when the server has stopped.
+    pub(super) fn join(self) {
+        if let Some(thread) = self.0
+            && thread.join().is_err()
+        {
+            log::error!("the thread that tells how the drain goes panicked");
+        }
+    }
+}
+
+/// Tells how the drain goes, from the trigger to the end.
+pub(super) fn narrate(stop: ShutdownHandle) -> Narrator {
+    let tell = match io::stderr().is_terminal() {
+        true => draw,
+        false => write_log,
+    };
+    let thread = thread::Builder::new()
+        .name("farewell-live".to_owned())
+        .spawn(move || {
+            stop.wait_for(Phase::LameDuck);
+            tell(&stop);
+        });
+    match thread {
+        Ok(thread) => Narrator(Some(thread)),
+        Err(error) => {
+            log::warn!("nobody will tell how the drain goes: {error}");
+            Narrator(None)
+        }
+    }
+}
+
+fn draw(stop: &ShutdownHandle) {
+    while !stop.wait_for_timeout(Phase::Stopped, TICK) {
+        redraw(format!("{}; Ctrl+C again to stop at once", state(stop)));
+    }
+    redraw(String::new());
+}
+
+fn redraw(text: String) {
+    let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
+    *line = text;
+    // A terminal that is gone is no reason to stop draining.
+    let _ = write!(io::stderr(), "{CLEAR}{line}").and_then(|()| io::stderr().flush());
+}
+
+fn write_log(stop: &ShutdownHandle) {
+    while !stop.wait_for_timeout(Phase::Stopped, LOG_EVERY) {
+        log::info!("{}", state(stop));
+    }
+}
+
+fn state(stop: &ShutdownHandle) -> String {
+    let left = stop.deadline().map_or(Duration::ZERO, |at| {
+        at.saturating_duration_since(Instant::now())
+    });
+    format!(
+        "{}: {}, {:.1} s left",
+        stop.phase(),
+        stop.counts(),
+        left.as_secs_f64()
+    )
+}

@@ -1,0 +1,151 @@
+//! The program around the library: options, signals, log, output.
+
+mod args;
+mod live;
+mod permit;
+mod report;
+mod routes;
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+
+use farewell::Abort;
+use farewell::Report;
+use farewell::Server;
+use farewell::ShutdownHandle;
+use farewell::Trigger;
+
+use self::args::Options;
+use self::args::ReportFormat;
+use self::permit::Permit;
+
+/// Why the program ends early: one line for its user, and an exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 2,
+        }
+    }
+
+    fn error(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 1,
+        }
+    }
+
+    /// Prints the line, and gives the code.
+    pub(crate) fn report(self) -> ExitCode {
+        // Nobody is left to tell if stderr is closed.
+        let _ = writeln!(io::stderr(), "farewell: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<farewell::Error> for Failure {
+    fn from(error: farewell::Error) -> Self {
+        use io::ErrorKind;
+
+        let message = error.to_string();
+        match error.io_error().map(io::Error::kind) {
+            None | Some(ErrorKind::InvalidInput) => Self::usage(message),
+            Some(
+                ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied,
+            ) => Self::error(format!("{message}; choose another with --listen")),
+            Some(_) => Self::error(message),
+        }
+    }
+}
+
+/// Runs the program to its exit code.
+pub(crate) fn run() -> Result<u8, Failure> {
+    let options = match Options::from_command_line()? {
+        Ok(options) => options,
+        Err(text) => {
+            say(text.trim_end());
+            return Ok(0);
+        }
+    };
+    live::init_logger();
+    let permit = Permit::from_options(&options)?;
+    let server = Server::bind(options.listen.as_str(), options.config())?;
+    let stop = server.shutdown_handle();
+    stop_on_signals(stop.clone())?;
+
+    say(&greeting(&server, &options, &permit));
+    let live = live::narrate(stop.clone());
+    let handler = routes::handler(stop, permit, &options);
+    let report = server.serve(handler)?;
+    live.join();
+
+    say(&match options.report {
+        ReportFormat::Text => report.to_string(),
+        ReportFormat::Json => report::to_json(&report).to_string(),
+    });
+    Ok(exit_code(&report))
+}
+
+fn exit_code(report: &Report) -> u8 {
+    match report.abort {
+        Some(Abort::Demand(Trigger::Signal)) => 130,
+        _ if report.everyone_answered() => 0,
+        _ => 3,
+    }
+}
+
+/// The first signal drains; the second cuts. A drain that `/shutdown` began is
+/// not cut by the first signal: an orchestrator that calls `/shutdown` and
+/// then sends SIGTERM means one stop, not two.
+fn stop_on_signals(stop: ShutdownHandle) -> Result<(), Failure> {
+    let seen = AtomicBool::new(false);
+    ctrlc::set_handler(move || {
+        if seen.swap(true, SeqCst) {
+            stop.abort_by(Trigger::Signal);
+        } else if !stop.shutdown_by(Trigger::Signal) {
+            log::info!("a signal: stopping already; once more to stop at once");
+        }
+    })
+    .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))
+}
+
+fn greeting(server: &Server, options: &Options, permit: &Permit) -> String {
+    let address = server.local_addr();
+    let mut local = address;
+    if address.ip().is_unspecified() {
+        local.set_ip(match address.is_ipv4() {
+            true => std::net::Ipv4Addr::LOCALHOST.into(),
+            false => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let url = format!("http://{local}/shutdown");
+    let how = match (options.no_shutdown_route, permit) {
+        (true, _) => "Ctrl+C".to_owned(),
+        (false, Permit::Loopback) => format!("curl {url}  or Ctrl+C"),
+        (false, Permit::Bearer(_)) => {
+            format!("curl -H 'Authorization: Bearer TOKEN' {url}  or Ctrl+C")
+        }
+    };
+    format!(
+        "farewell {} listening on http://{address} ({} workers)\n\
+         stop it with: {how}; twice to stop at once",
+        env!("CARGO_PKG_VERSION"),
+        server.config().workers,
+    )
+}
+
+/// Prints for the program's user. A closed stdout is no reason to stop
+/// serving.
+fn say(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}

@@ -1,0 +1,238 @@
+//! Who may stop the program over HTTP.
+
+use std::env;
+use std::fs;
+use std::net::IpAddr;
+
+use farewell::Request;
+use http::HeaderMap;
+use http::HeaderName;
+use http::header;
+use http::uri::Authority;
+use subtle::ConstantTimeEq;
+
+use super::Failure;
+use super::args::Options;
+
+/// Where a token may be, beside a file.
+const TOKEN_VARIABLE: &str = "FAREWELL_SHUTDOWN_TOKEN";
+
+/// Who may.
+pub(super) enum Permit {
+    /// Whoever is on this machine, and nobody on their behalf: no web page,
+    /// no proxy.
+    Loopback,
+    /// Whoever has the token.
+    Bearer(Token),
+}
+
+/// A secret: it has no `Debug`, so that no log can show it.
+pub(super) struct Token(String);
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denial {
+    NoToken,
+    WrongToken,
+    NotLoopback,
+    ForeignHost,
+    OtherSite,
+    Forwarded,
+}
+
+impl Denial {
+    /// In words, for the client and for the log.
+    pub(super) fn explain(self) -> &'static str {
+        match self {
+            Self::NoToken => "it needs the header field Authorization: Bearer TOKEN",
+            Self::WrongToken => "that is not the token",
+            Self::NotLoopback => "without a token, only this machine itself may",
+            Self::ForeignHost => "the Host is not a loopback name",
+            Self::OtherSite => "a page of another site sent it",
+            Self::Forwarded => "a proxy forwarded it",
+        }
+    }
+
+    /// Whether another try with credentials could do.
+    pub(super) fn wants_credentials(self) -> bool {
+        matches!(self, Self::NoToken | Self::WrongToken)
+    }
+}
+
+impl Permit {
+    pub(super) fn from_options(options: &Options) -> Result<Self, Failure> {
+        let token = match (&options.shutdown_token_file, env::var_os(TOKEN_VARIABLE)) {
+            (None, None) => return Ok(Self::Loopback),
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage(format!(
+                    "the token is given twice: in {TOKEN_VARIABLE} and by --shutdown-token-file"
+                )));
+            }
+            (None, Some(token)) => token
+                .into_string()
+                .map_err(|_| Failure::usage(format!("{TOKEN_VARIABLE} is not text")))?,
+            (Some(file), None) => fs::read_to_string(file).map_err(|error| {
+                Failure::error(format!(
+                    "cannot read the token in {}: {error}",
+                    file.display()
+                ))
+            })?,
+        };
+        let token = token.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::usage(
+                "the shutdown token must be one word of visible ASCII characters",
+            ));
+        }
+        Ok(Self::Bearer(Token(token.to_owned())))
+    }
+
+    /// Whether this request may stop the program.
+    pub(super) fn check(&self, request: &Request) -> Result<(), Denial> {
+        match self {
+            Self::Bearer(token) => check_token(token, request.headers()),
+            Self::Loopback => check_local(request.peer_addr().ip(), request.headers()),
+        }
+    }
+}
+
+fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), Denial> {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, given)| given.trim())
+        .ok_or(Denial::NoToken)?;
+    match bool::from(given.as_bytes().ct_eq(token.0.as_bytes())) {
+        true => Ok(()),
+        false => Err(Denial::WrongToken),
+    }
+}
+
+fn check_local(peer: IpAddr, headers: &HeaderMap) -> Result<(), Denial> {
+    if !peer.to_canonical().is_loopback() {
+        return Err(Denial::NotLoopback);
+    }
+    // A name that someone else's DNS points to this machine is no loopback
+    // name: the browser that followed it says so here.
+    let host = headers.get(header::HOST).map(|host| host.as_bytes());
+    let host = host.and_then(|host| Authority::try_from(host).ok());
+    if !host.as_ref().is_some_and(is_loopback_name) {
+        return Err(Denial::ForeignHost);
+    }
+    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    let same_site = headers
+        .get_all(SEC_FETCH_SITE)
+        .iter()
+        .all(|site| site == "none" || site == "same-origin");
+    let same_origin = headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.as_bytes().strip_prefix(b"http://");
+        origin.is_some_and(|origin| {
+            Authority::try_from(origin).is_ok_and(|origin| Some(origin) == host)
+        })
+    });
+    if !same_site || !same_origin {
+        return Err(Denial::OtherSite);
+    }
+    const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    let marks = [header::FORWARDED, X_FORWARDED_FOR, header::VIA];
+    if marks.iter().any(|mark| headers.contains_key(mark)) {
+        return Err(Denial::Forwarded);
+    }
+    Ok(())
+}
+
+fn is_loopback_name(host: &Authority) -> bool {
+    let name = host.host();
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in fields {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn local(peer: &str, fields: &[(&'static str, &'static str)]) -> Result<(), Denial> {
+        check_local(peer.parse().unwrap(), &headers(fields))
+    }
+
+    #[test]
+    fn this_machine_may_under_its_loopback_names() {
+        for host in [
+            "localhost",
+            "LOCALHOST:81",
+            "127.0.0.1:8081",
+            "127.1.2.3",
+            "[::1]:8081",
+        ] {
+            assert_eq!(local("127.0.0.1", &[("host", host)]), Ok(()), "{host}");
+        }
+        assert_eq!(local("::1", &[("host", "[::1]")]), Ok(()));
+        assert_eq!(local("::ffff:127.0.0.1", &[("host", "localhost")]), Ok(()));
+    }
+
+    #[test]
+    fn nobody_else_may() {
+        assert_eq!(
+            local("10.0.0.1", &[("host", "localhost")]),
+            Err(Denial::NotLoopback)
+        );
+        assert_eq!(local("127.0.0.1", &[]), Err(Denial::ForeignHost));
+        for host in ["evil.example", "localhost.evil.example", "", "10.0.0.1"] {
+            assert_eq!(
+                local("127.0.0.1", &[("host", host)]),
+                Err(Denial::ForeignHost),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_page_of_another_site_may() {
+        let with = |name, value| local("127.0.0.1", &[("host", "localhost:1"), (name, value)]);
+        assert_eq!(with("sec-fetch-site", "none"), Ok(()));
+        assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
+        assert_eq!(with("sec-fetch-site", "cross-site"), Err(Denial::OtherSite));
+        assert_eq!(with("sec-fetch-site", "same-site"), Err(Denial::OtherSite));
+        assert_eq!(with("origin", "http://localhost:1"), Ok(()));
+        assert_eq!(with("origin", "http://localhost:2"), Err(Denial::OtherSite));
+        assert_eq!(with("origin", "null"), Err(Denial::OtherSite));
+    }
+
+    #[test]
+    fn no_proxy_may() {
+        for mark in ["forwarded", "x-forwarded-for", "via"] {
+            let fields = [("host", "localhost"), (mark, "x")];
+            assert_eq!(
+                local("127.0.0.1", &fields),
+                Err(Denial::Forwarded),
+                "{mark}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_is_compared_whole() {
+        let token = Token("secret".to_owned());
+        let with = |value| check_token(&token, &headers(&[("authorization", value)]));
+        assert_eq!(with("Bearer secret"), Ok(()));
+        assert_eq!(with("bearer secret"), Ok(()));
+        for wrong in ["Bearer secre", "Bearer secrets", "Bearer Secret", "Bearer "] {
+            assert_eq!(with(wrong), Err(Denial::WrongToken), "{wrong}");
+        }
+        assert_eq!(with("Basic secret"), Err(Denial::NoToken));
+        assert_eq!(check_token(&token, &headers(&[])), Err(Denial::NoToken));
+    }
+}

@@ -1,0 +1,77 @@
+//! The report as JSON.
+
+use std::time::Duration;
+
+use farewell::Abort;
+use farewell::Outcome;
+use farewell::Report;
+use farewell::Tally;
+use farewell::Trigger;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+/// One object. Durations are in seconds; outcomes are keyed by their names,
+/// with `_` for blanks.
+pub(super) fn to_json(report: &Report) -> Value {
+    let cut: Vec<Value> = report
+        .cut
+        .iter()
+        .map(|cut| {
+            json!({
+                "route": cut.route,
+                "peer": cut.peer.to_string(),
+                "seconds": cut.age.as_secs_f64(),
+                "handler_running": cut.handler_running,
+            })
+        })
+        .collect();
+    json!({
+        "trigger": trigger(report.trigger),
+        "abort": report.abort.map(|abort| match abort {
+            Abort::Deadline => json!("deadline"),
+            Abort::Demand(by) => trigger(by),
+            other => json!(other.to_string()),
+        }),
+        "seconds": report.duration.as_secs_f64(),
+        "draining_after_seconds": seconds(report.draining_after),
+        "door_closed_after_seconds": seconds(report.door_closed_after),
+        "aborted_after_seconds": seconds(report.aborted_after),
+        "everyone_answered": report.everyone_answered(),
+        "connections": {
+            "accepted": report.accepted,
+            "ended": tally(&report.connections),
+            "ended_after_trigger": tally(&report.connections_after_trigger),
+        },
+        "requests": {
+            "begun": report.begun,
+            "ended": tally(&report.requests),
+            "ended_after_trigger": tally(&report.requests_after_trigger),
+            "answered_on_last_call": report.answered_on_last_call,
+        },
+        "followers": report.followers,
+        "cut": cut,
+        "threads_left": report.threads_left,
+    })
+}
+
+fn trigger(trigger: Trigger) -> Value {
+    match trigger {
+        Trigger::Call => json!({ "by": "call" }),
+        Trigger::Signal => json!({ "by": "signal" }),
+        Trigger::Request(peer) => json!({ "by": "request", "peer": peer.to_string() }),
+        other => json!({ "by": other.to_string() }),
+    }
+}
+
+fn seconds(duration: Option<Duration>) -> Option<f64> {
+    duration.map(|duration| duration.as_secs_f64())
+}
+
+fn tally<O: Outcome>(tally: &Tally<O>) -> Value {
+    let counts: Map<String, Value> = tally
+        .iter()
+        .map(|(outcome, count)| (outcome.name().replace(' ', "_"), json!(count)))
+        .collect();
+    Value::Object(counts)
+}

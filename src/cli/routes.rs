@@ -1,0 +1,224 @@
+//! What the program answers.
+
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use farewell::IntoResponse;
+use farewell::Phase;
+use farewell::Progress;
+use farewell::Request;
+use farewell::Response;
+use farewell::ShutdownHandle;
+use farewell::Trigger;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header;
+use serde_json::json;
+
+use super::args::Options;
+use super::permit::Permit;
+use super::report;
+
+const DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Answers every path.
+pub(super) fn handler(
+    stop: ShutdownHandle,
+    permit: Permit,
+    options: &Options,
+) -> impl Fn(Request) -> Response + Send + Sync + 'static {
+    let work = options.work;
+    let shutdown_route = !options.no_shutdown_route;
+    move |request| match request.uri().path() {
+        "/healthz" => reads(&request, || "ok\n".into_response()),
+        "/readyz" => reads(&request, || readiness(stop.phase())),
+        "/echo" => echo(&request),
+        "/shutdown" if shutdown_route => shutdown(&request, &stop, &permit),
+        path => hello(path, request.uri().query(), work),
+    }
+}
+
+/// A route for `GET` and `HEAD`.
+fn reads(request: &Request, answer: impl FnOnce() -> Response) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => answer(),
+        _ => method_not_allowed("GET, HEAD"),
+    }
+}
+
+fn readiness(phase: Phase) -> Response {
+    match phase {
+        Phase::Running => "ready\n".into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
+    }
+}
+
+fn hello(path: &str, query: Option<&str>, work: Duration) -> Response {
+    let delay = match delay(query) {
+        Ok(delay) => delay,
+        Err(problem) => return (StatusCode::BAD_REQUEST, problem).into_response(),
+    };
+    // A stand-in for real work, which does not look up either.
+    thread::sleep(work + delay);
+    format!("Hello, you requested {path}\n").into_response()
+}
+
+fn delay(query: Option<&str>) -> Result<Duration, String> {
+    let mut parts = query.unwrap_or_default().split('&');
+    let Some(text) = parts.find_map(|part| part.strip_prefix("delay=")) else {
+        return Ok(Duration::ZERO);
+    };
+    match humantime::parse_duration(text) {
+        Ok(delay) if delay <= DELAY_MAX => Ok(delay),
+        _ => Err("delay must be a duration such as 500ms or 3s, of 60s at most\n".to_owned()),
+    }
+}
+
+fn echo(request: &Request) -> Response {
+    if request.method() != Method::POST {
+        return method_not_allowed("POST");
+    }
+    let mut response = request.body().clone().into_response();
+    if let Some(content_type) = request.headers().get(header::CONTENT_TYPE) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    response
+}
+
+fn method_not_allowed(allow: &'static str) -> Response {
+    let text = format!("the methods for this are {allow}\n");
+    let mut response = (StatusCode::METHOD_NOT_ALLOWED, text).into_response();
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return method_not_allowed("GET, POST");
+    }
+    let peer = request.peer_addr();
+    if let Err(denial) = permit.check(request) {
+        let reason = denial.explain();
+        log::warn!("{peer} may not stop this server: {reason}");
+        return forbidden(reason, denial.wants_credentials());
+    }
+    let json = wants_json(request);
+    let mut response = match request.uri().query() {
+        None | Some("") => {
+            stop.shutdown_by(Trigger::Request(peer));
+            confirmation(stop, json).into_response()
+        }
+        Some("wait") => {
+            stop.shutdown_by(Trigger::Request(peer));
+            Response::new(stop.follow(move |progress| line(progress, json)))
+        }
+        Some("now") => {
+            stop.shutdown_by(Trigger::Request(peer));
+            let abort = stop.clone();
+            let told = move || {
+                abort.abort_by(Trigger::Request(peer));
+            };
+            let mut response = confirmation(stop, json).into_response();
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = body.after_delivery(told);
+            response
+        }
+        Some(_) => {
+            let text = "use /shutdown, /shutdown?wait, or /shutdown?now\n";
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    let content_type = if json {
+        "application/json"
+    } else {
+        "text/plain; charset=utf-8"
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn forbidden(reason: &str, wants_credentials: bool) -> Response {
+    let text = format!("you may not stop this server: {reason}\n");
+    if !wants_credentials {
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let mut response = (StatusCode::UNAUTHORIZED, text).into_response();
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn wants_json(request: &Request) -> bool {
+    request
+        .headers()
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|accept| {
+            accept
+                .to_str()
+                .is_ok_and(|accept| accept.contains("application/json"))
+        })
+}
+
+/// What is still in progress, this request aside, and how long it may take.
+fn confirmation(stop: &ShutdownHandle, json: bool) -> String {
+    let counts = stop.counts();
+    let others = counts.in_progress.saturating_sub(counts.followers + 1);
+    let idle = counts.idle;
+    let left = stop
+        .deadline()
+        .map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
+        .as_secs_f64();
+    match json {
+        true => {
+            let message = json!({
+                "phase": stop.phase().to_string(),
+                "in_progress": others,
+                "idle": idle,
+                "seconds_left": left,
+            });
+            format!("{message}\n")
+        }
+        false => format!(
+            "shutting down: {others} other requests in progress, {idle} idle connections; \
+             this takes {left:.1} s at most\n"
+        ),
+    }
+}
+
+/// One line of `/shutdown?wait`.
+fn line(progress: &Progress, json: bool) -> String {
+    match progress {
+        Progress::Counts(counts) if json => {
+            let in_progress = counts.in_progress.saturating_sub(counts.followers);
+            let message = json!({
+                "in_progress": in_progress,
+                "idle": counts.idle,
+                "lingering": counts.lingering,
+            });
+            format!("{message}\n")
+        }
+        Progress::Counts(counts) => {
+            let in_progress = counts.in_progress.saturating_sub(counts.followers);
+            format!(
+                "{in_progress} in progress, {} idle, {} about to leave\n",
+                counts.idle, counts.lingering
+            )
+        }
+        Progress::Finished(finished) if json => format!("{}\n", report::to_json(finished)),
+        Progress::Finished(finished) => format!("{}\n", finished.summary()),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The program `farewell`: a small service on the library, and a way to see it
+//! stop.
+//!
+//! Exit codes: 0 everyone was answered; 1 an error (address in use, say);
+//! 2 wrong usage; 3 the deadline, or `/shutdown?now`, cut something; 130 a
+//! second signal cut it.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}

@@ -136,7 +136,8 @@ impl Server {
         } = self;
         let (lot, poller) =
             Lot::new().map_err(|error| Error::io("cannot wait for connections", error))?;
-        let knocker = Knocker::new(listener.address());
+        let knocker = Knocker::new(listener.address())
+            .map_err(|error| Error::io("cannot make a socket", error))?;
         let engine = Arc::new(Engine::new(
             config,
             life,

@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -110,11 +111,14 @@ pub(crate) struct Knocker {
     /// Where our knocks come from. An address is entered before it connects,
     /// so that no acceptor can see a knock and not know it.
     from: Mutex<Vec<SocketAddr>>,
+    /// Made in advance: when the server stops there may be no file left.
+    spare: Mutex<Option<Socket>>,
 }
 
 impl Knocker {
-    /// Knocks at `listener`: at the loopback address when it is bound to all.
-    pub(crate) fn new(listener: SocketAddr) -> Self {
+    /// Will knock at `listener`: at the loopback address when it is bound to
+    /// all.
+    pub(crate) fn new(listener: SocketAddr) -> io::Result<Self> {
         let ip = match listener.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -122,10 +126,12 @@ impl Knocker {
         };
         let mut target = listener;
         target.set_ip(ip);
-        Self {
+        let spare = Mutex::new(Some(new_socket(target)?));
+        Ok(Self {
             target,
-            from: Mutex::new(Vec::new()),
-        }
+            from: Mutex::default(),
+            spare,
+        })
     }
 
     /// Connects once. The stream is for keeping until the acceptor is awake.
@@ -135,7 +141,15 @@ impl Knocker {
     /// Refused: the door is closed already, and nobody waits. Timed out: the
     /// backlog is full, so the acceptor does not wait either.
     pub(crate) fn knock(&self) -> io::Result<Socket> {
-        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, None)?;
+        let spare = self
+            .spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let socket = match spare {
+            Some(socket) => socket,
+            None => new_socket(self.target)?,
+        };
         let mut from = self.target;
         from.set_port(0);
         socket.bind(&from.into())?;
@@ -151,9 +165,13 @@ impl Knocker {
         self.knocks().contains(&peer)
     }
 
-    fn knocks(&self) -> std::sync::MutexGuard<'_, Vec<SocketAddr>> {
+    fn knocks(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
         self.from.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn new_socket(target: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(target), Type::STREAM, None)
 }
 
 /// How many connections may be open at a time without running out of files:
@@ -176,7 +194,7 @@ mod tests {
     fn a_knock_wakes_accept_and_is_known() {
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
             let listener = Listener::bind(address).unwrap();
-            let knocker = Knocker::new(listener.address());
+            let knocker = Knocker::new(listener.address()).unwrap();
             let _knock = knocker.knock().unwrap();
             let Accepted::Connection(_, peer) = listener.accept() else {
                 panic!("nobody knocked at {address}");
@@ -188,7 +206,7 @@ mod tests {
     #[test]
     fn a_real_connection_is_no_knock() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
-        let knocker = Knocker::new(listener.address());
+        let knocker = Knocker::new(listener.address()).unwrap();
         let _client = TcpStream::connect(listener.address()).unwrap();
         let Accepted::Connection(_, peer) = listener.accept() else {
             panic!("nobody came");

@@ -1,6 +1,8 @@
 //! The acceptor: brings in connections while the server runs; at the end it
 //! closes the door, sweeps up those whom the kernel has let in, and goes.
 
+use std::cell::Cell;
+use std::io;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -31,6 +33,8 @@ pub(crate) struct Acceptor {
     engine: Arc<Engine>,
     listener: Listener,
     queue: Sender,
+    /// Accepting fails since a while; it was logged when it began.
+    out_of_resources: Cell<bool>,
 }
 
 impl Acceptor {
@@ -39,6 +43,7 @@ impl Acceptor {
             engine,
             listener,
             queue,
+            out_of_resources: Cell::new(false),
         }
     }
 
@@ -146,6 +151,9 @@ impl Acceptor {
         if local.ip().is_unspecified() {
             local = stream.local_addr().unwrap_or(local);
         }
+        if self.out_of_resources.replace(false) {
+            log::info!("accepting again");
+        }
         let ticket = self.engine.books.connection_accepted();
         let connection = Connection::new(stream, peer, local, ticket, Instant::now());
         self.queue.send(Box::new(connection));
@@ -167,14 +175,16 @@ impl Acceptor {
     /// After a failed accept. The listener is all right whatever the error:
     /// either that one client is gone, or something is used up, which a
     /// connection that closes may give back.
-    fn back_off(&self, error: &std::io::Error) {
+    fn back_off(&self, error: &io::Error) {
         if matches!(
             error.kind(),
             ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
         ) {
             return;
         }
-        log::warn!("cannot accept for the moment: {error}");
+        if !self.out_of_resources.replace(true) {
+            log::warn!("cannot accept for the moment: {error}");
+        }
         let open = self.engine.books.open();
         let stopping = self.stopping();
         self.engine

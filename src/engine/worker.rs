@@ -155,6 +155,12 @@ impl Worker<'_> {
         *desk = Some(connection);
         self.desk.in_handler.store(true, SeqCst);
         drop(desk);
+        log::debug!(
+            "{}: {} {}",
+            request.peer_addr(),
+            request.method(),
+            request.uri()
+        );
 
         let handled = panic::catch_unwind(AssertUnwindSafe(|| self.engine.handler.handle(request)));
 

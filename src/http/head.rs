@@ -100,16 +100,17 @@ fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
     }
 }
 
-/// Whether the first line that is not empty ends in `HTTP/` digit `.` digit.
+/// Whether the request line is one, with a version `HTTP/` digit `.` digit.
 fn names_another_version(input: &[u8]) -> bool {
     let line = input
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .find(|line| !line.is_empty())
         .unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     matches!(
-        line,
-        [.., b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        words[..],
+        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
             if major.is_ascii_digit() && minor.is_ascii_digit()
     )
 }

@@ -314,6 +314,7 @@ impl Books {
     pub(crate) fn connection_accepted(self: &Arc<Self>) -> Ticket {
         self.accepted.fetch_add(1, Relaxed);
         self.open.fetch_add(1, SeqCst);
+        self.life.counts_changed();
         Ticket {
             books: Arc::clone(self),
             ended: false,
@@ -355,6 +356,7 @@ impl Books {
 
     pub(crate) fn follower_came(&self) {
         self.followers.fetch_add(1, SeqCst);
+        self.life.counts_changed();
     }
 
     pub(crate) fn follower_left(&self) {

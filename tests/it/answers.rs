@@ -1,0 +1,150 @@
+//! Requests are answered: framing, order, persistence.
+
+use farewell::IntoResponse;
+use farewell::Request;
+use http::StatusCode;
+
+use crate::support::TestServer;
+use crate::support::config;
+
+#[test]
+fn a_get_is_answered_and_the_connection_persists() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    for path in ["/a", "/b?c=d"] {
+        let response = client.get(path);
+        assert_eq!(response.status, 200);
+        assert_eq!(response.body, format!("hello {}", &path[..2]));
+        assert!(
+            response.has("content-type: text/plain; charset=utf-8"),
+            "{response:?}"
+        );
+        assert!(!response.closes());
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    let all: String = (0..100)
+        .map(|n| crate::support::get(&format!("/{n}")))
+        .collect();
+    client.send(all);
+    for n in 0..100 {
+        assert_eq!(client.response().body, format!("hello /{n}"));
+    }
+}
+
+#[test]
+fn a_head_gets_the_length_and_no_body() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = client.head_response();
+    assert!(response.has("content-length: 8"), "{response:?}");
+    assert_eq!(client.get("/y").body, "hello /y");
+}
+
+#[test]
+fn a_body_is_read_before_its_handler_runs() {
+    let server = TestServer::start(config(), |request: Request| request.body().clone());
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
+    server.wait_in_progress(1);
+    client.send("loGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().body, "hello");
+    assert_eq!(client.response().body, "");
+
+    let large = "x".repeat(2 * 1024 * 1024);
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        large.len()
+    ));
+    client.send(&large);
+    assert!(client.response().body == large);
+}
+
+#[test]
+fn http_1_0_closes_unless_asked_to_persist() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert!(client.response().has("connection: keep-alive"));
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    assert!(client.response().closes());
+    client.expect_eof();
+}
+
+#[test]
+fn a_client_that_says_close_gets_its_answer_and_the_end() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(client.response().closes());
+    client.expect_eof();
+}
+
+#[test]
+fn a_client_that_has_half_closed_gets_its_answer() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.request("/");
+    client.half_close();
+    assert_eq!(client.response().body, "hello /");
+    client.expect_eof();
+}
+
+#[test]
+fn empty_lines_before_a_request_are_ignored() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.send("\r\n\r\n");
+    assert_eq!(client.get("/").status, 200);
+}
+
+#[test]
+fn a_panic_is_a_500_and_the_worker_lives() {
+    let mut config = config();
+    config.workers = 1;
+    let server = TestServer::start(config, |request: Request| {
+        assert!(request.uri().path() != "/panic", "as the client wished");
+        "fine"
+    });
+    for _ in 0..3 {
+        let mut client = server.connect();
+        let response = client.get("/panic");
+        assert_eq!(response.status, 500);
+        assert!(response.closes());
+        client.expect_eof();
+    }
+    assert_eq!(server.connect().get("/").body, "fine");
+}
+
+#[test]
+fn results_and_statuses_are_responses() {
+    let server = TestServer::start(config(), |request: Request| match request.uri().path() {
+        "/none" => Ok(StatusCode::NO_CONTENT.into_response()),
+        "/early" => Ok(StatusCode::CONTINUE.into_response()),
+        _ => Err((StatusCode::NOT_FOUND, "no such thing")),
+    });
+    let mut client = server.connect();
+    assert_eq!(client.get("/none").status, 204);
+    assert_eq!(client.get("/other").body, "no such thing");
+    assert_eq!(
+        client.get("/early").status,
+        500,
+        "an interim status is no answer"
+    );
+}
+
+#[test]
+fn a_request_knows_both_ends_and_the_phase() {
+    let server = TestServer::start(config(), |request: Request| {
+        let (peer, local, phase) = (request.peer_addr(), request.local_addr(), request.phase());
+        format!("{peer} {local} {phase} {}", request.deadline().is_none())
+    });
+    let mut client = server.connect();
+    let expected = format!("{} {} running true", client.address(), server.address());
+    assert_eq!(client.get("/").body, expected);
+}

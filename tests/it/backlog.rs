@@ -1,0 +1,104 @@
+//! Whoever the kernel has let in is served: accepted, queued, or still in its
+//! backlog.
+
+use crate::support::Client;
+use crate::support::Gate;
+use crate::support::TestServer;
+use crate::support::config;
+use crate::support::gated;
+
+#[test]
+fn more_are_queued_than_there_are_workers_and_all_are_answered() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.workers = 2;
+    let server = TestServer::start(config, gated(&gate));
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.request("/slow");
+    }
+    gate.wait_started();
+    gate.wait_started();
+    server.wait_open(20);
+    server.stop.shutdown();
+    drop(bar);
+    for client in &mut clients {
+        let response = client.response();
+        assert_eq!(response.body, "hello /slow");
+        assert!(response.closes());
+        client.expect_eof();
+    }
+    drop(clients);
+    assert!(server.join().everyone_answered());
+}
+
+#[test]
+fn those_beyond_max_connections_are_served_from_the_kernels_queue() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.workers = 2;
+    config.max_connections = 2;
+    config.last_call = crate::support::TOO_LONG;
+    let server = TestServer::start(config, gated(&gate));
+    let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.request("/slow");
+    }
+    gate.wait_started();
+    gate.wait_started();
+    assert_eq!(server.stop.counts().open, 2);
+    server.stop.shutdown();
+    drop(bar);
+    let answers = clients.into_iter().map(|mut client| client.response());
+    assert!(
+        answers
+            .into_iter()
+            .all(|answer| answer.body == "hello /slow")
+    );
+    let report = server.join();
+    assert_eq!(report.accepted, 10);
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn a_stop_before_the_start_serves_those_who_wait() {
+    let server = farewell::Server::bind("127.0.0.1:0", config()).unwrap();
+    let mut clients: Vec<_> = (0..5)
+        .map(|_| Client::connect(server.local_addr()))
+        .collect();
+    for client in &mut clients {
+        client.request("/");
+    }
+    server.shutdown_handle().shutdown();
+    let server = TestServer::spawn(server, |_: farewell::Request| "hello");
+    for client in &mut clients {
+        assert_eq!(client.response().body, "hello");
+    }
+    drop(clients);
+    let report = server.join();
+    assert_eq!(report.accepted, 5);
+    assert_eq!(report.answered_on_last_call, 5);
+}
+
+#[test]
+fn nothing_is_lost_where_the_door_cannot_be_closed_and_nobody_comes_late() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.workers = 1;
+    config.close_door = false;
+    let server = TestServer::start(config, gated(&gate));
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.request("/slow");
+    }
+    gate.wait_started();
+    server.stop.shutdown();
+    drop(bar);
+    for client in &mut clients {
+        assert_eq!(client.response().body, "hello /slow");
+    }
+    drop(clients);
+    let report = server.join();
+    assert_eq!(report.accepted, 20);
+    assert_eq!(report.door_closed_after, None);
+}

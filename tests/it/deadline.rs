@@ -1,0 +1,183 @@
+//! A stop is bounded: at the deadline, or at a second trigger, what is left is
+//! cut, and what was cut is named.
+
+use std::time::Duration;
+
+use farewell::Abort;
+use farewell::ConnectionOutcome;
+use farewell::RequestOutcome;
+use farewell::Trigger;
+
+use crate::support::Gate;
+use crate::support::TestServer;
+use crate::support::config;
+use crate::support::gated;
+
+const SOON: Duration = Duration::from_millis(200);
+
+#[test]
+fn stuck_handlers_are_named_and_the_queue_is_turned_away() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.workers = 2;
+    config.drain_timeout = SOON;
+    let server = TestServer::start(config, gated(&gate));
+    let mut stuck: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for (n, client) in stuck.iter_mut().enumerate() {
+        client.request(&format!("/slow/{n}"));
+        gate.wait_started();
+    }
+    let mut queued: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for client in &mut queued {
+        client.request("/queued");
+    }
+    server.wait_open(7);
+    server.stop.shutdown();
+    for client in &mut queued {
+        let response = client.response();
+        assert_eq!(response.status, 503);
+        assert!(
+            response.closes() && response.has("retry-after: 1"),
+            "{response:?}"
+        );
+        client.expect_eof();
+    }
+    for client in &mut stuck {
+        client.expect_end();
+    }
+    drop(queued);
+    let report = server.join();
+    assert_eq!(report.abort, Some(Abort::Deadline));
+    assert!(!report.everyone_answered());
+    assert_eq!(report.requests.to_string(), "5 turned away, 2 cut");
+    assert_eq!(report.threads_left, 2);
+    let mut routes: Vec<_> = report.cut.iter().map(|cut| cut.route.as_str()).collect();
+    routes.sort_unstable();
+    assert_eq!(routes, ["GET /slow/0", "GET /slow/1"]);
+    for cut in &report.cut {
+        assert!(cut.handler_running && cut.age >= SOON, "{cut:?}");
+    }
+    let text = report.to_string();
+    assert!(text.contains("GET /slow/1 from 127.0.0.1:"), "{text}");
+    drop(bar);
+}
+
+#[test]
+fn a_client_that_never_reads_is_cut_and_named() {
+    let mut config = config();
+    config.drain_timeout = SOON;
+    let server = TestServer::start(config, |_: farewell::Request| vec![b'x'; 64 << 20]);
+    let mut client = server.connect();
+    client.request("/large");
+    server.wait_in_progress(1);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.to_string(), "1 cut");
+    assert_eq!(report.cut[0].route, "GET /large");
+    assert_eq!(report.cut[0].peer, client.address());
+    assert!(!report.cut[0].handler_running);
+    client.expect_end();
+}
+
+#[test]
+fn who_stopped_in_the_middle_of_a_request_is_turned_away() {
+    let mut config = config();
+    config.drain_timeout = SOON;
+    let server = TestServer::hello(config);
+    let (mut head, mut body) = (server.connect(), server.connect());
+    head.send("GET / HTT");
+    body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    server.wait_in_progress(2);
+    server.stop.shutdown();
+    for client in [&mut head, &mut body] {
+        assert_eq!(client.response().status, 503);
+        client.expect_eof();
+    }
+    drop((head, body));
+    assert_eq!(server.join().requests.to_string(), "2 turned away");
+}
+
+#[test]
+fn idle_connections_are_not_cut_but_hung_up() {
+    let mut config = config();
+    config.drain_timeout = SOON;
+    config.last_call = crate::support::NEVER;
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.get("/");
+    server.stop.shutdown();
+    client.expect_eof();
+    drop(client);
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::HungUp), 1);
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn an_abort_cuts_at_once_and_waits_for_nobody() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.workers = 1;
+    config.last_call = crate::support::NEVER;
+    let server = TestServer::start(config, gated(&gate));
+    let (mut stuck, mut queued, idle) = (server.connect(), server.connect(), server.connect());
+    stuck.request("/slow");
+    gate.wait_started();
+    queued.request("/queued");
+    server.wait_open(3);
+    server.stop.shutdown_by(Trigger::Signal);
+    assert!(server.stop.abort_by(Trigger::Signal));
+    assert!(!server.stop.abort(), "the second changes nothing");
+    let report = server.join();
+    assert_eq!(report.abort, Some(Abort::Demand(Trigger::Signal)));
+    assert_eq!(report.requests.to_string(), "1 turned away, 1 cut");
+    assert_eq!(queued.response().status, 503);
+    stuck.expect_end();
+    drop((idle, bar));
+}
+
+#[test]
+fn an_abort_without_a_shutdown_stops_too() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.get("/");
+    server.stop.abort();
+    let report = server.join();
+    assert_eq!(report.trigger, Trigger::Call);
+    assert_eq!(report.requests.count(RequestOutcome::Answered), 1);
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn a_zero_drain_timeout_cuts_at_once() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.drain_timeout = Duration::ZERO;
+    let server = TestServer::start(config, gated(&gate));
+    let mut client = server.connect();
+    client.request("/slow");
+    gate.wait_started();
+    server.stop.shutdown();
+    assert_eq!(server.join().requests.to_string(), "1 cut");
+    drop(bar);
+}
+
+#[test]
+fn the_process_stays_until_the_last_answer_is_confirmed() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.request("/");
+    client.response();
+    let mut last = server.connect();
+    last.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    last.response();
+    server.stop.shutdown();
+    drop(client);
+    assert!(
+        server
+            .stop
+            .wait_for_counts(crate::support::TOO_LONG, |counts| counts.open == 1)
+    );
+    drop(last);
+    assert_eq!(server.join().connections.to_string(), "2 completed");
+}

@@ -1,0 +1,137 @@
+//! Who follows the shutdown hears of it to its very end.
+
+use farewell::Body;
+use farewell::Counts;
+use farewell::Progress;
+use farewell::Request;
+use farewell::Server;
+
+use crate::support::Gate;
+use crate::support::TestServer;
+use crate::support::config;
+
+fn line(progress: &Progress) -> String {
+    match progress {
+        Progress::Counts(Counts {
+            in_progress,
+            followers,
+            ..
+        }) => {
+            format!("{} in progress\n", in_progress - followers)
+        }
+        Progress::Finished(report) => format!("end: {}\n", report.requests),
+        _ => unreachable!("there are two kinds of progress"),
+    }
+}
+
+fn server(gate: &std::sync::Arc<Gate>, config: farewell::Config) -> TestServer {
+    let gate = std::sync::Arc::clone(gate);
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    let stop = server.shutdown_handle();
+    TestServer::spawn(server, move |request: Request| match request.uri().path() {
+        "/wait" => {
+            stop.shutdown();
+            stop.follow(line)
+        }
+        path => {
+            gate.pass(path);
+            Body::from("done")
+        }
+    })
+}
+
+#[test]
+fn everyone_else_is_done_before_the_last_line() {
+    let (gate, bar) = Gate::new();
+    let server = server(&gate, config());
+    let mut slow = server.connect();
+    slow.request("/slow");
+    gate.wait_started();
+    let mut followers: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for follower in &mut followers {
+        follower.request("/wait");
+        let head = follower.head();
+        assert!(head.contains("transfer-encoding: chunked"), "{head}");
+        assert!(head.contains("connection: close"), "{head}");
+        assert_eq!(follower.chunk().unwrap(), b"1 in progress\n");
+    }
+    drop(bar);
+    assert_eq!(slow.response().body, "done");
+    drop(slow);
+    for follower in &mut followers {
+        let mut last = Vec::new();
+        loop {
+            let chunk = follower.chunk().unwrap();
+            if chunk.is_empty() {
+                break;
+            }
+            last = chunk;
+        }
+        assert_eq!(last, b"end: 1 answered\n");
+        follower.expect_eof();
+    }
+    drop(followers);
+    let report = server.join();
+    assert_eq!(report.requests.to_string(), "4 answered");
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn a_follower_hears_the_end_though_the_rest_is_cut() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.workers = 2;
+    config.drain_timeout = std::time::Duration::from_millis(200);
+    let server = server(&gate, config);
+    let mut slow = server.connect();
+    slow.request("/slow");
+    gate.wait_started();
+    let mut follower = server.connect();
+    follower.request("/wait");
+    let response = follower.response();
+    assert!(response.body.ends_with("end: 1 cut\n"), "{response:?}");
+    drop(follower);
+    assert_eq!(server.join().requests.to_string(), "1 answered, 1 cut");
+    drop(bar);
+}
+
+#[test]
+fn http_1_0_follows_until_the_connection_closes() {
+    let (gate, _bar) = Gate::new();
+    let server = server(&gate, config());
+    let mut follower = server.connect();
+    follower.send("GET /wait HTTP/1.0\r\n\r\n");
+    let response = follower.response();
+    assert!(!response.head.contains("chunked"));
+    assert!(response.body.ends_with("end: none\n"), "{response:?}");
+}
+
+#[test]
+fn a_follower_that_does_not_read_delays_nobody_for_long() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.linger = std::time::Duration::from_millis(100);
+    let server = server(&gate, config);
+    let mut follower = server.connect();
+    follower.request("/wait");
+    drop(bar);
+    let report = server.join();
+    assert_eq!(report.requests.total(), 1);
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn a_delivery_is_told_once_the_client_has_it() {
+    let (told, hear) = crossbeam_channel::unbounded();
+    let server = TestServer::start(config(), move |_: Request| {
+        let told = told.clone();
+        Body::from("news").after_delivery(move || told.send(()).unwrap())
+    });
+    let mut client = server.connect();
+    let response = client.get("/");
+    assert!(response.closes(), "only the client's EOF proves a delivery");
+    client.expect_eof();
+    assert!(hear.try_recv().is_err(), "not before the client has closed");
+    drop(client);
+    hear.recv_timeout(crate::support::TOO_LONG).unwrap();
+}

@@ -1,0 +1,90 @@
+//! A connection with nothing in progress may still begin a request, for
+//! `last_call`; then it is hung up in good order.
+
+use farewell::ConnectionOutcome;
+use farewell::Phase;
+
+use crate::support::TOO_LONG;
+use crate::support::TestServer;
+use crate::support::config;
+
+#[test]
+fn idle_and_fresh_connections_may_begin_one_more() {
+    let mut config = config();
+    config.last_call = TOO_LONG;
+    let server = TestServer::hello(config);
+    let (mut used, mut fresh) = (server.connect(), server.connect());
+    assert!(!used.get("/1").closes());
+    server.wait_open(2);
+    server.stop.shutdown();
+    for client in [&mut used, &mut fresh] {
+        let response = client.get("/2");
+        assert_eq!(response.body, "hello /2");
+        assert!(response.closes());
+        client.expect_eof();
+    }
+    drop((used, fresh));
+    let report = server.join();
+    assert_eq!(report.answered_on_last_call, 2);
+    assert_eq!(report.connections.to_string(), "2 completed");
+}
+
+#[test]
+fn who_begins_nothing_is_hung_up_when_it_is_over() {
+    let server = TestServer::hello(config());
+    let (mut used, mut fresh) = (server.connect(), server.connect());
+    used.get("/");
+    server.wait_open(2);
+    server.stop.shutdown();
+    for client in [&mut used, &mut fresh] {
+        client.expect_eof();
+    }
+    drop((used, fresh));
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::HungUp), 2);
+    assert!(report.duration >= std::time::Duration::from_millis(100));
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn what_crosses_our_goodbye_is_told_in_the_report() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    server.wait_open(1);
+    server.stop.shutdown();
+    client.expect_eof();
+    client.request("/too-late");
+    client.half_close();
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::Crossed), 1);
+}
+
+#[test]
+fn a_zero_last_call_hangs_up_at_once() {
+    let mut config = config();
+    config.last_call = std::time::Duration::ZERO;
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.get("/");
+    server.stop.shutdown();
+    client.expect_eof();
+    drop(client);
+    assert_eq!(
+        server.join().connections.count(ConnectionOutcome::HungUp),
+        1
+    );
+}
+
+#[test]
+fn an_answer_under_way_says_close_and_takes_the_last_call_away() {
+    let (gate, bar) = crate::support::Gate::new();
+    let server = TestServer::start(config(), crate::support::gated(&gate));
+    let mut client = server.connect();
+    client.request("/slow");
+    gate.wait_started();
+    server.stop.shutdown();
+    server.stop.wait_for(Phase::Draining);
+    drop(bar);
+    assert!(client.response().closes());
+    client.expect_eof();
+}

@@ -1,0 +1,67 @@
+//! Whatever it listens on, it can be reached, woken and stopped.
+
+use std::net::SocketAddr;
+
+use farewell::Config;
+use farewell::Server;
+
+use crate::support::Client;
+use crate::support::TestServer;
+use crate::support::config;
+
+fn serves_and_stops(bind: &str, connect: &[&str]) {
+    let server = Server::bind(bind, config()).unwrap();
+    let port = server.local_addr().port();
+    let server = TestServer::spawn(server, |request: farewell::Request| {
+        format!("{}", request.local_addr().ip().to_canonical())
+    });
+    for ip in connect {
+        let address = SocketAddr::new(ip.parse().unwrap(), port);
+        assert_eq!(Client::connect(address).get("/").body, *ip);
+    }
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.accepted, connect.len() as u64, "{bind}");
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn ipv4_and_ipv6_each_alone_and_all_addresses() {
+    serves_and_stops("127.0.0.1:0", &["127.0.0.1"]);
+    serves_and_stops("[::1]:0", &["::1"]);
+    serves_and_stops("0.0.0.0:0", &["127.0.0.1", "127.0.0.2"]);
+    serves_and_stops("[::]:0", &["::1", "127.0.0.1"]);
+}
+
+#[test]
+fn several_servers_in_one_process_do_not_disturb_one_another() {
+    let (one, two) = (TestServer::hello(config()), TestServer::hello(config()));
+    let (mut to_one, mut to_two) = (one.connect(), two.connect());
+    assert_eq!(to_one.get("/").status, 200);
+    one.stop.shutdown();
+    drop(to_one);
+    one.join();
+    let response = to_two.get("/");
+    assert_eq!(response.status, 200);
+    assert!(!response.closes());
+}
+
+#[test]
+fn what_cannot_work_is_an_error_that_says_so() {
+    let taken = Server::bind("127.0.0.1:0", Config::default()).unwrap();
+    let error = Server::bind(taken.local_addr(), Config::default()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot listen on 127.0.0.1:"),
+        "{error}"
+    );
+    assert!(error.io_error().is_some() && !error.is_config());
+
+    let mut config = Config::default();
+    config.workers = 0;
+    let error = Server::bind("127.0.0.1:0", config).unwrap_err();
+    assert!(error.is_config());
+    assert_eq!(
+        error.to_string(),
+        "workers is 0, and must be from 1 to 4096"
+    );
+}

@@ -1,0 +1,17 @@
+//! The promises of the library, one file each.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod answers;
+mod backlog;
+mod deadline;
+mod door;
+mod followers;
+mod in_flight;
+mod last_call;
+mod lifecycle;
+mod listeners;
+mod refusals;
+mod support;
+mod tidy;
+mod timeouts;

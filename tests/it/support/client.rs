@@ -1,0 +1,226 @@
+//! A client that shares nothing with the server: literal bytes on the wire,
+//! and its own small reading of responses.
+
+use std::io;
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// No test waits for this; it turns a hang into a failure.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    unused: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Lines in lower case, without the status line.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Response {
+    pub(crate) fn has(&self, line: &str) -> bool {
+        self.head.lines().any(|found| found == line)
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.has("connection: close")
+    }
+}
+
+/// How an attempt to get a response failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Not a byte of it came.
+    Lost,
+    /// It ended in the middle.
+    Truncated,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).expect("the server listens")
+    }
+
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(TOO_LONG))?;
+        stream.set_write_timeout(Some(TOO_LONG))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            unused: Vec::new(),
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the server reads");
+    }
+
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Sends a plain GET, and leaves the connection open.
+    pub(crate) fn request(&mut self, path: &str) {
+        self.send(get(path));
+    }
+
+    /// A plain GET and its response.
+    pub(crate) fn get(&mut self, path: &str) -> Response {
+        self.request(path);
+        self.response()
+    }
+
+    pub(crate) fn response(&mut self) -> Response {
+        self.try_response(false).expect("a whole response")
+    }
+
+    /// The response to a HEAD: its body is not there, whatever it says.
+    pub(crate) fn head_response(&mut self) -> Response {
+        self.try_response(true).expect("a whole response")
+    }
+
+    pub(crate) fn try_response(&mut self, to_head: bool) -> Result<Response, Loss> {
+        let end = loop {
+            if let Some(at) = find(&self.unused, b"\r\n\r\n") {
+                break at;
+            }
+            if !self.read_more() {
+                let nothing = self.unused.is_empty();
+                return Err(if nothing { Loss::Lost } else { Loss::Truncated });
+            }
+        };
+        let head = String::from_utf8(self.unused.drain(..end + 4).collect()).unwrap();
+        let head = head.to_ascii_lowercase();
+        let (status_line, head) = head.split_once("\r\n").unwrap();
+        let status = status_line.strip_prefix("http/1.1 ").unwrap()[..3]
+            .parse()
+            .unwrap();
+        let value = |name: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let body = if to_head || status == 204 || status == 304 {
+            Vec::new()
+        } else if let Some(length) = value("content-length") {
+            self.exactly(length.parse().unwrap())?
+        } else if value("transfer-encoding") == Some("chunked") {
+            self.chunks()?
+        } else {
+            while self.read_more() {}
+            std::mem::take(&mut self.unused)
+        };
+        let body = String::from_utf8(body).unwrap();
+        Ok(Response {
+            status,
+            head: head.to_owned(),
+            body,
+        })
+    }
+
+    /// One chunk of a chunked body; empty at its end.
+    pub(crate) fn chunk(&mut self) -> Result<Vec<u8>, Loss> {
+        let size = loop {
+            if let Some(at) = find(&self.unused, b"\r\n") {
+                let line: Vec<u8> = self.unused.drain(..at + 2).collect();
+                let line = std::str::from_utf8(&line[..at]).unwrap();
+                break usize::from_str_radix(line, 16).unwrap();
+            }
+            if !self.read_more() {
+                return Err(Loss::Truncated);
+            }
+        };
+        let chunk = self.exactly(size)?;
+        assert_eq!(self.exactly(2)?, b"\r\n");
+        Ok(chunk)
+    }
+
+    /// The head of a response whose body is read by [`chunk`](Self::chunk).
+    pub(crate) fn head(&mut self) -> String {
+        loop {
+            if let Some(at) = find(&self.unused, b"\r\n\r\n") {
+                let head: Vec<u8> = self.unused.drain(..at + 4).collect();
+                return String::from_utf8(head).unwrap().to_ascii_lowercase();
+            }
+            assert!(self.read_more(), "no response: {:?}", self.unused);
+        }
+    }
+
+    /// The server has closed its side, in good order and without a word.
+    pub(crate) fn expect_eof(&mut self) {
+        assert!(self.unused.is_empty(), "unexpected: {:?}", self.unused);
+        let mut byte = [0];
+        let read = self.stream.read(&mut byte);
+        assert_eq!(read.unwrap(), 0, "unexpected: {byte:?}");
+    }
+
+    /// The server has closed or reset the connection.
+    pub(crate) fn expect_end(&mut self) {
+        while self.read_more() {}
+    }
+
+    pub(crate) fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    fn chunks(&mut self) -> Result<Vec<u8>, Loss> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.chunk()?;
+            if chunk.is_empty() {
+                return Ok(body);
+            }
+            body.extend(chunk);
+        }
+    }
+
+    fn exactly(&mut self, count: usize) -> Result<Vec<u8>, Loss> {
+        while self.unused.len() < count {
+            if !self.read_more() {
+                return Err(Loss::Truncated);
+            }
+        }
+        Ok(self.unused.drain(..count).collect())
+    }
+
+    /// `false` at the end of the connection, however it ended.
+    fn read_more(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.unused.extend_from_slice(&buffer[..count]);
+                true
+            }
+            Err(error) => {
+                let hung = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                assert!(!hung, "the server is silent; so far: {:?}", self.unused);
+                false
+            }
+        }
+    }
+}
+
+/// The bytes of a plain GET.
+pub(crate) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}

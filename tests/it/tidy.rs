@@ -1,0 +1,134 @@
+//! What the compiler cannot check: layers, and words that do not belong.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The layers of `src`, from the bottom up. A file imports only from its own
+/// layer or from one below.
+const LAYERS: &[&[&str]] = &[
+    &["error", "drain/phase", "drain/report"],
+    &["http"],
+    &["config", "service"],
+    &["net"],
+    &["engine"],
+    &["drain/shutdown", "drain"],
+    &["server"],
+    &["lib"],
+    &["cli", "main"],
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The layer of a module path, such as `engine/lot`.
+fn layer(module: &str) -> usize {
+    LAYERS
+        .iter()
+        .position(|modules| {
+            modules.iter().any(|&known| {
+                module == known
+                    || module
+                        .strip_prefix(known)
+                        .is_some_and(|rest| rest.starts_with('/'))
+            })
+        })
+        .unwrap_or_else(|| panic!("{module} has no layer: see tests/it/tidy.rs"))
+}
+
+#[test]
+fn imports_go_down() {
+    let src = root().join("src");
+    for path in sources(&src) {
+        let module = path.strip_prefix(&src).unwrap().with_extension("");
+        let module = module.to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines() {
+            let line = line.trim_start();
+            let Some(import) = line.strip_prefix("use crate::") else {
+                continue;
+            };
+            let import = import.trim_end_matches(';').replace("::", "/");
+            let from = import
+                .rsplit_once('/')
+                .map_or(import.as_str(), |(module, _)| module);
+            if module.starts_with("cli") {
+                panic!("{module} is the program: it uses the public API, not {import}");
+            }
+            assert!(
+                layer(from) <= layer(module),
+                "{module} imports {import}, which lies above it"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_protocol_knows_no_socket_thread_clock_or_log() {
+    for path in sources(&root().join("src/http")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in [
+            "std::net",
+            "std::thread",
+            "std::time",
+            "log::",
+            "mio",
+            "socket2",
+        ] {
+            assert!(!text.contains(word), "{} speaks of {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_of_a_size_to_be_read() {
+    for path in sources(&root().join("src")) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        // drain/report.rs: two enums, the books and the report, one matter.
+        let max = if path.ends_with("drain/report.rs") {
+            700
+        } else {
+            450
+        };
+        assert!(lines <= max, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let words = [
+        "TODO",
+        "FIXME",
+        "XXX",
+        "HACK",
+        "todo!",
+        "unimplemented!",
+        "#[ignore",
+    ];
+    let this = Path::new(file!()).file_name().unwrap();
+    for folder in ["src", "tests"] {
+        for path in sources(&root().join(folder)) {
+            if path.file_name() == Some(this) {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for word in words {
+                assert!(!text.contains(word), "{}: {word}", path.display());
+            }
+        }
+    }
+}

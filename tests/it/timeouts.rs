@@ -1,0 +1,100 @@
+//! Clients that are too slow are ended by their own timeout, and nobody else
+//! notices.
+
+use std::time::Duration;
+
+use farewell::ConnectionOutcome;
+use farewell::RequestOutcome;
+
+use crate::support::TestServer;
+use crate::support::config;
+
+const SHORT: Duration = Duration::from_millis(50);
+
+#[test]
+fn a_head_that_does_not_end_is_408() {
+    let mut config = config();
+    config.head_timeout = SHORT;
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHos");
+    assert_eq!(client.response().status, 408);
+    client.expect_eof();
+}
+
+#[test]
+fn a_body_that_stands_still_is_408() {
+    let mut config = config();
+    config.body_timeout = SHORT;
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhel");
+    assert_eq!(client.response().status, 408);
+    client.expect_eof();
+}
+
+#[test]
+fn an_idle_connection_is_hung_up_without_a_word() {
+    let mut config = config();
+    config.idle_timeout = SHORT;
+    let server = TestServer::hello(config);
+    let (mut used, mut fresh, mut blank) = (server.connect(), server.connect(), server.connect());
+    used.get("/");
+    blank.send("\r\n");
+    for client in [&mut used, &mut fresh, &mut blank] {
+        client.expect_eof();
+    }
+    drop((used, fresh, blank));
+    server.wait_open(0);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::HungUp), 3);
+}
+
+#[test]
+fn a_client_that_stops_reading_is_closed() {
+    let mut config = config();
+    config.write_timeout = SHORT;
+    let server = TestServer::start(config, |_: farewell::Request| vec![b'x'; 64 << 20]);
+    let mut client = server.connect();
+    client.request("/");
+    server.wait_open(1);
+    server.wait_open(0);
+    client.expect_end();
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.count(RequestOutcome::Stalled), 1);
+    assert_eq!(report.connections.count(ConnectionOutcome::Stalled), 1);
+}
+
+#[test]
+fn a_client_that_does_not_close_is_waited_for_so_long() {
+    let mut config = config();
+    config.linger = SHORT;
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.response();
+    server.wait_open(0);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::Unconfirmed), 1);
+    assert_eq!(report.requests.count(RequestOutcome::Answered), 1);
+}
+
+#[test]
+fn slow_clients_hold_no_worker() {
+    let mut config = config();
+    config.workers = 1;
+    let server = TestServer::hello(config);
+    let mut slow: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    for client in &mut slow {
+        client.send("GET / HTTP/1.1\r\nHo");
+    }
+    server.wait_in_progress(50);
+    assert_eq!(server.connect().get("/").status, 200);
+    for client in &mut slow {
+        client.send("st: a\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+}

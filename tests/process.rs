@@ -1,0 +1,23 @@
+//! The real program as its users run it: signals, exit codes, output, load.
+
+#![allow(clippy::print_stdout, reason = "the loss tests print their figures")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(unix)]
+
+#[path = "it/support/client.rs"]
+#[allow(dead_code, reason = "the other test binary uses the rest")]
+mod client;
+#[path = "process/files.rs"]
+mod files;
+#[path = "process/load.rs"]
+mod load;
+#[path = "process/loss.rs"]
+mod loss;
+#[path = "process/output.rs"]
+mod output;
+#[path = "process/program.rs"]
+mod program;
+#[path = "process/routes.rs"]
+mod routes;
+#[path = "process/stops.rs"]
+mod stops;

@@ -1,0 +1,89 @@
+//! Running out of file descriptors, and recovering.
+
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::Signal;
+
+use crate::client::Client;
+use crate::program::Program;
+use crate::program::command_of;
+
+/// Gives a running program another limit on open files.
+fn limit_files(program: &Program, limit: u64) {
+    let new = Rlimit {
+        current: Some(limit),
+        maximum: rustix::process::getrlimit(Resource::Nofile).maximum,
+    };
+    rustix::process::prlimit(Some(program.pid()), Resource::Nofile, new).unwrap();
+}
+
+#[test]
+fn a_low_limit_leaves_the_rest_in_the_kernels_queue() {
+    // The child inherits the limit; the shell sets it.
+    let program = Program::spawn(command_of(
+        "sh",
+        &[
+            "-c",
+            "ulimit -n 40; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_farewell"),
+        ],
+    ));
+    let mut clients: Vec<Client> = (0..60).map(|_| program.connect()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    }
+    for mut client in clients {
+        assert_eq!(client.response().status, 200);
+    }
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("allows 8 connections"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.count("requests", "answered"), 60);
+}
+
+#[test]
+fn it_runs_out_of_files_and_recovers() {
+    let program = Program::start(&[]);
+    let mut first = program.connect();
+    assert_eq!(first.get("/").status, 200);
+    // What it has open is all that it may have.
+    limit_files(&program, 3);
+    let mut waiting: Vec<Client> = (0..5).map(|_| program.connect()).collect();
+    for client in &mut waiting {
+        client.request("/waited");
+    }
+    // The one that it has goes on while the others cannot be accepted.
+    for _ in 0..100 {
+        assert_eq!(first.get("/").status, 200);
+    }
+    limit_files(&program, 1000);
+    for client in &mut waiting {
+        assert_eq!(client.response().body, "Hello, you requested /waited\n");
+    }
+    drop((first, waiting));
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot accept for the moment"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn it_stops_though_it_is_out_of_files() {
+    let program = Program::start(&[]);
+    let mut first = program.connect();
+    assert_eq!(first.get("/").status, 200);
+    limit_files(&program, 3);
+    program.signal(Signal::TERM);
+    while !first.get("/").closes() {}
+    drop(first);
+    assert_eq!(program.end().code, Some(0));
+}

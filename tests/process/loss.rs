@@ -1,0 +1,112 @@
+//! The promise: stopped under load, it loses nobody.
+//!
+//! `FAREWELL_ROUNDS=50 cargo test --release --test process loss -- --nocapture`
+//! does 50 rounds of each mode and prints how long the stops took.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::load::Load;
+use crate::load::Mode;
+use crate::program::Program;
+
+/// How many answers the clients have had when the stop comes.
+const ANSWERS: u64 = 2_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Signal,
+    Request,
+}
+
+fn rounds(default: usize) -> usize {
+    std::env::var("FAREWELL_ROUNDS").map_or(default, |rounds| rounds.parse().unwrap())
+}
+
+fn loses_nobody(mode: Mode, stop: Stop) {
+    let rounds = rounds(3);
+    let mut times: Vec<Duration> = (0..rounds).map(|_| round(mode, stop)).collect();
+    times.sort_unstable();
+    println!(
+        "{mode:?}, stopped by {stop:?}: {rounds} rounds, 0 lost, 0 truncated; \
+         trigger to exit: median {:?}, longest {:?}",
+        times[rounds / 2],
+        times[rounds - 1]
+    );
+}
+
+/// One stop under load. Returns the time from the trigger to the exit.
+fn round(mode: Mode, stop: Stop) -> Duration {
+    let program = Program::start(&[]);
+    let load = Load::start(program.address, mode, ANSWERS);
+    load.expect_stop();
+    let trigger = Instant::now();
+    let confirmations = match stop {
+        Stop::Signal => {
+            program.signal(Signal::TERM);
+            0
+        }
+        Stop::Request => {
+            let response = program.connect().get("/shutdown");
+            assert_eq!(response.status, 200);
+            assert!(response.body.starts_with("shutting down: "), "{response:?}");
+            assert!(response.body.ends_with(" at most\n"), "{response:?}");
+            1
+        }
+    };
+    let (ended, time) = program.end_since(trigger);
+    let counts = load.finish();
+    assert_eq!(counts.lost.load(SeqCst), 0, "lost");
+    assert_eq!(counts.truncated.load(SeqCst), 0, "truncated");
+    assert_eq!(counts.wrong.load(SeqCst), 0, "wrong");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.assert_balanced();
+    let answered = counts.answered.load(SeqCst) + confirmations;
+    assert_eq!(
+        ended.count("requests", "answered"),
+        answered,
+        "{}",
+        ended.stdout
+    );
+    let connected = counts.connected.load(SeqCst) + confirmations;
+    assert_eq!(
+        ended.report()["connections"]["accepted"],
+        connected,
+        "{}",
+        ended.stdout
+    );
+    time
+}
+
+#[test]
+fn new_connections_stopped_by_sigterm() {
+    loses_nobody(Mode::New, Stop::Signal);
+}
+
+#[test]
+fn new_connections_stopped_by_request() {
+    loses_nobody(Mode::New, Stop::Request);
+}
+
+#[test]
+fn keep_alive_stopped_by_sigterm() {
+    loses_nobody(Mode::KeepAlive, Stop::Signal);
+}
+
+#[test]
+fn keep_alive_stopped_by_request() {
+    loses_nobody(Mode::KeepAlive, Stop::Request);
+}
+
+#[test]
+fn half_of_each_stopped_by_sigterm() {
+    loses_nobody(Mode::Half, Stop::Signal);
+}
+
+#[test]
+fn half_of_each_stopped_by_request() {
+    loses_nobody(Mode::Half, Stop::Request);
+}

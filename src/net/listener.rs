@@ -99,7 +99,7 @@ impl Listener {
     /// How many handshakes with our port have begun and not ended, as far as
     /// the system tells.
     pub(crate) fn half_open(&self) -> usize {
-        os::half_open(self.address.port()).unwrap_or(0)
+        os::half_open(self.address).unwrap_or(0)
     }
 }
 

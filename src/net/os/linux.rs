@@ -2,10 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
 
 use socket2::SockRef;
+
+use super::sock_diag;
+use super::sock_diag::Family;
+use super::sock_diag::State;
 
 /// An interface index that no system has: indices are handed out from 1.
 const NOWHERE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
@@ -37,12 +42,27 @@ pub(crate) fn close_door(listener: &TcpListener) -> io::Result<()> {
     }
 }
 
-/// How many handshakes with this port have begun and not ended. `None` if the
-/// kernel does not tell.
+/// How many handshakes with this listener's port have begun and not ended.
+/// `None` if the kernel does not tell.
 ///
 /// A handshake of another socket on the same port counts too. Handshakes under
 /// SYN cookies (a flooded backlog) leave no trace, and do not.
-pub(crate) fn half_open(port: u16) -> Option<usize> {
+pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
+    let port = listener.port();
+    // A socket for IPv6 may take IPv4 too, and those handshakes are IPv4's.
+    let families: &[Family] = match listener {
+        SocketAddr::V4(_) => &[Family::V4],
+        SocketAddr::V6(_) => &[Family::V6, Family::V4],
+    };
+    let asked: io::Result<usize> = families
+        .iter()
+        .map(|&family| sock_diag::count(family, State::SynRecv, port))
+        .sum();
+    asked.ok().or_else(|| half_open_by_table(port))
+}
+
+/// The same from the tables in `/proc`, for kernels without `sock_diag`.
+fn half_open_by_table(port: u16) -> Option<usize> {
     let v4 = fs::read_to_string("/proc/net/tcp").ok()?;
     let v6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     Some(count_half_open(&v4, port) + count_half_open(&v6, port))
@@ -102,7 +122,7 @@ mod tests {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
-        let address: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(1).unwrap();
         let refused = close_door(&socket.into()).unwrap_err();
@@ -120,7 +140,9 @@ mod tests {
 ";
         assert_eq!(count_half_open(table, 0x1F91), 1);
         assert_eq!(count_half_open(table, 0x1F93), 0);
-        assert!(half_open(1).is_some());
+        assert!(half_open_by_table(1).is_some());
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        assert_eq!(half_open(listener.local_addr().unwrap()), Some(0));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::close_door;

@@ -3,6 +3,7 @@
 //! which a new connection is reset.
 
 use std::io;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 
 /// No call refuses new connections and keeps those that the kernel holds.
@@ -10,8 +11,8 @@ pub(crate) fn close_door(_: &TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Nothing tells how many handshakes with this port are half-open.
-pub(crate) fn half_open(_: u16) -> Option<usize> {
+/// Nothing tells how many handshakes with this listener are half-open.
+pub(crate) fn half_open(_: SocketAddr) -> Option<usize> {
     None
 }
 
@@ -29,7 +30,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let refused = close_door(&listener).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
-        assert_eq!(half_open(1), None);
+        assert_eq!(half_open(listener.local_addr().unwrap()), None);
         assert_eq!(open_files_max(), None);
     }
 }

@@ -20,6 +20,8 @@
 mod answer;
 mod input;
 mod leave;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::mem;

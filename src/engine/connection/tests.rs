@@ -1,0 +1,238 @@
+//! The state machine alone, on a real socket: no worker, no lot, no queue.
+
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Config;
+use crate::drain::phase::Lifecycle;
+use crate::drain::phase::Trigger;
+use crate::drain::report::Books;
+use crate::drain::report::RequestOutcome;
+use crate::engine::lot::Lot;
+use crate::net::listener::Knocker;
+use crate::service::response::IntoResponse;
+
+/// A client's end, our end, and what our end works with.
+struct Bench {
+    engine: Engine,
+    buffer: Buffer,
+    client: TcpStream,
+    connection: Box<Connection>,
+}
+
+/// A request as the handler would see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    method: String,
+    target: String,
+    body: Vec<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = Config::default();
+        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let (lot, _) = Lot::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        client.set_nodelay(true).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let connection = Box::new(Connection::new(
+            Stream::new(socket).unwrap(),
+            peer,
+            address,
+            books.connection_accepted(),
+            Instant::now(),
+        ));
+        let knocker = Knocker::new(address).unwrap();
+        let handler = Box::new(|_: Request| "not called here");
+        let engine = Engine::new(config, life, books, Arc::new(lot), handler, knocker);
+        Self {
+            engine,
+            buffer: Buffer::new(16 * 1024),
+            client,
+            connection,
+        }
+    }
+
+    /// Advances until it would wait, or is done; answers what it asks.
+    fn go_on(&mut self, seen: &mut Vec<Seen>) -> Next {
+        let mut answer: Option<Answer> = None;
+        loop {
+            let mut turn = Turn {
+                engine: &self.engine,
+                buffer: &mut self.buffer,
+                date: &mut DateClock::default(),
+                now: Instant::now(),
+                phase: self.engine.life.phase(),
+                steps_left: &mut 64,
+            };
+            let next = match answer.take() {
+                Some(answer) => self.connection.resume(answer, &mut turn),
+                None => self.connection.advance(&mut turn),
+            };
+            let Next::Call(request) = next else {
+                return next;
+            };
+            seen.push(Seen {
+                method: request.method().to_string(),
+                target: request.uri().to_string(),
+                body: request.body().to_vec(),
+            });
+            let response = "ok".into_response();
+            answer = Some(Answer {
+                response,
+                outcome: RequestOutcome::Answered,
+            });
+        }
+    }
+
+    /// Goes on until the connection is done.
+    fn finish(mut self, seen: &mut Vec<Seen>) -> ConnectionOutcome {
+        loop {
+            if let Next::Close(outcome) = self.go_on(seen) {
+                self.connection.close(outcome, &self.engine.books);
+                assert!(self.engine.books.report().balances());
+                return outcome;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+prop_compose! {
+    fn a_request()(
+        method in "GET|POST|PUT|X-ODD",
+        target in "/[a-z0-9]{0,12}(\\?[a-z=&]{0,6})?",
+        fields in prop::collection::vec("X-[A-Za-z]{1,8}: [ -~]{0,20}", 0..4),
+        body in prop::collection::vec(any::<u8>(), 0..300),
+        stated in any::<bool>(),
+        blank in "(\r\n){0,2}",
+    ) -> (Vec<u8>, Seen) {
+        let mut bytes = format!("{blank}{method} {target} HTTP/1.1\r\nHost: a\r\n").into_bytes();
+        for field in fields {
+            bytes.extend_from_slice(field.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        if stated || !body.is_empty() {
+            bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        (bytes, Seen { method, target, body })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_of_a_request_stream_gives_the_same_exchanges(
+        requests in prop::collection::vec(a_request(), 1..8),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let stream: Vec<u8> = requests.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+
+        let mut bench = Bench::new();
+        let mut seen = Vec::new();
+        for piece in cuts.windows(2) {
+            bench.client.write_all(&stream[piece[0]..piece[1]]).unwrap();
+            bench.go_on(&mut seen);
+        }
+        bench.client.shutdown(Shutdown::Write).unwrap();
+        let mut client = bench.client.try_clone().unwrap();
+        let outcome = bench.finish(&mut seen);
+
+        let expected: Vec<Seen> = requests.into_iter().map(|(_, seen)| seen).collect();
+        prop_assert_eq!(&seen, &expected);
+        prop_assert_eq!(outcome, ConnectionOutcome::Completed);
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).unwrap();
+        prop_assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), expected.len());
+    }
+}
+
+#[test]
+fn an_idle_connection_holds_no_buffer() {
+    let mut bench = Bench::new();
+    let mut seen = Vec::new();
+    bench
+        .client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    while seen.is_empty() {
+        bench.go_on(&mut seen);
+    }
+    assert!(bench.connection.is_idle());
+    assert!(bench.connection.leftover.is_empty());
+    drop(bench.client.shutdown(Shutdown::Both));
+    bench.finish(&mut seen);
+}
+
+#[test]
+fn one_that_keeps_sending_lets_the_others_have_their_turn() {
+    let mut bench = Bench::new();
+    bench
+        .client
+        .write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100))
+        .unwrap();
+    let mut turn = Turn {
+        engine: &bench.engine,
+        buffer: &mut bench.buffer,
+        date: &mut DateClock::default(),
+        now: Instant::now(),
+        phase: Phase::Running,
+        steps_left: &mut 6,
+    };
+    let mut next = bench.connection.advance(&mut turn);
+    let mut calls = 0;
+    while let Next::Call(_) = next {
+        calls += 1;
+        let answer = Answer {
+            response: "ok".into_response(),
+            outcome: RequestOutcome::Answered,
+        };
+        next = bench.connection.resume(answer, &mut turn);
+    }
+    let Next::Park(park) = next else {
+        panic!("it did not park: {next:?}");
+    };
+    assert_eq!(park.wait, Wait::Turn);
+    assert!(calls < 10, "{calls} calls in six steps");
+    bench.client.shutdown(Shutdown::Write).unwrap();
+    let mut seen = Vec::new();
+    bench.finish(&mut seen);
+    assert_eq!(calls + seen.len(), 100);
+}
+
+#[test]
+fn what_a_draining_server_reads_behind_a_request_is_answered_too() {
+    let mut bench = Bench::new();
+    let pair = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+    bench.client.write_all(pair).unwrap();
+    bench.engine.life.shutdown(Trigger::Call);
+    let mut client = bench.client.try_clone().unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        bench.go_on(&mut seen);
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    bench.finish(&mut seen);
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    let (first, second) = answers.split_at(answers.rfind("HTTP/1.1").unwrap());
+    assert!(!first.contains("connection: close"), "{answers}");
+    assert!(second.contains("connection: close"), "{answers}");
+}

@@ -1,5 +1,102 @@
-//! An HTTP server that answers everyone before it leaves.
-#![doc = ""]
+//! A blocking, threaded HTTP/1.1 server that answers everyone before it leaves.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
+//! let stop = server.shutdown_handle();
+//! ctrlc::set_handler(move || {
+//!     stop.shutdown();
+//! })?;
+//! let report = server.serve(|request: farewell::Request| {
+//!     format!("you asked for {}\n", request.uri().path())
+//! })?;
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The contract
+//!
+//! The *trigger* is the first call of [`ShutdownHandle::shutdown`], wherever it
+//! comes from: a signal, a request, the program itself. From then on:
+//!
+//! 1. Every connection whose handshake the kernel had begun when the door
+//!    closed is accepted and served, if the handshake ends within
+//!    [`Config::settle`]. None is reset.
+//! 2. Every request whose bytes reach us before we half-close its connection
+//!    is answered in full, and the last answer on a connection says
+//!    `Connection: close`. What a client pipelines after it has been told so
+//!    is not answered (RFC 9112 section 9.6).
+//! 3. A connection with no request in progress, used or fresh, gets the last
+//!    call, [`Config::last_call`], before it is half-closed.
+//! 4. A response counts as delivered when the client has closed its side after
+//!    it; until then, or until [`Config::linger`] has passed, the server stays.
+//! 5. New connections are refused by the kernel, never accepted and then
+//!    dropped.
+//! 6. It is bounded: at [`Config::drain_timeout`] what is left is cut. Requests
+//!    that no handler has started get a 503 with `Retry-After`; the rest is
+//!    closed; what was cut is named. [`ShutdownHandle::abort`] cuts at once.
+//! 7. The books balance: every accepted connection ends in exactly one
+//!    [`ConnectionOutcome`], every request in exactly one [`RequestOutcome`],
+//!    and the [`Report`] adds up.
+//!
+//! Its one limit: a request that crosses our half-close on the wire, after the
+//! last call, is not answered. No server can rule that out (RFC 9112 section
+//! 9.3.1 has clients retry it); the report counts it as
+//! [`Crossed`](ConnectionOutcome::Crossed).
+//!
+//! Points 1 and 5 need Linux, and a listener that is ours alone. Elsewhere the
+//! backlog is emptied and the listener closed, and a connection that arrives in
+//! between is reset.
+//!
+//! # The life of a connection
+//!
+//! ```text
+//!  kernel accept queue                       the lot: waits for bytes, for room,
+//!         |                              +-- for EOF, or for a deadline
+//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+
+//!                                  ^                                              |
+//!                                  +------ ready, or past its deadline <-- park --+--> close
+//! ```
+//!
+//! One thread accepts. A fixed pool of workers takes connections from a
+//! channel and does for each what can be done without waiting; only the
+//! handler may block. What has to wait is parked with a deadline, and costs no
+//! worker. Follow it through `engine/acceptor.rs`, `engine/worker.rs`,
+//! `engine/connection/` and `engine/lot.rs`.
+//!
+//! # The life of a shutdown
+//!
+//! [`Phase`] only moves forwards: `Running`, `LameDuck`, `Draining`,
+//! `Aborting`, `Stopped`. One function orders the steps, `drain` in
+//! `drain/shutdown.rs`: the trigger; the lame duck; waking the acceptor, which
+//! closes the door, sweeps the backlog and drops its end of the channel; the
+//! last call; waiting for everyone, or the deadline; joining every thread; the
+//! report.
+//!
+//! # Vocabulary
+//!
+//! *Backlog*: completed by the kernel, not accepted. *Queue*: accepted, no
+//! worker yet. *Exchange*: one request and its response. *Parked*: in the lot.
+//! *Last call*: the time in which an idle connection may still begin a request.
+//! *Linger*: half-closed, reading to EOF. *Drain*: stop and finish. *Cut*:
+//! ended by us before its answer was complete. *Timeout*: a `Duration` in the
+//! [`Config`]. *Deadline*: an `Instant`.
+//!
+//! # Map
+//!
+//! From the bottom up; a file imports only from its own layer or from below.
+//!
+//! | | |
+//! |---|---|
+//! | `drain/phase.rs`, `drain/report.rs` | where the server is in its life; the books |
+//! | `http/` | the protocol without I/O: bytes in, values out |
+//! | `config.rs`, `service/` | limits and timeouts; what a handler sees |
+//! | `net/` | sockets, no HTTP; `net/os/` is all that differs between systems |
+//! | `engine/` | the connection, and the threads that carry it |
+//! | `drain/shutdown.rs` | the handle, and the steps of a stop |
+//! | `server.rs` | assembly |
+//! | `main.rs`, `cli/` | the program, on the public API alone |
 
 mod config;
 mod drain;
@@ -32,3 +129,8 @@ pub use crate::service::request::Request;
 pub use crate::service::response::Body;
 pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
+
+/// The examples in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -192,10 +192,16 @@ fn confirmation(stop: &ShutdownHandle, json: bool) -> String {
             format!("{message}\n")
         }
         false => format!(
-            "shutting down: {others} other requests in progress, {idle} idle connections; \
-             this takes {left:.1} s at most\n"
+            "shutting down: {} in progress, {}; this takes {left:.1} s at most\n",
+            counted(others, "other request"),
+            counted(idle, "idle connection"),
         ),
     }
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 /// One line of `/shutdown?wait`.

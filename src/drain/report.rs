@@ -553,10 +553,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary())?;
-        write!(f, "\n  {} requests in all: {}", self.begun, self.requests)?;
+        write!(f, "\n  requests in all: {}: {}", self.begun, self.requests)?;
         write!(
             f,
-            "\n  {} connections in all: {}",
+            "\n  connections in all: {}: {}",
             self.accepted, self.connections
         )?;
         for cut in &self.cut {
@@ -572,7 +572,7 @@ impl fmt::Display for Report {
         if self.threads_left > 0 {
             write!(
                 f,
-                "\n  {} threads left with handlers that have not returned",
+                "\n  threads left with handlers that have not returned: {}",
                 self.threads_left
             )?;
         }

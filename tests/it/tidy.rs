@@ -132,3 +132,35 @@ fn nothing_is_left_for_later() {
         }
     }
 }
+
+#[test]
+fn the_readme_gives_a_reason_for_every_dependency() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, reasons) = readme.split_once("## Dependencies").unwrap();
+    let (reasons, _) = reasons.split_once("\n## ").unwrap();
+    let mut in_dependencies = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.ends_with("dependencies]");
+        } else if in_dependencies && let Some((name, _)) = line.split_once(" = ") {
+            assert!(
+                reasons.contains(&format!("`{name}`")),
+                "{name} has no reason"
+            );
+        }
+    }
+}
+
+#[test]
+fn ci_runs_the_test_command_of_the_readme() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let command = "cargo test";
+    assert!(
+        readme
+            .lines()
+            .any(|line| line.trim_start().starts_with(&format!("{command}  ")))
+    );
+    assert!(ci.lines().any(|line| line == format!("step {command}")));
+}

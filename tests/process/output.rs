@@ -38,7 +38,7 @@ fn the_report_for_people_says_what_became_of_everyone() {
         ended.stdout
     );
     assert!(
-        ended.stdout.contains("1 requests in all: 1 answered"),
+        ended.stdout.contains("requests in all: 1: 1 answered"),
         "{}",
         ended.stdout
     );

@@ -125,7 +125,9 @@ fn now_delivers_its_confirmation_and_cuts_the_rest() {
     let mut now = program.connect();
     let response = now.get("/shutdown?now");
     assert!(
-        response.body.starts_with("shutting down: 1 other"),
+        response
+            .body
+            .starts_with("shutting down: 1 other request in"),
         "{response:?}"
     );
     now.expect_eof();

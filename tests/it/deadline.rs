@@ -66,10 +66,11 @@ fn stuck_handlers_are_named_and_the_queue_is_turned_away() {
 fn a_client_that_never_reads_is_cut_and_named() {
     let mut config = config();
     config.drain_timeout = SOON;
-    let server = TestServer::start(config, |_: farewell::Request| vec![b'x'; 64 << 20]);
+    let large = bytes::Bytes::from(vec![b'x'; 64 << 20]);
+    let server = TestServer::start(config, move |_: farewell::Request| large.clone());
     let mut client = server.connect();
     client.request("/large");
-    server.wait_in_progress(1);
+    client.wait_readable();
     server.stop.shutdown();
     let report = server.join();
     assert_eq!(report.requests.to_string(), "1 cut");

@@ -13,7 +13,7 @@ use crate::support::config;
 #[test]
 fn a_lame_duck_serves_everyone_and_says_that_it_is_one() {
     let mut config = config();
-    config.lame_duck = Duration::from_millis(300);
+    config.lame_duck = Duration::from_secs(1);
     let server = TestServer::start(config, |request: farewell::Request| {
         request.phase().to_string()
     });
@@ -26,8 +26,9 @@ fn a_lame_duck_serves_everyone_and_says_that_it_is_one() {
         assert_eq!(response.body, "lame duck");
         assert!(!response.closes(), "nobody is sent away yet");
     }
+    drop(old);
     let report = server.join();
-    assert!(report.draining_after.unwrap() >= Duration::from_millis(300));
+    assert!(report.draining_after.unwrap() >= Duration::from_secs(1));
     assert!(report.everyone_answered());
 }
 

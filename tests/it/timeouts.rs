@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use farewell::ConnectionOutcome;
 use farewell::RequestOutcome;
+use farewell::Server;
 
+use crate::support::Client;
 use crate::support::TestServer;
 use crate::support::config;
 
@@ -37,10 +39,15 @@ fn a_body_that_stands_still_is_408() {
 fn an_idle_connection_is_hung_up_without_a_word() {
     let mut config = config();
     config.idle_timeout = SHORT;
-    let server = TestServer::hello(config);
-    let (mut used, mut fresh, mut blank) = (server.connect(), server.connect(), server.connect());
-    used.get("/");
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    let connect = || Client::connect(server.local_addr());
+    let (mut used, mut fresh, mut blank) = (connect(), connect(), connect());
+    // Sent before the server starts, so that nobody can be idle for too long
+    // before sending.
+    used.request("/");
     blank.send("\r\n");
+    let server = TestServer::spawn(server, |_: farewell::Request| "hello");
+    used.response();
     for client in [&mut used, &mut fresh, &mut blank] {
         client.expect_eof();
     }
@@ -58,7 +65,7 @@ fn a_client_that_stops_reading_is_closed() {
     let server = TestServer::start(config, |_: farewell::Request| vec![b'x'; 64 << 20]);
     let mut client = server.connect();
     client.request("/");
-    server.wait_open(1);
+    client.wait_readable();
     server.wait_open(0);
     client.expect_end();
     server.stop.shutdown();

@@ -71,7 +71,7 @@ fn a_post_without_content_type_stops() {
 fn the_confirmation_counts_the_others_and_can_be_json() {
     let program = Program::start_logging(&["--drain-timeout", "20s"]);
     let mut slow = program.connect();
-    slow.request("/slow?delay=500ms");
+    slow.request("/slow?delay=2s");
     program.wait_logged("GET /slow");
     let mut idle = program.connect();
     idle.get("/");

@@ -78,6 +78,11 @@ impl Client {
         self.send(get(path));
     }
 
+    /// Waits until there is something to read, and leaves it there.
+    pub(crate) fn wait_readable(&self) {
+        self.stream.peek(&mut [0]).expect("something to read");
+    }
+
     /// A plain GET and its response.
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.request(path);

@@ -39,6 +39,7 @@ pub(crate) fn config() -> Config {
     config.idle_timeout = NEVER;
     config.body_timeout = NEVER;
     config.write_timeout = NEVER;
+    config.linger = TOO_LONG;
     config.drain_timeout = TOO_LONG;
     config.last_call = Duration::from_millis(100);
     config

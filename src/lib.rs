@@ -89,7 +89,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `drain/phase.rs`, `drain/report.rs` | where the server is in its life; the books |
+//! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
 //! | `http/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs`, `service/` | limits and timeouts; what a handler sees |
 //! | `net/` | sockets, no HTTP; `net/os/` is all that differs between systems |
@@ -108,16 +108,16 @@ mod server;
 mod service;
 
 pub use crate::config::Config;
+pub use crate::drain::books::Counts;
+pub use crate::drain::outcome::ConnectionOutcome;
+pub use crate::drain::outcome::Outcome;
+pub use crate::drain::outcome::RequestOutcome;
+pub use crate::drain::outcome::Tally;
 pub use crate::drain::phase::Abort;
 pub use crate::drain::phase::Phase;
 pub use crate::drain::phase::Trigger;
-pub use crate::drain::report::ConnectionOutcome;
-pub use crate::drain::report::Counts;
 pub use crate::drain::report::CutRequest;
-pub use crate::drain::report::Outcome;
 pub use crate::drain::report::Report;
-pub use crate::drain::report::RequestOutcome;
-pub use crate::drain::report::Tally;
 pub use crate::drain::shutdown::Progress;
 pub use crate::drain::shutdown::ShutdownHandle;
 pub use crate::error::Error;

@@ -9,8 +9,8 @@ use std::thread;
 use std::thread::JoinHandle;
 
 use crate::config::Config;
+use crate::drain::books::Books;
 use crate::drain::phase::Lifecycle;
-use crate::drain::report::Books;
 use crate::drain::report::Report;
 use crate::drain::shutdown;
 use crate::drain::shutdown::Board;

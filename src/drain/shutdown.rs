@@ -9,12 +9,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::books::Books;
+use super::books::Counts;
 use super::phase::Abort;
 use super::phase::Lifecycle;
 use super::phase::Phase;
 use super::phase::Trigger;
-use super::report::Books;
-use super::report::Counts;
 use super::report::Report;
 use crate::engine::Engine;
 use crate::engine::staff::Staff;

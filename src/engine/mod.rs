@@ -25,9 +25,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use self::connection::Connection;
 use self::lot::Lot;
 use crate::config::Config;
+use crate::drain::books::Books;
+use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Lifecycle;
-use crate::drain::report::Books;
-use crate::drain::report::ConnectionOutcome;
 use crate::net::listener::Knocker;
 use crate::service::handler::Handler;
 

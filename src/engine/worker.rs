@@ -22,9 +22,9 @@ use super::connection::Next;
 use super::connection::Turn;
 use super::lot::Parked;
 use super::queue::Queue;
+use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
-use crate::drain::report::RequestOutcome;
 use crate::service::request::Request;
 
 /// The least size of an input buffer, in bytes.

@@ -7,7 +7,13 @@ use std::path::PathBuf;
 /// The layers of `src`, from the bottom up. A file imports only from its own
 /// layer or from one below.
 const LAYERS: &[&[&str]] = &[
-    &["error", "drain/phase", "drain/report"],
+    &[
+        "error",
+        "drain/phase",
+        "drain/outcome",
+        "drain/books",
+        "drain/report",
+    ],
     &["http"],
     &["config", "service"],
     &["net"],

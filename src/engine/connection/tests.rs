@@ -11,10 +11,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
+use crate::drain::books::Books;
+use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Trigger;
-use crate::drain::report::Books;
-use crate::drain::report::RequestOutcome;
 use crate::engine::lot::Lot;
 use crate::net::listener::Knocker;
 use crate::service::response::IntoResponse;

@@ -1,0 +1,317 @@
+//! The books: every connection and every request is entered once when it
+//! begins and once, with its outcome, when it ends. Others only read them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
+
+use super::outcome::ConnectionOutcome;
+use super::outcome::Outcome;
+use super::outcome::RequestOutcome;
+use super::outcome::Tally;
+use super::phase::Lifecycle;
+use super::phase::Phase;
+use super::phase::Trigger;
+use super::report::CutRequest;
+use super::report::Report;
+
+/// How many of the requests that were cut are named one by one.
+const NAMED_MAX: usize = 100;
+
+/// What is going on at this moment.
+///
+/// The numbers are read one after another while the server works, so under
+/// load they may be off by what happened in between. A connection in none of
+/// the last three states is with a worker, between two of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Connections that were accepted and have not ended.
+    pub open: usize,
+    /// Requests of which a byte has arrived and whose answer is not complete.
+    pub in_progress: usize,
+    /// Connections with no request in progress that wait for one.
+    pub idle: usize,
+    /// Connections whose last answer is written, waiting for the client to
+    /// close its side.
+    pub lingering: usize,
+    /// Of the connections, those that only follow the shutdown
+    /// ([`ShutdownHandle::follow`](crate::ShutdownHandle::follow)).
+    pub followers: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            in_progress,
+            idle,
+            lingering,
+            ..
+        } = self;
+        write!(
+            f,
+            "{in_progress} in progress, {idle} idle, {lingering} about to leave"
+        )
+    }
+}
+
+/// One outcome's count, before the trigger and since.
+#[derive(Debug, Default)]
+struct BeforeAndAfter([AtomicU64; 2]);
+
+#[derive(Debug)]
+struct Ledger<O> {
+    counts: Vec<BeforeAndAfter>,
+    outcome: PhantomData<O>,
+}
+
+impl<O: Outcome> Ledger<O> {
+    fn new() -> Self {
+        Self {
+            counts: O::ALL.iter().map(|_| BeforeAndAfter::default()).collect(),
+            outcome: PhantomData,
+        }
+    }
+
+    fn enter(&self, outcome: O, after_trigger: bool) {
+        self.counts[outcome.index()].0[usize::from(after_trigger)].fetch_add(1, Relaxed);
+    }
+
+    fn tally(&self, which: impl Fn(&BeforeAndAfter) -> u64) -> Tally<O> {
+        Tally::new(|outcome: &O| which(&self.counts[outcome.index()]))
+    }
+
+    fn all(&self) -> Tally<O> {
+        self.tally(|count| count.0[0].load(Relaxed) + count.0[1].load(Relaxed))
+    }
+
+    fn after(&self) -> Tally<O> {
+        self.tally(|count| count.0[1].load(Relaxed))
+    }
+}
+
+/// The books of one server.
+#[derive(Debug)]
+pub(crate) struct Books {
+    life: Arc<Lifecycle>,
+    accepted: AtomicU64,
+    begun: AtomicU64,
+    connections: Ledger<ConnectionOutcome>,
+    requests: Ledger<RequestOutcome>,
+    answered_on_last_call: AtomicU64,
+    open: AtomicUsize,
+    in_progress: AtomicUsize,
+    lingering: AtomicUsize,
+    followers: AtomicUsize,
+    /// The acceptor has ended: `open` will not grow again.
+    no_more: AtomicBool,
+    cut: Mutex<Vec<CutRequest>>,
+}
+
+impl Books {
+    pub(crate) fn new(life: Arc<Lifecycle>) -> Self {
+        Self {
+            life,
+            accepted: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            connections: Ledger::new(),
+            requests: Ledger::new(),
+            answered_on_last_call: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            in_progress: AtomicUsize::new(0),
+            lingering: AtomicUsize::new(0),
+            followers: AtomicUsize::new(0),
+            no_more: AtomicBool::new(false),
+            cut: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// A connection was accepted. Its [`Ticket`] has to end in an outcome.
+    pub(crate) fn connection_accepted(self: &Arc<Self>) -> Ticket {
+        self.accepted.fetch_add(1, Relaxed);
+        self.open.fetch_add(1, SeqCst);
+        self.life.counts_changed();
+        Ticket {
+            books: Arc::clone(self),
+            ended: false,
+        }
+    }
+
+    pub(crate) fn request_begun(&self) {
+        self.begun.fetch_add(1, Relaxed);
+        self.in_progress.fetch_add(1, SeqCst);
+        self.life.counts_changed();
+    }
+
+    pub(crate) fn request_ended(&self, outcome: RequestOutcome, on_last_call: bool) {
+        self.requests.enter(outcome, self.after_trigger());
+        if on_last_call && outcome == RequestOutcome::Answered {
+            self.answered_on_last_call.fetch_add(1, Relaxed);
+        }
+        self.in_progress.fetch_sub(1, SeqCst);
+        self.life.counts_changed();
+    }
+
+    /// Names a request that was cut; its outcome is entered beside this.
+    pub(crate) fn name_cut(&self, cut: CutRequest) {
+        log::warn!("cut: {cut}");
+        let mut named = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() < NAMED_MAX {
+            named.push(cut);
+        }
+    }
+
+    pub(crate) fn lingering_begun(&self) {
+        self.lingering.fetch_add(1, SeqCst);
+        self.life.counts_changed();
+    }
+
+    pub(crate) fn lingering_ended(&self) {
+        self.lingering.fetch_sub(1, SeqCst);
+    }
+
+    pub(crate) fn follower_came(&self) {
+        self.followers.fetch_add(1, SeqCst);
+        self.life.counts_changed();
+    }
+
+    pub(crate) fn follower_left(&self) {
+        self.followers.fetch_sub(1, SeqCst);
+        self.life.counts_changed();
+    }
+
+    /// The acceptor has ended.
+    pub(crate) fn no_more_connections(&self) {
+        self.no_more.store(true, SeqCst);
+        self.life.counts_changed();
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(SeqCst)
+    }
+
+    /// Nobody is left, and nobody can come.
+    pub(crate) fn everyone_left(&self) -> bool {
+        self.no_more.load(SeqCst) && self.open() == 0
+    }
+
+    /// Nobody is left but those who only wait to hear just that.
+    pub(crate) fn only_followers_left(&self) -> bool {
+        self.no_more.load(SeqCst) && self.open() <= self.followers.load(SeqCst)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let open = self.open();
+        let in_progress = self.in_progress.load(SeqCst);
+        let lingering = self.lingering.load(SeqCst);
+        Counts {
+            open,
+            in_progress,
+            idle: open.saturating_sub(in_progress + lingering),
+            lingering,
+            followers: self.followers.load(SeqCst),
+        }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let log = self.life.log();
+        let (trigger, triggered) = log
+            .trigger
+            .unwrap_or_else(|| (Trigger::Call, Instant::now()));
+        let since = |at: Instant| at.saturating_duration_since(triggered);
+        Report {
+            trigger,
+            abort: log.abort.map(|(why, _)| why),
+            duration: triggered.elapsed(),
+            draining_after: log.draining.map(since),
+            door_closed_after: log.door_closed.map(since),
+            aborted_after: log.abort.map(|(_, at)| since(at)),
+            accepted: self.accepted.load(Relaxed),
+            connections: self.connections.all(),
+            connections_after_trigger: self.connections.after(),
+            begun: self.begun.load(Relaxed),
+            requests: self.requests.all(),
+            requests_after_trigger: self.requests.after(),
+            answered_on_last_call: self.answered_on_last_call.load(Relaxed),
+            followers: self.followers.load(SeqCst),
+            cut: self
+                .cut
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            threads_left: 0,
+        }
+    }
+
+    fn after_trigger(&self) -> bool {
+        self.life.phase() > Phase::Running
+    }
+}
+
+/// A connection's entry in the books. Dropping it without an outcome is a bug.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    books: Arc<Books>,
+    ended: bool,
+}
+
+impl Ticket {
+    pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
+        self.ended = true;
+        self.books
+            .connections
+            .enter(outcome, self.books.after_trigger());
+        self.books.open.fetch_sub(1, SeqCst);
+        self.books.life.counts_changed();
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        debug_assert!(
+            self.ended || std::thread::panicking(),
+            "a connection was dropped without an outcome"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn books() -> Arc<Books> {
+        let life = Arc::new(Lifecycle::new(Duration::ZERO, Duration::from_secs(1)));
+        Arc::new(Books::new(life))
+    }
+
+    #[test]
+    fn what_ends_after_the_trigger_is_told_apart() {
+        let books = books();
+        let (early, late) = (books.connection_accepted(), books.connection_accepted());
+        early.end(ConnectionOutcome::Completed);
+        books.life.shutdown(Trigger::Call);
+        late.end(ConnectionOutcome::HungUp);
+        let report = books.report();
+        assert!(report.balances());
+        assert_eq!(report.connections.total(), 2);
+        assert_eq!(report.connections_after_trigger.total(), 1);
+        assert_eq!(report.connections.to_string(), "1 completed, 1 hung up");
+    }
+
+    #[test]
+    #[should_panic(expected = "without an outcome")]
+    #[cfg(debug_assertions)]
+    fn a_connection_dropped_without_an_outcome_is_a_bug() {
+        drop(books().connection_accepted());
+    }
+}

@@ -100,7 +100,9 @@ fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
     }
 }
 
-/// Whether the request line is one, with a version `HTTP/` digit `.` digit.
+/// Whether the request line is one, with a version `HTTP/` digit `.` digit, or
+/// the beginning of such a line: the answer must not depend on how much of it
+/// has come.
 fn names_another_version(input: &[u8]) -> bool {
     let line = input
         .split(|&byte| byte == b'\n')
@@ -108,11 +110,14 @@ fn names_another_version(input: &[u8]) -> bool {
         .find(|line| !line.is_empty())
         .unwrap_or_default();
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-    matches!(
-        words[..],
-        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
-            if major.is_ascii_digit() && minor.is_ascii_digit()
-    )
+    let [_, _, version] = words[..] else {
+        return false;
+    };
+    match version.strip_prefix(b"HTTP/") {
+        Some([major] | [major, b'.']) => major.is_ascii_digit(),
+        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refusal> {
@@ -226,6 +231,7 @@ mod tests {
     fn versions_other_than_1_0_and_1_1() {
         assert_eq!(refused("GET / HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
+        assert_eq!(refused("GET / HTTP/2"), 505, "split");
         assert_eq!(refused("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(refused("GET / HTTQ/1.1\r\n\r\n"), 400);
         assert_eq!(refused("GET /\r\n\r\n"), 400);

@@ -21,6 +21,8 @@ pub(crate) enum CloseReason {
     /// The handler wants to know when its response is delivered, and only
     /// the client's EOF tells.
     Delivery,
+    /// The answer ends with the server: nothing can come after it.
+    Follower,
     /// Where the next request begins is not certain.
     Refused,
     /// The body has no length and the client knows no chunks: its end is the

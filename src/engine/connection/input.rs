@@ -53,7 +53,8 @@ impl Connection {
         match turn.buffer.fill(&mut self.stream) {
             // Empty lines are no request: they do not keep a connection open.
             Received::Bytes(_) if turn.now < until || turn.holds_request() => Step::Go,
-            Received::Eof | Received::Gone => Step::close(ConnectionOutcome::Completed),
+            Received::Eof => Step::close(ConnectionOutcome::Completed),
+            Received::Gone => Step::close(ConnectionOutcome::Unconfirmed),
             Received::Wait if turn.now < until && !turn.aborting() => {
                 turn.park(Wait::Input, Some(until))
             }
@@ -112,6 +113,9 @@ impl Connection {
     fn take_head(&mut self, head: Head, turn: &mut Turn<'_>) -> Step {
         if let Some(exchange) = &mut self.exchange {
             exchange.route = Some((head.method.clone(), head.uri.clone()));
+        }
+        if head.method == Method::CONNECT {
+            return self.refuse(NO_TUNNELS, turn);
         }
         let length = match framing::content_length(&head.headers) {
             Ok(0) => return self.call(head, Bytes::new(), turn),
@@ -179,16 +183,29 @@ impl Connection {
     fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
         let Refusal { status, reason } = refusal;
         log::info!("refused with {status}: {reason} ({})", self.peer);
-        self.state = State::Handling(Asked::unknown());
+        self.state = State::Handling(self.asked_in_vain());
         self.answer(Answer::refusal(refusal), turn);
         Step::Go
     }
 
     /// No handler has started the request, and none will: the server stops.
     fn turn_away(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.state = State::Handling(Asked::unknown());
+        self.state = State::Handling(self.asked_in_vain());
         self.answer(Answer::turned_away(), turn);
         Step::Go
+    }
+
+    /// What is known of a request that no handler gets.
+    fn asked_in_vain(&self) -> Asked {
+        let route = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.route.as_ref());
+        Asked {
+            method: route.map_or(Method::GET, |(method, _)| method.clone()),
+            version: Version::HTTP_11,
+            persist: Persist::Close(CloseReason::Refused),
+        }
     }
 
     /// The client is gone in the middle of its request.
@@ -198,19 +215,11 @@ impl Connection {
     }
 }
 
+const NO_TUNNELS: Refusal =
+    Refusal::new(StatusCode::NOT_IMPLEMENTED, "this server opens no tunnels");
+
 const BODY_TOO_LARGE: Refusal =
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-
-impl Asked {
-    /// Of a request that nobody understood.
-    fn unknown() -> Self {
-        Self {
-            method: Method::GET,
-            version: Version::HTTP_11,
-            persist: Persist::Close(CloseReason::Refused),
-        }
-    }
-}
 
 impl Turn<'_> {
     fn holds_request(&mut self) -> bool {

@@ -22,11 +22,12 @@ pub enum ConnectionOutcome {
     Completed,
     /// Idle, and closed by us: its idle timeout or the last call was over.
     HungUp,
-    /// As [`HungUp`](Self::HungUp), but something that the client sent crossed
-    /// our goodbye on the wire. RFC 9112 section 9.3.1 has clients retry it.
+    /// Closed by us while idle, or after an answer in a drain, and something
+    /// that the client sent crossed our goodbye on the wire. RFC 9112 section
+    /// 9.3.1 has clients retry it.
     Crossed,
     /// Its last answer was written, but the client did not close its side
-    /// within [`Config::linger`](crate::Config::linger).
+    /// within [`Config::linger`](crate::Config::linger), or reset it.
     Unconfirmed,
     /// The client closed or reset it in the middle of a request or an answer.
     Vanished,

@@ -10,6 +10,8 @@ pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
+    /// How many of the unused bytes are owed an answer, come what may.
+    owed: usize,
 }
 
 impl Buffer {
@@ -18,11 +20,14 @@ impl Buffer {
             bytes: vec![0; capacity].into(),
             start: 0,
             end: 0,
+            owed: 0,
         }
     }
 
-    /// Begins a connection's turn, with what it had left over.
-    pub(crate) fn load(&mut self, leftover: &[u8]) {
+    /// Begins a connection's turn, with what it had left over, and how much of
+    /// that is owed an answer.
+    pub(crate) fn load(&mut self, leftover: &[u8], owed: usize) {
+        self.owed = owed;
         self.start = 0;
         self.end = leftover.len();
         self.bytes[..self.end].copy_from_slice(leftover);
@@ -44,6 +49,7 @@ impl Buffer {
     pub(crate) fn use_up(&mut self, count: usize) {
         debug_assert!(count <= self.unused().len());
         self.start += count;
+        self.owed = self.owed.saturating_sub(count);
         if self.is_empty() {
             self.clear();
         }
@@ -52,6 +58,16 @@ impl Buffer {
     pub(crate) fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
+        self.owed = 0;
+    }
+
+    /// All that is here is owed an answer; what comes later is not.
+    pub(crate) fn mark_owed(&mut self) {
+        self.owed = self.unused().len();
+    }
+
+    pub(crate) fn owed(&self) -> usize {
+        self.owed
     }
 
     /// Drops the empty lines that may stand before a request line

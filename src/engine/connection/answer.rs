@@ -1,6 +1,8 @@
 //! From an answer to its last byte: `Writing`.
 
 use std::mem;
+use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -84,6 +86,8 @@ pub(super) struct Writing {
     rest: Option<Rest>,
     persist: Persist,
     outcome: RequestOutcome,
+    /// The client only follows the shutdown.
+    follows_shutdown: bool,
     /// When it has to have made progress.
     until: Instant,
 }
@@ -98,9 +102,7 @@ struct Rest {
 impl Writing {
     /// Whether the client only follows the shutdown.
     pub(super) fn follows_shutdown(&self) -> bool {
-        self.rest
-            .as_ref()
-            .is_some_and(|rest| rest.source.follows_shutdown())
+        self.follows_shutdown
     }
 }
 
@@ -128,11 +130,16 @@ impl Connection {
             Content::Stream(_) if asked.version == Version::HTTP_10 => Length::UntilClose,
             Content::Stream(_) => Length::Chunked,
         };
+        let follows_shutdown = match &body.content {
+            Content::Full(_) => false,
+            Content::Stream(source) => source.follows_shutdown(),
+        };
         let handler_closes = persist::has_token(&parts.headers, "close");
         let persist = asked
             .persist
             .close_if(handler_closes, CloseReason::Handler)
             .close_if(delivery_matters, CloseReason::Delivery)
+            .close_if(follows_shutdown, CloseReason::Follower)
             .close_if(length == Length::UntilClose, CloseReason::UntilClose);
         let draining = turn.phase >= Phase::Draining && !self.another_counts(persist, turn);
         let persist = persist.close_if(draining, CloseReason::Draining);
@@ -155,6 +162,7 @@ impl Connection {
             rest,
             persist,
             outcome,
+            follows_shutdown,
             until: turn.now + turn.engine.config.write_timeout,
         });
     }
@@ -186,23 +194,30 @@ impl Connection {
         }
     }
 
-    /// Whether, in a drain, a request behind this one is to be answered too:
-    /// it is here already (RFC 9112 section 9.3.2), and the last call is not
-    /// over. Otherwise a client that pipelines on and on would never leave.
+    /// Whether, in a drain, a request behind this one is answered too: it is
+    /// here already (RFC 9112 section 9.3.2). After the last call that goes for
+    /// what is here when it is first looked at, and for nothing that comes
+    /// later: a client that pipelines on and on has to leave.
     fn another_counts(&mut self, persist: Persist, turn: &mut Turn<'_>) -> bool {
         if persist != Persist::KeepAlive || turn.aborting() {
             return false;
         }
-        let began = turn.engine.life.draining_since();
-        if began.is_some_and(|began| turn.now >= began + turn.engine.config.last_call) {
-            return false;
-        }
-        if turn.buffer.has_room() {
-            // A broken connection shows in the write that follows.
-            turn.buffer.fill(&mut self.stream);
+        if self.owed.is_none() {
+            if turn.buffer.has_room() {
+                // A broken connection shows in the write that follows.
+                turn.buffer.fill(&mut self.stream);
+            }
+            let began = turn.engine.life.draining_since();
+            if began.is_some_and(|began| turn.now >= began + turn.engine.config.last_call) {
+                turn.buffer.mark_owed();
+                self.owed = Some(turn.buffer.owed());
+            }
         }
         turn.buffer.skip_empty_lines();
-        !turn.buffer.is_empty()
+        match self.owed {
+            Some(_) => turn.buffer.owed() > 0,
+            None => !turn.buffer.is_empty(),
+        }
     }
 
     /// `Writing`: writes what there is, then asks for more.
@@ -219,7 +234,7 @@ impl Connection {
                 Sent::Gone => {
                     self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, turn)
                 }
-                Sent::Wait if turn.aborting() => self.cut(turn),
+                Sent::Wait if turn.aborting() && !writing.follows_shutdown => self.cut(turn),
                 Sent::Wait if turn.now < writing.until => {
                     turn.park(Wait::Room, Some(writing.until))
                 }
@@ -231,7 +246,13 @@ impl Connection {
         let Some(rest) = &mut writing.rest else {
             return self.finish(turn);
         };
-        match rest.source.next(&rest.waker) {
+        // A source may run code of the user's.
+        let next = AssertUnwindSafe(|| rest.source.next(&rest.waker));
+        let Ok(piece) = panic::catch_unwind(next) else {
+            log::error!("a response body panicked ({}): it is cut", self.peer);
+            return self.cut(turn);
+        };
+        match piece {
             Piece::Data(data) if rest.chunked => {
                 let head = encode::chunk_head(&data);
                 writing.output = Output::new(head, data, encode::CHUNK_END);
@@ -247,7 +268,7 @@ impl Connection {
                 writing.rest = None;
             }
             // Who follows the shutdown is told of its end, whatever ended it.
-            Piece::NotYet if turn.aborting() && !rest.source.follows_shutdown() => {
+            Piece::NotYet if turn.aborting() && !writing.follows_shutdown => {
                 return self.cut(turn);
             }
             Piece::NotYet => return turn.park(Wait::Piece, None),
@@ -270,7 +291,10 @@ impl Connection {
                 self.state = State::Idle { since: turn.now };
                 Step::Go
             }
-            Persist::Close(_) => self.say_goodbye(ConnectionOutcome::Completed, turn),
+            Persist::Close(reason) => {
+                let unasked = reason == CloseReason::Draining;
+                self.say_goodbye(ConnectionOutcome::Completed, unasked, turn)
+            }
         }
     }
 }

@@ -15,41 +15,68 @@ use crate::engine::lot::Wait;
 use crate::net::stream::Received;
 use crate::service::response::AfterDelivery;
 
+/// How we wait for the client's goodbye.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lingering {
+    until: Instant,
+    outcome: ConnectionOutcome,
+    /// The client did not ask for the end: what it sends may be a request.
+    unasked: bool,
+}
+
 impl Connection {
     /// Nothing is in progress, and nothing began in time.
     pub(super) fn hang_up(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.say_goodbye(ConnectionOutcome::HungUp, turn)
+        self.say_goodbye(ConnectionOutcome::HungUp, true, turn)
     }
 
     /// Half-closes. Closing at once could destroy what is on its way: a close
     /// with unread input resets the connection (RFC 9112 section 9.6).
-    pub(super) fn say_goodbye(&mut self, outcome: ConnectionOutcome, turn: &mut Turn<'_>) -> Step {
-        // What is here belongs to requests that will not be answered.
+    ///
+    /// `unasked`: it is we who want to end it, and the client may not know.
+    pub(super) fn say_goodbye(
+        &mut self,
+        outcome: ConnectionOutcome,
+        unasked: bool,
+        turn: &mut Turn<'_>,
+    ) -> Step {
+        let crossed = unasked && !turn.buffer.is_empty();
         turn.buffer.clear();
         self.stream.half_close();
         turn.engine.books.lingering_begun();
-        let until = turn.now + turn.engine.config.linger;
-        self.state = State::Lingering { until, outcome };
+        self.state = State::Lingering(Lingering {
+            until: turn.now + turn.engine.config.linger,
+            outcome: if crossed {
+                ConnectionOutcome::Crossed
+            } else {
+                outcome
+            },
+            unasked,
+        });
         Step::Go
     }
 
     /// `Lingering`: reads and discards, until the client's EOF, which proves
     /// that it has everything.
-    pub(super) fn linger(
-        &mut self,
-        until: Instant,
-        outcome: ConnectionOutcome,
-        turn: &mut Turn<'_>,
-    ) -> Step {
+    pub(super) fn linger(&mut self, lingering: Lingering, turn: &mut Turn<'_>) -> Step {
+        let Lingering {
+            until,
+            outcome,
+            unasked,
+        } = lingering;
         turn.buffer.clear();
         let received = turn.buffer.fill(&mut self.stream);
         turn.buffer.clear();
         let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
         match received {
             Received::Eof => Step::close(outcome),
-            Received::Bytes(_) if outcome == ConnectionOutcome::HungUp => {
+            Received::Bytes(_) if unasked && outcome != ConnectionOutcome::Crossed => {
                 let outcome = ConnectionOutcome::Crossed;
-                self.state = State::Lingering { until, outcome };
+                self.state = State::Lingering(Lingering {
+                    until,
+                    outcome,
+                    unasked,
+                });
                 Step::Go
             }
             Received::Bytes(_) if !given_up => Step::Go,
@@ -99,7 +126,7 @@ impl Connection {
     pub(crate) fn give_up(&mut self, books: &Books) -> ConnectionOutcome {
         let (request, connection) = match &self.state {
             State::Idle { .. } => return ConnectionOutcome::HungUp,
-            State::Lingering { outcome, .. } => return unconfirmed(*outcome),
+            State::Lingering(lingering) => return unconfirmed(lingering.outcome),
             State::Writing(writing) if writing.follows_shutdown() => {
                 (RequestOutcome::Stalled, ConnectionOutcome::Stalled)
             }
@@ -128,7 +155,7 @@ impl Connection {
         } = self;
         log::debug!("{peer}: {outcome:?}");
         drop(stream);
-        if matches!(state, State::Lingering { .. }) {
+        if matches!(state, State::Lingering(_)) {
             books.lingering_ended();
         }
         drop(state);

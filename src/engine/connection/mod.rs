@@ -37,6 +37,7 @@ use mio::event::Source;
 pub(crate) use self::answer::Answer;
 use self::answer::Writing;
 use self::input::PartialBody;
+use self::leave::Lingering;
 use super::Engine;
 use super::buffer::Buffer;
 use super::lot::Park;
@@ -59,6 +60,9 @@ pub(crate) struct Connection {
     state: State,
     /// Input that came in an earlier turn and is not used up.
     leftover: Box<[u8]>,
+    /// How much of that is owed an answer; `None` until, in a drain and after
+    /// the last call, it was decided.
+    owed: Option<usize>,
     /// The request in progress, from its first byte to the end of its answer.
     exchange: Option<Exchange>,
     after_delivery: Option<AfterDelivery>,
@@ -78,10 +82,7 @@ enum State {
     /// The answer is on its way.
     Writing(Writing),
     /// We have said goodbye, and wait for the client's.
-    Lingering {
-        until: Instant,
-        outcome: ConnectionOutcome,
-    },
+    Lingering(Lingering),
 }
 
 /// A request and its answer, in the books.
@@ -163,6 +164,7 @@ impl Connection {
             local,
             state: State::Idle { since: now },
             leftover: Box::default(),
+            owed: None,
             exchange: None,
             after_delivery: None,
             spot: None,
@@ -172,15 +174,29 @@ impl Connection {
 
     /// Goes as far as it can without waiting.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
-        turn.buffer.load(&mem::take(&mut self.leftover));
-        self.run(turn)
+        self.load(turn);
+        let next = self.run(turn);
+        self.unload(turn);
+        next
     }
 
     /// Goes on with the answer to the request of the last [`Next::Call`].
     pub(crate) fn resume(&mut self, answer: Answer, turn: &mut Turn<'_>) -> Next {
-        turn.buffer.load(&mem::take(&mut self.leftover));
+        self.load(turn);
         self.answer(answer, turn);
-        self.run(turn)
+        let next = self.run(turn);
+        self.unload(turn);
+        next
+    }
+
+    fn load(&mut self, turn: &mut Turn<'_>) {
+        let leftover = mem::take(&mut self.leftover);
+        turn.buffer.load(&leftover, self.owed.unwrap_or(0));
+    }
+
+    fn unload(&mut self, turn: &Turn<'_>) {
+        self.leftover = turn.buffer.to_leftover();
+        self.owed = self.owed.map(|_| turn.buffer.owed());
     }
 
     fn run(&mut self, turn: &mut Turn<'_>) -> Next {
@@ -191,15 +207,13 @@ impl Connection {
                 State::Head { .. } => self.read_head(turn),
                 State::Body(_) => self.read_body(turn),
                 State::Writing(_) => self.write(turn),
-                State::Lingering { until, outcome } => self.linger(until, outcome, turn),
+                State::Lingering(lingering) => self.linger(lingering, turn),
                 State::Handling(_) => unreachable!("a handler's answer comes by resume"),
             };
             if let Step::Next(next) = step {
-                self.leftover = turn.buffer.to_leftover();
                 return next;
             }
         }
-        self.leftover = turn.buffer.to_leftover();
         Next::Park(Park {
             wait: Wait::Turn,
             until: None,
@@ -246,7 +260,7 @@ impl fmt::Debug for Connection {
             State::Body(_) => "body",
             State::Handling(_) => "handling",
             State::Writing(_) => "writing",
-            State::Lingering { .. } => "lingering",
+            State::Lingering(_) => "lingering",
         };
         write!(f, "Connection({}, {state})", self.peer)
     }

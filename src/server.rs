@@ -127,6 +127,12 @@ impl Server {
     /// Threads or an epoll cannot be made. Errors of single connections never
     /// end a server; nor does running out of files.
     pub fn serve(self, handler: impl Handler) -> Result<Report, Error> {
+        let life = Arc::clone(&self.life);
+        // Nobody is to wait for ever for a server that never ran.
+        self.run(handler).inspect_err(|_| life.stopped())
+    }
+
+    fn run(self, handler: impl Handler) -> Result<Report, Error> {
         let Self {
             listener,
             config,

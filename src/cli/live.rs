@@ -5,6 +5,7 @@ use std::env;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
@@ -17,6 +18,8 @@ use env_logger::Target;
 use env_logger::WriteStyle;
 use farewell::Phase;
 use farewell::ShutdownHandle;
+
+use super::Signals;
 
 /// How often the seconds on the live line change.
 const TICK: Duration = Duration::from_millis(100);
@@ -78,16 +81,17 @@ impl Narrator {
 }
 
 /// Tells how the drain goes, from the trigger to the end.
-pub(super) fn narrate(stop: ShutdownHandle) -> Narrator {
-    let tell = match io::stderr().is_terminal() {
-        true => draw,
-        false => write_log,
-    };
+pub(super) fn narrate(stop: ShutdownHandle, signals: &Arc<Signals>) -> Narrator {
+    let signals = Arc::clone(signals);
+    let terminal = io::stderr().is_terminal();
     let thread = thread::Builder::new()
         .name("farewell-live".to_owned())
         .spawn(move || {
             stop.wait_for(Phase::LameDuck);
-            tell(&stop);
+            match terminal {
+                true => draw(&stop, &signals),
+                false => write_log(&stop),
+            }
         });
     match thread {
         Ok(thread) => Narrator(Some(thread)),
@@ -98,9 +102,10 @@ pub(super) fn narrate(stop: ShutdownHandle) -> Narrator {
     }
 }
 
-fn draw(stop: &ShutdownHandle) {
+fn draw(stop: &ShutdownHandle, signals: &Signals) {
     while !stop.wait_for_timeout(Phase::Stopped, TICK) {
-        redraw(format!("{}; Ctrl+C again to stop at once", state(stop)));
+        let how = if signals.seen() { "again" } else { "twice" };
+        redraw(format!("{}; Ctrl+C {how} to stop at once", state(stop)));
     }
     redraw(String::new());
 }

@@ -9,6 +9,7 @@ mod routes;
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -80,10 +81,10 @@ pub(crate) fn run() -> Result<u8, Failure> {
     let permit = Permit::from_options(&options)?;
     let server = Server::bind(options.listen.as_str(), options.config())?;
     let stop = server.shutdown_handle();
-    stop_on_signals(stop.clone())?;
+    let signals = Signals::handle(stop.clone())?;
 
     say(&greeting(&server, &options, &permit));
-    let live = live::narrate(stop.clone());
+    let live = live::narrate(stop.clone(), &signals);
     let handler = routes::handler(stop, permit, &options);
     let report = server.serve(handler)?;
     live.join();
@@ -103,19 +104,35 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
-/// The first signal drains; the second cuts. A drain that `/shutdown` began is
-/// not cut by the first signal: an orchestrator that calls `/shutdown` and
-/// then sends SIGTERM means one stop, not two.
-fn stop_on_signals(stop: ShutdownHandle) -> Result<(), Failure> {
-    let seen = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if seen.swap(true, SeqCst) {
-            stop.abort_by(Trigger::Signal);
-        } else if !stop.shutdown_by(Trigger::Signal) {
-            log::info!("a signal: stopping already; once more to stop at once");
-        }
-    })
-    .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))
+/// What the signals of this process ask for.
+///
+/// The first drains; the second cuts. A drain that `/shutdown` began is not cut
+/// by the first signal: an orchestrator that calls `/shutdown` and then sends
+/// SIGTERM means one stop, not two.
+#[derive(Debug, Default)]
+struct Signals {
+    seen: AtomicBool,
+}
+
+impl Signals {
+    /// Has every signal from here on stop the server.
+    fn handle(stop: ShutdownHandle) -> Result<Arc<Self>, Failure> {
+        let signals = Arc::new(Self::default());
+        let here = Arc::clone(&signals);
+        ctrlc::set_handler(move || {
+            if here.seen.swap(true, SeqCst) {
+                stop.abort_by(Trigger::Signal);
+            } else if !stop.shutdown_by(Trigger::Signal) {
+                log::info!("a signal: stopping already; once more to stop at once");
+            }
+        })
+        .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))?;
+        Ok(signals)
+    }
+
+    fn seen(&self) -> bool {
+        self.seen.load(SeqCst)
+    }
 }
 
 fn greeting(server: &Server, options: &Options, permit: &Permit) -> String {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use farewell::Request;
 use http::HeaderMap;
 use http::HeaderName;
+use http::HeaderValue;
 use http::header;
 use http::uri::Authority;
 use subtle::ConstantTimeEq;
@@ -91,7 +92,18 @@ impl Permit {
     pub(super) fn check(&self, request: &Request) -> Result<(), Denial> {
         match self {
             Self::Bearer(token) => check_token(token, request.headers()),
-            Self::Loopback => check_local(request.peer_addr().ip(), request.headers()),
+            Self::Loopback => {
+                // RFC 9112 section 3.2.2: the target's authority counts, not Host.
+                let host = request
+                    .headers()
+                    .get(header::HOST)
+                    .map(HeaderValue::as_bytes);
+                let target = request.uri().authority();
+                if target.is_some_and(|target| Some(target.as_str().as_bytes()) != host) {
+                    return Err(Denial::ForeignHost);
+                }
+                check_local(request.peer_addr().ip(), request.headers())
+            }
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn to_json(report: &Report) -> Value {
         },
         "followers": report.followers,
         "cut": cut,
+        "backlog_abandoned": report.backlog_abandoned,
         "threads_left": report.threads_left,
     })
 }

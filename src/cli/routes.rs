@@ -61,7 +61,7 @@ fn hello(path: &str, query: Option<&str>, work: Duration) -> Response {
         Err(problem) => return (StatusCode::BAD_REQUEST, problem).into_response(),
     };
     // A stand-in for real work, which does not look up either.
-    thread::sleep(work + delay);
+    thread::sleep(work.saturating_add(delay));
     format!("Hello, you requested {path}\n").into_response()
 }
 

@@ -113,6 +113,8 @@ pub(crate) struct Books {
     followers: AtomicUsize,
     /// The acceptor has ended: `open` will not grow again.
     no_more: AtomicBool,
+    /// The listener was closed although there were some in its backlog.
+    backlog_abandoned: AtomicBool,
     cut: Mutex<Vec<CutRequest>>,
 }
 
@@ -130,6 +132,7 @@ impl Books {
             lingering: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
             no_more: AtomicBool::new(false),
+            backlog_abandoned: AtomicBool::new(false),
             cut: Mutex::new(Vec::new()),
         }
     }
@@ -186,6 +189,11 @@ impl Books {
     pub(crate) fn follower_left(&self) {
         self.followers.fetch_sub(1, SeqCst);
         self.life.counts_changed();
+    }
+
+    /// There was no place for the backlog, to the very end.
+    pub(crate) fn backlog_abandoned(&self) {
+        self.backlog_abandoned.store(true, SeqCst);
     }
 
     /// The acceptor has ended.
@@ -247,6 +255,7 @@ impl Books {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            backlog_abandoned: self.backlog_abandoned.load(SeqCst),
             threads_left: 0,
         }
     }
@@ -265,6 +274,10 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
+        self.enter(outcome);
+    }
+
+    fn enter(&mut self, outcome: ConnectionOutcome) {
         self.ended = true;
         self.books
             .connections
@@ -275,11 +288,16 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
+    /// A bug must not keep the server from stopping: what was dropped is
+    /// entered as cut.
     fn drop(&mut self) {
-        debug_assert!(
-            self.ended || std::thread::panicking(),
-            "a connection was dropped without an outcome"
-        );
+        if !self.ended {
+            self.enter(ConnectionOutcome::Cut);
+            debug_assert!(
+                std::thread::panicking(),
+                "a connection was dropped without an outcome"
+            );
+        }
     }
 }
 

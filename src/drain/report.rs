@@ -80,8 +80,12 @@ pub struct Report {
     pub followers: usize,
     /// The requests that were cut, by name: the first hundred.
     pub cut: Vec<CutRequest>,
-    /// Worker threads that could not be joined, because a handler does not
-    /// return. They end when their handlers do.
+    /// Whether the listener was closed while there may have been connections
+    /// in its backlog, which were then reset: all places were taken until the
+    /// stop was over.
+    pub backlog_abandoned: bool,
+    /// Threads that could not be joined, because a handler does not return.
+    /// They end when their handlers do.
     pub threads_left: usize,
 }
 
@@ -92,6 +96,7 @@ impl Report {
         self.requests.count(RequestOutcome::Cut) == 0
             && self.requests.count(RequestOutcome::TurnedAway) == 0
             && self.connections.count(ConnectionOutcome::Cut) == 0
+            && !self.backlog_abandoned
     }
 
     /// Whether every connection and every request has exactly one outcome.
@@ -146,6 +151,9 @@ impl fmt::Display for Report {
             .saturating_sub(self.cut.len() as u64);
         if unnamed > 0 {
             write!(f, "\n  cut: {unnamed} more")?;
+        }
+        if self.backlog_abandoned {
+            f.write_str("\n  the backlog was not empty: who was in it was reset")?;
         }
         if self.threads_left > 0 {
             write!(

@@ -29,6 +29,10 @@ const TELL_EVERY: Duration = Duration::from_millis(50);
 /// How often to knock for an acceptor that has not woken up.
 const KNOCK_EVERY: Duration = Duration::from_millis(50);
 
+/// How long to wait for it after the last time: longer than it may wait in one
+/// accept.
+const KNOCK_LAST: Duration = Duration::from_secs(1);
+
 /// Stops a server, and tells how that goes. Clones are the same handle.
 ///
 /// ```
@@ -133,8 +137,9 @@ impl ShutdownHandle {
         self.life.deadline()
     }
 
-    /// A response body that follows the shutdown: a piece whenever the counts
-    /// change (twenty a second at most), and at the end one for the final
+    /// A response body that follows the shutdown: a piece at once, from the
+    /// trigger on one whenever the counts change (twenty a second at most), and
+    /// at the end one for the final
     /// report, which is sent when everyone but the followers is done. `render`
     /// makes the pieces; an empty one is skipped.
     ///
@@ -258,32 +263,42 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
     life.wait_for_phase(Phase::LameDuck, None);
 
     // 2. The lame duck: readiness says no, everything else goes on.
-    life.wait_for_phase(Phase::Draining, life.lame_duck_ends());
+    follow_until(engine, board, life.lame_duck_ends(), || {
+        life.phase() > Phase::LameDuck
+    });
     life.drain();
     log::info!("draining: {}", engine.books.counts());
 
     // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
-    wake_acceptor(engine);
+    if !wake_acceptor(engine) {
+        log::error!("the acceptor cannot be woken: it is left behind");
+        staff.dismiss_acceptor();
+    }
 
     // 4. The last call for those who wait with nothing in progress.
     engine.lot.announce(Phase::Draining, last_call_ends(engine));
 
-    // 5. Handlers, writers and lingerers finish, or the deadline comes.
-    if !wait_for_everyone(engine, board) {
+    // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
+    //    abort. Those who follow the shutdown hear of that last.
+    let only_followers_left = || engine.books.only_followers_left();
+    follow_until(engine, board, life.deadline(), || {
+        life.phase() >= Phase::Aborting || only_followers_left()
+    });
+    if life.phase() >= Phase::Aborting || !only_followers_left() {
         life.abort(Abort::Deadline);
         log::warn!("cutting what is left: {}", engine.books.counts());
         engine.lot.announce(Phase::Aborting, Instant::now());
         staff.relieve();
         let grace = Instant::now() + engine.config.linger;
-        life.wait_for_counts(Some(grace), || engine.books.only_followers_left());
+        life.wait_for_counts(Some(grace), only_followers_left);
     }
     board.publish(Progress::Finished(Box::new(engine.books.report())));
     let grace = Instant::now() + engine.config.linger;
-    life.wait_for_counts(Some(grace), || engine.books.everyone_left());
-    for mut connection in engine.lot.evict() {
-        let outcome = connection.give_up(&engine.books);
-        engine.close(connection, outcome);
-    }
+    let phase = life.phase();
+    life.wait_for_counts(Some(grace), || {
+        engine.books.everyone_left() || life.phase() > phase
+    });
+    staff.evict();
 
     // 6. Every thread is joined.
     let threads_left = staff.join();
@@ -303,43 +318,56 @@ fn last_call_ends(engine: &Engine) -> Instant {
     began + engine.config.last_call
 }
 
-/// Knocks until the acceptor has seen that the server stops. One knock is
-/// enough, unless another process took it from a shared listener's backlog.
-fn wake_acceptor(engine: &Engine) {
+/// Knocks until the acceptor has seen that the server stops; at the deadline or
+/// at an abort, for one last time. `false` if it has not.
+///
+/// One knock is enough, unless there is no way to it (no loopback interface, a
+/// firewall), or another holder of a shared listener took it. At a listener
+/// that is ours alone the acceptor looks up now and then without any.
+fn wake_acceptor(engine: &Engine) -> bool {
     let mut knocks = Vec::new();
-    while !engine.acceptor_awake() {
+    loop {
+        let deadline = engine.life.deadline();
+        let over = engine.life.phase() >= Phase::Aborting
+            || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.knocker.knock() {
             Ok(knock) => knocks.push(knock),
             Err(error) => log::debug!("knocking at the acceptor: {error}"),
         }
-        let again = Instant::now() + KNOCK_EVERY;
-        engine
+        let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
+        let awake = engine
             .life
             .wait_for_counts(Some(again), || engine.acceptor_awake());
+        if awake || over {
+            return awake;
+        }
     }
 }
 
-/// Waits until everyone but the followers is done, and keeps those informed.
-/// `false` if the deadline came first, or an abort.
-fn wait_for_everyone(engine: &Engine, board: &Board) -> bool {
+/// Waits until `over`, or until `deadline`, and keeps followers informed.
+fn follow_until(
+    engine: &Engine,
+    board: &Board,
+    deadline: Option<Instant>,
+    over: impl Fn() -> bool,
+) {
     let (life, books) = (&engine.life, &engine.books);
-    let over = || life.phase() >= Phase::Aborting || books.only_followers_left();
-    let deadline = life.deadline();
+    let mut told = Counts::default();
     loop {
         let counts = books.counts();
-        if counts.followers > 0 {
+        if counts.followers > 0 && counts != told {
+            told = counts;
             board.publish(Progress::Counts(counts));
         }
-        let in_time = life.wait_for_counts(deadline, || over() || books.counts() != counts);
-        if life.phase() >= Phase::Aborting {
-            return false;
-        }
-        if books.only_followers_left() || !in_time {
-            return books.only_followers_left();
+        // While nobody follows, a change of the counts is nobody's business.
+        let news = || books.counts().followers > 0 && books.counts() != told;
+        let in_time = life.wait_for_counts(deadline, || over() || news());
+        if over() || !in_time {
+            return;
         }
         // Changes come in bursts; one piece of news is enough for each.
         let pause = Instant::now() + TELL_EVERY;
         let pause = deadline.map_or(pause, |deadline| deadline.min(pause));
-        life.wait_for_counts(Some(pause), over);
+        life.wait_for_counts(Some(pause), &over);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::Engine;
 use super::connection::Connection;
-use super::queue::Sender;
+use super::queue::Intake;
 use crate::drain::phase::Phase;
 use crate::net::listener::Accepted;
 use crate::net::listener::Listener;
@@ -28,21 +28,21 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const SETTLE_LOOK: Duration = Duration::from_millis(2);
 
 /// The acceptor's thread, and all that it holds. Dropping it says that no
-/// connection will come, and drops one of the queue's two senders.
+/// connection will come, and closes its end of the queue.
 pub(crate) struct Acceptor {
     engine: Arc<Engine>,
     listener: Listener,
-    queue: Sender,
+    intake: Arc<Intake>,
     /// Accepting fails since a while; it was logged when it began.
     out_of_resources: Cell<bool>,
 }
 
 impl Acceptor {
-    pub(crate) fn new(engine: Arc<Engine>, listener: Listener, queue: Sender) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, listener: Listener, intake: Arc<Intake>) -> Self {
         Self {
             engine,
             listener,
-            queue,
+            intake,
             out_of_resources: Cell::new(false),
         }
     }
@@ -59,13 +59,19 @@ impl Acceptor {
     }
 
     fn accept_until_stopped(&self) {
+        let engine = &self.engine;
+        let has_place = || engine.books.open() < engine.config.max_connections;
         while !self.stopping() {
-            if !self.wait_for_a_place(None, || self.stopping()) {
-                return;
+            // At the limit the others stay in the kernel's queue.
+            if !has_place() {
+                engine
+                    .life
+                    .wait_for_counts(None, || has_place() || self.stopping());
+                continue;
             }
             match self.listener.accept() {
                 Accepted::Connection(socket, peer) => self.admit(socket, peer),
-                Accepted::Nobody => {}
+                Accepted::Nobody => self.pause_if_shared(),
                 Accepted::Failed(error) => self.back_off(&error),
             }
         }
@@ -77,30 +83,26 @@ impl Acceptor {
     /// have been accepted and no handshake is half-open. Where the door stays
     /// open it ends when the backlog is found empty, or after `settle`.
     fn sweep(&self) {
-        let config = &self.engine.config;
-        let settled = Instant::now() + config.settle;
+        let life = &self.engine.life;
         let closed = self.close_door();
-        if let Err(error) = self.listener.set_nonblocking(true) {
+        if let Err(error) = self.listener.sweep() {
             log::error!("cannot sweep the backlog: {error}");
             return;
         }
-        let end = || match closed {
-            true => self.engine.life.deadline().map(|at| at + config.linger),
-            false => Some(settled),
-        };
+        let mut settled = Instant::now() + self.engine.config.settle;
         loop {
-            // Counted before the backlog is emptied: a handshake that ends in
+            // Looked at before the backlog is emptied: a handshake that ends in
             // between is found there. The other way round it would be lost.
-            let half_open = if closed { self.listener.half_open() } else { 0 };
-            if !self.empty_backlog(end) || half_open == 0 {
+            let half_open = closed && self.listener.may_be_half_open();
+            let empty = self.empty_backlog(&mut settled, closed);
+            if !empty || !half_open || life.phase() >= Phase::Aborting {
                 return;
             }
             if Instant::now() >= settled {
-                log::warn!("{half_open} handshakes did not end within the settle time");
+                log::warn!("handshakes did not end within the settle time");
                 return;
             }
-            let look = Instant::now() + SETTLE_LOOK;
-            self.engine.life.wait_for_phase(Phase::Aborting, Some(look));
+            life.wait_for_phase(Phase::Aborting, Some(Instant::now() + SETTLE_LOOK));
         }
     }
 
@@ -120,18 +122,55 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until there is nobody. `false` if `end` came first.
-    fn empty_backlog(&self, end: impl Fn() -> Option<Instant>) -> bool {
-        let over = || end().is_some_and(|end| Instant::now() >= end);
+    /// Accepts until there is nobody. `false` if that took too long.
+    ///
+    /// Time spent waiting for a place is not held against anyone: `settled`
+    /// moves on by as much.
+    fn empty_backlog(&self, settled: &mut Instant, closed: bool) -> bool {
         loop {
-            if over() || !self.wait_for_a_place(end(), || false) {
-                log::warn!("the backlog was not empty when the listener closed");
+            let before = Instant::now();
+            if !self.wait_for_a_place_in_the_sweep() {
+                log::error!("the listener closes with connections in its backlog: they are reset");
+                self.engine.books.backlog_abandoned();
+                return false;
+            }
+            *settled += before.elapsed();
+            // With the door open there may always be one more.
+            if !closed && Instant::now() >= *settled {
+                log::warn!("connections still arrive: those in the backlog are reset");
                 return false;
             }
             match self.listener.accept() {
                 Accepted::Connection(socket, peer) => self.admit(socket, peer),
                 Accepted::Nobody => return true,
                 Accepted::Failed(error) => self.back_off(&error),
+            }
+        }
+    }
+
+    /// Waits until one more connection may be open, or until the stop is over.
+    /// Who follows the shutdown takes no place: it waits for us.
+    fn wait_for_a_place_in_the_sweep(&self) -> bool {
+        let Engine {
+            books,
+            life,
+            config,
+            ..
+        } = &*self.engine;
+        let has_place = || {
+            let counts = books.counts();
+            counts.open.saturating_sub(counts.followers) < config.max_connections
+        };
+        loop {
+            let phase = life.phase();
+            // An abort moves the deadline; everyone leaves soon then.
+            let end = life.deadline().map(|at| at + config.linger);
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return false;
+            }
+            life.wait_for_counts(end, || has_place() || life.phase() != phase);
+            if has_place() {
+                return true;
             }
         }
     }
@@ -147,29 +186,29 @@ impl Acceptor {
                 return;
             }
         };
+        if self.out_of_resources.replace(false) {
+            log::info!("accepting again");
+        }
         let mut local = self.listener.address();
         if local.ip().is_unspecified() {
             local = stream.local_addr().unwrap_or(local);
         }
-        if self.out_of_resources.replace(false) {
-            log::info!("accepting again");
+        let sent = self.intake.send(|| {
+            let ticket = self.engine.books.connection_accepted();
+            let connection = Connection::new(stream, peer, local, ticket, Instant::now());
+            Box::new(connection)
+        });
+        if !sent {
+            log::warn!("{peer} came after the server had stopped, and is not served");
         }
-        let ticket = self.engine.books.connection_accepted();
-        let connection = Connection::new(stream, peer, local, ticket, Instant::now());
-        self.queue.send(Box::new(connection));
     }
 
-    /// Waits until one more connection may be open. At the limit the others
-    /// stay in the kernel's queue.
-    fn wait_for_a_place(&self, until: Option<Instant>, give_up: impl Fn() -> bool) -> bool {
-        let has_place = || self.engine.books.open() < self.engine.config.max_connections;
-        if has_place() {
-            return true;
+    /// Somebody else may have made a listener non-blocking that is theirs too.
+    fn pause_if_shared(&self) {
+        if self.listener.ownership() == Ownership::Shared {
+            let look = Instant::now() + BACK_OFF;
+            self.engine.life.wait_for_phase(Phase::Draining, Some(look));
         }
-        self.engine
-            .life
-            .wait_for_counts(until, || has_place() || give_up());
-        has_place()
     }
 
     /// After a failed accept. The listener is all right whatever the error:
@@ -202,6 +241,7 @@ impl Acceptor {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         self.engine.set_acceptor_awake();
+        self.intake.close();
         self.engine.books.no_more_connections();
         self.engine.lot.wake_up();
     }

@@ -1,12 +1,18 @@
 //! The queue between those who find work and those who do it: one bounded
 //! crossbeam channel of connections.
 //!
-//! It is as large as there may be connections, and a connection is in one
-//! place at a time, so a send never waits. It has two senders, the acceptor
+//! It has room for all connections that there may be, and a connection is in
+//! one place at a time, so a send never waits. (Twice as many, because in a
+//! sweep those who follow the shutdown take no place from others. Should they
+//! be even more, a send waits for a worker, which waits for nobody.) It has two senders, the acceptor
 //! and the lot. Each drops its own when nothing can come from it any more, and
 //! with the last one the queue closes by itself: the workers serve what is in
 //! it, and their loops end. No receiver is dropped before that; that would
 //! strand what is queued.
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use crossbeam_channel::Receiver;
 
@@ -20,15 +26,46 @@ pub(crate) struct Sender(crossbeam_channel::Sender<Box<Connection>>);
 
 /// A queue for so many connections, with its two senders.
 pub(crate) fn queue(connections_max: usize) -> (Sender, Sender, Queue) {
-    let (sender, queue) = crossbeam_channel::bounded(connections_max);
+    let (sender, queue) = crossbeam_channel::bounded(2 * connections_max);
     (Sender(sender.clone()), Sender(sender), queue)
 }
 
 impl Sender {
     pub(crate) fn send(&self, connection: Box<Connection>) {
-        debug_assert!(!self.0.is_full(), "more connections than the queue is for");
         self.0
             .send(connection)
             .expect("the workers hold the receiver until the last sender is dropped");
+    }
+}
+
+/// The acceptor's sender, which the coordinator of a stop can drop for it: an
+/// acceptor that cannot be woken must not keep the queue open.
+#[derive(Debug)]
+pub(crate) struct Intake(Mutex<Option<Sender>>);
+
+impl Intake {
+    pub(crate) fn new(sender: Sender) -> Self {
+        Self(Mutex::new(Some(sender)))
+    }
+
+    /// Sends what `connection` makes. `false` if the intake is closed; then
+    /// nothing is made.
+    pub(crate) fn send(&self, connection: impl FnOnce() -> Box<Connection>) -> bool {
+        match &*self.lock() {
+            Some(sender) => {
+                sender.send(connection());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Nothing comes from the acceptor any more.
+    pub(crate) fn close(&self) {
+        self.lock().take();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Sender>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

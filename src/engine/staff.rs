@@ -9,6 +9,7 @@ use super::Engine;
 use super::acceptor::Acceptor;
 use super::lot::Poller;
 use super::queue;
+use super::queue::Intake;
 use super::queue::Queue;
 use super::queue::Sender;
 use super::worker;
@@ -22,6 +23,7 @@ use crate::net::listener::Listener;
 /// when nobody is left; that ends the workers.
 pub(crate) struct Staff {
     engine: Arc<Engine>,
+    intake: Option<Arc<Intake>>,
     acceptor: Option<JoinHandle<()>>,
     lot: Option<JoinHandle<()>>,
     workers: Vec<Post>,
@@ -45,6 +47,7 @@ impl Staff {
         let (from_acceptor, from_lot, queue) = queue::queue(engine.config.max_connections);
         let mut staff = Self {
             engine,
+            intake: None,
             acceptor: None,
             lot: None,
             workers: Vec::new(),
@@ -71,7 +74,7 @@ impl Staff {
         from_lot: Sender,
     ) -> io::Result<()> {
         for number in 1..=self.engine.config.workers {
-            self.hire_worker(&format!("farewell-worker-{number}"))?;
+            self.hire_worker(&format!("farewell-{number}"))?;
         }
         let engine = Arc::clone(&self.engine);
         self.lot = Some(spawn("farewell-lot", move || {
@@ -83,8 +86,10 @@ impl Staff {
                 }
             }
         })?);
-        let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, from_acceptor);
-        self.acceptor = Some(spawn("farewell-acceptor", move || acceptor.run())?);
+        let intake = Arc::new(Intake::new(from_acceptor));
+        self.intake = Some(Arc::clone(&intake));
+        let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, intake);
+        self.acceptor = Some(spawn("farewell-accept", move || acceptor.run())?);
         Ok(())
     }
 
@@ -114,18 +119,46 @@ impl Staff {
         }
     }
 
+    /// An acceptor that could not be woken is let go: what it still accepts is
+    /// not served.
+    pub(crate) fn dismiss_acceptor(&self) {
+        if let Some(intake) = &self.intake {
+            intake.close();
+        }
+        self.engine.books.no_more_connections();
+        self.engine.lot.wake_up();
+    }
+
+    /// Ends whoever is left, wherever it is: in the lot, or in the queue
+    /// because no worker is free. Who is with a worker ends when it parks.
+    pub(crate) fn evict(&self) {
+        let waiting = self.engine.lot.evict();
+        for mut connection in waiting.into_iter().chain(self.queue.try_iter()) {
+            let outcome = connection.give_up(&self.engine.books);
+            self.engine.close(connection, outcome);
+        }
+        self.engine.lot.wake_up();
+    }
+
     /// Joins every thread, in the order in which they end. Those whose handlers
-    /// do not return are let go, once the abort has taken their connections;
-    /// says how many that are.
+    /// do not return are let go, once the abort has taken their connections,
+    /// and so is an acceptor that was dismissed; says how many that are.
     pub(crate) fn join(self) -> usize {
         let Self {
             engine,
+            intake: _,
             acceptor,
             lot,
             workers,
             queue,
         } = self;
-        for thread in acceptor.into_iter().chain(lot) {
+        let mut stuck = 0;
+        match acceptor {
+            Some(thread) if engine.acceptor_awake() => join(thread),
+            Some(_) => stuck += 1,
+            None => {}
+        }
+        if let Some(thread) = lot {
             join(thread);
         }
         engine.life.wait_for_counts(None, || {
@@ -135,7 +168,6 @@ impl Staff {
                 .iter()
                 .all(|post| post.desk.left() || stuck(&post.desk))
         });
-        let mut stuck = 0;
         for post in workers {
             if post.desk.left() {
                 join(post.thread);

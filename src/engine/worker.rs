@@ -10,9 +10,12 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
+
+use httpdate::HttpDate;
 
 use super::Engine;
 use super::buffer::Buffer;
@@ -201,15 +204,16 @@ pub(crate) struct DateClock {
 
 impl DateClock {
     pub(crate) fn now(&mut self) -> &str {
-        let now = SystemTime::now();
-        let second = now
+        let second = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         if self.second != Some(second) {
             self.second = Some(second);
             self.text.clear();
-            write!(self.text, "{}", httpdate::HttpDate::from(now))
-                .expect("a String takes every write");
+            // From whole seconds since 1970: a clock that is set before that
+            // would make httpdate panic.
+            let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+            write!(self.text, "{date}").expect("a String takes every write");
         }
         &self.text
     }

@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use socket2::Domain;
+use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
@@ -33,6 +34,10 @@ pub enum Ownership {
     Shared,
 }
 
+/// How long an accept waits at most, where that can be limited: a stop that
+/// cannot knock (no loopback interface, a firewall) is not missed for longer.
+const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How long one knock may take to connect.
 const KNOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -48,7 +53,8 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Connection(TcpStream, SocketAddr),
-    /// The backlog is empty (after [`Listener::set_nonblocking`]).
+    /// The backlog is empty: at once after [`Listener::sweep`], otherwise now
+    /// and then.
     Nobody,
     /// This one failed, or there are no resources at the moment. The listener
     /// is all right: back off and go on.
@@ -62,6 +68,12 @@ impl Listener {
 
     pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {
         let address = socket.local_addr()?;
+        // Both belong to the socket, not to our handle of it, so another
+        // holder's are left alone.
+        if ownership == Ownership::Sole {
+            socket.set_nonblocking(false)?;
+            SockRef::from(&socket).set_read_timeout(Some(ACCEPT_TIMEOUT))?;
+        }
         Ok(Self {
             socket,
             address,
@@ -77,7 +89,7 @@ impl Listener {
         self.ownership
     }
 
-    /// Waits for a connection, unless the listener is non-blocking.
+    /// Waits for a connection, if not for ever.
     pub(crate) fn accept(&self) -> Accepted {
         match self.socket.accept() {
             Ok((stream, peer)) => Accepted::Connection(stream, peer),
@@ -86,8 +98,10 @@ impl Listener {
         }
     }
 
-    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.socket.set_nonblocking(nonblocking)
+    /// From here on [`accept`](Self::accept) takes who is there, and waits for
+    /// nobody.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(true)
     }
 
     /// Has the kernel refuse new connections, and keep those that it holds.
@@ -96,10 +110,10 @@ impl Listener {
         os::close_door(&self.socket)
     }
 
-    /// How many handshakes with our port have begun and not ended, as far as
-    /// the system tells.
-    pub(crate) fn half_open(&self) -> usize {
-        os::half_open(self.address).unwrap_or(0)
+    /// Whether handshakes with our port have begun and not ended. If nothing
+    /// tells, there may be some.
+    pub(crate) fn may_be_half_open(&self) -> bool {
+        os::half_open(self.address) != Some(0)
     }
 }
 
@@ -156,7 +170,12 @@ impl Knocker {
         let from = socket.local_addr()?.as_socket();
         let from = from.ok_or(ErrorKind::AddrNotAvailable)?;
         self.knocks().push(from);
-        socket.connect_timeout(&self.target.into(), KNOCK_TIMEOUT)?;
+        let connected = socket.connect_timeout(&self.target.into(), KNOCK_TIMEOUT);
+        if let Err(error) = connected {
+            // A real client may get this port next.
+            self.knocks().retain(|&knock| knock != from);
+            return Err(error);
+        }
         Ok(socket)
     }
 

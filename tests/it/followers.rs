@@ -109,6 +109,74 @@ fn http_1_0_follows_until_the_connection_closes() {
 }
 
 #[test]
+fn a_follower_takes_no_place_from_the_backlog() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.max_connections = 1;
+    let server = server(&gate, config);
+    drop(bar);
+    let mut follower = server.connect();
+    follower.request("/wait");
+    follower.wait_readable();
+    let mut queued = crate::support::Client::try_connect(server.address());
+    if let Ok(client) = &mut queued {
+        client.request("/queued");
+        assert_eq!(client.response().body, "done");
+    }
+    drop(queued);
+    assert!(follower.response().body.contains("end: "));
+    drop(follower);
+    assert!(server.join().everyone_answered());
+}
+
+#[test]
+fn a_follower_hears_of_the_lame_duck_too() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.lame_duck = crate::support::TOO_LONG;
+    let server = server(&gate, config);
+    let mut follower = server.connect();
+    follower.request("/wait");
+    follower.head();
+    assert!(follower.chunk().unwrap().ends_with(b"in progress\n"));
+    let mut client = server.connect();
+    client.request("/slow");
+    while follower.chunk().unwrap() != b"1 in progress\n" {}
+    drop((bar, client));
+    server.stop.abort();
+    server.join();
+}
+
+#[test]
+fn a_panic_in_a_follower_cuts_it_and_stops_nothing_else() {
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let stop = server.shutdown_handle();
+    let server = TestServer::spawn(server, move |_: Request| {
+        stop.follow(|_| panic!("as the test wishes"))
+    });
+    let mut client = server.connect();
+    client.request("/");
+    client.expect_end();
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.to_string(), "1 cut");
+}
+
+#[test]
+fn a_follower_that_lingers_does_not_outlast_a_second_trigger() {
+    let (gate, bar) = Gate::new();
+    let server = server(&gate, config());
+    drop(bar);
+    let mut follower = server.connect();
+    follower.request("/wait");
+    assert!(follower.response().body.ends_with("end: none\n"));
+    // It has the last line, and does not close: the server lingers.
+    server.stop.abort();
+    assert!(server.join().everyone_answered());
+    drop(follower);
+}
+
+#[test]
 fn a_follower_that_does_not_read_delays_nobody_for_long() {
     let (gate, bar) = Gate::new();
     let mut config = config();

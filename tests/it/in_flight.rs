@@ -70,7 +70,7 @@ fn a_second_request_that_the_kernel_holds_is_answered_too() {
 }
 
 #[test]
-fn who_pipelines_on_and_on_is_told_to_close_after_the_last_call() {
+fn what_was_pipelined_before_the_stop_is_answered_after_the_last_call_too() {
     let mut config = config();
     config.last_call = Duration::ZERO;
     let (gate, bar) = Gate::new();
@@ -80,8 +80,37 @@ fn who_pipelines_on_and_on_is_told_to_close_after_the_last_call() {
     gate.wait_started();
     server.stop.shutdown();
     drop(bar);
-    assert!(client.response().closes());
+    assert!(!client.response().closes());
+    assert_eq!(client.response().body, "hello /2");
+    let last = client.response();
+    assert_eq!(last.body, "hello /3");
+    assert!(last.closes());
     client.expect_eof();
+}
+
+#[test]
+fn who_pipelines_on_and_on_has_to_leave() {
+    let mut config = config();
+    config.last_call = Duration::ZERO;
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config, gated(&gate));
+    let mut client = server.connect();
+    // More than is read at a time, all of it there before the stop.
+    let all = 5_000;
+    client.request("/slow");
+    client.send(get("/more").repeat(all));
+    gate.wait_started();
+    server.stop.shutdown();
+    drop(bar);
+    let mut answered = 0;
+    while !client.response().closes() {
+        answered += 1;
+    }
+    assert!((1..all).contains(&answered), "{answered}");
+    client.expect_eof();
+    client.half_close();
+    let report = server.join();
+    assert_eq!(report.connections.to_string(), "1 crossed");
 }
 
 #[test]

@@ -70,6 +70,20 @@ fn what_is_too_large_is_refused() {
 }
 
 #[test]
+fn a_refusal_to_a_head_has_no_body() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.head_response().status, 501);
+    client.expect_eof();
+}
+
+#[test]
+fn there_are_no_tunnels() {
+    refused("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501);
+}
+
+#[test]
 fn another_version_is_505() {
     refused("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505);
     refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);

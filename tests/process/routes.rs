@@ -177,6 +177,8 @@ fn only_this_machine_itself_may_stop_it() {
         client.send(format!("GET /shutdown HTTP/1.1\r\n{field}\r\n\r\n"));
         assert_eq!(client.response().status, 403, "{field}");
     }
+    client.send("GET http://evil.example/shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.response().status, 403);
     assert_eq!(client.get("/readyz").status, 200);
     let peer = client.address().to_string();
     drop(client);
@@ -187,7 +189,7 @@ fn only_this_machine_itself_may_stop_it() {
         .lines()
         .filter(|line| line.contains(&peer))
         .count();
-    assert_eq!(logged, 6, "{}", ended.stderr);
+    assert_eq!(logged, 7, "{}", ended.stderr);
 }
 
 struct TokenFile(PathBuf);

@@ -18,8 +18,10 @@ use crate::http::head::Limits;
 /// config.drain_timeout = Duration::from_secs(30);
 /// ```
 ///
-/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`: the second
-/// `linger` is for those who follow the shutdown to its end.
+/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`, and a second
+/// more where the acceptor cannot be woken. The first `linger` is for the
+/// answers that were given at the deadline, the second for those who follow
+/// the shutdown to its end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -45,7 +47,9 @@ pub struct Config {
     /// How long a connection may stay open without a request in progress.
     /// Default: 60 s.
     pub idle_timeout: Duration,
-    /// How long a request body may make no progress; then: 408. Default: 30 s.
+    /// How long a request body may make no progress; then: 408. Any byte is
+    /// progress: a client that trickles one holds a place among
+    /// `max_connections`, though no worker. Default: 30 s.
     pub body_timeout: Duration,
     /// How long a response may make no progress, because the client does not
     /// read; then the connection is closed. Default: 30 s.

@@ -4,9 +4,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
 //! let stop = server.shutdown_handle();
-//! ctrlc::set_handler(move || {
-//!     stop.shutdown();
-//! })?;
+//! ctrlc::set_handler(move || stop.shutdown())?;
 //! let report = server.serve(|request: farewell::Request| {
 //!     format!("you asked for {}\n", request.uri().path())
 //! })?;
@@ -31,6 +29,8 @@
 //!    call, [`Config::last_call`], before it is half-closed.
 //! 4. A response counts as delivered when the client has closed its side after
 //!    it; until then, or until [`Config::linger`] has passed, the server stays.
+//!    A client that half-closes before it has its answer proves nothing by that;
+//!    it gets it all the same.
 //! 5. New connections are refused by the kernel, never accepted and then
 //!    dropped.
 //! 6. It is bounded: at [`Config::drain_timeout`] what is left is cut. Requests

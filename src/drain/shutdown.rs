@@ -59,17 +59,17 @@ impl ShutdownHandle {
 
     /// Asks the server to stop: everyone gets their answer, within
     /// [`Config::drain_timeout`](crate::Config::drain_timeout). Returns at
-    /// once, and says whether this was the first to ask; later calls change
-    /// nothing. If the server does not serve yet, it will stop as soon as it
+    /// once; later calls change nothing. If the server does not serve yet, it will stop as soon as it
     /// does.
     ///
     /// It may be called from any thread, a handler and a signal handler of the
     /// [`ctrlc`](https://docs.rs/ctrlc) crate included.
-    pub fn shutdown(&self) -> bool {
-        self.shutdown_by(Trigger::Call)
+    pub fn shutdown(&self) {
+        self.shutdown_by(Trigger::Call);
     }
 
-    /// As [`shutdown`](Self::shutdown), with a word on who asks.
+    /// As [`shutdown`](Self::shutdown), with a word on who asks. Says whether
+    /// this was the first to ask.
     pub fn shutdown_by(&self, trigger: Trigger) -> bool {
         let first = self.life.shutdown(trigger);
         if first {
@@ -78,15 +78,14 @@ impl ShutdownHandle {
         first
     }
 
-    /// Cuts what is left, and stops. Says whether this made a difference:
-    /// `false` if that was decided before, or is too late.
-    ///
-    /// Requests that no handler has started get a 503.
-    pub fn abort(&self) -> bool {
-        self.abort_by(Trigger::Call)
+    /// Cuts what is left, and stops. Requests that no handler has started get a
+    /// 503.
+    pub fn abort(&self) {
+        self.abort_by(Trigger::Call);
     }
 
-    /// As [`abort`](Self::abort), with a word on who asks.
+    /// As [`abort`](Self::abort), with a word on who asks. Says whether this
+    /// made a difference: `false` if that was decided before, or is too late.
     pub fn abort_by(&self, trigger: Trigger) -> bool {
         let first = self.life.abort(Abort::Demand(trigger));
         if first {

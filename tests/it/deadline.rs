@@ -128,7 +128,10 @@ fn an_abort_cuts_at_once_and_waits_for_nobody() {
     server.wait_open(3);
     server.stop.shutdown_by(Trigger::Signal);
     assert!(server.stop.abort_by(Trigger::Signal));
-    assert!(!server.stop.abort(), "the second changes nothing");
+    assert!(
+        !server.stop.abort_by(Trigger::Call),
+        "the second changes nothing"
+    );
     let report = server.join();
     assert_eq!(report.abort, Some(Abort::Demand(Trigger::Signal)));
     assert_eq!(report.requests.to_string(), "1 turned away, 1 cut");

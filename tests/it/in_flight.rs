@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use farewell::Trigger;
+
 use crate::support::Gate;
 use crate::support::NEVER;
 use crate::support::TestServer;
@@ -16,8 +18,11 @@ fn a_handler_that_runs_finishes() {
     let mut client = server.connect();
     client.request("/slow");
     gate.wait_started();
-    assert!(server.stop.shutdown());
-    assert!(!server.stop.shutdown(), "the second changes nothing");
+    assert!(server.stop.shutdown_by(Trigger::Call));
+    assert!(
+        !server.stop.shutdown_by(Trigger::Signal),
+        "the second changes nothing"
+    );
     drop(bar);
     let response = client.response();
     assert_eq!(response.body, "hello /slow");

@@ -69,7 +69,9 @@ fn a_post_without_content_type_stops() {
 
 #[test]
 fn the_confirmation_counts_the_others_and_can_be_json() {
-    let program = Program::start_logging(&["--drain-timeout", "20s"]);
+    // The slow one has the one worker, so the other has parked the idle one
+    // before it serves the stop.
+    let program = Program::start_logging(&["--drain-timeout", "20s", "--workers", "2"]);
     let mut slow = program.connect();
     slow.request("/slow?delay=2s");
     program.wait_logged("GET /slow");
@@ -116,7 +118,7 @@ fn wait_ends_with_the_report_when_everyone_else_is_done() {
 
 #[test]
 fn now_delivers_its_confirmation_and_cuts_the_rest() {
-    let program = Program::start_logging(&[]);
+    let program = Program::start_logging(&["--workers", "2"]);
     let mut slow = program.connect();
     slow.request("/slow?delay=60s");
     program.wait_logged("GET /slow");

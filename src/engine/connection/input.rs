@@ -66,7 +66,8 @@ impl Connection {
         turn.engine.books.request_begun();
         self.exchange = Some(Exchange {
             began: turn.now,
-            on_last_call: turn.phase >= Phase::Draining,
+            // Not `turn.phase`: the turn may have begun with the answer before.
+            on_last_call: turn.engine.life.phase() >= Phase::Draining,
             route: None,
         });
         let until = turn.now + turn.engine.config.head_timeout;

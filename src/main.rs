@@ -2,8 +2,8 @@
 //! stop.
 //!
 //! Exit codes: 0 everyone was answered; 1 an error (address in use, say);
-//! 2 wrong usage; 3 the deadline, or `/shutdown?now`, cut something; 130 a
-//! second signal cut it.
+//! 2 wrong usage; 3 the deadline, or `/shutdown?now`, cut somebody or turned
+//! them away; 130 a second signal stopped it at once.
 
 mod cli;
 

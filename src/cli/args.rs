@@ -35,7 +35,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", env = "FAREWELL_MAX_CONNECTIONS")]
     max_connections: Option<usize>,
 
-    /// How long a stop may take before what is left is cut [default: 10s].
+    /// How long a drain may take, after the lame duck, before what is left is
+    /// cut [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_DRAIN_TIMEOUT", value_parser = duration)]
     drain_timeout: Option<Duration>,
 
@@ -93,8 +94,10 @@ const AFTER_HELP: &str = "\
 Routes: /healthz, /readyz, POST /echo, /shutdown, /shutdown?wait, /shutdown?now;
 any other path says hello, with ?delay=3s after so long.
 Log: RUST_LOG, default info, to stderr.
-Exit codes: 0 everyone was answered; 1 error; 2 wrong usage; 3 something was cut
-at the deadline or by ?now; 130 a second signal cut it.";
+Signals: Ctrl+C, SIGTERM and SIGHUP stop; a second one, 200 ms later or more,
+stops at once.
+Exit codes: 0 everyone was answered; 1 error; 2 wrong usage; 3 somebody was cut
+or turned away, at the deadline or by ?now; 130 stopped at once by a signal.";
 
 /// How the report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

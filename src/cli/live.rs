@@ -30,6 +30,11 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 /// To the start of the line, and clear it.
 const CLEAR: &str = "\r\x1b[2K";
 
+/// Cut off at the edge of the terminal what is longer, instead of wrapping it:
+/// a line that wraps cannot be cleared. And back again.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 /// The live line, while there is one. Whoever writes to the terminal holds it.
 static LINE: Mutex<String> = Mutex::new(String::new());
 
@@ -57,7 +62,7 @@ impl Write for AboveLine {
         }
         stderr.write_all(CLEAR.as_bytes())?;
         stderr.write_all(bytes)?;
-        stderr.write_all(line.as_bytes())?;
+        write!(stderr, "{NO_WRAP}{line}{WRAP}")?;
         Ok(bytes.len())
     }
 
@@ -104,8 +109,15 @@ pub(super) fn narrate(stop: ShutdownHandle, signals: &Arc<Signals>) -> Narrator 
 
 fn draw(stop: &ShutdownHandle, signals: &Signals) {
     while !stop.wait_for_timeout(Phase::Stopped, TICK) {
+        let counts = stop.counts();
         let how = if signals.seen() { "again" } else { "twice" };
-        redraw(format!("{}; Ctrl+C {how} to stop at once", state(stop)));
+        redraw(format!(
+            "{}: {} in progress, {} idle, {:.1} s left; Ctrl+C {how} to stop at once",
+            stop.phase(),
+            counts.in_progress + counts.waiting,
+            counts.idle,
+            seconds_left(stop),
+        ));
     }
     redraw(String::new());
 }
@@ -114,23 +126,21 @@ fn redraw(text: String) {
     let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
     *line = text;
     // A terminal that is gone is no reason to stop draining.
-    let _ = write!(io::stderr(), "{CLEAR}{line}").and_then(|()| io::stderr().flush());
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{CLEAR}{NO_WRAP}{line}{WRAP}").and_then(|()| stderr.flush());
 }
 
 fn write_log(stop: &ShutdownHandle) {
     while !stop.wait_for_timeout(Phase::Stopped, LOG_EVERY) {
-        log::info!("{}", state(stop));
+        let (phase, counts, left) = (stop.phase(), stop.counts(), seconds_left(stop));
+        log::info!("{phase}: {counts}, {left:.1} s left");
     }
 }
 
-fn state(stop: &ShutdownHandle) -> String {
-    let left = stop.deadline().map_or(Duration::ZERO, |at| {
-        at.saturating_duration_since(Instant::now())
-    });
-    format!(
-        "{}: {}, {:.1} s left",
-        stop.phase(),
-        stop.counts(),
-        left.as_secs_f64()
-    )
+fn seconds_left(stop: &ShutdownHandle) -> f64 {
+    stop.deadline()
+        .map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
+        .as_secs_f64()
 }

@@ -10,8 +10,9 @@ use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::time::Instant;
 
 use farewell::Abort;
 use farewell::Report;
@@ -59,13 +60,19 @@ impl From<farewell::Error> for Failure {
 
         let message = error.to_string();
         match error.io_error().map(io::Error::kind) {
-            None | Some(ErrorKind::InvalidInput) => Self::usage(message),
-            Some(
-                ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied,
-            ) => Self::error(format!("{message}; choose another with --listen")),
-            Some(_) => Self::error(message),
+            None => Self::usage(format!("{} (see --help)", as_option(&message))),
+            Some(ErrorKind::InvalidInput) => {
+                Self::usage(format!("{message}; write it as 127.0.0.1:8081"))
+            }
+            Some(_) => Self::error(format!("{message}; choose another with --listen")),
         }
     }
+}
+
+/// A message that begins with the name of a field, with that of the option.
+fn as_option(message: &str) -> String {
+    let (field, rest) = message.split_once(' ').unwrap_or((message, ""));
+    format!("--{} {rest}", field.replace('_', "-"))
 }
 
 /// Runs the program to its exit code.
@@ -104,6 +111,10 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
+/// How close together two signals are one: `timeout` and other supervisors
+/// signal a process and then its group, which reaches it twice.
+const BOUNCE: Duration = Duration::from_millis(200);
+
 /// What the signals of this process ask for.
 ///
 /// The first drains; the second cuts. A drain that `/shutdown` began is not cut
@@ -111,7 +122,7 @@ fn exit_code(report: &Report) -> u8 {
 /// SIGTERM means one stop, not two.
 #[derive(Debug, Default)]
 struct Signals {
-    seen: AtomicBool,
+    first: OnceLock<Instant>,
 }
 
 impl Signals {
@@ -119,19 +130,25 @@ impl Signals {
     fn handle(stop: ShutdownHandle) -> Result<Arc<Self>, Failure> {
         let signals = Arc::new(Self::default());
         let here = Arc::clone(&signals);
-        ctrlc::set_handler(move || {
-            if here.seen.swap(true, SeqCst) {
-                stop.abort_by(Trigger::Signal);
-            } else if !stop.shutdown_by(Trigger::Signal) {
-                log::info!("a signal: stopping already; once more to stop at once");
-            }
-        })
-        .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))?;
+        ctrlc::set_handler(move || here.received(&stop))
+            .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))?;
         Ok(signals)
     }
 
+    fn received(&self, stop: &ShutdownHandle) {
+        let now = Instant::now();
+        let first = *self.first.get_or_init(|| now);
+        if first == now {
+            if !stop.shutdown_by(Trigger::Signal) {
+                log::info!("a signal: stopping already; once more to stop at once");
+            }
+        } else if now.duration_since(first) >= BOUNCE {
+            stop.abort_by(Trigger::Signal);
+        }
+    }
+
     fn seen(&self) -> bool {
-        self.seen.load(SeqCst)
+        self.first.get().is_some()
     }
 }
 
@@ -153,10 +170,10 @@ fn greeting(server: &Server, options: &Options, permit: &Permit) -> String {
         }
     };
     format!(
-        "farewell {} listening on http://{address} ({} workers)\n\
+        "farewell {} listening on http://{address} ({})\n\
          stop it with: {how}; twice to stop at once",
         env!("CARGO_PKG_VERSION"),
-        server.config().workers,
+        counted(server.config().workers, "worker"),
     )
 }
 
@@ -164,5 +181,13 @@ fn greeting(server: &Server, options: &Options, permit: &Permit) -> String {
 /// serving.
 fn say(text: &str) {
     let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    if let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        log::warn!("cannot write to stdout: {error}");
+    }
+}
+
+/// `1 request`, `2 requests`.
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use farewell::Counts;
 use farewell::IntoResponse;
 use farewell::Phase;
 use farewell::Progress;
@@ -18,6 +19,7 @@ use http::header;
 use serde_json::json;
 
 use super::args::Options;
+use super::counted;
 use super::permit::Permit;
 use super::report;
 
@@ -90,7 +92,7 @@ fn echo(request: &Request) -> Response {
 }
 
 fn method_not_allowed(allow: &'static str) -> Response {
-    let text = format!("the methods for this are {allow}\n");
+    let text = format!("allowed here: {allow}\n");
     let mut response = (StatusCode::METHOD_NOT_ALLOWED, text).into_response();
     response
         .headers_mut()
@@ -112,11 +114,20 @@ fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Respon
     let mut response = match request.uri().query() {
         None | Some("") => {
             stop.shutdown_by(Trigger::Request(peer));
-            confirmation(stop, json).into_response()
+            confirmation(stop, Cut::AtDeadline, json).into_response()
         }
         Some("wait") => {
             stop.shutdown_by(Trigger::Request(peer));
-            Response::new(stop.follow(move |progress| line(progress, json)))
+            let mut last = String::new();
+            Response::new(stop.follow(move |progress| {
+                let new = line(progress, json);
+                if new == last {
+                    // Only what is not in the line has changed.
+                    return String::new();
+                }
+                last.clone_from(&new);
+                new
+            }))
         }
         Some("now") => {
             stop.shutdown_by(Trigger::Request(peer));
@@ -124,7 +135,7 @@ fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Respon
             let told = move || {
                 abort.abort_by(Trigger::Request(peer));
             };
-            let mut response = confirmation(stop, json).into_response();
+            let mut response = confirmation(stop, Cut::Now, json).into_response();
             let body = std::mem::take(response.body_mut());
             *response.body_mut() = body.after_delivery(told);
             response
@@ -170,59 +181,68 @@ fn wants_json(request: &Request) -> bool {
         })
 }
 
+/// When a stop cuts what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    AtDeadline,
+    Now,
+}
+
 /// What is still in progress, this request aside, and how long it may take.
-fn confirmation(stop: &ShutdownHandle, json: bool) -> String {
+fn confirmation(stop: &ShutdownHandle, cut: Cut, json: bool) -> String {
     let counts = stop.counts();
-    let others = counts.in_progress.saturating_sub(counts.followers + 1);
-    let idle = counts.idle;
-    let left = stop
-        .deadline()
-        .map_or(Duration::ZERO, |at| {
+    let others = in_progress(&counts).saturating_sub(1);
+    let left = match cut {
+        Cut::Now => Duration::ZERO,
+        Cut::AtDeadline => stop.deadline().map_or(Duration::ZERO, |at| {
             at.saturating_duration_since(Instant::now())
-        })
-        .as_secs_f64();
-    match json {
-        true => {
-            let message = json!({
-                "phase": stop.phase().to_string(),
-                "in_progress": others,
-                "idle": idle,
-                "seconds_left": left,
-            });
-            format!("{message}\n")
+        }),
+    };
+    let left = left.as_secs_f64();
+    if json {
+        let message = json!({
+            "phase": stop.phase().to_string(),
+            "in_progress": others,
+            "idle": counts.idle,
+            "seconds_left": left,
+        });
+        return format!("{message}\n");
+    }
+    let others = counted(others, "other request");
+    let idle = counted(counts.idle, "idle connection");
+    match cut {
+        Cut::AtDeadline => {
+            format!("shutting down: {others} in progress, {idle}; this takes {left:.1} s at most\n")
         }
-        false => format!(
-            "shutting down: {} in progress, {}; this takes {left:.1} s at most\n",
-            counted(others, "other request"),
-            counted(idle, "idle connection"),
+        Cut::Now => format!(
+            "shutting down now: {others} in progress, {idle}; \
+             what is left is cut when this has arrived\n"
         ),
     }
 }
 
-fn counted(count: usize, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
+/// Requests in progress or waiting for a worker, followers aside.
+fn in_progress(counts: &Counts) -> usize {
+    (counts.in_progress + counts.waiting).saturating_sub(counts.followers)
 }
 
 /// One line of `/shutdown?wait`.
 fn line(progress: &Progress, json: bool) -> String {
     match progress {
         Progress::Counts(counts) if json => {
-            let in_progress = counts.in_progress.saturating_sub(counts.followers);
             let message = json!({
-                "in_progress": in_progress,
+                "in_progress": in_progress(counts),
                 "idle": counts.idle,
                 "lingering": counts.lingering,
             });
             format!("{message}\n")
         }
-        Progress::Counts(counts) => {
-            let in_progress = counts.in_progress.saturating_sub(counts.followers);
-            format!(
-                "{in_progress} in progress, {} idle, {} about to leave\n",
-                counts.idle, counts.lingering
-            )
-        }
+        Progress::Counts(counts) => format!(
+            "{} in progress, {} idle, {} lingering\n",
+            in_progress(counts),
+            counts.idle,
+            counts.lingering
+        ),
         Progress::Finished(finished) if json => format!("{}\n", report::to_json(finished)),
         Progress::Finished(finished) => format!("{}\n", finished.summary()),
         _ => String::new(),

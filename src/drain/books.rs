@@ -38,6 +38,9 @@ pub struct Counts {
     pub open: usize,
     /// Requests of which a byte has arrived and whose answer is not complete.
     pub in_progress: usize,
+    /// Connections with no request in progress for which something has come
+    /// that no worker has looked at: a request, as a rule.
+    pub waiting: usize,
     /// Connections with no request in progress that wait for one.
     pub idle: usize,
     /// Connections whose last answer is written, waiting for the client to
@@ -50,16 +53,12 @@ pub struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            in_progress,
-            idle,
-            lingering,
-            ..
-        } = self;
-        write!(
-            f,
-            "{in_progress} in progress, {idle} idle, {lingering} about to leave"
-        )
+        let (in_progress, waiting) = (self.in_progress, self.waiting);
+        write!(f, "{in_progress} in progress, ")?;
+        if waiting > 0 {
+            write!(f, "{waiting} waiting for a worker, ")?;
+        }
+        write!(f, "{} idle, {} lingering", self.idle, self.lingering)
     }
 }
 
@@ -109,6 +108,7 @@ pub(crate) struct Books {
     answered_on_last_call: AtomicU64,
     open: AtomicUsize,
     in_progress: AtomicUsize,
+    waiting: AtomicUsize,
     lingering: AtomicUsize,
     followers: AtomicUsize,
     /// The acceptor has ended: `open` will not grow again.
@@ -129,6 +129,7 @@ impl Books {
             answered_on_last_call: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
             no_more: AtomicBool::new(false),
@@ -170,6 +171,16 @@ impl Books {
         if named.len() < NAMED_MAX {
             named.push(cut);
         }
+    }
+
+    /// A connection without a request in progress is in the queue.
+    pub(crate) fn waiting_begun(&self) {
+        self.waiting.fetch_add(1, SeqCst);
+    }
+
+    /// It is out of the queue.
+    pub(crate) fn waiting_ended(&self) {
+        self.waiting.fetch_sub(1, SeqCst);
     }
 
     pub(crate) fn lingering_begun(&self) {
@@ -219,11 +230,13 @@ impl Books {
     pub(crate) fn counts(&self) -> Counts {
         let open = self.open();
         let in_progress = self.in_progress.load(SeqCst);
+        let waiting = self.waiting.load(SeqCst);
         let lingering = self.lingering.load(SeqCst);
         Counts {
             open,
             in_progress,
-            idle: open.saturating_sub(in_progress + lingering),
+            waiting,
+            idle: open.saturating_sub(in_progress + waiting + lingering),
             lingering,
             followers: self.followers.load(SeqCst),
         }

@@ -74,7 +74,8 @@ pub struct Report {
     pub requests: Tally<RequestOutcome>,
     /// Of these, the ones that ended after the trigger.
     pub requests_after_trigger: Tally<RequestOutcome>,
-    /// Requests that began after the drain had, and were answered.
+    /// Requests whose first byte was read after the drain had begun, and that
+    /// were answered.
     pub answered_on_last_call: u64,
     /// Those who still follow the shutdown; 0 at the end.
     pub followers: usize,
@@ -90,8 +91,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everyone got an answer of their own: nothing was cut, and
-    /// nobody was turned away with a 503.
+    /// Whether everyone got an answer of their own: nothing was cut, nobody was
+    /// turned away with a 503, and the backlog was not abandoned.
     pub fn everyone_answered(&self) -> bool {
         self.requests.count(RequestOutcome::Cut) == 0
             && self.requests.count(RequestOutcome::TurnedAway) == 0
@@ -124,7 +125,7 @@ impl Report {
              call; {} hung up idle; {} turned away with 503; {} cut",
             self.duration.as_secs_f64(),
             self.trigger,
-            after.count(R::Answered) + after.count(R::Failed) + after.count(R::Refused),
+            after.count(R::Answered) + after.count(R::Failed),
             self.answered_on_last_call,
             gone.count(C::HungUp) + gone.count(C::Crossed),
             after.count(R::TurnedAway),
@@ -136,12 +137,14 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary())?;
-        write!(f, "\n  requests in all: {}: {}", self.begun, self.requests)?;
-        write!(
-            f,
-            "\n  connections in all: {}: {}",
-            self.accepted, self.connections
-        )?;
+        let total = |count: u64, thing: &str| match count {
+            1 => format!("1 {thing} in all"),
+            _ => format!("{count} {thing}s in all"),
+        };
+        let requests = total(self.begun, "request");
+        let connections = total(self.accepted, "connection");
+        write!(f, "\n  {requests}: {}", self.requests)?;
+        write!(f, "\n  {connections}: {}", self.connections)?;
         for cut in &self.cut {
             write!(f, "\n  cut: {cut}")?;
         }

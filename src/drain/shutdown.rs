@@ -71,11 +71,7 @@ impl ShutdownHandle {
     /// As [`shutdown`](Self::shutdown), with a word on who asks. Says whether
     /// this was the first to ask.
     pub fn shutdown_by(&self, trigger: Trigger) -> bool {
-        let first = self.life.shutdown(trigger);
-        if first {
-            log::info!("asked to stop by {trigger}");
-        }
-        first
+        self.life.shutdown(trigger)
     }
 
     /// Cuts what is left, and stops. Requests that no handler has started get a
@@ -87,11 +83,7 @@ impl ShutdownHandle {
     /// As [`abort`](Self::abort), with a word on who asks. Says whether this
     /// made a difference: `false` if that was decided before, or is too late.
     pub fn abort_by(&self, trigger: Trigger) -> bool {
-        let first = self.life.abort(Abort::Demand(trigger));
-        if first {
-            log::warn!("asked to stop at once by {trigger}");
-        }
-        first
+        self.life.abort(Abort::Demand(trigger))
     }
 
     /// Where the server is in its life.
@@ -146,7 +138,7 @@ impl ShutdownHandle {
     /// before it tells them the end; then they have
     /// [`Config::linger`](crate::Config::linger) to read it. A slow one misses
     /// pieces, never the last.
-    pub fn follow(&self, render: impl Fn(&Progress) -> String + Send + 'static) -> Body {
+    pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
         self.books.follower_came();
         Body::stream(Follower {
             handle: self.clone(),
@@ -214,7 +206,7 @@ impl fmt::Debug for Board {
 /// One reader of the board.
 struct Follower {
     handle: ShutdownHandle,
-    render: Box<dyn Fn(&Progress) -> String + Send>,
+    render: Box<dyn FnMut(&Progress) -> String + Send>,
     /// The number of the news that it has read.
     seen: Option<u64>,
     told_end: bool,
@@ -260,6 +252,9 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
 
     // 1. The trigger moves the phase, once.
     life.wait_for_phase(Phase::LameDuck, None);
+    if let Some((trigger, _)) = life.log().trigger {
+        log::info!("asked to stop by {trigger}");
+    }
 
     // 2. The lame duck: readiness says no, everything else goes on.
     follow_until(engine, board, life.lame_duck_ends(), || {
@@ -283,9 +278,12 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
     follow_until(engine, board, life.deadline(), || {
         life.phase() >= Phase::Aborting || only_followers_left()
     });
-    if life.phase() >= Phase::Aborting || !only_followers_left() {
+    let cut_short = life.phase() >= Phase::Aborting || !only_followers_left();
+    if cut_short {
         life.abort(Abort::Deadline);
-        log::warn!("cutting what is left: {}", engine.books.counts());
+        if let Some((why, _)) = life.log().abort {
+            log::warn!("cut short by {why}: {}", engine.books.counts());
+        }
         engine.lot.announce(Phase::Aborting, Instant::now());
         staff.relieve();
         let grace = Instant::now() + engine.config.linger;
@@ -293,9 +291,8 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
     }
     board.publish(Progress::Finished(Box::new(engine.books.report())));
     let grace = Instant::now() + engine.config.linger;
-    let phase = life.phase();
     life.wait_for_counts(Some(grace), || {
-        engine.books.everyone_left() || life.phase() > phase
+        engine.books.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
     staff.evict();
 

@@ -130,8 +130,7 @@ impl Acceptor {
         loop {
             let before = Instant::now();
             if !self.wait_for_a_place_in_the_sweep() {
-                log::error!("the listener closes with connections in its backlog: they are reset");
-                self.engine.books.backlog_abandoned();
+                self.abandon_backlog();
                 return false;
             }
             *settled += before.elapsed();
@@ -143,9 +142,20 @@ impl Acceptor {
             match self.listener.accept() {
                 Accepted::Connection(socket, peer) => self.admit(socket, peer),
                 Accepted::Nobody => return true,
-                Accepted::Failed(error) => self.back_off(&error),
+                Accepted::Failed(error) => {
+                    if self.stop_is_over() {
+                        self.abandon_backlog();
+                        return false;
+                    }
+                    self.back_off(&error);
+                }
             }
         }
+    }
+
+    fn abandon_backlog(&self) {
+        log::error!("the listener closes with connections in its backlog: they are reset");
+        self.engine.books.backlog_abandoned();
     }
 
     /// Waits until one more connection may be open, or until the stop is over.
@@ -161,18 +171,25 @@ impl Acceptor {
             let counts = books.counts();
             counts.open.saturating_sub(counts.followers) < config.max_connections
         };
-        loop {
-            let phase = life.phase();
-            // An abort moves the deadline; everyone leaves soon then.
-            let end = life.deadline().map(|at| at + config.linger);
-            if end.is_some_and(|end| Instant::now() >= end) {
+        while !has_place() {
+            if self.stop_is_over() {
                 return false;
             }
+            // An abort moves the end; everyone leaves soon then.
+            let (phase, end) = (life.phase(), self.end());
             life.wait_for_counts(end, || has_place() || life.phase() != phase);
-            if has_place() {
-                return true;
-            }
         }
+        true
+    }
+
+    /// When whatever is left is reset.
+    fn end(&self) -> Option<Instant> {
+        let deadline = self.engine.life.deadline();
+        deadline.map(|deadline| deadline + self.engine.config.linger)
+    }
+
+    fn stop_is_over(&self) -> bool {
+        self.end().is_some_and(|end| Instant::now() >= end)
     }
 
     fn admit(&self, socket: TcpStream, peer: SocketAddr) {

@@ -10,31 +10,74 @@
 //! it, and their loops end. No receiver is dropped before that; that would
 //! strand what is queued.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use crossbeam_channel::Receiver;
-
 use super::connection::Connection;
+use crate::drain::books::Books;
 
-pub(crate) type Queue = Receiver<Box<Connection>>;
+/// The queue's end for receiving. Each worker has one.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    receiver: crossbeam_channel::Receiver<Box<Connection>>,
+    books: Arc<Books>,
+}
 
 /// One of the queue's two ends for sending.
 #[derive(Debug)]
-pub(crate) struct Sender(crossbeam_channel::Sender<Box<Connection>>);
+pub(crate) struct Sender {
+    sender: crossbeam_channel::Sender<Box<Connection>>,
+    books: Arc<Books>,
+}
 
 /// A queue for so many connections, with its two senders.
-pub(crate) fn queue(connections_max: usize) -> (Sender, Sender, Queue) {
-    let (sender, queue) = crossbeam_channel::bounded(2 * connections_max);
-    (Sender(sender.clone()), Sender(sender), queue)
+pub(crate) fn queue(connections_max: usize, books: &Arc<Books>) -> (Sender, Sender, Queue) {
+    let (sender, receiver) = crossbeam_channel::bounded(2 * connections_max);
+    let new_sender = || Sender {
+        sender: sender.clone(),
+        books: Arc::clone(books),
+    };
+    let queue = Queue {
+        receiver,
+        books: Arc::clone(books),
+    };
+    (new_sender(), new_sender(), queue)
 }
 
 impl Sender {
     pub(crate) fn send(&self, connection: Box<Connection>) {
-        self.0
+        if connection.is_idle() {
+            self.books.waiting_begun();
+        }
+        self.sender
             .send(connection)
-            .expect("the workers hold the receiver until the last sender is dropped");
+            .expect("the staff holds a receiver until the last sender is dropped");
+    }
+}
+
+impl Queue {
+    /// The connections in turn, waiting for each; ends when the queue is closed
+    /// and empty.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Box<Connection>> {
+        self.receiver
+            .iter()
+            .inspect(|connection| self.left(connection))
+    }
+
+    /// Those that are there.
+    pub(crate) fn try_iter(&self) -> impl Iterator<Item = Box<Connection>> {
+        self.receiver
+            .try_iter()
+            .inspect(|connection| self.left(connection))
+    }
+
+    /// What a connection is does not change while it is in the queue.
+    fn left(&self, connection: &Connection) {
+        if connection.is_idle() {
+            self.books.waiting_ended();
+        }
     }
 }
 

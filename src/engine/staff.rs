@@ -44,7 +44,8 @@ impl Staff {
         listener: Listener,
         poller: Poller,
     ) -> Result<Self, Error> {
-        let (from_acceptor, from_lot, queue) = queue::queue(engine.config.max_connections);
+        let (from_acceptor, from_lot, queue) =
+            queue::queue(engine.config.max_connections, &engine.books);
         let mut staff = Self {
             engine,
             intake: None,

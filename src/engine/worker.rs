@@ -81,7 +81,7 @@ pub(crate) fn work(engine: &Engine, queue: &Queue, desk: &Desk) {
         steps_left: 0,
     };
     // Ends when the acceptor's and the lot's senders are dropped.
-    for connection in queue {
+    for connection in queue.iter() {
         worker.serve(connection);
     }
 }

@@ -137,6 +137,10 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         .map_err(|_| Refusal::bad_request("the method is not valid"))?;
     let uri = Uri::from_maybe_shared(slice(target.as_bytes()))
         .map_err(|_| Refusal::bad_request("the request target is not valid"))?;
+    // RFC 9112 section 3.2.3: the authority-form is for CONNECT alone.
+    if uri.path().is_empty() && method != Method::CONNECT {
+        return Err(Refusal::bad_request("the request target is not a path"));
+    }
     let version = match minor {
         0 => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -222,9 +226,11 @@ mod tests {
 
     #[test]
     fn the_four_forms_of_a_target() {
-        for target in ["/", "http://a/b?c", "*", "a:80"] {
+        for target in ["/", "http://a/b?c", "http://a", "*"] {
             complete(&format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         }
+        complete("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n");
+        assert_eq!(refused("GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn now_delivers_its_confirmation_and_cuts_the_rest() {
     assert!(
         response
             .body
-            .starts_with("shutting down: 1 other request in"),
+            .starts_with("shutting down now: 1 other request in"),
         "{response:?}"
     );
     now.expect_eof();

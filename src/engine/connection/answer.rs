@@ -68,7 +68,7 @@ impl Answer {
 
     /// The server stops before a handler could start this one.
     pub(crate) fn turned_away() -> Self {
-        let text = "the server stops, and has not begun this request: try again\n";
+        let text = "the server is stopping: try again, later or elsewhere\n";
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

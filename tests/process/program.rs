@@ -163,11 +163,17 @@ impl Program {
 }
 
 impl Drop for Program {
-    /// A test that failed leaves no process behind.
+    /// A test that failed leaves no process behind, and says what its program
+    /// had to say.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
+        let ended = self.child.try_wait();
+        if matches!(ended, Ok(None)) {
             self.child.kill().unwrap();
             self.child.wait().unwrap();
+        }
+        if std::thread::panicking() {
+            let log: Vec<String> = self.stderr.iter().collect();
+            println!("{ended:?}; {}{}", self.logged.borrow(), log.join("\n"));
         }
     }
 }

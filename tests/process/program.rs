@@ -126,7 +126,12 @@ impl Program {
 
     /// Waits until `/readyz` says that it is stopping, on this connection.
     pub(crate) fn wait_stopping(&self, client: &mut Client) {
-        while client.get("/readyz").status == 200 {
+        loop {
+            let response = client.get("/readyz");
+            // The stop may come between the handler and its answer's head.
+            if response.status != 200 || response.closes() {
+                return;
+            }
             std::thread::yield_now();
         }
     }
@@ -166,15 +171,24 @@ impl Drop for Program {
     /// A test that failed leaves no process behind, and says what its program
     /// had to say.
     fn drop(&mut self) {
-        let ended = self.child.try_wait();
-        if matches!(ended, Ok(None)) {
+        if !self.runs() {
+            return;
+        }
+        if !std::thread::panicking() {
             self.child.kill().unwrap();
             self.child.wait().unwrap();
+            return;
         }
-        if std::thread::panicking() {
-            let log: Vec<String> = self.stderr.iter().collect();
-            println!("{ended:?}; {}{}", self.logged.borrow(), log.join("\n"));
+        while self.runs() {
+            self.signal(Signal::TERM);
+            std::thread::yield_now();
         }
+        let mut stdout = String::new();
+        if let Some(mut rest) = self.stdout.take() {
+            rest.read_to_string(&mut stdout).unwrap();
+        }
+        let stderr: Vec<String> = self.stderr.iter().collect();
+        println!("{}{}\n{stdout}", self.logged.borrow(), stderr.join("\n"));
     }
 }
 

@@ -16,6 +16,8 @@ const TOO_LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     stream: TcpStream,
     unused: Vec<u8>,
+    /// How the connection ended, once it has.
+    end: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +60,7 @@ impl Client {
         Ok(Self {
             stream,
             unused: Vec::new(),
+            end: None,
         })
     }
 
@@ -90,12 +93,20 @@ impl Client {
     }
 
     pub(crate) fn response(&mut self) -> Response {
-        self.try_response(false).expect("a whole response")
+        self.whole_response(false)
     }
 
     /// The response to a HEAD: its body is not there, whatever it says.
     pub(crate) fn head_response(&mut self) -> Response {
-        self.try_response(true).expect("a whole response")
+        self.whole_response(true)
+    }
+
+    fn whole_response(&mut self, to_head: bool) -> Response {
+        let response = self.try_response(to_head);
+        response.unwrap_or_else(|loss| {
+            let (here, end) = (self.stream.local_addr(), &self.end);
+            panic!("no whole response at {here:?}: {loss:?}, {end:?}")
+        })
     }
 
     pub(crate) fn try_response(&mut self, to_head: bool) -> Result<Response, Loss> {
@@ -204,16 +215,23 @@ impl Client {
     /// `false` at the end of the connection, however it ended.
     fn read_more(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => false,
-            Ok(count) => {
-                self.unused.extend_from_slice(&buffer[..count]);
-                true
-            }
-            Err(error) => {
-                let hung = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-                assert!(!hung, "the server is silent; so far: {:?}", self.unused);
-                false
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => {
+                    self.end = Some("EOF".to_owned());
+                    return false;
+                }
+                Ok(count) => {
+                    self.unused.extend_from_slice(&buffer[..count]);
+                    return true;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let hung = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                    assert!(!hung, "the server is silent; so far: {:?}", self.unused);
+                    self.end = Some(error.to_string());
+                    return false;
+                }
             }
         }
     }

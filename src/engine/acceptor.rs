@@ -27,6 +27,9 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// it.
 const SETTLE_LOOK: Duration = Duration::from_millis(2);
 
+/// How many looks in a row have to find none.
+const LOOKS: u32 = 2;
+
 /// The acceptor's thread, and all that it holds. Dropping it says that no
 /// connection will come, and closes its end of the queue.
 pub(crate) struct Acceptor {
@@ -80,8 +83,10 @@ impl Acceptor {
     /// Serves those whom the kernel has let in, down to the last one.
     ///
     /// With the door closed their number only falls, so this ends when they
-    /// have been accepted and no handshake is half-open. Where the door stays
-    /// open it ends when the backlog is found empty, or after `settle`.
+    /// have been accepted and no handshake is half-open, at two looks in a row:
+    /// a SYN that another core had matched to the listener just before the door
+    /// closed is in no table yet. Where the door stays open it ends when the
+    /// backlog is found empty, or after `settle`.
     fn sweep(&self) {
         let life = &self.engine.life;
         let closed = self.close_door();
@@ -90,15 +95,20 @@ impl Acceptor {
             return;
         }
         let mut settled = Instant::now() + self.engine.config.settle;
+        let mut looks_in_a_row = 0;
         loop {
             // Looked at before the backlog is emptied: a handshake that ends in
             // between is found there. The other way round it would be lost.
             let half_open = closed && self.listener.may_be_half_open();
             let empty = self.empty_backlog(&mut settled, closed);
-            if !empty || !half_open || life.phase() >= Phase::Aborting {
+            if !empty || !closed || life.phase() >= Phase::Aborting {
                 return;
             }
-            if Instant::now() >= settled {
+            looks_in_a_row = if half_open { 0 } else { looks_in_a_row + 1 };
+            if looks_in_a_row == LOOKS {
+                return;
+            }
+            if half_open && Instant::now() >= settled {
                 log::warn!("handshakes did not end within the settle time");
                 return;
             }

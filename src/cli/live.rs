@@ -11,7 +11,6 @@ use std::sync::PoisonError;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::time::Instant;
 
 use env_logger::Env;
 use env_logger::Target;
@@ -20,6 +19,7 @@ use farewell::Phase;
 use farewell::ShutdownHandle;
 
 use super::Signals;
+use super::seconds_left;
 
 /// How often the seconds on the live line change.
 const TICK: Duration = Duration::from_millis(100);
@@ -135,12 +135,4 @@ fn write_log(stop: &ShutdownHandle) {
         let (phase, counts, left) = (stop.phase(), stop.counts(), seconds_left(stop));
         log::info!("{phase}: {counts}, {left:.1} s left");
     }
-}
-
-fn seconds_left(stop: &ShutdownHandle) -> f64 {
-    stop.deadline()
-        .map_or(Duration::ZERO, |at| {
-            at.saturating_duration_since(Instant::now())
-        })
-        .as_secs_f64()
 }

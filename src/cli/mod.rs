@@ -191,3 +191,9 @@ fn counted(count: usize, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }
+
+/// The seconds until what is left is cut.
+fn seconds_left(stop: &ShutdownHandle) -> f64 {
+    let left = |at: Instant| at.saturating_duration_since(Instant::now());
+    stop.deadline().map_or(Duration::ZERO, left).as_secs_f64()
+}

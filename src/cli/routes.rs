@@ -2,7 +2,6 @@
 
 use std::thread;
 use std::time::Duration;
-use std::time::Instant;
 
 use farewell::Counts;
 use farewell::IntoResponse;
@@ -22,6 +21,7 @@ use super::args::Options;
 use super::counted;
 use super::permit::Permit;
 use super::report;
+use super::seconds_left;
 
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -193,12 +193,9 @@ fn confirmation(stop: &ShutdownHandle, cut: Cut, json: bool) -> String {
     let counts = stop.counts();
     let others = in_progress(&counts).saturating_sub(1);
     let left = match cut {
-        Cut::Now => Duration::ZERO,
-        Cut::AtDeadline => stop.deadline().map_or(Duration::ZERO, |at| {
-            at.saturating_duration_since(Instant::now())
-        }),
+        Cut::Now => 0.0,
+        Cut::AtDeadline => seconds_left(stop),
     };
-    let left = left.as_secs_f64();
     if json {
         let message = json!({
             "phase": stop.phase().to_string(),

@@ -59,8 +59,7 @@ impl Staff {
             Err(error) => {
                 // The senders went with `start`, or end with the lot, which
                 // ends because nobody can come.
-                staff.engine.books.no_more_connections();
-                staff.engine.lot.wake_up();
+                staff.dismiss_acceptor();
                 staff.join();
                 Err(Error::io("cannot start a thread", error))
             }
@@ -120,8 +119,8 @@ impl Staff {
         }
     }
 
-    /// An acceptor that could not be woken is let go: what it still accepts is
-    /// not served.
+    /// An acceptor that was never started, or could not be woken, is let go:
+    /// what it still accepts is not served.
     pub(crate) fn dismiss_acceptor(&self) {
         if let Some(intake) = &self.intake {
             intake.close();

@@ -17,6 +17,8 @@ pub(crate) enum Length {
     Known(u64),
     Chunked,
     UntilClose,
+    /// There is no body, or it is none of HTTP's business.
+    None,
 }
 
 /// Whether a response to this method, with this status, may carry a body
@@ -75,9 +77,10 @@ pub(crate) fn encode_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
             write!(out, "content-length: {length}\r\n").expect("a Vec takes every write");
         }
         Length::Chunked => field(out, "transfer-encoding", b"chunked"),
-        Length::UntilClose => {}
+        Length::UntilClose | Length::None => {}
     }
     match parts.persist {
+        Persist::Upgrade => field(out, "connection", b"upgrade"),
         Persist::Close(_) => field(out, "connection", b"close"),
         Persist::KeepAlive if parts.version == Version::HTTP_10 => {
             field(out, "connection", b"keep-alive");
@@ -86,6 +89,9 @@ pub(crate) fn encode_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
     }
     out.extend_from_slice(b"\r\n");
 }
+
+/// The interim response that asks for a body (RFC 9110 section 15.2.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The line before a chunk's data. An empty chunk would end the body, so there
 /// must be data.

@@ -3,40 +3,58 @@
 
 use http::HeaderMap;
 use http::StatusCode;
+use http::Version;
 use http::header;
 
 use super::Refusal;
 
-/// How many bytes of body follow a head.
-///
-/// A request with `Transfer-Encoding` is refused, with 400 if
-/// `Content-Length` stands beside it and with 501 otherwise.
-pub(crate) fn content_length(headers: &HeaderMap) -> Result<u64, Refusal> {
-    let coded = headers.contains_key(header::TRANSFER_ENCODING);
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else {
-        return match coded {
-            false => Ok(0),
-            true => Err(Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "this server does not take transfer codings: send a Content-Length",
-            )),
-        };
-    };
-    if coded {
-        return Err(Refusal::bad_request(
-            "Transfer-Encoding and Content-Length exclude each other",
-        ));
+/// How the end of a request's body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// After so many bytes; none, if no field says anything.
+    Length(u64),
+    /// By chunks of which each states its size.
+    Chunked,
+}
+
+impl Framing {
+    /// What the head says of its body (RFC 9112 section 6.3).
+    pub(crate) fn of(version: Version, headers: &HeaderMap) -> Result<Self, Refusal> {
+        let lengths = headers.get_all(header::CONTENT_LENGTH);
+        if !headers.contains_key(header::TRANSFER_ENCODING) {
+            return content_length(lengths.iter().map(|value| value.as_bytes()));
+        }
+        // RFC 9112 section 6.1 leaves a choice here; whoever chooses otherwise
+        // than the proxy before it lets a request be smuggled.
+        if lengths.iter().next().is_some() {
+            return Err(Refusal::bad_request(
+                "Transfer-Encoding and Content-Length exclude each other",
+            ));
+        }
+        if version == Version::HTTP_10 {
+            return Err(Refusal::bad_request(
+                "HTTP/1.0 knows no Transfer-Encoding: send a Content-Length",
+            ));
+        }
+        let values = headers.get_all(header::TRANSFER_ENCODING);
+        transfer_codings(values.iter().map(|value| value.as_bytes()))
     }
-    let length = parse_length(first.as_bytes())?;
-    for other in lengths {
-        if parse_length(other.as_bytes())? != length {
+}
+
+/// One number, however often it is said.
+fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Framing, Refusal> {
+    let Some(first) = values.next() else {
+        return Ok(Framing::Length(0));
+    };
+    let length = parse_length(first)?;
+    for other in values {
+        if parse_length(other)? != length {
             return Err(Refusal::bad_request(
                 "there are several different Content-Lengths",
             ));
         }
     }
-    Ok(length)
+    Ok(Framing::Length(length))
 }
 
 /// `1*DIGIT`, and nothing else: no sign, no blank, no list.
@@ -55,33 +73,80 @@ fn parse_length(value: &[u8]) -> Result<u64, Refusal> {
         ))
 }
 
+/// `chunked` alone. Another coding before it is one that we do not have (501);
+/// if `chunked` is not the last, the body has no end (400).
+fn transfer_codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Framing, Refusal> {
+    let codings: Vec<&[u8]> = values
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        // RFC 9110 section 5.6.1: empty elements of a list do not count.
+        .filter(|coding| !coding.is_empty())
+        .collect();
+    let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let Some((last, before)) = codings.split_last() else {
+        return Err(Refusal::bad_request("the Transfer-Encoding is empty"));
+    };
+    if before.iter().any(chunked) {
+        return Err(Refusal::bad_request(
+            "chunked must be the last coding, once",
+        ));
+    }
+    if !chunked(last) || !before.is_empty() {
+        return Err(Refusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "this server takes no transfer coding but chunked",
+        ));
+    }
+    Ok(Framing::Chunked)
+}
+
+/// Whether the client waits for a `100 Continue` before it sends the body
+/// (RFC 9110 section 10.1.1). HTTP/1.0 knows no such thing.
+pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> Result<bool, Refusal> {
+    let mut expected = headers.get_all(header::EXPECT).iter().peekable();
+    if version == Version::HTTP_10 || expected.peek().is_none() {
+        return Ok(false);
+    }
+    if expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(true);
+    }
+    Err(Refusal::new(
+        StatusCode::EXPECTATION_FAILED,
+        "this server knows no expectation but 100-continue",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(fields: &[(&'static str, &str)]) -> Result<u64, u16> {
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for &(name, value) in fields {
             headers.append(name, value.parse().unwrap());
         }
-        content_length(&headers).map_err(|refusal| refusal.status.as_u16())
+        headers
+    }
+
+    fn of(fields: &[(&'static str, &str)]) -> Result<Framing, u16> {
+        Framing::of(Version::HTTP_11, &headers(fields)).map_err(|refusal| refusal.status.as_u16())
     }
 
     #[test]
     fn no_framing_field_means_no_body() {
-        assert_eq!(of(&[]), Ok(0));
+        assert_eq!(of(&[]), Ok(Framing::Length(0)));
     }
 
     #[test]
     fn a_length_is_digits() {
-        assert_eq!(of(&[("content-length", "0")]), Ok(0));
-        assert_eq!(of(&[("content-length", "0012")]), Ok(12));
+        assert_eq!(of(&[("content-length", "0")]), Ok(Framing::Length(0)));
+        assert_eq!(of(&[("content-length", "0012")]), Ok(Framing::Length(12)));
         for wrong in ["", "+1", "-1", "1 1", "0x1", "1,1", "1a"] {
             assert_eq!(of(&[("content-length", wrong)]), Err(400), "{wrong:?}");
         }
         assert_eq!(
             of(&[("content-length", "18446744073709551615")]),
-            Ok(u64::MAX)
+            Ok(Framing::Length(u64::MAX))
         );
         assert_eq!(of(&[("content-length", "18446744073709551616")]), Err(413));
     }
@@ -90,7 +155,7 @@ mod tests {
     fn several_lengths_must_agree() {
         assert_eq!(
             of(&[("content-length", "5"), ("content-length", "5")]),
-            Ok(5)
+            Ok(Framing::Length(5))
         );
         assert_eq!(
             of(&[("content-length", "5"), ("content-length", "6")]),
@@ -99,9 +164,51 @@ mod tests {
     }
 
     #[test]
-    fn transfer_codings_are_refused() {
-        assert_eq!(of(&[("transfer-encoding", "chunked")]), Err(501));
-        let both = [("transfer-encoding", "chunked"), ("content-length", "5")];
-        assert_eq!(of(&both), Err(400));
+    fn chunked_is_the_only_transfer_coding() {
+        let coded = |value| of(&[("transfer-encoding", value)]);
+        for fine in ["chunked", "Chunked", " chunked ,"] {
+            assert_eq!(coded(fine), Ok(Framing::Chunked), "{fine:?}");
+        }
+        for unknown in [
+            "gzip",
+            "gzip, chunked",
+            "identity",
+            "chunked;q=1",
+            "xchunked",
+        ] {
+            assert_eq!(coded(unknown), Err(501), "{unknown:?}");
+        }
+        for endless in ["", " , ", "chunked, gzip", "chunked, chunked"] {
+            assert_eq!(coded(endless), Err(400), "{endless:?}");
+        }
+        let twice = [("transfer-encoding", "chunked"); 2];
+        assert_eq!(of(&twice), Err(400));
+    }
+
+    #[test]
+    fn a_transfer_coding_beside_a_length_or_in_http_1_0_is_refused() {
+        assert_eq!(
+            of(&[("transfer-encoding", "chunked"), ("content-length", "5")]),
+            Err(400)
+        );
+        let chunked = headers(&[("transfer-encoding", "chunked")]);
+        let refusal = Framing::of(Version::HTTP_10, &chunked).unwrap_err();
+        assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn one_expectation_is_known() {
+        let expects = |version, value| {
+            expects_continue(version, &headers(&[("expect", value)]))
+                .map_err(|refusal| refusal.status.as_u16())
+        };
+        assert_eq!(expects(Version::HTTP_11, "100-Continue"), Ok(true));
+        assert_eq!(expects(Version::HTTP_10, "100-continue"), Ok(false));
+        assert_eq!(expects(Version::HTTP_11, "miracles"), Err(417));
+        assert_eq!(expects(Version::HTTP_11, "100-continue, more"), Err(417));
+        assert_eq!(
+            expects_continue(Version::HTTP_11, &HeaderMap::new()),
+            Ok(false)
+        );
     }
 }

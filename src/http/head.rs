@@ -61,6 +61,7 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
     }
     match status {
         httparse::Status::Complete(length) if length <= limits.head_bytes => {
+            check_line_ends(&input[..length])?;
             let head = build(&request, &input[..length])?;
             Ok(Parsed::Complete { head, length })
         }
@@ -77,6 +78,22 @@ pub(crate) const TOO_LARGE: Refusal = Refusal::new(
 
 const TARGET_TOO_LONG: Refusal =
     Refusal::new(StatusCode::URI_TOO_LONG, "the request target is too long");
+
+const BAD_LINE_END: Refusal = Refusal::bad_request("a line does not end in CR LF");
+
+/// RFC 9112 section 2.2 lets a recipient take a bare LF for the end of a line.
+/// One that does so behind a proxy that does not can be made to see another
+/// message than the proxy.
+fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
+    let mut before = 0;
+    for &byte in head {
+        if byte == b'\n' && before != b'\r' {
+            return Err(BAD_LINE_END);
+        }
+        before = byte;
+    }
+    Ok(())
+}
 
 fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
     use httparse::Error;
@@ -95,7 +112,7 @@ fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
             "a header line has no valid field name, or continues the line before it",
         ),
         Error::HeaderValue => Refusal::bad_request("a header field's value is not valid"),
-        Error::NewLine => Refusal::bad_request("a line does not end in CR LF"),
+        Error::NewLine => BAD_LINE_END,
         _ => Refusal::bad_request("the request line is not valid"),
     }
 }
@@ -137,10 +154,7 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         .map_err(|_| Refusal::bad_request("the method is not valid"))?;
     let uri = Uri::from_maybe_shared(slice(target.as_bytes()))
         .map_err(|_| Refusal::bad_request("the request target is not valid"))?;
-    // RFC 9112 section 3.2.3: the authority-form is for CONNECT alone.
-    if uri.path().is_empty() && method != Method::CONNECT {
-        return Err(Refusal::bad_request("the request target is not a path"));
-    }
+    check_form(&method, &uri)?;
     let version = match minor {
         0 => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -154,12 +168,40 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         headers.append(name, value);
     }
     check_host(version, &headers)?;
+    // RFC 9112 section 3.2.2: where a target names its host, the field does not
+    // count, and nobody is to go by it.
+    if uri.scheme().is_some()
+        && let Some(host) = uri.authority().map(Authority::as_str)
+    {
+        let host = HeaderValue::from_str(host)
+            .map_err(|_| Refusal::bad_request("the request target's host is not valid"))?;
+        headers.insert(header::HOST, host);
+    }
     Ok(Head {
         method,
         uri,
         version,
         headers,
     })
+}
+
+/// Each form of a target goes with its own methods (RFC 9112 section 3.2).
+fn check_form(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+    // The authority-form is for CONNECT alone.
+    if uri.path().is_empty() && method != Method::CONNECT {
+        return Err(Refusal::bad_request("the request target is not a path"));
+    }
+    if uri.path() == "*" && method != Method::OPTIONS {
+        return Err(Refusal::bad_request("the target * is for OPTIONS alone"));
+    }
+    // RFC 9110 section 4.2.4: userinfo is there to mislead.
+    if uri
+        .authority()
+        .is_some_and(|host| host.as_str().contains('@'))
+    {
+        return Err(Refusal::bad_request("the request target names a user"));
+    }
+    Ok(())
 }
 
 /// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
@@ -231,6 +273,31 @@ mod tests {
         }
         complete("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n");
         assert_eq!(refused("GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET * HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET a HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET  HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET  / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn the_host_of_an_absolute_target_is_the_one_that_counts() {
+        let (head, _) = complete("GET http://a:1/b HTTP/1.1\r\nHost: c\r\n\r\n");
+        assert_eq!(head.headers["host"], "a:1");
+        let (head, _) = complete("GET http://a/b HTTP/1.0\r\n\r\n");
+        assert_eq!(head.headers["host"], "a");
+        assert_eq!(refused("GET http://a/b HTTP/1.1\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn a_bare_line_feed_ends_no_line() {
+        assert_eq!(refused("GET / HTTP/1.1\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\n\n"), 400);
+        assert_eq!(refused("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        complete("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The protocol without I/O: bytes in, values out. Nothing in here knows of
 //! sockets, threads, clocks or logs.
 
+pub(crate) mod body;
 pub(crate) mod encode;
 pub(crate) mod framing;
 pub(crate) mod head;

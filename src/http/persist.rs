@@ -8,6 +8,8 @@ use http::header;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persist {
     KeepAlive,
+    /// It goes on, and speaks another protocol (RFC 9110 section 7.8).
+    Upgrade,
     Close(CloseReason),
 }
 
@@ -25,6 +27,14 @@ pub(crate) enum CloseReason {
     Follower,
     /// Where the next request begins is not certain.
     Refused,
+    /// The handler has not read the request's body, and it is too much to
+    /// discard, or may never come.
+    UnreadBody,
+    /// The handler takes the connection over.
+    TakenOver,
+    /// The answer ends when its client stops listening, or when the server
+    /// stops.
+    Endless,
     /// The body has no length and the client knows no chunks: its end is the
     /// connection's end.
     UntilClose,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 const LAYERS: &[&[&str]] = &[
     &[
         "error",
+        "pace",
         "drain/phase",
         "drain/outcome",
         "drain/books",

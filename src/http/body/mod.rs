@@ -1,0 +1,329 @@
+//! The body of a request, out of the bytes that carry it
+//! (RFC 9112 sections 6.2 and 7.1).
+//!
+//! ```text
+//!           +------------------- CR LF <----------------+
+//!           v                                           |
+//! chunked: Size --CR LF--> Data of that size --> DataEnd
+//!           |  \                   ^
+//!           |   +--;--> Extension -+
+//!           +-- size 0 --> Trailers --empty line--> Done
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+
+use super::Refusal;
+use super::framing::Framing;
+use super::head::HEADERS_CAP;
+use super::head::Limits;
+
+/// How many bytes of chunk extensions a body may have in all. They mean
+/// nothing to us; unbounded, they would cost us more than the body.
+pub(crate) const EXTENSIONS_MAX: usize = 16 * 1024;
+
+/// As many digits as a `u64` has.
+const SIZE_DIGITS_MAX: u8 = 16;
+
+/// Takes a body out of its framing, piece by piece, in any pieces.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    state: State,
+    /// How many bytes of the body may still come.
+    allowance: u64,
+    extension_bytes: usize,
+    limits: Limits,
+    trailers: Option<Box<HeaderMap>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// So many bytes are left of a body whose length was stated.
+    Length(u64),
+    /// In the digits of a chunk's size.
+    Size {
+        value: u64,
+        digits: u8,
+    },
+    /// Behind them, in blanks that only an extension may follow.
+    SizeBlank {
+        value: u64,
+    },
+    Extension {
+        value: u64,
+    },
+    SizeLineFeed {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
+    /// The CR and the LF behind a chunk's data.
+    DataEnd {
+        carriage_return: bool,
+    },
+    /// The trailer section as far as it has come.
+    Trailers(Vec<u8>),
+    Done,
+}
+
+/// What a piece of input came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decoded<'a> {
+    /// How many bytes of the input are used up.
+    pub(crate) used: usize,
+    /// Of these, the ones at the end that belong to the body.
+    pub(crate) data: &'a [u8],
+}
+
+pub(crate) const TOO_LARGE: Refusal =
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+
+impl Decoder {
+    /// A body of at most `max` bytes; trailers as large as a head may be.
+    ///
+    /// A stated length beyond `max` is refused here, before any of it has come.
+    pub(crate) fn new(framing: Framing, max: u64, limits: Limits) -> Result<Self, Refusal> {
+        let state = match framing {
+            Framing::Length(length) if length > max => return Err(TOO_LARGE),
+            Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::SIZE,
+        };
+        Ok(Self {
+            state,
+            allowance: max,
+            extension_bytes: 0,
+            limits,
+            trailers: None,
+        })
+    }
+
+    /// Whether the body has ended. What follows is the next request.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// How many bytes are left, of a body whose length was stated.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            State::Done => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The fields behind a chunked body, once it has ended.
+    pub(crate) fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
+        self.trailers.take()
+    }
+
+    /// Uses up input until there is a piece of body, or no more input, or the
+    /// body has ended.
+    pub(crate) fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Decoded<'a>, Refusal> {
+        let mut used = 0;
+        while used < input.len() {
+            let rest = &input[used..];
+            let taken = match &mut self.state {
+                State::Length(left) | State::Data { left } => {
+                    let count =
+                        usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
+                    *left -= count as u64;
+                    if *left == 0 {
+                        self.state = match self.state {
+                            State::Length(_) => State::Done,
+                            _ => State::DataEnd {
+                                carriage_return: false,
+                            },
+                        };
+                    }
+                    return Ok(Decoded {
+                        used: used + count,
+                        data: &rest[..count],
+                    });
+                }
+                State::Trailers(section) => {
+                    let (taken, ended) = extend_trailers(section, rest, &self.limits)?;
+                    if ended {
+                        self.trailers = parse_trailers(section, &self.limits)?;
+                        self.state = State::Done;
+                    }
+                    taken
+                }
+                State::Done => break,
+                _ => {
+                    self.state = self.step(rest[0])?;
+                    1
+                }
+            };
+            used += taken;
+        }
+        Ok(Decoded { used, data: &[] })
+    }
+
+    /// One byte of what stands around a chunk's data.
+    fn step(&mut self, byte: u8) -> Result<State, Refusal> {
+        match (&self.state, byte) {
+            (&State::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
+                if digits == SIZE_DIGITS_MAX {
+                    return Err(BAD_SIZE);
+                }
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                Ok(State::Size {
+                    value: value << 4 | u64::from(digit),
+                    digits: digits + 1,
+                })
+            }
+            (State::Size { digits: 0, .. }, _) => Err(BAD_SIZE),
+            (
+                &State::Size { value, .. }
+                | &State::SizeBlank { value }
+                | &State::Extension { value },
+                b';',
+            ) => self.extension(value),
+            (&State::Size { value, .. } | &State::SizeBlank { value }, b' ' | b'\t') => {
+                self.count_extension_byte()?;
+                Ok(State::SizeBlank { value })
+            }
+            (&State::Size { value, .. } | &State::Extension { value }, b'\r') => {
+                Ok(State::SizeLineFeed { value })
+            }
+            (State::Size { .. } | State::SizeBlank { .. }, _) => Err(BAD_SIZE),
+            (&State::Extension { value }, b'\t' | b' '..=b'~' | 0x80..) => self.extension(value),
+            (State::Extension { .. }, _) => Err(Refusal::bad_request(
+                "a chunk extension holds a control character",
+            )),
+            (&State::SizeLineFeed { value }, b'\n') => self.begin_chunk(value),
+            (
+                State::DataEnd {
+                    carriage_return: false,
+                },
+                b'\r',
+            ) => Ok(State::DataEnd {
+                carriage_return: true,
+            }),
+            (
+                State::DataEnd {
+                    carriage_return: true,
+                },
+                b'\n',
+            ) => Ok(State::SIZE),
+            (State::DataEnd { .. }, _) => Err(Refusal::bad_request(
+                "a chunk is not as long as it said, or has no CR LF behind it",
+            )),
+            _ => Err(Refusal::bad_request(
+                "a chunk's size line does not end in CR LF",
+            )),
+        }
+    }
+
+    fn extension(&mut self, value: u64) -> Result<State, Refusal> {
+        self.count_extension_byte()?;
+        Ok(State::Extension { value })
+    }
+
+    fn count_extension_byte(&mut self) -> Result<(), Refusal> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > EXTENSIONS_MAX {
+            return Err(Refusal::bad_request("there are too many chunk extensions"));
+        }
+        Ok(())
+    }
+
+    fn begin_chunk(&mut self, size: u64) -> Result<State, Refusal> {
+        self.allowance = self.allowance.checked_sub(size).ok_or(TOO_LARGE)?;
+        Ok(match size {
+            0 => State::Trailers(Vec::new()),
+            left => State::Data { left },
+        })
+    }
+}
+
+impl State {
+    /// A chunk begins.
+    const SIZE: Self = Self::Size {
+        value: 0,
+        digits: 0,
+    };
+}
+
+const BAD_SIZE: Refusal = Refusal::bad_request("a chunk's size is not a hexadecimal number");
+
+/// Takes from `rest` up to the end of the trailer section, which is an empty
+/// line. Says how much, and whether that was the end.
+fn extend_trailers(
+    section: &mut Vec<u8>,
+    rest: &[u8],
+    limits: &Limits,
+) -> Result<(usize, bool), Refusal> {
+    for (index, &byte) in rest.iter().enumerate() {
+        if byte == b'\n' && section.last() != Some(&b'\r') {
+            return Err(Refusal::bad_request("a trailer line does not end in CR LF"));
+        }
+        if section.len() == limits.head_bytes {
+            return Err(Refusal::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the trailers are too large",
+            ));
+        }
+        section.push(byte);
+        if section == b"\r\n" || section.ends_with(b"\r\n\r\n") {
+            return Ok((index + 1, true));
+        }
+    }
+    Ok((rest.len(), false))
+}
+
+fn parse_trailers(section: &[u8], limits: &Limits) -> Result<Option<Box<HeaderMap>>, Refusal> {
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_CAP];
+    let parsed = httparse::parse_headers(section, &mut fields[..limits.headers]);
+    let fields = match parsed {
+        Ok(httparse::Status::Complete((_, fields))) => fields,
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "there are too many trailers",
+            ));
+        }
+        Ok(httparse::Status::Partial) | Err(_) => return Err(BAD_TRAILER),
+    };
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let mut trailers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| BAD_TRAILER)?;
+        if speaks_of_the_message(&name) {
+            return Err(Refusal::bad_request(
+                "a trailer has the name of a field that must stand in the head",
+            ));
+        }
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| BAD_TRAILER)?;
+        trailers.append(name, value);
+    }
+    Ok(Some(Box::new(trailers)))
+}
+
+const BAD_TRAILER: Refusal = Refusal::bad_request("a trailer line is not valid");
+
+/// Whether a field says where its message ends, or where it goes; it comes too
+/// late for that in a trailer (RFC 9110 section 6.5.1).
+fn speaks_of_the_message(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONTENT_LENGTH
+            | header::TRANSFER_ENCODING
+            | header::HOST
+            | header::CONNECTION
+            | header::TRAILER
+            | header::UPGRADE
+            | header::EXPECT
+            | header::TE
+    )
+}

@@ -1,0 +1,179 @@
+//! The decoder, state by state; and that no split of its input matters.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: Limits = Limits {
+    head_bytes: 256,
+    headers: 4,
+    target_bytes: 100,
+};
+
+fn chunked(max: u64) -> Decoder {
+    Decoder::new(Framing::Chunked, max, LIMITS).unwrap()
+}
+
+/// Feeds the pieces; gives the body, what is left of the input, and the
+/// decoder.
+fn decode<'a>(
+    decoder: &mut Decoder,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Vec<u8>, Vec<u8>), u16> {
+    let (mut body, mut left) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut rest = piece;
+        while !rest.is_empty() && !decoder.is_done() {
+            let Decoded { used, data } = decoder
+                .decode(rest)
+                .map_err(|refusal| refusal.status.as_u16())?;
+            body.extend_from_slice(data);
+            rest = &rest[used..];
+        }
+        left.extend_from_slice(rest);
+    }
+    Ok((body, left))
+}
+
+fn refused(input: &str) -> u16 {
+    match decode(&mut chunked(1000), [input.as_bytes()]) {
+        Err(status) => status,
+        other => panic!("{input:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn a_stated_length_is_taken_and_not_a_byte_more() {
+    let mut decoder = Decoder::new(Framing::Length(5), 1000, LIMITS).unwrap();
+    let (body, left) = decode(&mut decoder, [&b"hel"[..], b"loGET"]).unwrap();
+    assert_eq!((&body[..], &left[..]), (&b"hello"[..], &b"GET"[..]));
+    assert!(decoder.is_done());
+    let refusal = Decoder::new(Framing::Length(1001), 1000, LIMITS).unwrap_err();
+    assert_eq!(refusal.status, 413);
+}
+
+#[test]
+fn chunks_are_joined_up_to_the_last() {
+    let mut decoder = chunked(1000);
+    let input = b"5\r\nhello\r\n00A;a=b;c=\"d;e\"\r\n, chunked!\r\n0\r\n\r\nGET";
+    let (body, left) = decode(&mut decoder, [&input[..]]).unwrap();
+    assert_eq!(body, b"hello, chunked!");
+    assert_eq!(left, b"GET");
+    assert!(decoder.is_done());
+    assert_eq!(decoder.take_trailers(), None);
+}
+
+#[test]
+fn trailers_come_behind_the_last_chunk() {
+    let mut decoder = chunked(1000);
+    decode(&mut decoder, [&b"0\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n"[..]]).unwrap();
+    let trailers = decoder.take_trailers().unwrap();
+    assert_eq!(trailers.get_all("x-sum").iter().count(), 2);
+}
+
+#[test]
+fn a_size_is_hexadecimal_digits() {
+    for wrong in [
+        "\r\n",
+        "+5\r\n",
+        "-1\r\n",
+        " 5\r\n",
+        "5 \r\n",
+        "0x5\r\n",
+        "5\n",
+        "5\rhello",
+        "g\r\n",
+        ";a\r\n",
+        "5\0\r\n",
+        "00000000000000005\r\n",
+        "10000000000000000\r\n",
+    ] {
+        assert_eq!(refused(wrong), 400, "{wrong:?}");
+    }
+    assert_eq!(refused("ffffffffffffffff\r\n"), 413);
+    let mut decoder = chunked(1000);
+    let blank_before_extension = b"5 \t;a\r\nhello\r\n0\r\n\r\n";
+    let (body, _) = decode(&mut decoder, [&blank_before_extension[..]]).unwrap();
+    assert_eq!(body, b"hello");
+}
+
+#[test]
+fn a_chunk_has_the_length_that_it_states() {
+    assert_eq!(refused("5\r\nhellooo\r\n"), 400);
+    assert_eq!(refused("5\r\nhello\n0\r\n\r\n"), 400);
+    assert_eq!(refused("5\r\nhel\r\n0\r\n\r\n"), 400);
+}
+
+#[test]
+fn chunks_may_not_add_up_to_more_than_the_limit() {
+    assert_eq!(refused("3e9\r\n"), 413);
+    let mut decoder = chunked(9);
+    let result = decode(&mut decoder, [&b"5\r\nhello\r\n5\r\n"[..]]);
+    assert_eq!(result, Err(413));
+}
+
+#[test]
+fn extensions_are_bounded_over_the_whole_body() {
+    let one = format!("1;{}\r\nx\r\n", "e".repeat(1023));
+    let mut decoder = chunked(1000);
+    for _ in 0..16 {
+        decode(&mut decoder, [one.as_bytes()]).unwrap();
+    }
+    assert_eq!(decode(&mut decoder, [one.as_bytes()]), Err(400));
+    assert_eq!(refused("1;a\nb\r\n"), 400);
+    assert_eq!(refused("1;a\0b\r\n"), 400);
+    assert_eq!(refused("1;a\rb"), 400);
+}
+
+#[test]
+fn a_trailer_may_not_be_what_a_head_is_for() {
+    for name in ["Content-Length", "transfer-encoding", "Host", "Connection"] {
+        assert_eq!(refused(&format!("0\r\n{name}: 1\r\n\r\n")), 400, "{name}");
+    }
+}
+
+#[test]
+fn trailers_are_fields_and_bounded() {
+    for wrong in [
+        "0\r\nA: b\n\r\n",
+        "0\r\nA: b\r\n\n",
+        "0\r\nA : b\r\n\r\n",
+        "0\r\nA: b\r\n c\r\n\r\n",
+        "0\r\nA: b\0\r\n\r\n",
+        "0\r\nno field\r\n\r\n",
+    ] {
+        assert_eq!(refused(wrong), 400, "{wrong:?}");
+    }
+    assert_eq!(refused(&format!("0\r\nA: {}", "b".repeat(256))), 431);
+    assert_eq!(refused(&format!("0\r\n{}\r\n", "A: b\r\n".repeat(5))), 431);
+}
+
+proptest! {
+    #[test]
+    fn how_the_input_is_split_makes_no_difference(
+        chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
+        extension in "(;[a-z]{1,5}(=[a-z]{1,5})?)?",
+        trailer in "([A-Z]: [a-z]{0,5}\r\n){0,2}",
+        behind in prop::collection::vec(any::<u8>(), 0..20),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let mut input = Vec::new();
+        for chunk in &chunks {
+            input.extend_from_slice(format!("{:X}{extension}\r\n", chunk.len()).as_bytes());
+            input.extend_from_slice(chunk);
+            input.extend_from_slice(b"\r\n");
+        }
+        input.extend_from_slice(format!("0\r\n{trailer}\r\n").as_bytes());
+        input.extend_from_slice(&behind);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(input.len())).collect();
+        cuts.extend([0, input.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|pair| &input[pair[0]..pair[1]]);
+
+        let mut decoder = chunked(1000);
+        let (body, left) = decode(&mut decoder, pieces).unwrap();
+        prop_assert!(decoder.is_done());
+        prop_assert_eq!(body, chunks.concat());
+        prop_assert_eq!(left, behind);
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::http::head::HEADERS_CAP;
 use crate::http::head::Limits;
+use crate::pace::Rule;
 
 /// The limits and timeouts of a server. Nothing in it is unbounded.
 ///
@@ -31,6 +32,10 @@ pub struct Config {
     /// Lowered to what the process's limit on open files allows.
     /// Default: 10 000.
     pub max_connections: usize,
+    /// Connections of one peer address at a time; further ones get a 429 and
+    /// are closed. Behind a proxy all clients have the proxy's address.
+    /// Default: `None`, no such limit.
+    pub connections_per_peer: Option<usize>,
 
     /// The longest head of a request, in bytes; beyond it: 431. Default: 16 KiB.
     pub head_bytes_max: usize,
@@ -41,19 +46,31 @@ pub struct Config {
     pub target_bytes_max: usize,
     /// The largest request body, in bytes; beyond it: 413. Default: 2 MiB.
     pub body_bytes_max: u64,
+    /// How much of a request body is read before its handler is called, in
+    /// bytes, without holding a worker; the handler reads the rest. Each
+    /// connection may need that much memory meanwhile. Default: 64 KiB.
+    pub body_buffer: usize,
+    /// The most that is read and discarded of a body that a handler did not
+    /// read, in bytes, so that the connection can go on. Default: 256 KiB.
+    pub discard_bytes_max: u64,
 
     /// From the first byte of a head to its last; then: 408. Default: 10 s.
     pub head_timeout: Duration,
     /// How long a connection may stay open without a request in progress.
     /// Default: 60 s.
     pub idle_timeout: Duration,
-    /// How long a request body may make no progress; then: 408. Any byte is
-    /// progress: a client that trickles one holds a place among
-    /// `max_connections`, though no worker. Default: 30 s.
+    /// In each such time a request body has to come forward by
+    /// [`rate_min`](Self::rate_min) times as much, or end; else: 408.
+    /// Default: 30 s.
     pub body_timeout: Duration,
-    /// How long a response may make no progress, because the client does not
-    /// read; then the connection is closed. Default: 30 s.
+    /// In each such time a client has to read
+    /// [`rate_min`](Self::rate_min) times as much of its response, or all of
+    /// it; else the connection is closed. Default: 30 s.
     pub write_timeout: Duration,
+    /// The least rate at which a request body has to come, and a response has
+    /// to be read, in bytes a second, averaged over `body_timeout` or
+    /// `write_timeout`. With 0 any byte will do. Default: 2 KiB.
+    pub rate_min: u64,
     /// After the last response: how long to wait for the client to close its
     /// side, which is the only proof that the response has arrived
     /// (RFC 9112 section 9.6). Default: 2 s.
@@ -77,6 +94,12 @@ pub struct Config {
     /// when this is `false`, the listener is emptied and then closed, and a
     /// connection that arrives in between is reset. Default: `true`.
     pub close_door: bool,
+
+    /// Whether every request is logged when it has ended, through
+    /// [`log`](https://docs.rs/log) with the target `farewell::access` and the
+    /// level `info`: the common log format, and the seconds from the first byte
+    /// of the request to the last of its answer. Default: `false`.
+    pub access_log: bool,
 }
 
 impl Default for Config {
@@ -85,20 +108,25 @@ impl Default for Config {
         Self {
             workers: (8 * cores).max(16),
             max_connections: 10_000,
+            connections_per_peer: None,
             head_bytes_max: 16 * 1024,
             headers_max: 100,
             target_bytes_max: 8 * 1024,
             body_bytes_max: 2 * 1024 * 1024,
+            body_buffer: 64 * 1024,
+            discard_bytes_max: 256 * 1024,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            rate_min: 2 * 1024,
             linger: Duration::from_secs(2),
             lame_duck: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             last_call: Duration::from_millis(500),
             settle: Duration::from_millis(250),
             close_door: true,
+            access_log: false,
         }
     }
 }
@@ -119,9 +147,15 @@ impl Config {
         for (field, value, max) in [
             ("workers", self.workers, 4096),
             ("max_connections", self.max_connections, 1 << 24),
+            (
+                "connections_per_peer",
+                self.connections_per_peer.unwrap_or(1),
+                1 << 24,
+            ),
             ("head_bytes_max", self.head_bytes_max, 1 << 24),
             ("headers_max", self.headers_max, HEADERS_CAP),
             ("target_bytes_max", self.target_bytes_max, 65_534),
+            ("body_buffer", self.body_buffer, 1 << 30),
         ] {
             if value == 0 || value > max {
                 return Err(Error::config(
@@ -159,6 +193,14 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    pub(crate) fn body_pace(&self) -> Rule {
+        Rule::new(self.body_timeout, self.rate_min)
+    }
+
+    pub(crate) fn write_pace(&self) -> Rule {
+        Rule::new(self.write_timeout, self.rate_min)
     }
 
     pub(crate) fn head_limits(&self) -> Limits {

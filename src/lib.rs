@@ -104,6 +104,7 @@ mod engine;
 mod error;
 mod http;
 mod net;
+mod pace;
 mod server;
 mod service;
 
@@ -124,9 +125,17 @@ pub use crate::error::Error;
 pub use crate::net::listener::Ownership;
 pub use crate::server::Server;
 pub use crate::server::Spawned;
+pub use crate::service::body::Body;
+pub use crate::service::body::events::Event;
+pub use crate::service::body::events::EventSender;
+pub use crate::service::body::events::Events;
+pub use crate::service::body::events::SendError;
+pub use crate::service::body::take_over::TakenOver;
+pub use crate::service::body::writer::BodyWriter;
 pub use crate::service::handler::Handler;
 pub use crate::service::request::Request;
-pub use crate::service::response::Body;
+pub use crate::service::request_body::BodyError;
+pub use crate::service::request_body::RequestBody;
 pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
 

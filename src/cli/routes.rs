@@ -36,7 +36,7 @@ pub(super) fn handler(
     move |request| match request.uri().path() {
         "/healthz" => reads(&request, || "ok\n".into_response()),
         "/readyz" => reads(&request, || readiness(stop.phase())),
-        "/echo" => echo(&request),
+        "/echo" => echo(request),
         "/shutdown" if shutdown_route => shutdown(&request, &stop, &permit),
         path => hello(path, request.uri().query(), work),
     }
@@ -78,11 +78,14 @@ fn delay(query: Option<&str>) -> Result<Duration, String> {
     }
 }
 
-fn echo(request: &Request) -> Response {
+fn echo(mut request: Request) -> Response {
     if request.method() != Method::POST {
         return method_not_allowed("POST");
     }
-    let mut response = request.body().clone().into_response();
+    let mut response = request.bytes().into_response();
+    if !response.status().is_success() {
+        return response;
+    }
     if let Some(content_type) = request.headers().get(header::CONTENT_TYPE) {
         response
             .headers_mut()

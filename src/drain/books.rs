@@ -46,6 +46,9 @@ pub struct Counts {
     /// Connections whose last answer is written, waiting for the client to
     /// close its side.
     pub lingering: usize,
+    /// Connections that a handler has taken over
+    /// ([`Body::take_over`](crate::Body::take_over)).
+    pub taken_over: usize,
     /// Of the connections, those that only follow the shutdown
     /// ([`ShutdownHandle::follow`](crate::ShutdownHandle::follow)).
     pub followers: usize,
@@ -58,7 +61,11 @@ impl fmt::Display for Counts {
         if waiting > 0 {
             write!(f, "{waiting} waiting for a worker, ")?;
         }
-        write!(f, "{} idle, {} lingering", self.idle, self.lingering)
+        write!(f, "{} idle, {} lingering", self.idle, self.lingering)?;
+        match self.taken_over {
+            0 => Ok(()),
+            taken_over => write!(f, ", {taken_over} taken over"),
+        }
     }
 }
 
@@ -110,6 +117,7 @@ pub(crate) struct Books {
     in_progress: AtomicUsize,
     waiting: AtomicUsize,
     lingering: AtomicUsize,
+    taken_over: AtomicUsize,
     followers: AtomicUsize,
     /// The acceptor has ended: `open` will not grow again.
     no_more: AtomicBool,
@@ -131,6 +139,7 @@ impl Books {
             in_progress: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
+            taken_over: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
             no_more: AtomicBool::new(false),
             backlog_abandoned: AtomicBool::new(false),
@@ -140,11 +149,12 @@ impl Books {
 
     /// A connection was accepted. Its [`Ticket`] has to end in an outcome.
     pub(crate) fn connection_accepted(self: &Arc<Self>) -> Ticket {
-        self.accepted.fetch_add(1, Relaxed);
+        let before = self.accepted.fetch_add(1, Relaxed);
         self.open.fetch_add(1, SeqCst);
         self.life.counts_changed();
         Ticket {
             books: Arc::clone(self),
+            number: before + 1,
             ended: false,
         }
     }
@@ -192,6 +202,15 @@ impl Books {
         self.lingering.fetch_sub(1, SeqCst);
     }
 
+    pub(crate) fn taken_over(&self) {
+        self.taken_over.fetch_add(1, SeqCst);
+        self.life.counts_changed();
+    }
+
+    pub(crate) fn given_back(&self) {
+        self.taken_over.fetch_sub(1, SeqCst);
+    }
+
     pub(crate) fn follower_came(&self) {
         self.followers.fetch_add(1, SeqCst);
         self.life.counts_changed();
@@ -232,12 +251,14 @@ impl Books {
         let in_progress = self.in_progress.load(SeqCst);
         let waiting = self.waiting.load(SeqCst);
         let lingering = self.lingering.load(SeqCst);
+        let taken_over = self.taken_over.load(SeqCst);
         Counts {
             open,
             in_progress,
             waiting,
-            idle: open.saturating_sub(in_progress + waiting + lingering),
+            idle: open.saturating_sub(in_progress + waiting + lingering + taken_over),
             lingering,
+            taken_over,
             followers: self.followers.load(SeqCst),
         }
     }
@@ -282,10 +303,16 @@ impl Books {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     books: Arc<Books>,
+    number: u64,
     ended: bool,
 }
 
 impl Ticket {
+    /// The connection's number: 1 for the first.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
         self.enter(outcome);
     }

@@ -33,7 +33,14 @@ pub enum ConnectionOutcome {
     Vanished,
     /// The client stopped reading in the middle of an answer.
     Stalled,
-    /// Ended by us before an answer was complete.
+    /// Ended by us because the body of an answer failed, or fell short of its
+    /// length, so that the client can tell.
+    Broken,
+    /// A handler took it over ([`Body::take_over`](crate::Body::take_over)),
+    /// and was done with it.
+    TakenOver,
+    /// Ended by us before an answer was complete, or before a handler that had
+    /// taken it over was done with it.
     Cut,
 }
 
@@ -45,6 +52,8 @@ impl Outcome for ConnectionOutcome {
         Self::Unconfirmed,
         Self::Vanished,
         Self::Stalled,
+        Self::Broken,
+        Self::TakenOver,
         Self::Cut,
     ];
 
@@ -60,6 +69,8 @@ impl Outcome for ConnectionOutcome {
             Self::Unconfirmed => "unconfirmed",
             Self::Vanished => "vanished",
             Self::Stalled => "stalled",
+            Self::Broken => "broken",
+            Self::TakenOver => "taken over",
             Self::Cut => "cut",
         }
     }
@@ -70,7 +81,8 @@ impl Outcome for ConnectionOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestOutcome {
-    /// The handler's response was written whole.
+    /// The handler's response was written whole; of one that takes the
+    /// connection over, its head.
     Answered,
     /// The handler panicked; a 500 was written whole.
     Failed,
@@ -82,6 +94,9 @@ pub enum RequestOutcome {
     Abandoned,
     /// The client stopped reading its answer.
     Stalled,
+    /// The body of its answer failed, or fell short of its length: the
+    /// connection was cut, so that the client can tell.
+    Broken,
     /// Ended by us before its answer was complete.
     Cut,
 }
@@ -94,6 +109,7 @@ impl Outcome for RequestOutcome {
         Self::TurnedAway,
         Self::Abandoned,
         Self::Stalled,
+        Self::Broken,
         Self::Cut,
     ];
 
@@ -109,6 +125,7 @@ impl Outcome for RequestOutcome {
             Self::TurnedAway => "turned away",
             Self::Abandoned => "abandoned",
             Self::Stalled => "stalled",
+            Self::Broken => "broken",
             Self::Cut => "cut",
         }
     }

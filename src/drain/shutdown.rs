@@ -18,10 +18,11 @@ use super::phase::Trigger;
 use super::report::Report;
 use crate::engine::Engine;
 use crate::engine::staff::Staff;
-use crate::service::response::Body;
-use crate::service::response::Piece;
-use crate::service::response::Source;
-use crate::service::response::Waker;
+use crate::service::body::Body;
+use crate::service::body::Nature;
+use crate::service::body::Piece;
+use crate::service::body::Source;
+use crate::service::body::Waker;
 
 /// Followers hear of changes this often at most.
 const TELL_EVERY: Duration = Duration::from_millis(50);
@@ -234,8 +235,8 @@ impl Source for Follower {
         Piece::End
     }
 
-    fn follows_shutdown(&self) -> bool {
-        true
+    fn nature(&self) -> Nature {
+        Nature::Follower
     }
 }
 

@@ -222,7 +222,9 @@ impl Acceptor {
         }
         let sent = self.intake.send(|| {
             let ticket = self.engine.books.connection_accepted();
-            let connection = Connection::new(stream, peer, local, ticket, Instant::now());
+            let over_limit = self.engine.peers.come(peer.ip());
+            let now = Instant::now();
+            let connection = Connection::new(stream, peer, local, ticket, over_limit, now);
             Box::new(connection)
         });
         if !sent {

@@ -83,7 +83,7 @@ impl Buffer {
 
     /// Reads once. There is room for it as long as less than the capacity is
     /// unused, which the callers' limits see to.
-    pub(crate) fn fill(&mut self, stream: &mut Stream) -> Received {
+    pub(crate) fn fill(&mut self, stream: &Stream) -> Received {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;

@@ -11,8 +11,12 @@
 pub(crate) mod acceptor;
 pub(crate) mod buffer;
 pub(crate) mod connection;
+pub(crate) mod crew;
+pub(crate) mod guests;
+mod inlet;
 pub(crate) mod lot;
 pub(crate) mod output;
+pub(crate) mod peers;
 pub(crate) mod queue;
 pub(crate) mod staff;
 pub(crate) mod worker;
@@ -23,7 +27,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 
 use self::connection::Connection;
+use self::crew::Crew;
+use self::guests::Guests;
 use self::lot::Lot;
+use self::peers::Peers;
 use crate::config::Config;
 use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
@@ -39,6 +46,9 @@ pub(crate) struct Engine {
     pub(crate) lot: Arc<Lot>,
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) knocker: Knocker,
+    pub(crate) peers: Peers,
+    pub(crate) guests: Guests,
+    pub(crate) crew: Crew,
     /// The acceptor has seen that the server stops, and waits in no accept.
     acceptor_awake: AtomicBool,
 }
@@ -54,6 +64,9 @@ impl Engine {
     ) -> Self {
         let acceptor_awake = AtomicBool::new(false);
         Self {
+            peers: Peers::new(config.connections_per_peer),
+            guests: Guests::default(),
+            crew: Crew::new(Arc::clone(&life)),
             config,
             life,
             books,
@@ -79,6 +92,7 @@ impl Engine {
         if let Some(spot) = connection.spot() {
             self.lot.forget(spot);
         }
+        self.peers.go(connection.peer_addr().ip());
         if let Some(tell) = connection.close(outcome, &self.books)
             && panic::catch_unwind(panic::AssertUnwindSafe(tell)).is_err()
         {

@@ -31,7 +31,7 @@ impl Output {
     }
 
     /// Writes once.
-    pub(crate) fn write(&mut self, stream: &mut Stream) -> Sent {
+    pub(crate) fn write(&mut self, stream: &Stream) -> Sent {
         let mut skip = self.written;
         let slices = [&self.head[..], &self.body[..], self.tail].map(|part| {
             let skipped = skip.min(part.len());

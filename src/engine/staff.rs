@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
 
 use super::Engine;
 use super::acceptor::Acceptor;
@@ -17,6 +19,9 @@ use super::worker::Desk;
 use crate::drain::phase::Phase;
 use crate::error::Error;
 use crate::net::listener::Listener;
+
+/// How long, at the end, threads have to notice an abort.
+const ABORT_GRACE: Duration = Duration::from_millis(100);
 
 /// Everyone who works for one server. The fields stand in the order in which
 /// the threads end: the acceptor drops its sender; the lot drops the other one
@@ -110,10 +115,11 @@ impl Staff {
     pub(crate) fn relieve(&mut self) {
         for post in &self.workers {
             if let Some(mut connection) = post.desk.take() {
-                let outcome = connection.give_up(&self.engine.books);
+                let outcome = connection.give_up(&self.engine);
                 self.engine.close(connection, outcome);
             }
         }
+        self.engine.guests.cut(&self.engine);
         if let Err(error) = self.hire_worker("farewell-relief") {
             log::error!("cannot start a thread to turn away what is queued: {error}");
         }
@@ -134,7 +140,7 @@ impl Staff {
     pub(crate) fn evict(&self) {
         let waiting = self.engine.lot.evict();
         for mut connection in waiting.into_iter().chain(self.queue.try_iter()) {
-            let outcome = connection.give_up(&self.engine.books);
+            let outcome = connection.give_up(&self.engine);
             self.engine.close(connection, outcome);
         }
         self.engine.lot.wake_up();
@@ -161,6 +167,11 @@ impl Staff {
         if let Some(thread) = lot {
             join(thread);
         }
+        // A handler that is told of the abort, because it reads or writes, may
+        // be about to return.
+        let soon = Instant::now() + ABORT_GRACE;
+        let all_left = || workers.iter().all(|post| post.desk.left());
+        engine.life.wait_for_counts(Some(soon), all_left);
         engine.life.wait_for_counts(None, || {
             let aborted = engine.life.phase() >= Phase::Aborting;
             let stuck = |desk: &Desk| desk.in_handler() && aborted;
@@ -175,6 +186,8 @@ impl Staff {
                 stuck += 1;
             }
         }
+        let deadline = engine.life.deadline().unwrap_or(soon);
+        stuck += engine.crew.join(deadline.max(soon));
         drop(queue);
         stuck
     }
@@ -184,7 +197,7 @@ fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle
     thread::Builder::new().name(name.to_owned()).spawn(f)
 }
 
-fn join(thread: JoinHandle<()>) {
+pub(super) fn join(thread: JoinHandle<()>) {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     if thread.join().is_err() {
         log::error!("the thread {name} panicked");

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::panic;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -23,6 +24,8 @@ use super::connection::Answer;
 use super::connection::Connection;
 use super::connection::Next;
 use super::connection::Turn;
+use super::guests::Guests;
+use super::inlet::DeskInlet;
 use super::lot::Parked;
 use super::queue::Queue;
 use crate::drain::outcome::RequestOutcome;
@@ -60,7 +63,7 @@ impl Desk {
         self.left.load(SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Connection>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Box<Connection>>> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +71,7 @@ impl Desk {
 }
 
 /// Serves connections until the queue is closed and empty.
-pub(crate) fn work(engine: &Engine, queue: &Queue, desk: &Desk) {
+pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
     let _leaving = Leaving {
         desk,
         life: &engine.life,
@@ -100,8 +103,8 @@ impl Drop for Leaving<'_> {
 }
 
 struct Worker<'a> {
-    engine: &'a Engine,
-    desk: &'a Desk,
+    engine: &'a Arc<Engine>,
+    desk: &'a Arc<Desk>,
     buffer: Buffer,
     date: DateClock,
     steps_left: usize,
@@ -126,10 +129,13 @@ impl Worker<'_> {
                         if let Some(error) = error {
                             log::error!("cannot wait for {back:?}: {error}");
                         }
-                        let outcome = back.give_up(&self.engine.books);
+                        let outcome = back.give_up(self.engine);
                         return self.engine.close(back, outcome);
                     }
                 },
+                Next::TakeOver(take_over, route) => {
+                    return Guests::host(self.engine, connection, take_over, route);
+                }
                 Next::Call(request) => {
                     let Some((back, answer)) = self.call(connection, *request) else {
                         return;
@@ -146,8 +152,13 @@ impl Worker<'_> {
     fn call(
         &self,
         connection: Box<Connection>,
-        request: Request,
+        mut request: Request,
     ) -> Option<(Box<Connection>, Answer)> {
+        if connection.body_follows() {
+            let (engine, desk) = (Arc::clone(self.engine), Arc::clone(self.desk));
+            let rest = DeskInlet::new(engine, desk, connection.exchange_number());
+            request.body_mut().attach(Box::new(rest));
+        }
         let mut desk = self.desk.lock();
         // Looked at under the lock: an abort first moves the phase and then
         // takes what is on the desks, so it sees this connection there, or

@@ -1,5 +1,6 @@
 //! One accepted connection's socket, which nobody ever waits on.
 
+use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::io::IoSlice;
@@ -8,8 +9,12 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use mio::event::Source;
+use socket2::SockRef;
+
+use super::os;
 
 /// A TCP stream in non-blocking mode.
 #[derive(Debug)]
@@ -56,10 +61,10 @@ impl Stream {
         self.socket.local_addr()
     }
 
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Received {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> Received {
         debug_assert!(!buffer.is_empty(), "no room would look like EOF");
         loop {
-            match self.socket.read(buffer) {
+            match (&self.socket).read(buffer) {
                 Ok(0) => return Received::Eof,
                 Ok(count) => return Received::Bytes(count),
                 Err(error) => match error.kind() {
@@ -71,9 +76,24 @@ impl Stream {
         }
     }
 
-    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Sent {
+    /// What a read would give, without reading it.
+    pub(crate) fn look(&self) -> Received {
         loop {
-            match self.socket.write_vectored(slices) {
+            match self.socket.peek(&mut [0]) {
+                Ok(0) => return Received::Eof,
+                Ok(count) => return Received::Bytes(count),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Received::Wait,
+                    ErrorKind::Interrupted => {}
+                    _ => return Received::Gone,
+                },
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> Sent {
+        loop {
+            match (&self.socket).write_vectored(slices) {
                 Ok(count) => return Sent::Bytes(count),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Sent::Wait,
@@ -84,10 +104,54 @@ impl Stream {
         }
     }
 
+    /// Writes a part of a file; no bytes at the file's end.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read; `Unsupported` if it can, but not so.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, length: u64) -> io::Result<Sent> {
+        loop {
+            let sent = os::send_file(SockRef::from(&self.socket), file, offset, length);
+            return match sent {
+                Ok(count) => Ok(Sent::Bytes(count)),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => Ok(Sent::Wait),
+                    ErrorKind::Interrupted => continue,
+                    ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Ok(Sent::Gone),
+                    _ => Err(error),
+                },
+            };
+        }
+    }
+
     /// Says that we are done writing; reading goes on.
-    pub(crate) fn half_close(&self) {
-        // It fails only on a connection that is broken, which the next read finds.
-        let _ = self.socket.shutdown(Shutdown::Write);
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, which the next read finds too.
+    pub(crate) fn half_close(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Ends both ways, for everyone who has this socket.
+    pub(crate) fn shut_down(&self) {
+        // It fails only on a connection that is gone.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Has the close reset the connection, so that nobody takes what came for
+    /// the whole.
+    pub(crate) fn reset_on_close(&self) {
+        if let Err(error) = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)) {
+            log::debug!("a connection that is cut cannot be reset: {error}");
+        }
+    }
+
+    /// The same socket as a stream of std's, in blocking mode.
+    pub(crate) fn to_std(&self) -> io::Result<TcpStream> {
+        let socket = SockRef::from(&self.socket).try_clone()?;
+        socket.set_nonblocking(false)?;
+        Ok(socket.into())
     }
 
     /// What an epoll registers.

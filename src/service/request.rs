@@ -10,33 +10,39 @@ use http::Method;
 use http::Uri;
 use http::Version;
 
+use super::request_body::BodyError;
+use super::request_body::RequestBody;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
 use crate::http::head::Head;
 
-/// A request, whole: its head and its body.
+/// A request: its head, and its [body](RequestBody).
 #[derive(Debug)]
 pub struct Request {
     head: Head,
-    body: Bytes,
-    peer: SocketAddr,
-    local: SocketAddr,
+    body: RequestBody,
+    origin: Origin,
     life: Arc<Lifecycle>,
 }
 
+/// Where a request comes from, and when it did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) arrived: Instant,
+    /// The connection's, since the server started.
+    pub(crate) connection: u64,
+    /// The request's, on its connection.
+    pub(crate) number: u64,
+}
+
 impl Request {
-    pub(crate) fn new(
-        head: Head,
-        body: Bytes,
-        peer: SocketAddr,
-        local: SocketAddr,
-        life: Arc<Lifecycle>,
-    ) -> Self {
+    pub(crate) fn new(head: Head, body: RequestBody, origin: Origin, life: Arc<Lifecycle>) -> Self {
         Self {
             head,
             body,
-            peer,
-            local,
+            origin,
             life,
         }
     }
@@ -47,7 +53,8 @@ impl Request {
         &self.head.method
     }
 
-    /// The request target (RFC 9112 section 3.2), as the client sent it.
+    /// The request target (RFC 9112 section 3.2), as the client sent it. Only
+    /// an `OPTIONS` can be for `*`, and no user stands before a host.
     pub fn uri(&self) -> &Uri {
         &self.head.uri
     }
@@ -57,25 +64,65 @@ impl Request {
         self.head.version
     }
 
-    /// The header fields. In HTTP/1.1 `Host` is there, once.
+    /// The header fields. In HTTP/1.1 `Host` is there, once; if the target
+    /// names a host, it is that one (RFC 9112 section 3.2.2).
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// The body; empty if there is none. At most
-    /// [`Config::body_bytes_max`](crate::Config::body_bytes_max) bytes.
-    pub fn body(&self) -> &Bytes {
-        &self.body
+    /// The body: `Read`, and more.
+    pub fn body_mut(&mut self) -> &mut RequestBody {
+        &mut self.body
+    }
+
+    /// The body alone.
+    pub fn into_body(self) -> RequestBody {
+        self.body
+    }
+
+    /// Reads the body to its end.
+    ///
+    /// # Errors
+    ///
+    /// It is too large, comes too slowly, breaks off, or is not well-formed:
+    /// [`BodyError`] says which, and a handler can return it as its response.
+    pub fn bytes(&mut self) -> Result<Bytes, BodyError> {
+        self.body.bytes()
+    }
+
+    /// Reads the body to its end, as UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bytes`](Self::bytes), and 400 if it is not UTF-8.
+    pub fn text(&mut self) -> Result<String, BodyError> {
+        self.body.text()
     }
 
     /// The client's address, or that of the proxy before us.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.origin.peer
     }
 
     /// Our address on this connection.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.origin.local
+    }
+
+    /// When its first byte was read.
+    pub fn arrived(&self) -> Instant {
+        self.origin.arrived
+    }
+
+    /// The number of its connection: 1 for the first that this server has
+    /// accepted.
+    pub fn connection_number(&self) -> u64 {
+        self.origin.connection
+    }
+
+    /// Its own number on its connection: 1 for the first.
+    pub fn number(&self) -> u64 {
+        self.origin.number
     }
 
     /// Where the server is in its life, at this moment. From

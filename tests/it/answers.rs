@@ -48,7 +48,7 @@ fn a_head_gets_the_length_and_no_body() {
 
 #[test]
 fn a_body_is_read_before_its_handler_runs() {
-    let server = TestServer::start(config(), |request: Request| request.body().clone());
+    let server = TestServer::start(config(), |mut request: Request| request.bytes());
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
     server.wait_in_progress(1);

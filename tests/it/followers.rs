@@ -159,7 +159,7 @@ fn a_panic_in_a_follower_cuts_it_and_stops_nothing_else() {
     client.expect_end();
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.to_string(), "1 cut");
+    assert_eq!(report.requests.to_string(), "1 broken");
 }
 
 #[test]

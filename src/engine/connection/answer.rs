@@ -1,12 +1,12 @@
-//! From an answer to its last byte: `Writing`.
+//! From a handler's response to a message: what its head says, and what
+//! becomes of the connection after it.
 
 use std::mem;
-use std::panic;
-use std::panic::AssertUnwindSafe;
-use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::HeaderValue;
+use http::Method;
 use http::StatusCode;
 use http::Version;
 use http::header;
@@ -14,12 +14,11 @@ use http::header;
 use super::Asked;
 use super::Connection;
 use super::State;
-use super::Step;
 use super::Turn;
-use crate::drain::outcome::ConnectionOutcome;
+use super::writing::Rest;
+use super::writing::Writing;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
-use crate::engine::lot::Wait;
 use crate::engine::output::Output;
 use crate::http::Refusal;
 use crate::http::encode;
@@ -28,13 +27,11 @@ use crate::http::encode::Length;
 use crate::http::persist;
 use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
-use crate::net::stream::Sent;
-use crate::service::response::Content;
+use crate::service::body::Body;
+use crate::service::body::Content;
+use crate::service::body::Nature;
 use crate::service::response::IntoResponse;
-use crate::service::response::Piece;
 use crate::service::response::Response;
-use crate::service::response::Source;
-use crate::service::response::Waker;
 
 /// A response, and what it means in the books.
 #[derive(Debug)]
@@ -80,67 +77,52 @@ impl Answer {
     }
 }
 
-/// An answer on its way.
-pub(super) struct Writing {
-    output: Output,
-    rest: Option<Rest>,
-    persist: Persist,
-    outcome: RequestOutcome,
-    /// The client only follows the shutdown.
-    follows_shutdown: bool,
-    /// When it has to have made progress.
-    until: Instant,
-}
-
-/// What comes after the output.
-struct Rest {
-    source: Box<dyn Source>,
-    chunked: bool,
-    waker: Waker,
-}
-
-impl Writing {
-    /// Whether the client only follows the shutdown.
-    pub(super) fn follows_shutdown(&self) -> bool {
-        self.follows_shutdown
-    }
-}
-
 impl Connection {
     /// `Handling` becomes `Writing`.
     pub(super) fn answer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
         let Answer { response, outcome } = answer;
-        let State::Handling(asked) = mem::replace(&mut self.state, State::Idle { since: turn.now })
+        let State::Handling(mut asked) =
+            mem::replace(&mut self.state, State::Idle { since: turn.now })
         else {
             unreachable!("only a request in Handling is answered");
         };
-        let (mut parts, body) = response.into_parts();
-        if parts.status.is_informational() {
-            log::error!(
-                "a handler answered {}, which is no final status",
-                parts.status
-            );
-            parts.status = StatusCode::INTERNAL_SERVER_ERROR;
-        }
-        let delivery_matters = body.after_delivery.is_some();
-        self.after_delivery = body.after_delivery;
+        let read = self.discard_body(asked.incoming.take(), turn);
+        asked.persist = asked.persist.close_if(!read, CloseReason::UnreadBody);
 
-        let length = match &body.content {
-            Content::Full(bytes) => Length::Known(bytes.len() as u64),
-            Content::Stream(_) if asked.version == Version::HTTP_10 => Length::UntilClose,
-            Content::Stream(_) => Length::Chunked,
+        let (parts, body) = match check(response, &asked, read) {
+            Ok(response) => response.into_parts(),
+            Err(problem) => {
+                log::error!("a handler's answer to {} is a 500: {problem}", self.peer);
+                StatusCode::INTERNAL_SERVER_ERROR
+                    .into_response()
+                    .into_parts()
+            }
         };
-        let follows_shutdown = match &body.content {
-            Content::Full(_) => false,
-            Content::Stream(source) => source.follows_shutdown(),
-        };
+        let Body {
+            mut content,
+            after_delivery,
+        } = body;
+        let delivery_matters = after_delivery.is_some();
+        self.after_delivery = after_delivery;
+
+        let taken_over = is_taken_over(&content, &asked, parts.status);
+        if !taken_over && matches!(content, Content::TakeOver(_)) {
+            content = Content::default();
+        }
+        let length = length(&content, &asked, &parts.headers);
+        let nature = content.nature();
         let handler_closes = persist::has_token(&parts.headers, "close");
-        let persist = asked
-            .persist
-            .close_if(handler_closes, CloseReason::Handler)
-            .close_if(delivery_matters, CloseReason::Delivery)
-            .close_if(follows_shutdown, CloseReason::Follower)
-            .close_if(length == Length::UntilClose, CloseReason::UntilClose);
+        let persist = match parts.status {
+            StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
+            _ => asked
+                .persist
+                .close_if(taken_over, CloseReason::TakenOver)
+                .close_if(handler_closes, CloseReason::Handler)
+                .close_if(delivery_matters, CloseReason::Delivery)
+                .close_if(nature == Nature::Follower, CloseReason::Follower)
+                .close_if(nature == Nature::Endless, CloseReason::Endless)
+                .close_if(length == Length::UntilClose, CloseReason::UntilClose),
+        };
         let draining = turn.phase >= Phase::Draining && !self.another_counts(persist, turn);
         let persist = persist.close_if(draining, CloseReason::Draining);
 
@@ -156,40 +138,47 @@ impl Connection {
                 date: turn.date.now(),
             },
         );
-        let (body, rest) = self.split_body(body.content, &asked, parts.status, length, turn);
+        self.count_answer(parts.status, head.len());
+        let may_have_body = taken_over || encode::may_have_body(&asked.method, parts.status);
+        let (body, rest) = match may_have_body {
+            true => self.split_body(content, turn),
+            false => (Bytes::new(), Rest::Nothing),
+        };
         self.state = State::Writing(Writing {
             output: Output::new(head, body, b""),
             rest,
+            length,
             persist,
             outcome,
-            follows_shutdown,
-            until: turn.now + turn.engine.config.write_timeout,
+            nature,
+            pace: turn.engine.config.write_pace().start(turn.now),
         });
     }
 
     /// What of a body is written with the head, and what comes later.
-    fn split_body(
-        &mut self,
-        content: Content,
-        asked: &Asked,
-        status: StatusCode,
-        length: Length,
-        turn: &Turn<'_>,
-    ) -> (Bytes, Option<Rest>) {
+    fn split_body(&mut self, content: Content, turn: &Turn<'_>) -> (Bytes, Rest) {
         match content {
-            _ if !encode::may_have_body(&asked.method, status) => (Bytes::new(), None),
-            Content::Full(bytes) => (bytes, None),
-            Content::Stream(source) => {
+            Content::Full(bytes) => (bytes, Rest::Nothing),
+            Content::File {
+                file,
+                offset,
+                length,
+            } => {
+                let left = length;
+                (Bytes::new(), Rest::File { file, offset, left })
+            }
+            Content::TakeOver(take_over) => (Bytes::new(), Rest::TakeOver(take_over)),
+            Content::Stream(mut source, left) => {
                 let waker = turn.engine.lot.waker(self);
-                let chunked = length == Length::Chunked;
-                (
-                    Bytes::new(),
-                    Some(Rest {
-                        source,
-                        chunked,
-                        waker,
-                    }),
-                )
+                if let Some(feeder) = source.feeder() {
+                    turn.engine.crew.start("farewell-body", feeder);
+                }
+                let rest = Rest::Stream {
+                    source,
+                    waker,
+                    left,
+                };
+                (Bytes::new(), rest)
             }
         }
     }
@@ -205,7 +194,7 @@ impl Connection {
         if self.owed.is_none() {
             if turn.buffer.has_room() {
                 // A broken connection shows in the write that follows.
-                turn.buffer.fill(&mut self.stream);
+                turn.buffer.fill(&self.stream);
             }
             let began = turn.engine.life.draining_since();
             if began.is_some_and(|began| turn.now >= began + turn.engine.config.last_call) {
@@ -219,82 +208,62 @@ impl Connection {
             None => !turn.buffer.is_empty(),
         }
     }
+}
 
-    /// `Writing`: writes what there is, then asks for more.
-    pub(super) fn write(&mut self, turn: &mut Turn<'_>) -> Step {
-        let State::Writing(writing) = &mut self.state else {
-            unreachable!("called in Writing only");
-        };
-        if !writing.output.is_done() {
-            return match writing.output.write(&mut self.stream) {
-                Sent::Bytes(_) => {
-                    writing.until = turn.now + turn.engine.config.write_timeout;
-                    Step::Go
-                }
-                Sent::Gone => {
-                    self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, turn)
-                }
-                Sent::Wait if turn.aborting() && !writing.follows_shutdown => self.cut(turn),
-                Sent::Wait if turn.now < writing.until => {
-                    turn.park(Wait::Room, Some(writing.until))
-                }
-                Sent::Wait => {
-                    self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, turn)
-                }
-            };
-        }
-        let Some(rest) = &mut writing.rest else {
-            return self.finish(turn);
-        };
-        // A source may run code of the user's.
-        let next = AssertUnwindSafe(|| rest.source.next(&rest.waker));
-        let Ok(piece) = panic::catch_unwind(next) else {
-            log::error!("a response body panicked ({}): it is cut", self.peer);
-            return self.cut(turn);
-        };
-        match piece {
-            Piece::Data(data) if rest.chunked => {
-                let head = encode::chunk_head(&data);
-                writing.output = Output::new(head, data, encode::CHUNK_END);
+/// What a handler may answer; otherwise what is wrong with it. `read`: nothing
+/// of the request's body is left.
+fn check(response: Response, asked: &Asked, read: bool) -> Result<Response, &'static str> {
+    let status = response.status();
+    let takes_over = matches!(response.body().content, Content::TakeOver(_));
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return match takes_over {
+            false => Err("it switches protocols, and does not take the connection over"),
+            true if !asked.upgrade => Err("it switches protocols, and the client did not ask"),
+            true if !response.headers().contains_key(header::UPGRADE) => {
+                Err("it switches protocols, and does not say to which")
             }
-            Piece::Data(data) => writing.output = Output::new(Vec::new(), data, b""),
-            Piece::End => {
-                let tail = if rest.chunked {
-                    encode::LAST_CHUNK
-                } else {
-                    b""
-                };
-                writing.output = Output::new(Vec::new(), Bytes::new(), tail);
-                writing.rest = None;
-            }
-            // Who follows the shutdown is told of its end, whatever ended it.
-            Piece::NotYet if turn.aborting() && !writing.follows_shutdown => {
-                return self.cut(turn);
-            }
-            Piece::NotYet => return turn.park(Wait::Piece, None),
-        }
-        writing.until = turn.now + turn.engine.config.write_timeout;
-        Step::Go
+            true if !read => Err("it switches protocols in the middle of the request's body"),
+            true => Ok(response),
+        };
     }
+    if status.is_informational() {
+        return Err("it has an informational status, which is not final");
+    }
+    if takes_over && status.is_success() && !read {
+        return Err("it takes the connection over in the middle of the request's body");
+    }
+    Ok(response)
+}
 
-    /// The answer is written: what becomes of the connection?
-    fn finish(&mut self, turn: &mut Turn<'_>) -> Step {
-        let State::Writing(Writing {
-            persist, outcome, ..
-        }) = self.state
-        else {
-            unreachable!("called in Writing only");
-        };
-        self.end_exchange(outcome, &turn.engine.books);
-        match persist {
-            Persist::KeepAlive => {
-                self.state = State::Idle { since: turn.now };
-                Step::Go
-            }
-            Persist::Close(reason) => {
-                let unasked = reason == CloseReason::Draining;
-                self.say_goodbye(ConnectionOutcome::Completed, unasked, turn)
-            }
+/// Whether the connection is taken over after the head.
+fn is_taken_over(content: &Content, asked: &Asked, status: StatusCode) -> bool {
+    let without_body = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT];
+    let fit = status == StatusCode::SWITCHING_PROTOCOLS
+        || status.is_success() && !without_body.contains(&status) && asked.method != Method::HEAD;
+    fit && matches!(content, Content::TakeOver(_))
+}
+
+/// How the client finds the end of the body.
+fn length(content: &Content, asked: &Asked, headers: &HeaderMap) -> Length {
+    match content {
+        Content::TakeOver(_) => Length::None,
+        // What a GET would have got, if the handler knows.
+        Content::Full(bytes) if asked.method == Method::HEAD && bytes.is_empty() => {
+            Length::Known(stated_length(headers).unwrap_or(0))
         }
+        content => match content.length() {
+            Some(length) => Length::Known(length),
+            None if asked.version == Version::HTTP_10 => Length::UntilClose,
+            None => Length::Chunked,
+        },
     }
+}
+
+fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }

@@ -1,4 +1,4 @@
-//! From silence to a whole request: `Idle`, `Head`, `Body`.
+//! From silence to a whole head: `Idle`, `Head`.
 
 use std::time::Instant;
 
@@ -10,16 +10,17 @@ use http::Version;
 use super::Asked;
 use super::Connection;
 use super::Exchange;
+use super::Route;
 use super::State;
 use super::Step;
 use super::Turn;
+use super::incoming::Incoming;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::engine::connection::Answer;
 use crate::engine::lot::Wait;
 use crate::http::Refusal;
-use crate::http::framing;
 use crate::http::head;
 use crate::http::head::Head;
 use crate::http::head::Parsed;
@@ -27,30 +28,18 @@ use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
 use crate::net::stream::Received;
 
-/// The most that is set aside for a body before its bytes are there: a claim
-/// of the client's costs nothing.
-const BODY_RESERVE_MAX: usize = 16 * 1024;
-
-/// A head, and what has come of its body.
-#[derive(Debug)]
-pub(super) struct PartialBody {
-    head: Head,
-    body: Vec<u8>,
-    length: usize,
-    /// When it has to have made progress.
-    until: Instant,
-}
-
 impl Connection {
     /// `Idle`: a byte begins a request.
     pub(super) fn await_request(&mut self, since: Instant, turn: &mut Turn<'_>) -> Step {
-        turn.buffer.skip_empty_lines();
-        if !turn.buffer.is_empty() {
+        if turn.holds_request() {
             self.begin_exchange(turn);
+            if self.over_limit {
+                return self.refuse(TOO_MANY_CONNECTIONS, turn);
+            }
             return Step::Go;
         }
         let until = idle_until(since, turn);
-        match turn.buffer.fill(&mut self.stream) {
+        match turn.buffer.fill(&self.stream) {
             // Empty lines are no request: they do not keep a connection open.
             Received::Bytes(_) if turn.now < until || turn.holds_request() => Step::Go,
             Received::Eof => Step::close(ConnectionOutcome::Completed),
@@ -64,7 +53,10 @@ impl Connection {
 
     fn begin_exchange(&mut self, turn: &Turn<'_>) {
         turn.engine.books.request_begun();
+        self.exchanges += 1;
         self.exchange = Some(Exchange {
+            status: None,
+            sent: 0,
             began: turn.now,
             // Not `turn.phase`: the turn may have begun with the answer before.
             on_last_call: turn.engine.life.phase() >= Phase::Draining,
@@ -103,7 +95,7 @@ impl Connection {
         } else if unused.len() >= turn.engine.config.head_bytes_max {
             return self.refuse(head::TOO_LARGE, turn);
         }
-        match turn.buffer.fill(&mut self.stream) {
+        match turn.buffer.fill(&self.stream) {
             Received::Bytes(_) => Step::Go,
             Received::Eof | Received::Gone => self.abandon(turn),
             Received::Wait => self.await_rest(until, "the head was not complete in time", turn),
@@ -113,64 +105,30 @@ impl Connection {
     /// The head is whole: what follows it?
     fn take_head(&mut self, head: Head, turn: &mut Turn<'_>) -> Step {
         if let Some(exchange) = &mut self.exchange {
-            exchange.route = Some((head.method.clone(), head.uri.clone()));
+            exchange.route = Some(Route {
+                method: head.method.clone(),
+                uri: head.uri.clone(),
+                version: head.version,
+            });
         }
         if head.method == Method::CONNECT {
             return self.refuse(NO_TUNNELS, turn);
         }
-        let length = match framing::content_length(&head.headers) {
-            Ok(0) => return self.call(head, Bytes::new(), turn),
-            Ok(length) => length,
-            Err(refusal) => return self.refuse(refusal, turn),
-        };
-        match usize::try_from(length) {
-            Ok(fits) if length <= turn.engine.config.body_bytes_max => {
-                self.state = State::Body(Box::new(PartialBody {
-                    head,
-                    body: Vec::with_capacity(fits.min(BODY_RESERVE_MAX)),
-                    length: fits,
-                    until: turn.now + turn.engine.config.body_timeout,
-                }));
-                Step::Go
-            }
-            _ => self.refuse(BODY_TOO_LARGE, turn),
-        }
-    }
-
-    /// `Body`: reads until it is whole.
-    pub(super) fn read_body(&mut self, turn: &mut Turn<'_>) -> Step {
-        let State::Body(partial) = &mut self.state else {
-            unreachable!("called in Body only");
-        };
-        let missing = partial.length - partial.body.len();
-        let here = missing.min(turn.buffer.unused().len());
-        if here > 0 {
-            partial
-                .body
-                .extend_from_slice(&turn.buffer.unused()[..here]);
-            partial.until = turn.now + turn.engine.config.body_timeout;
-            turn.buffer.use_up(here);
-        }
-        if here == missing {
-            let State::Body(whole) =
-                std::mem::replace(&mut self.state, State::Idle { since: turn.now })
-            else {
-                unreachable!("it was Body just now");
-            };
-            let PartialBody { head, body, .. } = *whole;
-            return self.call(head, body.into(), turn);
-        }
-        let until = partial.until;
-        match turn.buffer.fill(&mut self.stream) {
-            Received::Bytes(_) => Step::Go,
-            Received::Eof | Received::Gone => self.abandon(turn),
-            Received::Wait => self.await_rest(until, "the body made no progress", turn),
+        match Incoming::announced(&head, &turn.engine.config, turn.now) {
+            Ok(None) => self.call(head, Bytes::new(), Some(0), None, None, turn),
+            Ok(Some(incoming)) => self.take_body(head, incoming, turn),
+            Err(refusal) => self.refuse(refusal, turn),
         }
     }
 
     /// A request that has begun waits for its rest: until its deadline (408)
     /// or the server's (503).
-    fn await_rest(&mut self, until: Instant, late: &'static str, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn await_rest(
+        &mut self,
+        until: Instant,
+        late: &'static str,
+        turn: &mut Turn<'_>,
+    ) -> Step {
         if turn.aborting() {
             return self.turn_away(turn);
         }
@@ -181,7 +139,7 @@ impl Connection {
     }
 
     /// The server itself answers, and closes.
-    fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
         let Refusal { status, reason } = refusal;
         log::info!("refused with {status}: {reason} ({})", self.peer);
         self.state = State::Handling(self.asked_in_vain());
@@ -203,29 +161,34 @@ impl Connection {
             .as_ref()
             .and_then(|exchange| exchange.route.as_ref());
         Asked {
-            method: route.map_or(Method::GET, |(method, _)| method.clone()),
+            method: route.map_or(Method::GET, |route| route.method.clone()),
             version: Version::HTTP_11,
             persist: Persist::Close(CloseReason::Refused),
+            upgrade: false,
+            incoming: None,
         }
     }
 
     /// The client is gone in the middle of its request.
-    fn abandon(&mut self, turn: &Turn<'_>) -> Step {
-        self.end_exchange(RequestOutcome::Abandoned, &turn.engine.books);
+    pub(super) fn abandon(&mut self, turn: &Turn<'_>) -> Step {
+        self.end_exchange(RequestOutcome::Abandoned, turn.engine);
         Step::close(ConnectionOutcome::Vanished)
     }
 }
 
+const TOO_MANY_CONNECTIONS: Refusal = Refusal::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "this address has too many connections open",
+);
+
 const NO_TUNNELS: Refusal =
     Refusal::new(StatusCode::NOT_IMPLEMENTED, "this server opens no tunnels");
 
-const BODY_TOO_LARGE: Refusal =
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-
 impl Turn<'_> {
+    /// Half an empty line is none yet, and no request either.
     fn holds_request(&mut self) -> bool {
         self.buffer.skip_empty_lines();
-        !self.buffer.is_empty()
+        !matches!(self.buffer.unused(), [] | [b'\r'])
     }
 }
 
@@ -233,10 +196,16 @@ impl Turn<'_> {
 /// each has from the start of the drain, or from when it became idle if that
 /// was later (accepted by the sweep, say).
 fn idle_until(since: Instant, turn: &Turn<'_>) -> Instant {
-    let config = &turn.engine.config;
-    let timeout = since + config.idle_timeout;
+    let timeout = since + turn.engine.config.idle_timeout;
     match turn.engine.life.draining_since() {
-        Some(began) => timeout.min(began.max(since) + config.last_call),
+        Some(_) => timeout.min(last_call_ends(since, turn)),
         None => timeout,
     }
+}
+
+/// When the last call is over for who waits since then. Before the drain, and
+/// for who comes later, that is a whole last call away.
+pub(super) fn last_call_ends(since: Instant, turn: &Turn<'_>) -> Instant {
+    let began = turn.engine.life.draining_since();
+    began.map_or(since, |began| began.max(since)) + turn.engine.config.last_call
 }

@@ -3,17 +3,23 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::Connection;
 use super::State;
 use super::Step;
 use super::Turn;
+use super::access_log;
 use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::report::CutRequest;
+use crate::engine::Engine;
+use crate::engine::guests::Left;
 use crate::engine::lot::Wait;
 use crate::net::stream::Received;
-use crate::service::response::AfterDelivery;
+use crate::service::body::AfterDelivery;
+use crate::service::body::Nature;
 
 /// How we wait for the client's goodbye.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +48,8 @@ impl Connection {
     ) -> Step {
         let crossed = unasked && !turn.buffer.is_empty();
         turn.buffer.clear();
-        self.stream.half_close();
+        // It fails only on a connection that is broken, which the next read finds.
+        let _ = self.stream.half_close();
         turn.engine.books.lingering_begun();
         self.state = State::Lingering(Lingering {
             until: turn.now + turn.engine.config.linger,
@@ -65,7 +72,7 @@ impl Connection {
             unasked,
         } = lingering;
         turn.buffer.clear();
-        let received = turn.buffer.fill(&mut self.stream);
+        let received = turn.buffer.fill(&self.stream);
         turn.buffer.clear();
         let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
         match received {
@@ -98,23 +105,25 @@ impl Connection {
         connection: ConnectionOutcome,
         turn: &Turn<'_>,
     ) -> Step {
-        self.end_exchange(request, &turn.engine.books);
+        self.end_exchange(request, turn.engine);
+        self.make_the_end_plain();
         Step::close(connection)
     }
 
     /// Enters how the request in progress ended.
-    pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, books: &Books) {
+    pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, engine: &Engine) {
+        let route = self.route();
         let Some(exchange) = self.exchange.take() else {
             debug_assert!(false, "an exchange ends once");
             return;
         };
-        books.request_ended(outcome, exchange.on_last_call);
+        engine.books.request_ended(outcome, exchange.on_last_call);
+        if engine.config.access_log {
+            access_log::log(self.peer, &exchange);
+        }
         if outcome == RequestOutcome::Cut {
-            books.name_cut(CutRequest {
-                route: match &exchange.route {
-                    Some((method, uri)) => format!("{method} {uri}"),
-                    None => "a request whose head was not complete".to_owned(),
-                },
+            engine.books.name_cut(CutRequest {
+                route,
                 peer: self.peer,
                 age: exchange.began.elapsed(),
                 handler_running: matches!(self.state, State::Handling(_)),
@@ -123,19 +132,40 @@ impl Connection {
     }
 
     /// Ends it wherever it is; how, depends on that. The caller closes it.
-    pub(crate) fn give_up(&mut self, books: &Books) -> ConnectionOutcome {
+    pub(crate) fn give_up(&mut self, engine: &Engine) -> ConnectionOutcome {
         let (request, connection) = match &self.state {
             State::Idle { .. } => return ConnectionOutcome::HungUp,
             State::Lingering(lingering) => return unconfirmed(lingering.outcome),
-            State::Writing(writing) if writing.follows_shutdown() => {
+            State::Writing(writing) if writing.nature == Nature::Follower => {
                 (RequestOutcome::Stalled, ConnectionOutcome::Stalled)
             }
             State::Head { .. } | State::Body(_) | State::Handling(_) | State::Writing(_) => {
                 (RequestOutcome::Cut, ConnectionOutcome::Cut)
             }
         };
-        self.end_exchange(request, books);
+        self.end_exchange(request, engine);
+        self.make_the_end_plain();
         connection
+    }
+
+    /// The client must not take an answer that is cut for a whole one. Where
+    /// the framing does not tell, a reset does.
+    fn make_the_end_plain(&self) {
+        if matches!(&self.state, State::Writing(writing) if writing.ends_by_close()) {
+            self.stream.reset_on_close();
+        }
+    }
+
+    /// A handler takes it over: what it has then.
+    pub(crate) fn leave_http(self) -> Left {
+        debug_assert!(self.exchange.is_none(), "its request is answered");
+        Left {
+            stream: self.stream,
+            peer: self.peer,
+            local: self.local,
+            input: Bytes::from(self.leftover),
+            ticket: self.ticket,
+        }
     }
 
     /// Closes the socket and enters the outcome, in this order. What is left is

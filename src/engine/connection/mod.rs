@@ -5,8 +5,8 @@
 //!          +------------------------ keep-alive --------------------------+
 //!          v                                                              |
 //!  --> Idle --byte--> Head --whole--> Body --whole--> Handling --> Writing
-//!        |              |               |                             |
-//!        | hang up      +--- refused: --+-----------> Writing         | last
+//!        |              |               |    or enough                |  |
+//!        | hang up      +--- refused: --+-----------> Writing    last |  +--> taken over
 //!        |                   4xx, 5xx                    | last       |
 //!        +---------------------------> Lingering <-------+------------+
 //!                                          |
@@ -14,14 +14,18 @@
 //! ```
 //!
 //! From every state, a client that goes away and an abort lead out at once.
-//! What moves `Idle`, `Head` and `Body` is in [`input`], what moves `Writing`
-//! in [`answer`], and every way out in [`leave`].
+//! What moves `Idle` and `Head` is in [`input`], and a body, in `Body` and
+//! while its handler runs, in [`incoming`]; [`answer`] makes a message of a
+//! response, [`writing`] sends it, and every way out is in [`leave`].
 
+mod access_log;
 mod answer;
+mod incoming;
 mod input;
 mod leave;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::fmt;
 use std::mem;
@@ -29,15 +33,19 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::Method;
+use http::StatusCode;
 use http::Uri;
 use http::Version;
 use mio::event::Source;
 
 pub(crate) use self::answer::Answer;
-use self::answer::Writing;
-use self::input::PartialBody;
+use self::incoming::Incoming;
+use self::incoming::PartialBody;
+pub(crate) use self::incoming::Pulled;
 use self::leave::Lingering;
+use self::writing::Writing;
 use super::Engine;
 use super::buffer::Buffer;
 use super::lot::Park;
@@ -47,10 +55,15 @@ use super::worker::DateClock;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Phase;
+use crate::http::head::Head;
 use crate::http::persist::Persist;
 use crate::net::stream::Stream;
+use crate::service::body::AfterDelivery;
+use crate::service::body::Nature;
+use crate::service::body::take_over::TakeOver;
+use crate::service::request::Origin;
 use crate::service::request::Request;
-use crate::service::response::AfterDelivery;
+use crate::service::request_body::RequestBody;
 
 /// One client's connection, from accept to its outcome.
 pub(crate) struct Connection {
@@ -65,6 +78,10 @@ pub(crate) struct Connection {
     owed: Option<usize>,
     /// The request in progress, from its first byte to the end of its answer.
     exchange: Option<Exchange>,
+    /// How many requests have begun on it.
+    exchanges: u64,
+    /// It is one too many of its peer's.
+    over_limit: bool,
     after_delivery: Option<AfterDelivery>,
     spot: Option<Spot>,
     ticket: Ticket,
@@ -88,10 +105,23 @@ enum State {
 /// A request and its answer, in the books.
 #[derive(Debug)]
 struct Exchange {
+    /// Of its answer, once there is one.
+    status: Option<StatusCode>,
+    /// How much of its answer's body has been sent. The head counts less than
+    /// nothing.
+    sent: i64,
     began: Instant,
     on_last_call: bool,
     /// Known once its head is.
-    route: Option<(Method, Uri)>,
+    route: Option<Route>,
+}
+
+/// What a request line says.
+#[derive(Debug)]
+struct Route {
+    method: Method,
+    uri: Uri,
+    version: Version,
 }
 
 /// What an answer depends on.
@@ -100,15 +130,20 @@ struct Asked {
     method: Method,
     version: Version,
     persist: Persist,
+    /// The client is willing to change the protocol.
+    upgrade: bool,
+    /// What is still to come of the request's body.
+    incoming: Option<Box<Incoming>>,
 }
 
 /// What is to be done with a connection.
-#[derive(Debug)]
 pub(crate) enum Next {
     /// Call the handler, and [`resume`](Connection::resume) with its answer.
     Call(Box<Request>),
     Park(Park),
     Close(ConnectionOutcome),
+    /// It is the handler's from here on; its request was this.
+    TakeOver(TakeOver, String),
 }
 
 /// What a step came to.
@@ -156,6 +191,7 @@ impl Connection {
         peer: SocketAddr,
         local: SocketAddr,
         ticket: Ticket,
+        over_limit: bool,
         now: Instant,
     ) -> Self {
         Self {
@@ -166,6 +202,8 @@ impl Connection {
             leftover: Box::default(),
             owed: None,
             exchange: None,
+            exchanges: 0,
+            over_limit,
             after_delivery: None,
             spot: None,
             ticket,
@@ -182,6 +220,7 @@ impl Connection {
 
     /// Goes on with the answer to the request of the last [`Next::Call`].
     pub(crate) fn resume(&mut self, answer: Answer, turn: &mut Turn<'_>) -> Next {
+        self.take_back_input();
         self.load(turn);
         self.answer(answer, turn);
         let next = self.run(turn);
@@ -221,21 +260,80 @@ impl Connection {
         })
     }
 
-    /// The request is whole: hands it over.
-    fn call(&mut self, head: crate::http::head::Head, body: Bytes, turn: &Turn<'_>) -> Step {
+    /// The request is whole, or whole enough: hands it over. `length` is its
+    /// body's, `incoming` what is still to come of that.
+    fn call(
+        &mut self,
+        head: Head,
+        body: Bytes,
+        length: Option<u64>,
+        trailers: Option<Box<HeaderMap>>,
+        incoming: Option<Box<Incoming>>,
+        turn: &Turn<'_>,
+    ) -> Step {
         self.state = State::Handling(Asked {
             method: head.method.clone(),
             version: head.version,
             persist: Persist::asked(head.version, &head.headers),
+            upgrade: incoming::asks_for_upgrade(&head),
+            incoming,
         });
-        let life = turn.engine.life.clone();
-        let request = Request::new(head, body, self.peer, self.local, life);
+        let origin = Origin {
+            peer: self.peer,
+            local: self.local,
+            arrived: self
+                .exchange
+                .as_ref()
+                .map_or(turn.now, |exchange| exchange.began),
+            connection: self.ticket.number(),
+            number: self.exchanges,
+        };
+        let body = RequestBody::new(body, length, trailers);
+        let request = Request::new(head, body, origin, turn.engine.life.clone());
         Step::Next(Next::Call(Box::new(request)))
+    }
+
+    /// Which request of which connection is in progress: its number and the
+    /// connection's.
+    pub(crate) fn exchange_number(&self) -> (u64, u64) {
+        (self.ticket.number(), self.exchanges)
+    }
+
+    /// The request in progress, for people.
+    fn route(&self) -> String {
+        let exchange = self.exchange.as_ref();
+        match exchange.and_then(|exchange| exchange.route.as_ref()) {
+            Some(Route { method, uri, .. }) => format!("{method} {uri}"),
+            None => "a request whose head was not complete".to_owned(),
+        }
+    }
+
+    /// An answer has a head of so many bytes.
+    fn count_answer(&mut self, status: StatusCode, head_bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.status = Some(status);
+            exchange.sent = -i64::try_from(head_bytes).unwrap_or(0);
+        }
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.sent += i64::try_from(bytes).unwrap_or(0);
+        }
+    }
+
+    /// Whether an answer is on its way that ends with the last call.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(&self.state, State::Writing(writing) if writing.nature == Nature::Endless)
     }
 
     /// Whether no request is in progress, and we have not said goodbye.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. })
+    }
+
+    pub(crate) fn peer_addr(&self) -> SocketAddr {
+        self.peer
     }
 
     pub(crate) fn spot(&self) -> Option<Spot> {

@@ -6,6 +6,8 @@
 //!
 //! ```text
 //! Vacant --enroll--> Away --park--> Parked --event, deadline, call--> Away --forget--> Vacant
+//!                      |
+//!                      +--watch--> a thread waits for the connection itself
 //! ```
 //!
 //! Registration is edge-triggered: an event tells of a change, and only once.
@@ -18,7 +20,9 @@
 //! there may be, sleeps until then, and looks through the spots, at most once
 //! in [`SCAN_EVERY`]: ten thousand spots are a matter of microseconds.
 
-use std::fmt;
+mod spots;
+mod watch;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -32,11 +36,14 @@ use mio::Interest;
 use mio::Poll;
 use mio::Registry;
 use mio::Token;
-use mio::event::Event;
 
+use self::spots::Changes;
+use self::spots::Spots;
+use self::spots::State;
+pub(crate) use self::watch::Watch;
 use super::connection::Connection;
 use crate::drain::phase::Phase;
-use crate::service::response::Waker;
+use crate::service::body::Waker;
 
 /// Deadlines are met this late at most, unless the machine is overloaded.
 const SCAN_EVERY: Duration = Duration::from_millis(10);
@@ -53,7 +60,7 @@ pub(crate) enum Wait {
     Input,
     /// Room in the kernel's send buffer.
     Room,
-    /// Its body's next piece.
+    /// Its body's next piece, or that the client leaves.
     Piece,
     /// Nothing: its turn was long, and others go first.
     Turn,
@@ -103,74 +110,12 @@ pub(crate) struct Poller {
     last_scan: Instant,
 }
 
-struct Spots {
-    spots: Vec<State>,
-    vacant: Vec<usize>,
-    /// Spots whose connections were called, or only wait for a turn.
-    called: Vec<usize>,
-    /// No deadline is earlier; one may be later.
-    earliest: Option<Instant>,
-    /// What has been announced.
-    phase: Phase,
-    evicted: bool,
-}
-
-enum State {
-    Vacant,
-    /// With a worker, or in the queue. What happened meanwhile.
-    Away(Changes),
-    Parked(Box<Connection>, Wait, Option<Instant>),
-}
-
-/// What has changed since a connection left its spot.
-#[derive(Clone, Copy, Default)]
-struct Changes {
-    input: bool,
-    room: bool,
-    called: bool,
-}
-
-impl Changes {
-    fn of(event: &Event) -> Self {
-        Self {
-            input: event.is_readable() || event.is_read_closed() || event.is_error(),
-            room: event.is_writable() || event.is_write_closed() || event.is_error(),
-            called: false,
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            input: self.input || other.input,
-            room: self.room || other.room,
-            called: self.called || other.called,
-        }
-    }
-
-    fn satisfy(self, wait: Wait) -> bool {
-        match wait {
-            Wait::Input => self.input,
-            Wait::Room => self.room,
-            Wait::Piece => self.called,
-            Wait::Turn => true,
-        }
-    }
-}
-
 impl Lot {
     /// An empty lot, and what it is polled with.
     pub(crate) fn new() -> io::Result<(Self, Poller)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(&registry, WAKE_UP)?;
-        let spots = Spots {
-            spots: Vec::new(),
-            vacant: Vec::new(),
-            called: Vec::new(),
-            earliest: None,
-            phase: Phase::Running,
-            evicted: false,
-        };
         let poller = Poller {
             poll,
             events: Events::with_capacity(EVENTS_AT_A_TIME),
@@ -178,7 +123,7 @@ impl Lot {
         };
         Ok((
             Self {
-                spots: Mutex::new(spots),
+                spots: Mutex::new(Spots::new()),
                 registry,
                 waker,
             },
@@ -213,10 +158,10 @@ impl Lot {
             self.wake_up();
             return Parked::Yes;
         }
-        let State::Away(changes) = &mut spots.spots[spot.0] else {
+        let State::Away(changes, _) = &mut spots.spots[spot.0] else {
             unreachable!("a connection is in one place at a time");
         };
-        if std::mem::take(changes).satisfy(park.wait) {
+        if std::mem::replace(changes, Changes::NONE).satisfy(park.wait) {
             return Parked::Ready(connection);
         }
         spots.spots[spot.0] = State::Parked(connection, park.wait, park.until);
@@ -245,12 +190,32 @@ impl Lot {
         })
     }
 
+    /// Lets threads wait for a connection that is with them. Everything that
+    /// has happened is noted; what was noted at its spot too, so the first wait
+    /// may end for nothing.
+    pub(crate) fn watch(&self, connection: &mut Connection) -> io::Result<Arc<Watch>> {
+        if connection.spot().is_none() {
+            self.enroll(connection)?;
+        }
+        let watch = Arc::new(Watch::default());
+        if let Some(spot) = connection.spot()
+            && let State::Away(changes, watched) = &mut self.lock().spots[spot.0]
+        {
+            watch.note(*changes);
+            *watched = Some(Arc::clone(&watch));
+        }
+        Ok(watch)
+    }
+
     /// Frees a spot. A waker that still points to it calls in vain, or calls
     /// its next holder once for nothing.
     pub(crate) fn forget(&self, spot: Spot) {
         let mut spots = self.lock();
-        spots.spots[spot.0] = State::Vacant;
+        let before = std::mem::replace(&mut spots.spots[spot.0], State::Vacant);
         spots.vacant.push(spot.0);
+        if let State::Away(_, Some(watch)) = before {
+            watch.end();
+        }
     }
 
     /// Waits until someone is ready, and appends them to `ready`. Returns
@@ -292,27 +257,10 @@ impl Lot {
     /// The server is in a new phase: everyone that it may concern gets a turn.
     ///
     /// When the drain begins nobody is disturbed but the idle, whose deadline
-    /// becomes the end of the last call; at an abort everybody is.
+    /// becomes the end of the last call, endless streams, and threads that wait
+    /// for a connection; at an abort everybody is.
     pub(crate) fn announce(&self, phase: Phase, last_call_ends: Instant) {
-        let mut spots = self.lock();
-        spots.phase = phase;
-        let Spots {
-            spots: states,
-            called,
-            ..
-        } = &mut *spots;
-        for (index, state) in states.iter_mut().enumerate() {
-            let State::Parked(connection, _, until) = state else {
-                continue;
-            };
-            if phase >= Phase::Aborting {
-                called.push(index);
-            } else if connection.is_idle() {
-                *until = Some(until.map_or(last_call_ends, |until| until.min(last_call_ends)));
-            }
-        }
-        spots.expect(Some(last_call_ends));
-        drop(spots);
+        self.lock().announce(phase, last_call_ends);
         self.wake_up();
     }
 
@@ -337,7 +285,7 @@ impl Lot {
             }
         };
         // Away before the registration: its first events come right away.
-        spots.spots[spot] = State::Away(Changes::default());
+        spots.spots[spot] = State::AWAY;
         drop(spots);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self
@@ -354,7 +302,7 @@ impl Lot {
         let mut spots = self.lock();
         match &mut spots.spots[spot.0] {
             State::Vacant => return,
-            State::Away(changes) => {
+            State::Away(changes, _) => {
                 changes.called = true;
                 return;
             }
@@ -367,70 +315,5 @@ impl Lot {
     /// Whatever panicked, each spot is in one of its states.
     fn lock(&self) -> MutexGuard<'_, Spots> {
         self.spots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Spots {
-    fn change(&mut self, index: usize, new: Changes, ready: &mut Ready) {
-        match &mut self.spots[index] {
-            State::Away(changes) => *changes = changes.and(new),
-            State::Parked(_, wait, _) if new.satisfy(*wait) => self.take(index, ready),
-            State::Parked(..) | State::Vacant => {}
-        }
-    }
-
-    fn take_called(&mut self, ready: &mut Ready) {
-        while let Some(index) = self.called.pop() {
-            self.take(index, ready);
-        }
-    }
-
-    /// Takes note of a deadline. Says whether it is the earliest.
-    fn expect(&mut self, until: Option<Instant>) -> bool {
-        let Some(until) = until else {
-            return false;
-        };
-        let sooner = self.earliest.is_none_or(|earliest| until < earliest);
-        if sooner {
-            self.earliest = Some(until);
-        }
-        sooner
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.earliest.is_some_and(|earliest| earliest <= now)
-    }
-
-    fn scan(&mut self, now: Instant, ready: &mut Ready) {
-        let mut next: Option<Instant> = None;
-        for index in 0..self.spots.len() {
-            match self.spots[index] {
-                State::Parked(_, _, Some(until)) if until <= now => self.take(index, ready),
-                State::Parked(_, _, Some(until)) => {
-                    next = Some(next.map_or(until, |next| next.min(until)));
-                }
-                State::Parked(_, _, None) | State::Away(_) | State::Vacant => {}
-            }
-        }
-        self.earliest = next;
-    }
-
-    fn take(&mut self, index: usize, ready: &mut Ready) {
-        let state = &mut self.spots[index];
-        match std::mem::replace(state, State::Away(Changes::default())) {
-            State::Parked(connection, ..) => ready.push(connection),
-            other => *state = other,
-        }
-    }
-}
-
-impl fmt::Debug for Spots {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Spots({} of {} vacant)",
-            self.vacant.len(),
-            self.spots.len()
-        )
     }
 }

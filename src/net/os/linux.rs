@@ -1,10 +1,12 @@
 //! Linux: a door that can be closed.
 
 use std::fs;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
+use std::num::NonZeroUsize;
 
 use socket2::SockRef;
 
@@ -40,6 +42,29 @@ pub(crate) fn close_door(listener: &TcpListener) -> io::Result<()> {
     } else {
         socket.bind_device_by_index_v6(Some(NOWHERE))
     }
+}
+
+/// Sends a part of a file, from the page cache to the socket. 0 at the file's
+/// end.
+///
+/// `Unsupported` if this file, or this offset, cannot be sent so.
+pub(crate) fn send_file(
+    socket: SockRef<'_>,
+    file: &File,
+    offset: u64,
+    length: u64,
+) -> io::Result<usize> {
+    let Ok(offset) = usize::try_from(offset) else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    let length = usize::try_from(length).ok().and_then(NonZeroUsize::new);
+    socket.sendfile(file, offset, length).map_err(|error| {
+        // What sendfile(2) says of files that it cannot map.
+        match error.kind() {
+            io::ErrorKind::InvalidInput => io::ErrorKind::Unsupported.into(),
+            _ => error,
+        }
+    })
 }
 
 /// How many handshakes with this listener's port have begun and not ended.

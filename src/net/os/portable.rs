@@ -2,9 +2,12 @@
 //! stays, between the last look at the backlog and the listener's close, in
 //! which a new connection is reset.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+
+use socket2::SockRef;
 
 /// No call refuses new connections and keeps those that the kernel holds.
 pub(crate) fn close_door(_: &TcpListener) -> io::Result<()> {
@@ -21,6 +24,11 @@ pub(crate) fn open_files_max() -> Option<usize> {
     None
 }
 
+/// No call sends a file: whoever wants that reads it and writes.
+pub(crate) fn send_file(_: SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +40,8 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         assert_eq!(half_open(listener.local_addr().unwrap()), None);
         assert_eq!(open_files_max(), None);
+        let file = File::open(file!()).unwrap();
+        let refused = send_file(SockRef::from(&listener), &file, 0, 1).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     }
 }

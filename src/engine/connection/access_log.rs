@@ -1,0 +1,125 @@
+//! One line for each request: the common log format, and the seconds that it
+//! took.
+//!
+//! ```text
+//! 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a HTTP/1.1" 200 2326 0.000211
+//! ```
+//!
+//! The time is that of the request's first byte. A `-` stands for what is not
+//! known: the request line of a head that was never whole, the status of a
+//! request that got no answer.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use httpdate::HttpDate;
+
+use super::Exchange;
+
+pub(super) fn log(peer: SocketAddr, exchange: &Exchange) {
+    let took = exchange.began.elapsed();
+    let began = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
+    log::info!(target: "farewell::access", "{}", line(peer, exchange, began, took));
+}
+
+fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {
+    let request = match &exchange.route {
+        Some(route) => {
+            let line = format!("{} {} {:?}", route.method, route.uri, route.version);
+            format!("\"{}\"", escaped(&line))
+        }
+        None => "-".to_owned(),
+    };
+    let status = match exchange.status {
+        Some(status) => status.as_str().to_owned(),
+        None => "-".to_owned(),
+    };
+    format!(
+        "{} - - [{}] {request} {status} {} {:.6}",
+        peer.ip(),
+        date(began),
+        exchange.sent.max(0),
+        took.as_secs_f64()
+    )
+}
+
+/// A client chooses its target, and must not choose what the log says.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => escaped.extend(['\\', character]),
+            ' '..='~' => escaped.push(character),
+            _ => {
+                for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                    write!(escaped, "\\x{byte:02x}").expect("a String takes every write");
+                }
+            }
+        }
+    }
+    escaped
+}
+
+/// `06/Nov/1994:08:49:37 +0000`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn date(at: SystemTime) -> String {
+    // A clock that is set before 1970 would make httpdate panic.
+    let at = at.max(UNIX_EPOCH);
+    let date = HttpDate::from(at).to_string();
+    let words: Vec<&str> = date.split(' ').collect();
+    match words[..] {
+        [_, day, month, year, time, _] => format!("{day}/{month}/{year}:{time} +0000"),
+        _ => date,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use http::Method;
+    use http::StatusCode;
+    use http::Version;
+
+    use super::super::Route;
+    use super::*;
+
+    #[test]
+    fn a_line_is_in_the_common_log_format() {
+        let mut exchange = Exchange {
+            status: Some(StatusCode::OK),
+            sent: 2326,
+            began: Instant::now(),
+            on_last_call: false,
+            route: Some(Route {
+                method: Method::GET,
+                uri: "/a?\"b\\".parse().unwrap_or_default(),
+                version: Version::HTTP_11,
+            }),
+        };
+        let peer = "127.0.0.1:5".parse().unwrap();
+        let began = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let took = Duration::from_micros(211);
+        assert!(
+            line(peer, &exchange, began, took)
+                .starts_with("127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /")
+        );
+        exchange.route = None;
+        exchange.status = None;
+        exchange.sent = -100;
+        assert_eq!(
+            line(peer, &exchange, began, took),
+            "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"
+        );
+    }
+
+    #[test]
+    fn what_a_client_sends_cannot_end_its_line() {
+        assert_eq!(
+            escaped("a\"b\\c\r\n\u{e9}"),
+            "a\\\"b\\\\c\\x0d\\x0a\\xc3\\xa9"
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! The body of a request: read beforehand (`Body`), while its handler runs
+//! (`Handling`), or discarded because the handler did not want it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::Version;
+use http::header;
+
+use super::Connection;
+use super::State;
+use super::Step;
+use super::Turn;
+use crate::config::Config;
+use crate::engine::buffer::Buffer;
+use crate::engine::lot::Wait;
+use crate::engine::output::Output;
+use crate::http::Refusal;
+use crate::http::body::Decoded;
+use crate::http::body::Decoder;
+use crate::http::encode;
+use crate::http::framing;
+use crate::http::framing::Framing;
+use crate::http::head::Head;
+use crate::http::persist;
+use crate::net::stream::Received;
+use crate::net::stream::Sent;
+use crate::net::stream::Stream;
+use crate::pace::Pace;
+use crate::service::request_body::BodyError;
+
+/// The most that is set aside for a body before its bytes are there: a claim
+/// of the client's costs nothing.
+const BODY_RESERVE_MAX: u64 = 16 * 1024;
+
+/// How much of a chunked body is read at a time while its handler runs. What
+/// is left of it afterwards has to fit into a worker's buffer.
+const INPUT_BYTES: usize = 16 * 1024;
+
+/// A head, and what has come of its body.
+#[derive(Debug)]
+pub(super) struct PartialBody {
+    head: Head,
+    body: Vec<u8>,
+    incoming: Box<Incoming>,
+}
+
+/// A body that has not ended yet.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    decoder: Decoder,
+    pace: Pace,
+    /// What the client waits for before it sends the body.
+    interim: Option<Output>,
+    /// Input read while the handler runs, and not used yet.
+    input: Option<Buffer>,
+    failed: Option<BodyError>,
+}
+
+/// What there is of a body for its handler.
+#[derive(Debug)]
+pub(crate) enum Pulled {
+    /// So many bytes; never none.
+    Bytes(usize),
+    /// It has ended. With what stood behind it, the first time.
+    End(Option<Box<HeaderMap>>),
+    Failed(BodyError),
+    /// Nothing yet, and until then there is time.
+    Wait(Wait, Instant),
+}
+
+impl Incoming {
+    /// The body that a head announces; `None` if there is none.
+    pub(super) fn announced(
+        head: &Head,
+        config: &Config,
+        now: Instant,
+    ) -> Result<Option<Box<Self>>, Refusal> {
+        let framing = Framing::of(head.version, &head.headers)?;
+        let waits = framing::expects_continue(head.version, &head.headers)?;
+        if framing == Framing::Length(0) {
+            return Ok(None);
+        }
+        let decoder = Decoder::new(framing, config.body_bytes_max, config.head_limits())?;
+        let interim = waits.then(|| Output::new(Vec::new(), Bytes::new(), encode::CONTINUE));
+        Ok(Some(Box::new(Self {
+            decoder,
+            pace: config.body_pace().start(now),
+            interim,
+            input: None,
+            failed: None,
+        })))
+    }
+
+    /// Gives back what was read and not used, and how much of it is owed an
+    /// answer.
+    pub(super) fn take_input(&mut self) -> Option<Buffer> {
+        self.input.take()
+    }
+
+    /// The next piece, into `out`; from `leftover` first.
+    fn pull(
+        &mut self,
+        out: &mut [u8],
+        stream: &Stream,
+        leftover: &mut Box<[u8]>,
+        owed: usize,
+        now: Instant,
+    ) -> Pulled {
+        let input = self.input.get_or_insert_with(|| {
+            let leftover = std::mem::take(leftover);
+            let mut input = Buffer::new(INPUT_BYTES.max(leftover.len()));
+            input.load(&leftover, owed);
+            input
+        });
+        if let Some(interim) = &mut self.interim {
+            // RFC 9110 section 10.1.1: not needed once some of it has come.
+            if input.is_empty() {
+                while !interim.is_done() {
+                    match interim.write(stream) {
+                        Sent::Bytes(_) => {}
+                        Sent::Wait if self.pace.is_over(now) => {
+                            return self.fail(BodyError::TOO_SLOW);
+                        }
+                        Sent::Wait => return Pulled::Wait(Wait::Room, self.pace.until()),
+                        Sent::Gone => return self.fail(BodyError::GONE),
+                    }
+                }
+            }
+            self.interim = None;
+            self.pace.start_again(now);
+        }
+        loop {
+            if self.decoder.is_done() {
+                return Pulled::End(self.decoder.take_trailers());
+            }
+            if input.is_empty() {
+                // A large piece of a body that has no framing inside needs no
+                // copy.
+                let direct = match self.decoder.left() {
+                    Some(left) if out.len() >= INPUT_BYTES => {
+                        usize::try_from(left).map_or(out.len(), |left| left.min(out.len()))
+                    }
+                    _ => 0,
+                };
+                let received = match direct {
+                    0 => input.fill(stream),
+                    count => stream.read(&mut out[..count]),
+                };
+                match received {
+                    Received::Bytes(count) => {
+                        self.pace.moved(count, now);
+                        if direct > 0 {
+                            return match self.decoder.decode(&out[..count]) {
+                                Ok(_) => Pulled::Bytes(count),
+                                Err(refusal) => self.fail(BodyError::refused(refusal)),
+                            };
+                        }
+                    }
+                    Received::Eof | Received::Gone => return self.fail(BodyError::GONE),
+                    Received::Wait if self.pace.is_over(now) => {
+                        return self.fail(BodyError::TOO_SLOW);
+                    }
+                    Received::Wait => return Pulled::Wait(Wait::Input, self.pace.until()),
+                }
+            }
+            let room = out.len().min(input.unused().len());
+            match self.decoder.decode(&input.unused()[..room]) {
+                Ok(Decoded { used, data }) => {
+                    let count = data.len();
+                    out[..count].copy_from_slice(data);
+                    input.use_up(used);
+                    if count > 0 {
+                        return Pulled::Bytes(count);
+                    }
+                }
+                Err(refusal) => return self.fail(BodyError::refused(refusal)),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> Pulled {
+        self.failed = Some(error);
+        Pulled::Failed(error)
+    }
+}
+
+impl Connection {
+    /// The head announces a body: reads the beginning of it, or calls the
+    /// handler at once if the client waits to be asked for it.
+    pub(super) fn take_body(
+        &mut self,
+        head: Head,
+        mut incoming: Box<Incoming>,
+        turn: &Turn<'_>,
+    ) -> Step {
+        if incoming.interim.is_some() && turn.buffer.is_empty() {
+            let length = incoming.decoder.left();
+            return self.call(head, Bytes::new(), length, None, Some(incoming), turn);
+        }
+        incoming.interim = None;
+        let reserve = incoming.decoder.left().unwrap_or(0).min(BODY_RESERVE_MAX);
+        self.state = State::Body(Box::new(PartialBody {
+            head,
+            body: Vec::with_capacity(usize::try_from(reserve).unwrap_or(0)),
+            incoming,
+        }));
+        Step::Go
+    }
+
+    /// `Body`: reads until it is whole, or enough for its handler to begin.
+    pub(super) fn read_body(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Body(partial) = &mut self.state else {
+            unreachable!("called in Body only");
+        };
+        let PartialBody { body, incoming, .. } = &mut **partial;
+        let enough = turn.engine.config.body_buffer;
+        let decoder = &mut incoming.decoder;
+        while !decoder.is_done() && body.len() < enough && !turn.buffer.is_empty() {
+            match decoder.decode(turn.buffer.unused()) {
+                Ok(Decoded { used, data }) => {
+                    body.extend_from_slice(data);
+                    turn.buffer.use_up(used);
+                }
+                Err(refusal) => return self.refuse(refusal, turn),
+            }
+        }
+        if decoder.is_done() || body.len() >= enough {
+            return self.call_with_body(turn);
+        }
+        match turn.buffer.fill(&self.stream) {
+            Received::Bytes(count) => {
+                incoming.pace.moved(count, turn.now);
+                Step::Go
+            }
+            Received::Eof | Received::Gone => self.abandon(turn),
+            Received::Wait => {
+                let until = incoming.pace.until();
+                self.await_rest(until, "the body came too slowly", turn)
+            }
+        }
+    }
+
+    fn call_with_body(&mut self, turn: &Turn<'_>) -> Step {
+        let idle = State::Idle { since: turn.now };
+        let State::Body(partial) = std::mem::replace(&mut self.state, idle) else {
+            unreachable!("called in Body only");
+        };
+        let PartialBody {
+            head,
+            body,
+            mut incoming,
+        } = *partial;
+        let here = Bytes::from(body);
+        if incoming.decoder.is_done() {
+            let (length, trailers) = (here.len() as u64, incoming.decoder.take_trailers());
+            return self.call(head, here, Some(length), trailers, None, turn);
+        }
+        let left = incoming.decoder.left();
+        let length = left.map(|left| left + here.len() as u64);
+        self.call(head, here, length, None, Some(incoming), turn)
+    }
+
+    /// Whether a part of the body is still to come while the handler runs.
+    pub(crate) fn body_follows(&self) -> bool {
+        matches!(&self.state, State::Handling(asked) if asked.incoming.is_some())
+    }
+
+    /// The next piece of the body, for the handler.
+    pub(crate) fn pull_body(&mut self, out: &mut [u8], now: Instant) -> Pulled {
+        let State::Handling(asked) = &mut self.state else {
+            return Pulled::Failed(BodyError::OVER);
+        };
+        match &mut asked.incoming {
+            None => Pulled::Failed(BodyError::OVER),
+            Some(incoming) => match incoming.failed {
+                Some(error) => Pulled::Failed(error),
+                None => incoming.pull(
+                    out,
+                    &self.stream,
+                    &mut self.leftover,
+                    self.owed.unwrap_or(0),
+                    now,
+                ),
+            },
+        }
+    }
+
+    /// The handler has returned: what it read ahead is the connection's again.
+    pub(super) fn take_back_input(&mut self) {
+        let State::Handling(asked) = &mut self.state else {
+            return;
+        };
+        if let Some(incoming) = &mut asked.incoming
+            && let Some(input) = incoming.take_input()
+        {
+            self.leftover = input.to_leftover();
+            self.owed = self.owed.map(|_| input.owed());
+        }
+    }
+
+    /// The handler may not have read the whole body. Says whether the
+    /// connection can go on: the rest is here, and little enough to discard.
+    pub(super) fn discard_body(
+        &self,
+        incoming: Option<Box<Incoming>>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Some(mut incoming) = incoming else {
+            return true;
+        };
+        // One that waits to be asked may send it or not, once it has its answer.
+        if incoming.interim.is_some() || incoming.failed.is_some() {
+            return false;
+        }
+        let mut discarded = 0;
+        while !incoming.decoder.is_done() {
+            let before = turn.buffer.unused().len();
+            let Ok(Decoded { used, .. }) = incoming.decoder.decode(turn.buffer.unused()) else {
+                return false;
+            };
+            turn.buffer.use_up(used);
+            discarded += used as u64;
+            if discarded > turn.engine.config.discard_bytes_max {
+                return false;
+            }
+            if before == 0 && !matches!(turn.buffer.fill(&self.stream), Received::Bytes(_)) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Whether the client is willing to change the protocol
+/// (RFC 9110 section 7.8).
+pub(super) fn asks_for_upgrade(head: &Head) -> bool {
+    head.headers.contains_key(header::UPGRADE)
+        && head.version == Version::HTTP_11
+        && persist::has_token(&head.headers, "upgrade")
+}

@@ -1,0 +1,281 @@
+//! `Writing`: an answer on its way, to its last byte.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::mem;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+
+use super::Connection;
+use super::Next;
+use super::State;
+use super::Step;
+use super::Turn;
+use super::input;
+use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::outcome::RequestOutcome;
+use crate::drain::phase::Phase;
+use crate::engine::lot::Wait;
+use crate::engine::output::Output;
+use crate::http::encode;
+use crate::http::encode::Length;
+use crate::http::persist::CloseReason;
+use crate::http::persist::Persist;
+use crate::net::stream::Received;
+use crate::net::stream::Sent;
+use crate::pace::Pace;
+use crate::service::body::Nature;
+use crate::service::body::Piece;
+use crate::service::body::Source;
+use crate::service::body::Waker;
+use crate::service::body::pull::Reading;
+use crate::service::body::take_over::TakeOver;
+
+/// How much of a file is sent at a time, so that others have their turn.
+const FILE_BYTES: u64 = 256 * 1024;
+
+/// An answer on its way.
+pub(super) struct Writing {
+    pub(super) output: Output,
+    pub(super) rest: Rest,
+    pub(super) length: Length,
+    pub(super) persist: Persist,
+    pub(super) outcome: RequestOutcome,
+    pub(super) nature: Nature,
+    pub(super) pace: Pace,
+}
+
+/// What comes after the output.
+pub(super) enum Rest {
+    Nothing,
+    File {
+        file: File,
+        offset: u64,
+        left: u64,
+    },
+    Stream {
+        source: Box<dyn Source>,
+        waker: Waker,
+        /// How much is to come, if that was stated.
+        left: Option<u64>,
+    },
+    TakeOver(TakeOver),
+}
+
+impl Writing {
+    /// Whether the client could take an end in the middle for the end.
+    pub(super) fn ends_by_close(&self) -> bool {
+        self.length == Length::UntilClose
+    }
+}
+
+impl Connection {
+    /// `Writing`: writes what there is, then asks for more.
+    pub(super) fn write(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Writing(writing) = &mut self.state else {
+            unreachable!("called in Writing only");
+        };
+        if !writing.output.is_done() {
+            let sent = writing.output.write(&self.stream);
+            return self.sent(sent, turn);
+        }
+        match &mut writing.rest {
+            Rest::Nothing => self.finish(turn),
+            Rest::File { left: 0, .. } => {
+                writing.rest = Rest::Nothing;
+                Step::Go
+            }
+            Rest::File { file, offset, left } => {
+                match self
+                    .stream
+                    .send_file(file, *offset, (*left).min(FILE_BYTES))
+                {
+                    Ok(Sent::Bytes(0)) => self.broken(&"the file has become shorter", turn),
+                    Ok(sent) => {
+                        if let Sent::Bytes(count) = sent {
+                            *offset += count as u64;
+                            *left -= count as u64;
+                        }
+                        self.sent(sent, turn)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                        self.read_file(turn)
+                    }
+                    Err(error) => self.broken(&error, turn),
+                }
+            }
+            Rest::Stream { source, waker, .. } => {
+                // A source may run code of the user's.
+                let next = panic::catch_unwind(AssertUnwindSafe(|| source.next(waker)));
+                match next {
+                    Ok(piece) => self.take_piece(piece, turn),
+                    Err(_) => self.broken(&"it panicked", turn),
+                }
+            }
+            Rest::TakeOver(_) => self.hand_over(turn),
+        }
+    }
+
+    /// What became of a write.
+    fn sent(&mut self, sent: Sent, turn: &Turn<'_>) -> Step {
+        let State::Writing(writing) = &mut self.state else {
+            unreachable!("called in Writing only");
+        };
+        match sent {
+            Sent::Bytes(count) => {
+                writing.pace.moved(count, turn.now);
+                self.count_sent(count);
+                Step::Go
+            }
+            Sent::Gone => self.leave_abandoned(turn),
+            Sent::Wait if turn.aborting() && writing.nature != Nature::Follower => self.cut(turn),
+            Sent::Wait if !writing.pace.is_over(turn.now) => {
+                turn.park(Wait::Room, Some(writing.pace.until()))
+            }
+            Sent::Wait => self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, turn),
+        }
+    }
+
+    /// The client is gone in the middle of its answer.
+    fn leave_abandoned(&mut self, turn: &Turn<'_>) -> Step {
+        self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, turn)
+    }
+
+    /// The system has no call for sending a file: reads it piece by piece.
+    fn read_file(&mut self, turn: &Turn<'_>) -> Step {
+        let waker = turn.engine.lot.waker(self);
+        let State::Writing(writing) = &mut self.state else {
+            unreachable!("called in Writing only");
+        };
+        let rest = mem::replace(&mut writing.rest, Rest::Nothing);
+        let Rest::File {
+            mut file,
+            offset,
+            left,
+        } = rest
+        else {
+            unreachable!("called with a file only");
+        };
+        if let Err(error) = file.seek(SeekFrom::Start(offset)) {
+            return self.broken(&error, turn);
+        }
+        writing.rest = Rest::Stream {
+            source: Box::new(Reading::new(file.take(left))),
+            waker,
+            left: Some(left),
+        };
+        Step::Go
+    }
+
+    fn take_piece(&mut self, piece: Piece, turn: &Turn<'_>) -> Step {
+        let State::Writing(writing) = &mut self.state else {
+            unreachable!("called in Writing only");
+        };
+        let Rest::Stream { left, .. } = &mut writing.rest else {
+            unreachable!("called with a stream only");
+        };
+        match piece {
+            Piece::NotYet => return self.await_piece(turn),
+            Piece::Failed(error) => return self.broken(&error, turn),
+            Piece::End if left.is_some_and(|left| left > 0) => {
+                return self.broken(&"it is shorter than its length", turn);
+            }
+            Piece::End => {
+                writing.rest = Rest::Nothing;
+                if writing.length == Length::Chunked {
+                    writing.output = Output::new(Vec::new(), Bytes::new(), encode::LAST_CHUNK);
+                }
+            }
+            Piece::Data(data) if writing.length == Length::Chunked => {
+                let head = encode::chunk_head(&data);
+                writing.output = Output::new(head, data, encode::CHUNK_END);
+            }
+            Piece::Data(data) => {
+                if let Some(left) = left {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                writing.output = Output::new(Vec::new(), data, b"");
+            }
+        }
+        Step::Go
+    }
+
+    /// There is nothing to write, and that is not the client's fault.
+    fn await_piece(&mut self, turn: &Turn<'_>) -> Step {
+        let received = self.stream.look();
+        let State::Writing(writing) = &mut self.state else {
+            unreachable!("called in Writing only");
+        };
+        writing.pace.start_again(turn.now);
+        let nature = writing.nature;
+        match received {
+            Received::Gone => return self.leave_abandoned(turn),
+            // Anyone else may have half-closed to say that the request is whole.
+            Received::Eof if nature == Nature::Endless => return self.leave_abandoned(turn),
+            Received::Eof | Received::Bytes(_) | Received::Wait => {}
+        }
+        if nature != Nature::Endless || turn.phase < Phase::Draining {
+            // Who follows the shutdown is told of its end, whatever ended it.
+            return match turn.aborting() && nature != Nature::Follower {
+                true => self.cut(turn),
+                false => turn.park(Wait::Piece, None),
+            };
+        }
+        let Rest::Stream { source, .. } = &mut writing.rest else {
+            unreachable!("called with a stream only");
+        };
+        source.drain();
+        let until = input::last_call_ends(turn.now, turn);
+        if turn.now < until && !turn.aborting() {
+            return turn.park(Wait::Piece, Some(until));
+        }
+        source.close();
+        Step::Go
+    }
+
+    /// The body cannot be what was promised: the client has to be able to tell.
+    fn broken(&mut self, why: &dyn std::fmt::Display, turn: &Turn<'_>) -> Step {
+        log::error!("the body of an answer to {} is cut: {why}", self.peer);
+        self.break_off(RequestOutcome::Broken, ConnectionOutcome::Broken, turn)
+    }
+
+    /// The answer is written: what becomes of the connection?
+    fn finish(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Writing(Writing {
+            persist, outcome, ..
+        }) = self.state
+        else {
+            unreachable!("called in Writing only");
+        };
+        self.end_exchange(outcome, turn.engine);
+        match persist {
+            Persist::KeepAlive | Persist::Upgrade => {
+                self.state = State::Idle { since: turn.now };
+                Step::Go
+            }
+            Persist::Close(reason) => {
+                let unasked = reason == CloseReason::Draining;
+                self.say_goodbye(ConnectionOutcome::Completed, unasked, turn)
+            }
+        }
+    }
+
+    /// The head is written, and the rest is the handler's business.
+    fn hand_over(&mut self, turn: &Turn<'_>) -> Step {
+        let idle = State::Idle { since: turn.now };
+        let State::Writing(writing) = mem::replace(&mut self.state, idle) else {
+            unreachable!("called in Writing only");
+        };
+        let Rest::TakeOver(take_over) = writing.rest else {
+            unreachable!("called with a take-over only");
+        };
+        let route = self.route();
+        self.end_exchange(writing.outcome, turn.engine);
+        Step::Next(Next::TakeOver(take_over, route))
+    }
+}

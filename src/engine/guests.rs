@@ -1,0 +1,269 @@
+//! Connections that handlers have taken over. Each is on a thread of its own,
+//! with its entry in the books; a drain waits for it, and an abort takes the
+//! entry away and shuts the socket.
+
+use std::io;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Engine;
+use super::connection::Connection;
+use super::lot::Spot;
+use super::lot::Wait;
+use super::lot::Watch;
+use crate::drain::books::Ticket;
+use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::report::CutRequest;
+use crate::net::stream::Received;
+use crate::net::stream::Sent;
+use crate::net::stream::Stream;
+use crate::service::body::take_over::TakeOver;
+use crate::service::body::take_over::TakenOver;
+use crate::service::body::take_over::Wire;
+
+/// Everyone who has taken a connection over, and has not given it back.
+#[derive(Debug, Default)]
+pub(crate) struct Guests(Mutex<Vec<Arc<Guest>>>);
+
+/// A connection that has left HTTP, and its place in the engine.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    stream: Stream,
+    watch: Arc<Watch>,
+    spot: Spot,
+    peer: SocketAddr,
+    route: String,
+    since: Instant,
+    /// Until its outcome is entered.
+    ticket: Mutex<Option<Ticket>>,
+    /// Its outcome is entered, so the socket is of no use any more.
+    ended: AtomicBool,
+    /// The handler has it as a stream of std's, and closes it itself.
+    released: AtomicBool,
+    write_timeout: Duration,
+    linger: Duration,
+}
+
+/// What is left of a connection that leaves HTTP.
+pub(crate) struct Left {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// What the client has sent behind its request.
+    pub(crate) input: Bytes,
+    pub(crate) ticket: Ticket,
+}
+
+impl Guests {
+    /// Gives a connection to a handler, on a thread of its own.
+    pub(crate) fn host(
+        engine: &Arc<Engine>,
+        mut connection: Box<Connection>,
+        take_over: TakeOver,
+        route: String,
+    ) {
+        let watch = engine.lot.watch(&mut connection);
+        let (Ok(watch), Some(spot)) = (watch, connection.spot()) else {
+            log::error!("cannot wait for {connection:?}, which a handler takes over");
+            return engine.close(connection, ConnectionOutcome::Broken);
+        };
+        let Left {
+            stream,
+            peer,
+            local,
+            input,
+            ticket,
+        } = connection.leave_http();
+        let guest = Arc::new(Guest {
+            stream,
+            watch,
+            spot,
+            peer,
+            route,
+            since: Instant::now(),
+            ticket: Mutex::new(Some(ticket)),
+            ended: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            write_timeout: engine.config.write_timeout,
+            linger: engine.config.linger,
+        });
+        engine.books.taken_over();
+        engine.guests.lock().push(Arc::clone(&guest));
+        let wire: Arc<dyn Wire> = guest.clone();
+        let taken = TakenOver::new(wire, input, peer, local, Arc::clone(&engine.life));
+        // Declared before the closure runs, so that it is dropped after it,
+        // however it ends; if no thread can be started, too.
+        let stay = Stay {
+            engine: Arc::clone(engine),
+            guest,
+        };
+        engine.crew.start("farewell-taken-over", move || {
+            let stay = stay;
+            take_over(taken);
+            stay.guest.see_off();
+        });
+    }
+
+    /// At an abort: whoever is left is cut.
+    pub(crate) fn cut(&self, engine: &Engine) {
+        let guests = std::mem::take(&mut *self.lock());
+        for guest in guests {
+            let ended = guest.end(engine, ConnectionOutcome::Cut);
+            guest.stream.shut_down();
+            if ended {
+                engine.books.name_cut(CutRequest {
+                    route: guest.route.clone(),
+                    peer: guest.peer,
+                    age: guest.since.elapsed(),
+                    handler_running: true,
+                });
+            }
+        }
+    }
+
+    fn remove(&self, guest: &Arc<Guest>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, guest));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Guest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A guest's time with its handler. Its drop is its end.
+struct Stay {
+    engine: Arc<Engine>,
+    guest: Arc<Guest>,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let Self { engine, guest } = self;
+        engine.guests.remove(guest);
+        let released = guest.released.load(SeqCst);
+        if !released {
+            guest.stream.shut_down();
+        }
+        guest.end(engine, ConnectionOutcome::TakenOver);
+    }
+}
+
+impl Guest {
+    /// Enters its outcome, the first one that there is. Says whether it was
+    /// this one.
+    fn end(&self, engine: &Engine, outcome: ConnectionOutcome) -> bool {
+        let ticket = self
+            .ticket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(ticket) = ticket else {
+            return false;
+        };
+        log::debug!("{}: {outcome:?}", self.peer);
+        self.ended.store(true, SeqCst);
+        engine.lot.forget(self.spot);
+        engine.peers.go(self.peer.ip());
+        engine.books.given_back();
+        ticket.end(outcome);
+        if engine.books.everyone_left() {
+            engine.lot.wake_up();
+        }
+        true
+    }
+
+    /// As after every answer: half-closes, and reads until the client has
+    /// closed its side, for as long as `linger` says.
+    fn see_off(&self) {
+        if self.released.load(SeqCst) || self.stream.half_close().is_err() {
+            return;
+        }
+        let until = Instant::now() + self.linger;
+        let mut discarded = [0; 4096];
+        while Instant::now() < until
+            && matches!(
+                self.read(&mut discarded, Some(until), &mut || false),
+                Ok(1..)
+            )
+        {}
+    }
+
+    fn over(&self) -> io::Result<()> {
+        match self.ended.load(SeqCst) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Wire for Guest {
+    fn read(
+        &self,
+        buffer: &mut [u8],
+        until: Option<Instant>,
+        enough: &mut dyn FnMut() -> bool,
+    ) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Received::Bytes(count) => return Ok(count),
+                Received::Eof => return Ok(0),
+                Received::Gone => return Err(io::ErrorKind::ConnectionReset.into()),
+                Received::Wait => self.over()?,
+            }
+            if enough() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let mut woken = false;
+            self.watch.wait(Wait::Input, until, &mut || {
+                woken = enough();
+                woken
+            });
+            if woken {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let until = Instant::now() + self.write_timeout;
+        loop {
+            match self.stream.write(&[IoSlice::new(bytes)]) {
+                Sent::Bytes(count) => return Ok(count),
+                Sent::Gone => return Err(io::ErrorKind::BrokenPipe.into()),
+                Sent::Wait => self.over()?,
+            }
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.watch.wait(Wait::Room, Some(until), &mut || false);
+        }
+    }
+
+    fn half_close(&self) -> io::Result<()> {
+        self.stream.half_close()
+    }
+
+    fn release(&self) -> io::Result<TcpStream> {
+        let stream = self.stream.to_std()?;
+        self.released.store(true, SeqCst);
+        Ok(stream)
+    }
+
+    fn linger(&self) -> Duration {
+        self.linger
+    }
+}

@@ -1,0 +1,188 @@
+//! The spots of the lot: who is in each, and what has happened there.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Event;
+
+use super::Ready;
+use super::Wait;
+use super::watch::Watch;
+use crate::drain::phase::Phase;
+use crate::engine::connection::Connection;
+
+pub(super) struct Spots {
+    pub(super) spots: Vec<State>,
+    pub(super) vacant: Vec<usize>,
+    /// Spots whose connections were called, or only wait for a turn.
+    pub(super) called: Vec<usize>,
+    /// No deadline is earlier; one may be later.
+    pub(super) earliest: Option<Instant>,
+    /// What has been announced.
+    pub(super) phase: Phase,
+    pub(super) evicted: bool,
+}
+
+pub(super) enum State {
+    Vacant,
+    /// In the queue, with a worker, or taken over. What happened meanwhile,
+    /// and who watches that.
+    Away(Changes, Option<Arc<Watch>>),
+    Parked(Box<Connection>, Wait, Option<Instant>),
+}
+
+impl State {
+    /// Nothing has happened yet.
+    pub(super) const AWAY: Self = Self::Away(Changes::NONE, None);
+}
+
+/// What has changed since a connection left its spot.
+#[derive(Clone, Copy)]
+pub(super) struct Changes {
+    pub(super) input: bool,
+    pub(super) room: bool,
+    /// The client has closed its side, or the connection is broken.
+    pub(super) closed: bool,
+    pub(super) called: bool,
+}
+
+impl Changes {
+    pub(super) const NONE: Self = Self {
+        input: false,
+        room: false,
+        closed: false,
+        called: false,
+    };
+
+    pub(super) fn of(event: &Event) -> Self {
+        let closed = event.is_read_closed() || event.is_error();
+        Self {
+            input: event.is_readable() || closed,
+            room: event.is_writable() || event.is_write_closed() || event.is_error(),
+            closed,
+            called: false,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            input: self.input || other.input,
+            room: self.room || other.room,
+            closed: self.closed || other.closed,
+            called: self.called || other.called,
+        }
+    }
+
+    pub(super) fn satisfy(self, wait: Wait) -> bool {
+        match wait {
+            Wait::Input => self.input,
+            Wait::Room => self.room,
+            Wait::Piece => self.called || self.closed,
+            Wait::Turn => true,
+        }
+    }
+}
+
+impl Spots {
+    pub(super) fn new() -> Self {
+        Self {
+            spots: Vec::new(),
+            vacant: Vec::new(),
+            called: Vec::new(),
+            earliest: None,
+            phase: Phase::Running,
+            evicted: false,
+        }
+    }
+
+    pub(super) fn change(&mut self, index: usize, new: Changes, ready: &mut Ready) {
+        match &mut self.spots[index] {
+            State::Away(changes, watch) => {
+                *changes = changes.and(new);
+                if let Some(watch) = watch {
+                    watch.note(new);
+                }
+            }
+            State::Parked(_, wait, _) if new.satisfy(*wait) => self.take(index, ready),
+            State::Parked(..) | State::Vacant => {}
+        }
+    }
+
+    pub(super) fn take_called(&mut self, ready: &mut Ready) {
+        while let Some(index) = self.called.pop() {
+            self.take(index, ready);
+        }
+    }
+
+    /// Takes note of a deadline. Says whether it is the earliest.
+    pub(super) fn expect(&mut self, until: Option<Instant>) -> bool {
+        let Some(until) = until else {
+            return false;
+        };
+        let sooner = self.earliest.is_none_or(|earliest| until < earliest);
+        if sooner {
+            self.earliest = Some(until);
+        }
+        sooner
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.earliest.is_some_and(|earliest| earliest <= now)
+    }
+
+    pub(super) fn scan(&mut self, now: Instant, ready: &mut Ready) {
+        let mut next: Option<Instant> = None;
+        for index in 0..self.spots.len() {
+            match self.spots[index] {
+                State::Parked(_, _, Some(until)) if until <= now => self.take(index, ready),
+                State::Parked(_, _, Some(until)) => {
+                    next = Some(next.map_or(until, |next| next.min(until)));
+                }
+                State::Parked(_, _, None) | State::Away(..) | State::Vacant => {}
+            }
+        }
+        self.earliest = next;
+    }
+
+    pub(super) fn take(&mut self, index: usize, ready: &mut Ready) {
+        let state = &mut self.spots[index];
+        match mem::replace(state, State::AWAY) {
+            State::Parked(connection, ..) => ready.push(connection),
+            other => *state = other,
+        }
+    }
+
+    /// See [`Lot::announce`](super::Lot::announce).
+    pub(super) fn announce(&mut self, phase: Phase, last_call_ends: Instant) {
+        self.phase = phase;
+        for (index, state) in self.spots.iter_mut().enumerate() {
+            match state {
+                State::Vacant | State::Away(_, None) => {}
+                State::Away(_, Some(watch)) => watch.stir(),
+                State::Parked(..) if phase >= Phase::Aborting => self.called.push(index),
+                State::Parked(connection, _, until) => {
+                    if connection.is_idle() {
+                        *until =
+                            Some(until.map_or(last_call_ends, |until| until.min(last_call_ends)));
+                    } else if connection.is_endless() {
+                        self.called.push(index);
+                    }
+                }
+            }
+        }
+        self.expect(Some(last_call_ends));
+    }
+}
+
+impl fmt::Debug for Spots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Spots({} of {} vacant)",
+            self.vacant.len(),
+            self.spots.len()
+        )
+    }
+}

@@ -1,0 +1,280 @@
+//! The body of a response: bytes, a file, or a stream of pieces.
+//!
+//! ```text
+//!  bytes ---> Full     written with the head
+//!  file ----> File     by sendfile, where there is one
+//!  reader, iterator, writer, events ---> Stream: pieces, asked for one by one
+//!  take_over ---> TakeOver: the connection leaves HTTP behind
+//! ```
+
+pub(crate) mod events;
+pub(crate) mod pull;
+pub(crate) mod take_over;
+pub(crate) mod writer;
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::take_over::TakeOver;
+
+/// The body of a response.
+///
+/// | made by | length | sent |
+/// |---|---|---|
+/// | `From` strings and bytes | known | with the head |
+/// | [`from_file`](Self::from_file) | known | by the kernel, file to socket |
+/// | [`from_reader_sized`](Self::from_reader_sized) | known | piece by piece |
+/// | [`from_reader`](Self::from_reader), [`from_chunks`](Self::from_chunks) | unknown | piece by piece |
+/// | [`writer`](Self::writer), [`from_writer`](Self::from_writer) | unknown | as it is written |
+/// | [`Events`](crate::Events) | none | as they come |
+/// | [`ShutdownHandle::follow`](crate::ShutdownHandle::follow) | unknown | as the shutdown goes on |
+/// | [`take_over`](Self::take_over) | – | by you |
+///
+/// A known length becomes `Content-Length`, an unknown one chunks; HTTP/1.0
+/// knows no chunks, so there the end of the connection is the end of the body.
+/// Responses to HEAD, and 204 and 304, have no body whatever it is.
+///
+/// However slow the client reads, no worker waits for it. A body that fails,
+/// or is shorter than its length, cuts the connection, so that the client can
+/// tell; it is logged, and counted as
+/// [`RequestOutcome::Broken`](crate::RequestOutcome::Broken).
+#[derive(Default)]
+pub struct Body {
+    pub(crate) content: Content,
+    pub(crate) after_delivery: Option<AfterDelivery>,
+}
+
+pub(crate) type AfterDelivery = Box<dyn FnOnce() + Send>;
+
+pub(crate) enum Content {
+    Full(Bytes),
+    /// So many bytes of a file, from an offset on.
+    File {
+        file: File,
+        offset: u64,
+        length: u64,
+    },
+    /// Of this length, if it is known.
+    Stream(Box<dyn Source>, Option<u64>),
+    TakeOver(TakeOver),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Full(Bytes::new())
+    }
+}
+
+/// A body that comes piece by piece. Nobody waits in [`next`](Self::next) for
+/// another thread: when there is nothing yet, the connection is parked until
+/// the waker calls.
+pub(crate) trait Source: Send {
+    /// The next piece. After [`Piece::NotYet`], `waker` is called once there
+    /// may be more.
+    fn next(&mut self, waker: &Waker) -> Piece;
+
+    /// What its end depends on.
+    fn nature(&self) -> Nature {
+        Nature::Finite
+    }
+
+    /// The server drains: whoever feeds it may want to know.
+    fn drain(&mut self) {}
+
+    /// The last call is over: what is there is the rest.
+    fn close(&mut self) {}
+
+    /// What has to run on a thread of its own for this body to come.
+    fn feeder(&mut self) -> Option<Feeder> {
+        None
+    }
+}
+
+/// The user's code that writes a body.
+pub(crate) type Feeder = Box<dyn FnOnce() + Send>;
+
+/// What a stream's end depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// It ends by itself; a drain waits for that.
+    Finite,
+    /// It goes on as long as its reader listens: when that one has closed its
+    /// side, or the last call is over, it ends.
+    Endless,
+    /// Its reader only watches the shutdown: such a one is told of the end of
+    /// everyone else's business, and is not part of it.
+    Follower,
+}
+
+/// Puts a parked connection back to work. May be called at any time, from any
+/// thread, and too often.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+pub(crate) enum Piece {
+    /// Some bytes; never none.
+    Data(Bytes),
+    NotYet,
+    End,
+    /// There should have been more.
+    Failed(io::Error),
+}
+
+impl Body {
+    /// No body at all.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The rest of an open file, from its position on. Its length is what it
+    /// is at this moment: what is appended later is not sent, and if it becomes
+    /// shorter, the answer is cut.
+    ///
+    /// # Errors
+    ///
+    /// It is no regular file, or its length or position cannot be read.
+    pub fn from_file(mut file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "only a regular file has a length: use a reader",
+            ));
+        }
+        let offset = file.stream_position()?;
+        let length = metadata.len().saturating_sub(offset);
+        Ok(Self::of(Content::File {
+            file,
+            offset,
+            length,
+        }))
+    }
+
+    /// Whatever `reader` gives, to its end. It is read by a worker, whenever
+    /// the client has room: a reader that waits holds that worker.
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
+        Self::stream(pull::Reading::new(reader))
+    }
+
+    /// Exactly `length` bytes of `reader`: more is not read, less is a failure.
+    /// Otherwise as [`from_reader`](Self::from_reader).
+    pub fn from_reader_sized(reader: impl Read + Send + 'static, length: u64) -> Self {
+        let source = pull::Reading::new(reader.take(length));
+        Self::of(Content::Stream(Box::new(source), Some(length)))
+    }
+
+    /// The chunks of an iterator, each of which is asked for when the one
+    /// before it is written. It runs on a worker: one that waits holds that
+    /// worker. Empty chunks are skipped.
+    pub fn from_chunks<I>(chunks: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Bytes>,
+        I::IntoIter: Send + 'static,
+    {
+        let chunks = chunks.into_iter().map(|chunk| Ok(chunk.into()));
+        Self::stream(pull::Chunks::new(chunks))
+    }
+
+    /// As [`from_chunks`](Self::from_chunks), with chunks that may fail.
+    pub fn try_from_chunks<I, B>(chunks: I) -> Self
+    where
+        I: IntoIterator<Item = io::Result<B>>,
+        B: Into<Bytes>,
+        I::IntoIter: Send + 'static,
+    {
+        let chunks = chunks.into_iter().map(|chunk| chunk.map(Into::into));
+        Self::stream(pull::Chunks::new(chunks))
+    }
+
+    /// Calls `f` when the connection that carries this body has ended: once
+    /// the client has closed its side, which proves that it has the response,
+    /// or once waiting for that is given up
+    /// ([`Config::linger`](crate::Config::linger)).
+    ///
+    /// So a response with such a body is its connection's last. `f` runs on a
+    /// thread of the server and must not block. If the response is never sent,
+    /// `f` is dropped without a call.
+    #[must_use]
+    pub fn after_delivery(mut self, f: impl FnOnce() + Send + 'static) -> Self {
+        self.after_delivery = Some(Box::new(f));
+        self
+    }
+
+    pub(crate) fn stream(source: impl Source + 'static) -> Self {
+        Self::of(Content::Stream(Box::new(source), None))
+    }
+
+    pub(crate) fn of(content: Content) -> Self {
+        Self {
+            content,
+            after_delivery: None,
+        }
+    }
+}
+
+impl Content {
+    /// The length, where it is known beforehand.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::File { length, .. } => Some(*length),
+            Self::Stream(_, length) => *length,
+            Self::TakeOver(_) => None,
+        }
+    }
+
+    pub(crate) fn nature(&self) -> Nature {
+        match self {
+            Self::Stream(source, _) => source.nature(),
+            Self::Full(_) | Self::File { .. } | Self::TakeOver(_) => Nature::Finite,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.content {
+            Content::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Content::File { length, .. } => write!(f, "Body(file, {length} bytes)"),
+            Content::Stream(_, Some(length)) => write!(f, "Body(stream, {length} bytes)"),
+            Content::Stream(_, None) => f.write_str("Body(stream)"),
+            Content::TakeOver(_) => f.write_str("Body(take-over)"),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::of(Content::Full(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}

@@ -1,0 +1,64 @@
+//! Bodies that are pulled: from a reader, from an iterator.
+
+use std::io;
+use std::io::Read;
+
+use bytes::Bytes;
+
+use super::Piece;
+use super::Source;
+use super::Waker;
+
+/// How much is read at a time, in bytes.
+const PIECE_BYTES: usize = 32 * 1024;
+
+/// What a reader gives.
+pub(crate) struct Reading<R> {
+    reader: R,
+}
+
+impl<R: Read + Send> Reading<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader }
+    }
+}
+
+impl<R: Read + Send> Source for Reading<R> {
+    fn next(&mut self, _: &Waker) -> Piece {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            match self.reader.read(&mut piece) {
+                Ok(0) => return Piece::End,
+                Ok(count) => {
+                    piece.truncate(count);
+                    return Piece::Data(piece.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Piece::Failed(error),
+            }
+        }
+    }
+}
+
+/// What an iterator gives.
+pub(crate) struct Chunks<I> {
+    chunks: I,
+}
+
+impl<I: Iterator<Item = io::Result<Bytes>> + Send> Chunks<I> {
+    pub(crate) fn new(chunks: I) -> Self {
+        Self { chunks }
+    }
+}
+
+impl<I: Iterator<Item = io::Result<Bytes>> + Send> Source for Chunks<I> {
+    fn next(&mut self, _: &Waker) -> Piece {
+        let with_something =
+            |chunk: &io::Result<Bytes>| !matches!(chunk, Ok(bytes) if bytes.is_empty());
+        match self.chunks.find(with_something) {
+            Some(Ok(chunk)) => Piece::Data(chunk),
+            Some(Err(error)) => Piece::Failed(error),
+            None => Piece::End,
+        }
+    }
+}

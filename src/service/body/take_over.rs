@@ -1,0 +1,236 @@
+//! Taking a connection over: HTTP ends with the response's head, and what
+//! comes after it is the handler's own business, on a thread of its own.
+
+use std::fmt;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Buf;
+use bytes::Bytes;
+
+use super::Body;
+use super::Content;
+use crate::drain::phase::Lifecycle;
+use crate::drain::phase::Phase;
+
+pub(crate) type TakeOver = Box<dyn FnOnce(TakenOver) + Send>;
+
+impl Body {
+    /// Takes the connection over once the head of the response is written: `f`
+    /// has the raw stream then, on a thread of its own, named
+    /// `farewell-taken-over`, which the server owns and joins.
+    ///
+    /// With status 101 (RFC 9110 section 15.2.2) the response needs an
+    /// `Upgrade` field, and the server adds `Connection: upgrade`; without one,
+    /// or if the request asked for no upgrade, the client gets a 500 instead.
+    /// With a successful status (2xx) the head says `Connection: close`, gives
+    /// no length, and whatever `f` writes is the body. Any other status has an
+    /// empty body, and `f` is dropped. So it is for a response to HEAD.
+    ///
+    /// A stop waits for `f` as for a handler: see [`TakenOver`] for how it is
+    /// told, and [`RequestOutcome`](crate::RequestOutcome) and
+    /// [`ConnectionOutcome::TakenOver`](crate::ConnectionOutcome::TakenOver)
+    /// for how it is counted.
+    pub fn take_over(f: impl FnOnce(TakenOver) + Send + 'static) -> Self {
+        Self::of(Content::TakeOver(Box::new(f)))
+    }
+}
+
+/// A connection that a handler has taken over: its bytes, as they come.
+///
+/// Reads and writes wait. What the client had sent behind its request is read
+/// first. Clones share the connection, so that one thread can read while
+/// another writes. When the last is dropped, and the closure that took it over
+/// has returned, the server half-closes the connection and waits for the
+/// client's EOF, as after every response.
+///
+/// **When the server stops**, [`phase`](Self::phase) says so, and
+/// [`wake_on_drain`](Self::wake_on_drain) has a read that waits return. At the
+/// deadline ([`deadline`](Self::deadline)) the connection is shut down: reads
+/// give EOF, and writes fail. A closure that returns before is counted as
+/// `taken over`, one that does not is cut.
+pub struct TakenOver {
+    wire: Arc<dyn Wire>,
+    input: Bytes,
+    peer: SocketAddr,
+    local: SocketAddr,
+    life: Arc<Lifecycle>,
+    read_timeout: Option<Duration>,
+    wake_on_drain: bool,
+}
+
+/// A socket on which a thread can wait.
+pub(crate) trait Wire: Send + Sync {
+    /// Waits for bytes or EOF; returns `TimedOut` at `until`, and `WouldBlock`
+    /// once `enough` says so.
+    fn read(
+        &self,
+        buffer: &mut [u8],
+        until: Option<Instant>,
+        enough: &mut dyn FnMut() -> bool,
+    ) -> io::Result<usize>;
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn half_close(&self) -> io::Result<()>;
+    /// A stream of std's in blocking mode, which nobody waits on for us any
+    /// more.
+    fn release(&self) -> io::Result<TcpStream>;
+    /// How long to wait for the client's EOF.
+    fn linger(&self) -> Duration;
+}
+
+impl TakenOver {
+    pub(crate) fn new(
+        wire: Arc<dyn Wire>,
+        input: Bytes,
+        peer: SocketAddr,
+        local: SocketAddr,
+        life: Arc<Lifecycle>,
+    ) -> Self {
+        Self {
+            wire,
+            input,
+            peer,
+            local,
+            life,
+            read_timeout: None,
+            wake_on_drain: false,
+        }
+    }
+
+    /// The client's address, or that of the proxy before us.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our address on this connection.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Where the server is in its life.
+    pub fn phase(&self) -> Phase {
+        self.life.phase()
+    }
+
+    /// When the connection will be cut; `None` until the server has been asked
+    /// to stop.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.life.deadline()
+    }
+
+    /// Whether a read that waits returns when the server begins to drain, with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), once for each handle. Default:
+    /// no. Protocols that have a word of goodbye (a WebSocket's close frame
+    /// with code 1001) say it then, and read on.
+    pub fn wake_on_drain(&mut self, wake: bool) {
+        self.wake_on_drain = wake;
+    }
+
+    /// How long a read waits before it fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut). Default: for ever.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.read_timeout = timeout;
+    }
+
+    /// Another handle of the same connection. What the client had sent behind
+    /// its request stays with this one.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            wire: Arc::clone(&self.wire),
+            input: Bytes::new(),
+            peer: self.peer,
+            local: self.local,
+            life: Arc::clone(&self.life),
+            read_timeout: self.read_timeout,
+            wake_on_drain: self.wake_on_drain,
+        }
+    }
+
+    /// Says that we are done writing. Reading goes on.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub fn half_close(&self) -> io::Result<()> {
+        self.wire.half_close()
+    }
+
+    /// Half-closes, and waits until the client has closed its side: the only
+    /// proof that it has everything (RFC 9112 section 9.6). What it still sends
+    /// is discarded.
+    ///
+    /// # Errors
+    ///
+    /// It did not, within [`Config::linger`](crate::Config::linger)
+    /// (`TimedOut`), or the connection is broken.
+    pub fn close(mut self) -> io::Result<()> {
+        self.half_close()?;
+        self.input.clear();
+        let until = Instant::now() + self.wire.linger();
+        let mut discarded = [0; 4096];
+        while self.wire.read(&mut discarded, Some(until), &mut || false)? > 0 {
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream as std has it, in blocking mode, and what the client had sent
+    /// behind its request. Nothing wakes its reads when the server drains; at
+    /// the deadline it is shut down all the same.
+    ///
+    /// # Errors
+    ///
+    /// The system has no file descriptor left.
+    pub fn into_std(self) -> io::Result<(TcpStream, Bytes)> {
+        Ok((self.wire.release()?, self.input))
+    }
+}
+
+impl Read for TakenOver {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        if !self.input.is_empty() {
+            let count = self.input.len().min(buffer.len());
+            self.input.copy_to_slice(&mut buffer[..count]);
+            return Ok(count);
+        }
+        let until = self
+            .read_timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let wake = &mut self.wake_on_drain;
+        let life = &self.life;
+        self.wire.read(buffer, until, &mut || {
+            let enough = *wake && life.phase() >= Phase::Draining;
+            *wake &= !enough;
+            enough
+        })
+    }
+}
+
+impl Write for TakenOver {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wire.write(bytes)
+    }
+
+    /// Nothing is held back.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TakenOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TakenOver({})", self.peer)
+    }
+}

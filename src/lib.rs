@@ -130,6 +130,8 @@ pub use crate::service::request::Request;
 pub use crate::service::response::Body;
 pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
+pub use crate::service::router::Router;
+pub use crate::service::routes::Routes;
 
 /// The examples in the README compile.
 #[cfg(doctest)]

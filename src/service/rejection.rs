@@ -20,10 +20,9 @@ use super::response::Response;
 /// use http::StatusCode;
 ///
 /// fn square(request: Request) -> Result<String, Rejection> {
-///     let path = request.uri().path();
-///     let number: i64 = path[1..]
-///         .parse()
-///         .ok()
+///     let number: i64 = request
+///         .param("number")
+///         .and_then(|number| number.parse().ok())
 ///         .ok_or_else(|| Rejection::new(StatusCode::NOT_FOUND, "no such number"))?;
 ///     Ok(number.wrapping_mul(number).to_string())
 /// }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::Extensions;
 use http::HeaderMap;
 use http::Method;
 use http::Uri;
@@ -14,6 +15,8 @@ use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
 use crate::http::head::Head;
 
+use super::matched::Matched;
+
 /// A request, whole: its head and its body.
 #[derive(Debug)]
 pub struct Request {
@@ -22,6 +25,8 @@ pub struct Request {
     peer: SocketAddr,
     local: SocketAddr,
     life: Arc<Lifecycle>,
+    matched: Matched,
+    extensions: Extensions,
 }
 
 impl Request {
@@ -38,6 +43,8 @@ impl Request {
             peer,
             local,
             life,
+            matched: Matched::default(),
+            extensions: Extensions::new(),
         }
     }
 
@@ -89,5 +96,68 @@ impl Request {
     /// and stop early.
     pub fn deadline(&self) -> Option<Instant> {
         self.life.deadline()
+    }
+
+    /// The value of a parameter in the path of the route that matched, decoded:
+    /// for `/users/{id}` and a request of `/users/a%2Fb`, `id` is `a/b`. `None`
+    /// if the route has no parameter of that name.
+    ///
+    /// The fallback of a nested [`Router`](crate::Router) has the parameters of
+    /// its prefix.
+    ///
+    /// A value may hold anything that is text, `/`, `..` and NUL included: it
+    /// is a name to look up, and no path of a file to open.
+    ///
+    /// ```
+    /// # use farewell::Request;
+    /// fn hello(request: Request) -> String {
+    ///     format!("hello {}", request.param("name").unwrap_or("stranger"))
+    /// }
+    /// # let _ = farewell::Router::new().get("/hello/{name}", hello).build()?;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.matched.param(name)
+    }
+
+    /// The whole path of the route that matched, as it was registered, such as
+    /// `/api/users/{id}`: what to count requests by. Layers see it too, and so
+    /// does the answer to a method that the route does not take. `None` if no
+    /// route matched, or if there is no [`Router`](crate::Router).
+    pub fn route(&self) -> Option<&str> {
+        self.matched.route.as_deref()
+    }
+
+    /// What layers have left for the handler.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Where a layer leaves something for the handler.
+    ///
+    /// ```
+    /// # use farewell::{Handler, Request};
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// let routes = farewell::Router::new()
+    ///     .get("/whoami", |request: Request| match request.extensions().get() {
+    ///         Some(User(name)) => name.clone(),
+    ///         None => "nobody".to_owned(),
+    ///     })
+    ///     .layer(|mut request: Request, next: &dyn Handler| {
+    ///         request.extensions_mut().insert(User("me".to_owned()));
+    ///         next.handle(request)
+    ///     })
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    pub(crate) fn set_matched(&mut self, matched: Matched) {
+        self.matched = matched;
     }
 }

@@ -12,6 +12,7 @@ mod last_call;
 mod lifecycle;
 mod listeners;
 mod refusals;
+mod router;
 mod support;
 mod tidy;
 mod timeouts;

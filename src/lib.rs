@@ -125,6 +125,8 @@ pub use crate::net::listener::Ownership;
 pub use crate::server::Server;
 pub use crate::server::Spawned;
 pub use crate::service::handler::Handler;
+#[cfg(feature = "json")]
+pub use crate::service::json::Json;
 pub use crate::service::rejection::Rejection;
 pub use crate::service::request::Request;
 pub use crate::service::response::Body;

@@ -1,8 +1,14 @@
 //! What a handler sees: the request it gets, the response it gives. And what
 //! finds the handler for a request: the routes.
 
+#[cfg(feature = "form")]
+pub(crate) mod form;
 pub(crate) mod handler;
+#[cfg(feature = "json")]
+pub(crate) mod json;
 pub(crate) mod matched;
+#[cfg(any(feature = "json", feature = "form"))]
+mod media_type;
 mod path;
 pub(crate) mod rejection;
 pub(crate) mod request;

@@ -16,6 +16,8 @@ use crate::drain::phase::Phase;
 use crate::http::head::Head;
 
 use super::matched::Matched;
+#[cfg(any(feature = "json", feature = "form"))]
+use super::rejection::Rejection;
 
 /// A request, whole: its head and its body.
 #[derive(Debug)]
@@ -159,5 +161,16 @@ impl Request {
 
     pub(crate) fn set_matched(&mut self, matched: Matched) {
         self.matched = matched;
+    }
+
+    /// The whole body.
+    #[cfg(any(feature = "json", feature = "form"))]
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        clippy::unnecessary_wraps,
+        reason = "a body that is read when it is asked for will need both"
+    )]
+    pub(crate) fn bytes(&mut self) -> Result<Bytes, Rejection> {
+        Ok(self.body.clone())
     }
 }

@@ -6,6 +6,8 @@ mod answers;
 mod backlog;
 mod deadline;
 mod door;
+#[cfg(all(feature = "json", feature = "form"))]
+mod extract;
 mod followers;
 mod in_flight;
 mod last_call;

@@ -13,6 +13,10 @@
 //! # }
 //! ```
 //!
+//! With more than one thing to serve, a [`Router`] finds the handler for each
+//! request. The features `json` and `form` read and write bodies as values:
+//! `Json`, [`Request`]`::json`, `query` and `form`.
+//!
 //! # The contract
 //!
 //! The *trigger* is the first call of [`ShutdownHandle::shutdown`], wherever it

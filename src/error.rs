@@ -33,8 +33,9 @@ impl Error {
         self.cause.as_ref()
     }
 
-    /// Whether a value in the [`Config`](crate::Config) cannot work, rather
-    /// than the operating system having refused something.
+    /// Whether a value in the [`Config`](crate::Config) or a route of a
+    /// [`Router`](crate::Router) cannot work, rather than the operating system
+    /// having refused something.
     pub fn is_config(&self) -> bool {
         self.cause.is_none()
     }

@@ -13,6 +13,10 @@
 //! # }
 //! ```
 //!
+//! With more than one thing to serve, a [`Router`] finds the handler for each
+//! request. The features `json` and `form` read and write bodies as values:
+//! `Json`, [`Request`]`::json`, `query` and `form`.
+//!
 //! # The contract
 //!
 //! The *trigger* is the first call of [`ShutdownHandle::shutdown`], wherever it
@@ -133,11 +137,16 @@ pub use crate::service::body::events::SendError;
 pub use crate::service::body::take_over::TakenOver;
 pub use crate::service::body::writer::BodyWriter;
 pub use crate::service::handler::Handler;
+#[cfg(feature = "json")]
+pub use crate::service::json::Json;
+pub use crate::service::rejection::Rejection;
 pub use crate::service::request::Request;
 pub use crate::service::request_body::BodyError;
 pub use crate::service::request_body::RequestBody;
 pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
+pub use crate::service::router::Router;
+pub use crate::service::routes::Routes;
 
 /// The examples in the README compile.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use super::response::IntoResponse;
 use super::response::Response;
 
 /// What answers requests: any `Fn(Request) -> impl IntoResponse` that threads
-/// can share.
+/// can share, and [`Routes`](crate::Routes), which finds one for each request.
 ///
 /// A handler may block: other connections go on as long as a worker is free.
 /// If it panics, the client gets a 500, the connection closes, and the worker

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::Extensions;
 use http::HeaderMap;
 use http::Method;
 use http::Uri;
 use http::Version;
 
+use super::matched::Matched;
 use super::request_body::BodyError;
 use super::request_body::RequestBody;
 use crate::drain::phase::Lifecycle;
@@ -23,6 +25,8 @@ pub struct Request {
     body: RequestBody,
     origin: Origin,
     life: Arc<Lifecycle>,
+    matched: Matched,
+    extensions: Extensions,
 }
 
 /// Where a request comes from, and when it did.
@@ -44,6 +48,8 @@ impl Request {
             body,
             origin,
             life,
+            matched: Matched::default(),
+            extensions: Extensions::new(),
         }
     }
 
@@ -136,5 +142,68 @@ impl Request {
     /// and stop early.
     pub fn deadline(&self) -> Option<Instant> {
         self.life.deadline()
+    }
+
+    /// The value of a parameter in the path of the route that matched, decoded:
+    /// for `/users/{id}` and a request of `/users/a%2Fb`, `id` is `a/b`. `None`
+    /// if the route has no parameter of that name.
+    ///
+    /// The fallback of a nested [`Router`](crate::Router) has the parameters of
+    /// its prefix.
+    ///
+    /// A value may hold anything that is text, `/`, `..` and NUL included: it
+    /// is a name to look up, and no path of a file to open.
+    ///
+    /// ```
+    /// # use farewell::Request;
+    /// fn hello(request: Request) -> String {
+    ///     format!("hello {}", request.param("name").unwrap_or("stranger"))
+    /// }
+    /// # let _ = farewell::Router::new().get("/hello/{name}", hello).build()?;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.matched.param(name)
+    }
+
+    /// The whole path of the route that matched, as it was registered, such as
+    /// `/api/users/{id}`: what to count requests by. Layers see it too, and so
+    /// does the answer to a method that the route does not take. `None` if no
+    /// route matched, or if there is no [`Router`](crate::Router).
+    pub fn route(&self) -> Option<&str> {
+        self.matched.route.as_deref()
+    }
+
+    /// What layers have left for the handler.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Where a layer leaves something for the handler.
+    ///
+    /// ```
+    /// # use farewell::{Handler, Request};
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// let routes = farewell::Router::new()
+    ///     .get("/whoami", |request: Request| match request.extensions().get() {
+    ///         Some(User(name)) => name.clone(),
+    ///         None => "nobody".to_owned(),
+    ///     })
+    ///     .layer(|mut request: Request, next: &dyn Handler| {
+    ///         request.extensions_mut().insert(User("me".to_owned()));
+    ///         next.handle(request)
+    ///     })
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    pub(crate) fn set_matched(&mut self, matched: Matched) {
+        self.matched = matched;
     }
 }

@@ -6,12 +6,15 @@ mod answers;
 mod backlog;
 mod deadline;
 mod door;
+#[cfg(all(feature = "json", feature = "form"))]
+mod extract;
 mod followers;
 mod in_flight;
 mod last_call;
 mod lifecycle;
 mod listeners;
 mod refusals;
+mod router;
 mod support;
 mod tidy;
 mod timeouts;

@@ -1,0 +1,149 @@
+//! Bodies that are JSON (RFC 8259), with the feature `json`.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+
+use super::media_type::media_type;
+use super::rejection::Rejection;
+use super::request::Request;
+use super::response::Body;
+use super::response::IntoResponse;
+use super::response::Response;
+
+/// A value that is sent as JSON: `application/json`, status 200. Needs the
+/// feature `json`.
+///
+/// A value that JSON cannot express, such as a map whose keys are no strings,
+/// is logged, and the client gets a 500.
+///
+/// ```
+/// use farewell::{Json, Request};
+///
+/// let routes = farewell::Router::new()
+///     .get("/sum", |_: Request| Json(serde_json::json!({ "sum": 3 })))
+///     .build()?;
+/// # let _ = routes;
+/// # Ok::<(), farewell::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let text = match serde_json::to_vec(&self.0) {
+            Ok(text) => text,
+            Err(error) => {
+                let name = std::any::type_name::<T>();
+                log::error!("{name} cannot be JSON ({error}): the client gets a 500");
+                let text = "the answer could not be written\n";
+                return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
+            }
+        };
+        let mut response = Response::new(Body::from(text));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+}
+
+impl Request {
+    /// The body, read as JSON. Needs the feature `json`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`], which is a response too:
+    ///
+    /// - 415: the `Content-Type` is neither `application/json` nor one that
+    ///   ends in `+json`. One that is missing is no JSON either: a web page of
+    ///   another site can send such a body without asking anybody.
+    /// - 400: the body is not JSON; the message says in which line and column.
+    /// - 422: it is JSON, and not that of a `T`.
+    /// - Those of reading the body.
+    ///
+    /// ```
+    /// use farewell::{Json, Rejection, Request};
+    ///
+    /// fn sum(mut request: Request) -> Result<Json<i64>, Rejection> {
+    ///     let numbers: Vec<i64> = request.json()?;
+    ///     Ok(Json(numbers.into_iter().fold(0, i64::wrapping_add)))
+    /// }
+    /// # let _ = sum;
+    /// ```
+    pub fn json<T: DeserializeOwned>(&mut self) -> Result<T, Rejection> {
+        if !is_json(&media_type(self.headers())) {
+            return Err(Rejection::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body is to be JSON, with a Content-Type that says so",
+            ));
+        }
+        parse(&self.bytes()?)
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Rejection> {
+    let error = match serde_json::from_slice(body) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    // What `T` does not want is found before the rest of the body is looked at.
+    let flaw = match error.classify() {
+        Category::Data => serde_json::from_slice::<IgnoredAny>(body).err(),
+        Category::Syntax | Category::Eof | Category::Io => return Err(broken(&error)),
+    };
+    Err(match flaw {
+        Some(flaw) => broken(&flaw),
+        None => Rejection::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("the body is not what is expected: {error}"),
+        ),
+    })
+}
+
+fn broken(error: &serde_json::Error) -> Rejection {
+    let message = format!("the body is not JSON: {error}");
+    Rejection::new(StatusCode::BAD_REQUEST, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_media_types_are_json() {
+        for json in ["application/json", "application/problem+json"] {
+            assert!(is_json(json), "{json}");
+        }
+        for other in ["", "text/json", "application/jsonp", "text/plain", "json"] {
+            assert!(!is_json(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_from_what_is_the_wrong_json() {
+        let parse = |body: &'static str| parse::<Vec<u8>>(&Bytes::from(body));
+        assert_eq!(parse("[1, 2]"), Ok(vec![1, 2]));
+        for (body, status) in [
+            ("", 400),
+            ("[1,\n2", 400),
+            ("[1] 2", 400),
+            ("{}", 422),
+            ("[256]", 422),
+            ("[256", 400),
+            ("{} {}", 400),
+        ] {
+            assert_eq!(parse(body).unwrap_err().status(), status, "{body}");
+        }
+        let error = parse("[1,\n x]").unwrap_err();
+        assert!(error.message().contains("line 2 column 2"), "{error}");
+    }
+}

@@ -1,0 +1,110 @@
+//! What goes around handlers, and the handlers that no program writes: those
+//! of 404, 405, 400 and `OPTIONS`.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header;
+
+use crate::service::handler::Handler;
+use crate::service::rejection::Rejection;
+use crate::service::request::Request;
+use crate::service::response::IntoResponse;
+use crate::service::response::Response;
+use crate::service::router::Layer;
+
+/// What goes around every handler of a router, the innermost first.
+#[derive(Clone, Default)]
+pub(super) struct Layers(Vec<Layer>);
+
+impl Layers {
+    pub(super) fn new(own: Vec<Layer>, outside: &Self) -> Self {
+        let outside = outside.0.iter().map(Arc::clone);
+        Self(own.into_iter().chain(outside).collect())
+    }
+
+    pub(super) fn around(&self, handler: &Arc<dyn Handler>) -> Arc<dyn Handler> {
+        let layers = self.0.iter().map(Arc::clone);
+        layers.fold(Arc::clone(handler), |next, layer| {
+            Arc::new(Layered { layer, next })
+        })
+    }
+
+    /// Adds the handlers that come by themselves; gives the one for methods
+    /// that have none.
+    pub(super) fn complete(
+        &self,
+        handlers: &mut Vec<(Method, Arc<dyn Handler>)>,
+    ) -> Arc<dyn Handler> {
+        let of = |handlers: &[(Method, Arc<dyn Handler>)], wanted: Method| {
+            let found = handlers.iter().find(|(method, _)| *method == wanted);
+            found.map(|(_, handler)| Arc::clone(handler))
+        };
+        if let Some(get) = of(handlers, Method::GET)
+            && of(handlers, Method::HEAD).is_none()
+        {
+            handlers.push((Method::HEAD, get));
+        }
+        let methods = handlers.iter().map(|(method, _)| method);
+        let allow = allow(methods.chain([&Method::OPTIONS]));
+        if of(handlers, Method::OPTIONS).is_none() {
+            handlers.push((Method::OPTIONS, self.around(&options(allow.clone()))));
+        }
+        self.around(&method_not_allowed(allow))
+    }
+}
+
+struct Layered {
+    layer: Layer,
+    next: Arc<dyn Handler>,
+}
+
+impl Handler for Layered {
+    fn handle(&self, request: Request) -> Response {
+        (self.layer)(request, &*self.next)
+    }
+}
+
+pub(super) fn answer(status: StatusCode, message: &'static str) -> Arc<dyn Handler> {
+    Arc::new(move |_: Request| Rejection::new(status, message))
+}
+
+pub(super) fn options(allow: HeaderValue) -> Arc<dyn Handler> {
+    Arc::new(move |_: Request| {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+        response
+    })
+}
+
+fn method_not_allowed(allow: HeaderValue) -> Arc<dyn Handler> {
+    let message = "this path does not take that method";
+    Arc::new(move |_: Request| {
+        let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message);
+        let mut response = rejection.into_response();
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+        response
+    })
+}
+
+/// The value of `Allow` (RFC 9110 section 10.2.1), in alphabetical order.
+pub(super) fn allow<'a>(methods: impl Iterator<Item = &'a Method>) -> HeaderValue {
+    let mut methods: Vec<&str> = methods.map(Method::as_str).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    HeaderValue::try_from(methods.join(", ")).expect("a method is a token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_is_sorted_and_has_nothing_twice() {
+        let methods = [Method::POST, Method::GET, Method::POST, Method::HEAD];
+        assert_eq!(allow(methods.iter()), "GET, HEAD, POST");
+        assert_eq!(allow([].iter()), "");
+    }
+}

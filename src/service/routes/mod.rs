@@ -1,0 +1,125 @@
+//! Which handler answers which request: checked, and ready to be asked.
+//!
+//! Nothing is decided here by a flag when a request comes: what a router
+//! answers itself is a handler too, with the same layers around it, and a
+//! request is a look into a tree for the handler to call.
+
+mod draft;
+mod layers;
+mod prefixes;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::error::Error;
+
+use self::draft::Draft;
+use self::prefixes::Prefixes;
+use super::handler::Handler;
+use super::matched::Matched;
+use super::path;
+use super::request::Request;
+use super::response::Response;
+use super::router::Router;
+
+/// A checked [`Router`]: the [`Handler`] that hands each request to the one
+/// whose it is. Made by [`Router::build`].
+pub struct Routes {
+    /// Whole paths to places in `endpoints`.
+    paths: matchit::Router<usize>,
+    endpoints: Vec<Endpoint>,
+    prefixes: Prefixes,
+    /// What answers where no route has the path. The last is that of the
+    /// outermost router, and has no prefix.
+    areas: Vec<Area>,
+    /// The answer to `OPTIONS *`.
+    everywhere: Arc<dyn Handler>,
+}
+
+/// One path and its handlers.
+struct Endpoint {
+    path: Arc<str>,
+    names: Vec<Arc<str>>,
+    /// `HEAD` and `OPTIONS` among them, if they come by themselves.
+    handlers: Vec<(Method, Arc<dyn Handler>)>,
+    /// Takes every other method, or answers 405.
+    otherwise: Arc<dyn Handler>,
+    bad_parameter: Arc<dyn Handler>,
+}
+
+/// What one router answers under its prefix, besides its routes.
+struct Area {
+    prefix: String,
+    names: Vec<Arc<str>>,
+    not_found: Arc<dyn Handler>,
+    bad_parameter: Arc<dyn Handler>,
+}
+
+impl Routes {
+    pub(crate) fn new(router: Router) -> Result<Self, Error> {
+        Draft::of(router).map(Draft::finish)
+    }
+
+    fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, Matched) {
+        if path == "*" && *method == Method::OPTIONS {
+            return (&*self.everywhere, Matched::default());
+        }
+        let Ok(found) = self.paths.at(path) else {
+            return self.area(path);
+        };
+        let endpoint = &self.endpoints[*found.value];
+        let route = Some(Arc::clone(&endpoint.path));
+        match path::values(&endpoint.names, &found.params) {
+            Some(params) => (endpoint.handler(method), Matched { route, params }),
+            None => {
+                let params = Vec::new();
+                (&*endpoint.bad_parameter, Matched { route, params })
+            }
+        }
+    }
+
+    /// No route has the path: whose prefix it is under.
+    fn area(&self, path: &str) -> (&dyn Handler, Matched) {
+        let Some(found) = self.prefixes.deepest(path) else {
+            let outermost = self.areas.last().expect("every router has an area");
+            return (&*outermost.not_found, Matched::default());
+        };
+        let area = &self.areas[*found.value];
+        match path::values(&area.names, &found.params) {
+            Some(params) => {
+                let route = None;
+                (&*area.not_found, Matched { route, params })
+            }
+            None => (&*area.bad_parameter, Matched::default()),
+        }
+    }
+}
+
+impl Handler for Routes {
+    fn handle(&self, mut request: Request) -> Response {
+        let (handler, matched) = self.choose(request.method(), request.uri().path());
+        request.set_matched(matched);
+        handler.handle(request)
+    }
+}
+
+impl Endpoint {
+    fn handler(&self, method: &Method) -> &dyn Handler {
+        let mut handlers = self.handlers.iter();
+        match handlers.find(|(known, _)| known == method) {
+            Some((_, handler)) => &**handler,
+            None => &*self.otherwise,
+        }
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.endpoints.iter().map(|endpoint| &endpoint.path);
+        f.debug_list().entries(paths).finish()
+    }
+}

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
+use super::body::Body;
 use super::media_type::media_type;
 use super::rejection::Rejection;
 use super::request::Request;
-use super::response::Body;
 use super::response::IntoResponse;
 use super::response::Response;
 

@@ -151,7 +151,7 @@ fn what_has_no_route_is_a_404_and_so_is_another_last_slash() {
             .get("/files/{*rest}", show),
     );
     let mut client = server.connect();
-    for path in ["/", "/c", "/a/", "/b", "/A", "/%61", "/files/", "//a", "*"] {
+    for path in ["/", "/c", "/a/", "/b", "/A", "/%61", "/files/", "//a"] {
         let response = client.get(path);
         assert_eq!(response.status, 404, "{path}");
         assert_eq!(response.body, "there is nothing at this path\n");

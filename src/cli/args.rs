@@ -35,6 +35,15 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", env = "FAREWELL_MAX_CONNECTIONS")]
     max_connections: Option<usize>,
 
+    /// Connections of one address at a time; further ones get a 429
+    /// [default: no limit].
+    #[arg(long, value_name = "N", env = "FAREWELL_CONNECTIONS_PER_PEER")]
+    connections_per_peer: Option<usize>,
+
+    /// The largest request body, in bytes [default: 2097152].
+    #[arg(long, value_name = "BYTES", env = "FAREWELL_BODY_BYTES_MAX")]
+    body_bytes_max: Option<u64>,
+
     /// How long a drain may take, after the lame duck, before what is left is
     /// cut [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_DRAIN_TIMEOUT", value_parser = duration)]
@@ -66,6 +75,26 @@ pub(super) struct Options {
     /// How long a request's head may take from its first byte [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_HEAD_TIMEOUT", value_parser = duration)]
     head_timeout: Option<Duration>,
+
+    /// In each such time a request body has to come forward by so much as
+    /// --rate-min makes of it [default: 30s].
+    #[arg(long, value_name = "DURATION", env = "FAREWELL_BODY_TIMEOUT", value_parser = duration)]
+    body_timeout: Option<Duration>,
+
+    /// In each such time a client has to read so much of its response as
+    /// --rate-min makes of it [default: 30s].
+    #[arg(long, value_name = "DURATION", env = "FAREWELL_WRITE_TIMEOUT", value_parser = duration)]
+    write_timeout: Option<Duration>,
+
+    /// The least rate of request bodies, and of responses being read, in bytes
+    /// a second [default: 2048].
+    #[arg(long, value_name = "BYTES", env = "FAREWELL_RATE_MIN")]
+    rate_min: Option<u64>,
+
+    /// Log a line for each request, in the common log format and with the
+    /// seconds that it took, as farewell::access at the level info.
+    #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = BoolishValueParser::new())]
+    access_log: bool,
 
     /// How long each hello takes: a stand-in for real work.
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WORK", value_parser = duration, default_value = "0s")]
@@ -142,6 +171,12 @@ impl Options {
         set(&mut config.lame_duck, self.lame_duck);
         set(&mut config.idle_timeout, self.idle_timeout);
         set(&mut config.head_timeout, self.head_timeout);
+        set(&mut config.body_bytes_max, self.body_bytes_max);
+        set(&mut config.body_timeout, self.body_timeout);
+        set(&mut config.write_timeout, self.write_timeout);
+        set(&mut config.rate_min, self.rate_min);
+        config.connections_per_peer = self.connections_per_peer;
+        config.access_log = self.access_log;
         config
     }
 }

@@ -93,7 +93,7 @@ impl Request {
     /// It is too large, comes too slowly, breaks off, or is not well-formed:
     /// [`BodyError`] says which, and a handler can return it as its response.
     pub fn bytes(&mut self) -> Result<Bytes, BodyError> {
-        self.body.bytes()
+        self.body.read_all()
     }
 
     /// Reads the body to its end, as UTF-8.
@@ -102,7 +102,7 @@ impl Request {
     ///
     /// Those of [`bytes`](Self::bytes), and 400 if it is not UTF-8.
     pub fn text(&mut self) -> Result<String, BodyError> {
-        self.body.text()
+        self.body.read_text()
     }
 
     /// The client's address, or that of the proxy before us.

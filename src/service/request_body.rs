@@ -76,7 +76,7 @@ impl RequestBody {
     /// # Errors
     ///
     /// See [`BodyError`].
-    pub fn bytes(&mut self) -> Result<Bytes, BodyError> {
+    pub fn read_all(&mut self) -> Result<Bytes, BodyError> {
         if self.rest.is_none() {
             return Ok(std::mem::take(&mut self.here));
         }
@@ -91,8 +91,8 @@ impl RequestBody {
     /// # Errors
     ///
     /// See [`BodyError`]; it is 400 if it is not UTF-8.
-    pub fn text(&mut self) -> Result<String, BodyError> {
-        let bytes = Vec::from(self.bytes()?);
+    pub fn read_text(&mut self) -> Result<String, BodyError> {
+        let bytes = Vec::from(self.read_all()?);
         String::from_utf8(bytes).map_err(|_| BodyError::refused(NOT_UTF_8))
     }
 

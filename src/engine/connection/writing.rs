@@ -230,7 +230,11 @@ impl Connection {
             unreachable!("called with a stream only");
         };
         source.drain();
-        let until = input::last_call_ends(turn.now, turn);
+        let began = self
+            .exchange
+            .as_ref()
+            .map_or(turn.now, |exchange| exchange.began);
+        let until = input::last_call_ends(began, turn);
         if turn.now < until && !turn.aborting() {
             return turn.park(Wait::Piece, Some(until));
         }

@@ -64,6 +64,15 @@ impl Client {
         })
     }
 
+    /// The same connection, to send on while this one reads.
+    pub(crate) fn try_clone(&self) -> Self {
+        Self {
+            stream: self.stream.try_clone().unwrap(),
+            unused: Vec::new(),
+            end: None,
+        }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.stream.local_addr().unwrap()
     }
@@ -175,6 +184,11 @@ impl Client {
         }
     }
 
+    /// So many bytes of whatever protocol.
+    pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
+        self.exactly(count).expect("so many bytes")
+    }
+
     /// The server has closed its side, in good order and without a word.
     pub(crate) fn expect_eof(&mut self) {
         assert!(self.unused.is_empty(), "unexpected: {:?}", self.unused);
@@ -186,6 +200,13 @@ impl Client {
     /// The server has closed or reset the connection.
     pub(crate) fn expect_end(&mut self) {
         while self.read_more() {}
+    }
+
+    /// The server has reset the connection, whatever came before that.
+    pub(crate) fn expect_reset(&mut self) {
+        while self.read_more() {}
+        let end = self.end.as_deref().unwrap_or_default();
+        assert!(end.contains("reset"), "not reset: {end}, {:?}", self.unused);
     }
 
     pub(crate) fn half_close(&self) {

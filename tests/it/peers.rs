@@ -1,0 +1,52 @@
+//! What a handler knows of where its request comes from; and the limit on
+//! connections of one peer.
+
+use farewell::Request;
+use farewell::RequestOutcome;
+
+use crate::support::TestServer;
+use crate::support::config;
+
+#[test]
+fn a_request_tells_its_connection_its_number_and_its_age() {
+    let server = TestServer::start(config(), |request: Request| {
+        assert!(request.arrived().elapsed() < crate::support::TOO_LONG);
+        let (connection, number) = (request.connection_number(), request.number());
+        let (peer, local) = (request.peer_addr(), request.local_addr());
+        format!("{connection} {number} {peer} {local}")
+    });
+    let address = server.address();
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for (client, connection) in [(&mut first, 1), (&mut second, 2)] {
+        let peer = client.address();
+        for number in 1..=2 {
+            let expected = format!("{connection} {number} {peer} {address}");
+            assert_eq!(client.get("/").body, expected);
+        }
+    }
+}
+
+#[test]
+fn one_connection_too_many_of_a_peer_is_told_so() {
+    let mut config = config();
+    config.connections_per_peer = Some(2);
+    let server = TestServer::hello(config);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    assert_eq!(first.get("/").status, 200);
+    assert_eq!(second.get("/").status, 200);
+
+    let mut third = server.connect();
+    let response = third.get("/");
+    assert_eq!(response.status, 429);
+    assert!(response.closes());
+    third.expect_eof();
+    drop(third);
+
+    drop(first);
+    server.wait_open(1);
+    assert_eq!(server.connect().get("/").status, 200);
+    drop(second);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.count(RequestOutcome::Refused), 1);
+}

@@ -1,0 +1,331 @@
+//! A handler takes the connection over: the raw stream, on a thread of its
+//! own, that the server knows of, tells, waits for, and counts.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+use farewell::Body;
+use farewell::Config;
+use farewell::ConnectionOutcome;
+use farewell::Phase;
+use farewell::Request;
+use farewell::RequestOutcome;
+use farewell::Response;
+use farewell::TakenOver;
+use http::HeaderValue;
+use http::StatusCode;
+
+use crate::support::Client;
+use crate::support::Gate;
+use crate::support::TOO_LONG;
+use crate::support::TestServer;
+use crate::support::config;
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n";
+
+fn switching(f: impl FnOnce(TakenOver) + Send + 'static) -> Response {
+    let mut response = Response::new(Body::take_over(f));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = HeaderValue::from_static("shout");
+    response.headers_mut().insert("upgrade", protocol);
+    response
+}
+
+/// Lines come back in upper case; at the drain it says so, and reads on.
+fn shout(mut stream: TakenOver) -> io::Result<()> {
+    stream.wake_on_drain(true);
+    let mut buffer = [0; 1000];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => stream.write_all(&buffer[..count].to_ascii_uppercase())?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                assert!(stream.phase() >= Phase::Draining);
+                stream.write_all(b"STOPPING")?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn server(config: Config) -> TestServer {
+    TestServer::start(config, |_: Request| {
+        switching(|stream| shout(stream).unwrap())
+    })
+}
+
+fn upgraded(server: &TestServer, behind: &str) -> Client {
+    let mut client = server.connect();
+    client.send(format!("{UPGRADE}{behind}"));
+    let head = client.head();
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("connection: upgrade\r\n"), "{head}");
+    assert!(head.contains("upgrade: shout\r\n"), "{head}");
+    assert!(!head.contains("content-length"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    client
+}
+
+#[test]
+fn what_was_sent_behind_the_request_is_read_first() {
+    let server = server(config());
+    let mut client = upgraded(&server, "hello");
+    assert_eq!(client.raw(5), b"HELLO");
+    client.send("again");
+    assert_eq!(client.raw(5), b"AGAIN");
+    assert_eq!(server.stop.counts().taken_over, 1);
+    client.half_close();
+    client.expect_eof();
+    drop(client);
+    server.wait_open(0);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.to_string(), "1 taken over");
+    assert_eq!(report.requests.to_string(), "1 answered");
+}
+
+#[test]
+fn it_holds_no_worker() {
+    let mut config = config();
+    config.workers = 1;
+    let server = server(config);
+    let mut clients: Vec<Client> = (0..10).map(|_| upgraded(&server, "")).collect();
+    for client in &mut clients {
+        client.send("x");
+        assert_eq!(client.raw(1), b"X");
+    }
+}
+
+#[test]
+fn a_drain_tells_it_and_waits_for_it() {
+    let server = server(config());
+    let mut client = upgraded(&server, "");
+    server.stop.shutdown();
+    assert_eq!(client.raw(8), b"STOPPING");
+    client.send("last words");
+    assert_eq!(client.raw(10), b"LAST WORDS");
+    drop(client);
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::TakenOver), 1);
+    assert!(report.everyone_answered());
+}
+
+#[test]
+fn at_the_deadline_it_is_cut_and_named() {
+    let mut config = config();
+    config.drain_timeout = Duration::from_millis(50);
+    config.linger = Duration::from_millis(50);
+    let server = server(config);
+    let mut client = upgraded(&server, "");
+    server.stop.shutdown();
+    assert_eq!(client.raw(8), b"STOPPING");
+    client.expect_end();
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::Cut), 1);
+    assert_eq!(report.cut[0].route, "GET /");
+    assert_eq!(report.cut[0].peer, client.address());
+    assert!(!report.everyone_answered());
+    assert_eq!(report.threads_left, 0, "its reads ended");
+}
+
+#[test]
+fn one_that_does_not_return_is_left_behind_and_said() {
+    let mut config = config();
+    config.drain_timeout = Duration::from_millis(50);
+    config.linger = Duration::from_millis(50);
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config, {
+        let gate = Arc::clone(&gate);
+        move |_: Request| {
+            let gate = Arc::clone(&gate);
+            switching(move |_| gate.pass("stuck"))
+        }
+    });
+    let _client = upgraded(&server, "");
+    gate.wait_started();
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.threads_left, 1);
+    drop(bar);
+}
+
+#[test]
+fn with_a_successful_status_what_it_writes_is_the_body() {
+    let server = TestServer::start(config(), |_: Request| {
+        Response::new(Body::take_over(|mut stream: TakenOver| {
+            stream.write_all(b"raw bytes").unwrap();
+            stream.close().unwrap();
+        }))
+    });
+    let mut client = server.connect();
+    let response = client.get("/");
+    assert_eq!(response.body, "raw bytes");
+    assert!(response.closes());
+    drop(client);
+    server.stop.shutdown();
+    assert!(server.join().everyone_answered());
+}
+
+#[test]
+fn closing_tells_whether_the_client_has_everything() {
+    let mut config = config();
+    config.linger = Duration::from_millis(50);
+    let (sender, closed) = unbounded();
+    let server = TestServer::start(config, move |_: Request| {
+        let sender = sender.clone();
+        Response::new(Body::take_over(move |stream: TakenOver| {
+            sender.send(stream.close()).unwrap();
+        }))
+    });
+    let mut client = server.connect();
+    client.get("/");
+    let error = closed.recv_timeout(TOO_LONG).unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_shared_handle_writes_while_another_reads() {
+    let server = TestServer::start(config(), |_: Request| {
+        switching(|mut stream| {
+            let mut writer = stream.share();
+            let (bytes, read) = unbounded();
+            let writing = thread::spawn(move || {
+                for byte in read {
+                    writer.write_all(&[byte]).unwrap();
+                }
+            });
+            let mut byte = [0];
+            while stream.read(&mut byte).unwrap() == 1 {
+                bytes.send(byte[0]).unwrap();
+            }
+            drop(bytes);
+            writing.join().unwrap();
+        })
+    });
+    let mut client = upgraded(&server, "");
+    client.send("hello");
+    assert_eq!(client.raw(5), b"hello");
+}
+
+#[test]
+fn a_write_waits_for_a_slow_reader() {
+    const MANY: usize = 20 << 20;
+    let server = TestServer::start(config(), |_: Request| {
+        switching(|mut stream| stream.write_all(&vec![b'x'; MANY]).unwrap())
+    });
+    let mut client = upgraded(&server, "");
+    client.wait_readable();
+    assert!(client.raw(MANY) == vec![b'x'; MANY]);
+    client.expect_eof();
+}
+
+#[test]
+fn the_stream_is_to_be_had_as_std_has_it() {
+    let server = TestServer::start(config(), |_: Request| {
+        switching(|stream| {
+            let (mut stream, behind) = stream.into_std().unwrap();
+            assert_eq!(behind, "hel");
+            let mut rest = [0; 2];
+            stream.read_exact(&mut rest).unwrap();
+            stream.write_all(&rest).unwrap();
+        })
+    });
+    let mut client = upgraded(&server, "hel");
+    client.send("lo");
+    assert_eq!(client.raw(2), b"lo");
+    client.expect_end();
+    drop(client);
+    server.stop.shutdown();
+    assert!(server.join().everyone_answered());
+}
+
+#[test]
+fn a_read_can_have_a_timeout() {
+    let server = TestServer::start(config(), |_: Request| {
+        switching(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_millis(10)));
+            let error = stream.read(&mut [0]).unwrap_err();
+            write!(stream, "{:?}", error.kind()).unwrap();
+        })
+    });
+    let mut client = upgraded(&server, "");
+    assert_eq!(client.raw(8), b"TimedOut");
+}
+
+#[test]
+fn a_panic_closes_the_connection_and_stops_nothing_else() {
+    let server = TestServer::start(config(), |_: Request| {
+        switching(|_| panic!("as the test wishes"))
+    });
+    let mut client = upgraded(&server, "");
+    client.expect_end();
+    drop(client);
+    server.wait_open(0);
+    upgraded(&server, "").expect_end();
+    server.stop.shutdown();
+    assert_eq!(server.join().connections.to_string(), "2 taken over");
+}
+
+#[test]
+fn nobody_is_switched_who_did_not_ask() {
+    let server = server(config());
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: shout\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        client.send(request);
+        assert_eq!(client.response().status, 500, "{request}");
+    }
+}
+
+#[test]
+fn a_take_over_that_makes_no_sense_is_a_500() {
+    let wrong = |change: fn(&mut Response)| {
+        let server = TestServer::start(config(), move |_: Request| {
+            let mut response = switching(|_| panic!("not called"));
+            change(&mut response);
+            response
+        });
+        let mut client = server.connect();
+        client.send(UPGRADE);
+        client.response().status
+    };
+    assert_eq!(
+        wrong(|response| drop(response.headers_mut().remove("upgrade"))),
+        500
+    );
+    assert_eq!(wrong(|response| *response.body_mut() = "text".into()), 500);
+    assert_eq!(
+        wrong(|response| *response.status_mut() = StatusCode::PROCESSING),
+        500
+    );
+    // Where there can be no stream, there is an empty body.
+    assert_eq!(
+        wrong(|response| *response.status_mut() = StatusCode::NOT_FOUND),
+        404
+    );
+    assert_eq!(
+        wrong(|response| *response.status_mut() = StatusCode::NO_CONTENT),
+        204
+    );
+}
+
+#[test]
+fn requests_pipelined_behind_a_refused_take_over_are_answered() {
+    let server = server(config());
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));
+    assert_eq!(client.response().status, 500);
+    assert_eq!(client.response().status, 500);
+    drop(client);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.count(RequestOutcome::Answered), 2);
+}

@@ -15,6 +15,7 @@ mod in_flight;
 mod last_call;
 mod lifecycle;
 mod listeners;
+mod loss;
 mod peers;
 mod refusals;
 mod request_bodies;

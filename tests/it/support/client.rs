@@ -13,6 +13,7 @@ use std::time::Duration;
 /// No test waits for this; it turns a hang into a failure.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
+#[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
     unused: Vec<u8>,
@@ -119,17 +120,7 @@ impl Client {
     }
 
     pub(crate) fn try_response(&mut self, to_head: bool) -> Result<Response, Loss> {
-        let end = loop {
-            if let Some(at) = find(&self.unused, b"\r\n\r\n") {
-                break at;
-            }
-            if !self.read_more() {
-                let nothing = self.unused.is_empty();
-                return Err(if nothing { Loss::Lost } else { Loss::Truncated });
-            }
-        };
-        let head = String::from_utf8(self.unused.drain(..end + 4).collect()).unwrap();
-        let head = head.to_ascii_lowercase();
+        let head = self.try_head()?;
         let (status_line, head) = head.split_once("\r\n").unwrap();
         let status = status_line.strip_prefix("http/1.1 ").unwrap()[..3]
             .parse()
@@ -175,18 +166,29 @@ impl Client {
 
     /// The head of a response whose body is read by [`chunk`](Self::chunk).
     pub(crate) fn head(&mut self) -> String {
+        self.try_head().expect("a response")
+    }
+
+    pub(crate) fn try_head(&mut self) -> Result<String, Loss> {
         loop {
             if let Some(at) = find(&self.unused, b"\r\n\r\n") {
                 let head: Vec<u8> = self.unused.drain(..at + 4).collect();
-                return String::from_utf8(head).unwrap().to_ascii_lowercase();
+                return Ok(String::from_utf8(head).unwrap().to_ascii_lowercase());
             }
-            assert!(self.read_more(), "no response: {:?}", self.unused);
+            if !self.read_more() {
+                let nothing = self.unused.is_empty();
+                return Err(if nothing { Loss::Lost } else { Loss::Truncated });
+            }
         }
     }
 
     /// So many bytes of whatever protocol.
     pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
-        self.exactly(count).expect("so many bytes")
+        self.try_raw(count).expect("so many bytes")
+    }
+
+    pub(crate) fn try_raw(&mut self, count: usize) -> Result<Vec<u8>, Loss> {
+        self.exactly(count)
     }
 
     /// The server has closed its side, in good order and without a word.

@@ -1,0 +1,273 @@
+//! The promise, for everything that is more than a short answer: stopped under
+//! load, the server loses no upload, no streamed answer, no stream of events,
+//! and no connection that was taken over.
+//!
+//! `FAREWELL_ROUNDS=50 cargo test --release --test it loss -- --nocapture --test-threads=1`
+//! does 50 rounds of each.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use farewell::Body;
+use farewell::Config;
+use farewell::ConnectionOutcome;
+use farewell::Event;
+use farewell::Events;
+use farewell::IntoResponse;
+use farewell::Request;
+use farewell::Response;
+use farewell::TakenOver;
+use http::HeaderValue;
+use http::StatusCode;
+
+use crate::support::Client;
+use crate::support::TestServer;
+
+const CLIENTS: usize = 32;
+
+/// How many exchanges there have been when the stop comes.
+const EXCHANGES: u64 = 300;
+
+/// One exchange on a connection. `Err` says what was lost; `Ok` whether the
+/// connection is of use for another.
+type Exchange = fn(&mut Client) -> Result<bool, &'static str>;
+
+fn handler(request: Request) -> Response {
+    match request.uri().path() {
+        "/echo" => echo(request),
+        "/chunks" => Body::from_chunks((0..20).map(|_| vec![b'x'; 10_000])).into_response(),
+        "/written" => {
+            Body::from_writer(|writer| (0..20).try_for_each(|_| writer.write_all(&[b'x'; 10_000])))
+                .into_response()
+        }
+        "/events" => events(),
+        _ => {
+            let mut response = Response::new(Body::take_over(|stream| talk(stream).unwrap()));
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert("upgrade", HeaderValue::from_static("echo"));
+            response
+        }
+    }
+}
+
+fn echo(mut request: Request) -> Response {
+    request.bytes().into_response()
+}
+
+/// A hundred events, unless the server stops before.
+fn events() -> Response {
+    let (sender, events) = Events::new();
+    thread::spawn(move || {
+        for _ in 0..100 {
+            if sender.send(&Event::data("tick")).is_err() || sender.draining() {
+                return;
+            }
+            thread::yield_now();
+        }
+    });
+    events.into_response()
+}
+
+/// Every byte comes back; an exclamation mark is the word of goodbye.
+fn talk(mut stream: TakenOver) -> io::Result<()> {
+    stream.wake_on_drain(true);
+    let mut buffer = [0; 100];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => stream.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.write_all(b"!")?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn answered(client: &mut Client, length: usize) -> Result<bool, &'static str> {
+    match client.try_response(false) {
+        Ok(response) if response.status == 200 && response.body.len() == length => {
+            Ok(!response.closes())
+        }
+        Ok(_) => Err("a wrong answer"),
+        Err(_) => Err("no whole answer"),
+    }
+}
+
+fn send(client: &mut Client, bytes: &[u8]) -> Result<(), &'static str> {
+    client.try_send(bytes).map_err(|_| "it could not be sent")
+}
+
+fn post(client: &mut Client) -> Result<bool, &'static str> {
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n";
+    send(client, head.as_bytes())?;
+    send(client, &[b'x'; 1000])?;
+    answered(client, 1000)
+}
+
+fn upload(client: &mut Client) -> Result<bool, &'static str> {
+    send(
+        client,
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )?;
+    for _ in 0..20 {
+        send(client, b"2710\r\n")?;
+        send(client, &[b'x'; 10_000])?;
+        send(client, b"\r\n")?;
+    }
+    send(client, b"0\r\n\r\n")?;
+    answered(client, 200_000)
+}
+
+fn chunks(client: &mut Client) -> Result<bool, &'static str> {
+    send(client, b"GET /chunks HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    answered(client, 200_000)
+}
+
+fn written(client: &mut Client) -> Result<bool, &'static str> {
+    send(client, b"GET /written HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    answered(client, 200_000)
+}
+
+/// A stream of events is whole if its end comes.
+fn listen(client: &mut Client) -> Result<bool, &'static str> {
+    send(client, b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    match client.try_response(false) {
+        Ok(_) => Ok(false),
+        Err(_) => Err("the stream has no end"),
+    }
+}
+
+/// Fifty bytes there and back, one by one, unless the server says goodbye.
+fn converse(client: &mut Client) -> Result<bool, &'static str> {
+    send(
+        client,
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+    )?;
+    client.try_head().map_err(|_| "it was not switched")?;
+    let mut goodbye = false;
+    for _ in 0..50 {
+        send(client, b"x")?;
+        let mut byte = client.try_raw(1).map_err(|_| "a byte did not come back")?;
+        if byte == b"!" {
+            goodbye = true;
+            byte = client.try_raw(1).map_err(|_| "a byte did not come back")?;
+        }
+        if byte != b"x" {
+            return Err("a wrong byte came back");
+        }
+        if goodbye {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+fn loses_nobody(what: &str, exchange: Exchange) {
+    // See tests/process/loss.rs for the last call.
+    let (rounds, last_call) = match std::env::var("FAREWELL_ROUNDS") {
+        Ok(rounds) => (rounds.parse().unwrap(), Config::default().last_call),
+        Err(_) => (2, Duration::from_secs(8)),
+    };
+    let mut times: Vec<Duration> = (0..rounds).map(|_| round(exchange, last_call)).collect();
+    times.sort_unstable();
+    println!(
+        "{what}: {rounds} rounds, 0 lost; trigger to end: median {:?}, longest {:?}",
+        times[rounds / 2],
+        times[rounds - 1]
+    );
+}
+
+/// One stop under load. Returns how long it took.
+fn round(exchange: Exchange, last_call: Duration) -> Duration {
+    let mut config = Config::default();
+    config.last_call = last_call;
+    let server = TestServer::start(config, handler);
+    let address = server.address();
+    let stopping = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (stopping, done) = (Arc::clone(&stopping), Arc::clone(&done));
+            thread::spawn(move || client(address, exchange, &stopping, &done))
+        })
+        .collect();
+    while done.load(SeqCst) < EXCHANGES {
+        thread::yield_now();
+    }
+    stopping.store(true, SeqCst);
+    let trigger = Instant::now();
+    server.stop.shutdown();
+    let report = server.join();
+    let time = trigger.elapsed();
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert!(report.everyone_answered(), "{report}");
+    assert_eq!(report.requests.total(), done.load(SeqCst), "{report}");
+    assert_eq!(report.connections.count(ConnectionOutcome::Crossed), 0);
+    time
+}
+
+/// One exchange after the other, until a connection is refused.
+fn client(address: SocketAddr, exchange: Exchange, stopping: &AtomicBool, done: &AtomicU64) {
+    let mut open: Option<Client> = None;
+    loop {
+        let mut connection = match open.take() {
+            Some(connection) => connection,
+            None => match Client::try_connect(address) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                    assert!(stopping.load(SeqCst), "refused before the stop");
+                    return;
+                }
+            },
+        };
+        match exchange(&mut connection) {
+            Ok(of_use) => {
+                done.fetch_add(1, SeqCst);
+                open = of_use.then_some(connection);
+            }
+            Err(what) => panic!("lost: {what}; {connection:?}"),
+        }
+    }
+}
+
+#[test]
+fn no_post_is_lost() {
+    loses_nobody("POST of 1 kB", post);
+}
+
+#[test]
+fn no_upload_is_lost() {
+    loses_nobody("chunked upload of 200 kB", upload);
+}
+
+#[test]
+fn no_answer_in_chunks_is_lost() {
+    loses_nobody("answer in chunks, 200 kB", chunks);
+}
+
+#[test]
+fn no_answer_that_is_written_is_lost() {
+    loses_nobody("answer by a writer, 200 kB", written);
+}
+
+#[test]
+fn no_stream_of_events_is_lost() {
+    loses_nobody("server-sent events", listen);
+}
+
+#[test]
+fn no_connection_that_was_taken_over_is_lost() {
+    loses_nobody("taken over", converse);
+}

@@ -73,12 +73,9 @@ impl Buffer {
     /// Drops the empty lines that may stand before a request line
     /// (RFC 9112 section 2.2).
     pub(crate) fn skip_empty_lines(&mut self) {
-        let blank = self
-            .unused()
-            .iter()
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
-        self.use_up(blank);
+        while self.unused().starts_with(b"\r\n") {
+            self.use_up(2);
+        }
     }
 
     /// Reads once. There is room for it as long as less than the capacity is

@@ -48,30 +48,31 @@ pub(crate) enum Parsed {
 /// Parses the head at the start of `input`.
 ///
 /// The answer depends on the bytes alone and not on how they were split into
-/// reads, save that a mistake may be found before the head is complete.
+/// reads, save that a mistake may be found before the head is complete. So
+/// nothing behind the longest head that there may be is looked at, and what is
+/// wrong with the beginning of a head goes before what is wrong with its rest.
 pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
+    let input = &input[..input.len().min(limits.head_bytes)];
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
     let mut request = httparse::Request::new(&mut []);
-    let status = request
-        .parse_with_uninit_headers(input, &mut fields[..limits.headers])
-        .map_err(|error| explain(error, input))?;
+    let status = request.parse_with_uninit_headers(input, &mut fields[..limits.headers]);
     let target_too_long = |target: &str| target.len() > limits.target_bytes;
     if request.path.is_some_and(target_too_long) {
         return Err(TARGET_TOO_LONG);
     }
-    match status {
-        httparse::Status::Complete(length) if length <= limits.head_bytes => {
+    match status.map_err(|error| explain(error, input))? {
+        httparse::Status::Complete(length) => {
             check_line_ends(&input[..length])?;
             let head = build(&request, &input[..length])?;
             Ok(Parsed::Complete { head, length })
         }
         httparse::Status::Partial if input.len() < limits.head_bytes => Ok(Parsed::Partial),
-        _ if request.path.is_none() => Err(TARGET_TOO_LONG),
-        _ => Err(TOO_LARGE),
+        httparse::Status::Partial if request.path.is_none() => Err(TARGET_TOO_LONG),
+        httparse::Status::Partial => Err(TOO_LARGE),
     }
 }
 
-pub(crate) const TOO_LARGE: Refusal = Refusal::new(
+const TOO_LARGE: Refusal = Refusal::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "the head is too large",
 );
@@ -117,23 +118,23 @@ fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
     }
 }
 
-/// Whether the request line is one, with a version `HTTP/` digit `.` digit, or
-/// the beginning of such a line: the answer must not depend on how much of it
-/// has come.
+/// Whether a version stands where it should, and is not ours. What it is shows
+/// in its first digit that is not as in `1.1` or `1.0`, and nothing behind that
+/// is looked at: it may not be here yet.
 fn names_another_version(input: &[u8]) -> bool {
     let line = input
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .find(|line| !line.is_empty())
         .unwrap_or_default();
-    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let words: Vec<&[u8]> = line.splitn(3, |&byte| byte == b' ').collect();
     let [_, _, version] = words[..] else {
         return false;
     };
     match version.strip_prefix(b"HTTP/") {
-        Some([major] | [major, b'.']) => major.is_ascii_digit(),
-        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
-        _ => false,
+        Some([b'1', b'.', minor, ..]) => minor.is_ascii_digit(),
+        Some([b'1', ..] | []) | None => false,
+        Some([major, ..]) => major.is_ascii_digit(),
     }
 }
 
@@ -194,14 +195,24 @@ fn check_form(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if uri.path() == "*" && method != Method::OPTIONS {
         return Err(Refusal::bad_request("the target * is for OPTIONS alone"));
     }
-    // RFC 9110 section 4.2.4: userinfo is there to mislead.
-    if uri
-        .authority()
-        .is_some_and(|host| host.as_str().contains('@'))
-    {
-        return Err(Refusal::bad_request("the request target names a user"));
+    if uri.authority().is_some_and(|host| !is_host_and_port(host)) {
+        return Err(Refusal::bad_request(
+            "the request target names more than a host and a port",
+        ));
     }
     Ok(())
+}
+
+/// Whether nothing but digits stands behind the host, and nothing before it:
+/// userinfo is there to mislead (RFC 9110 section 4.2.4).
+fn is_host_and_port(authority: &Authority) -> bool {
+    let Some(port) = authority.as_str().strip_prefix(authority.host()) else {
+        return false;
+    };
+    match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => port.is_empty(),
+    }
 }
 
 /// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
@@ -213,7 +224,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
         (Some(_), Some(_)) => Err(Refusal::bad_request("there are several Host header fields")),
         (Some(host), None) if host.is_empty() => Ok(()),
         (Some(host), None) => match Authority::try_from(host.as_bytes()) {
-            Ok(authority) if !authority.as_str().contains('@') => Ok(()),
+            Ok(authority) if is_host_and_port(&authority) => Ok(()),
             _ => Err(Refusal::bad_request("the Host header field is not valid")),
         },
     }

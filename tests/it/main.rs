@@ -11,6 +11,7 @@ mod expectations;
 #[cfg(all(feature = "json", feature = "form"))]
 mod extract;
 mod followers;
+mod hostile;
 mod in_flight;
 mod last_call;
 mod lifecycle;

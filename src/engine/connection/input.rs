@@ -82,7 +82,8 @@ impl Connection {
         // after byte does not have the whole parsed again for each.
         let unused = turn.buffer.unused();
         let lines = unused.iter().filter(|&&byte| byte == b'\n').count();
-        if lines != *parsed_lines || *parsed_lines == 0 {
+        let full = unused.len() >= turn.engine.config.head_bytes_max;
+        if lines != *parsed_lines || *parsed_lines == 0 || full {
             *parsed_lines = lines;
             match head::parse(unused, &turn.engine.config.head_limits()) {
                 Ok(Parsed::Complete { head, length }) => {
@@ -92,8 +93,6 @@ impl Connection {
                 Ok(Parsed::Partial) => {}
                 Err(refusal) => return self.refuse(refusal, turn),
             }
-        } else if unused.len() >= turn.engine.config.head_bytes_max {
-            return self.refuse(head::TOO_LARGE, turn);
         }
         match turn.buffer.fill(&self.stream) {
             Received::Bytes(_) => Step::Go,

@@ -116,6 +116,30 @@ fn files_are_of_a_size_to_be_read() {
 }
 
 #[test]
+fn every_rule_of_the_protocol_has_its_test() {
+    let mut tests = String::new();
+    for folder in ["src", "tests/it"] {
+        for path in sources(&root().join(folder)) {
+            tests += &fs::read_to_string(path).unwrap();
+        }
+    }
+    let table = fs::read_to_string(root().join("src/http/mod.rs")).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let mut rules = 0;
+    for row in rows.filter(|row| !row.starts_with("section")) {
+        let shown_by = row.rsplit('|').nth(1).unwrap();
+        for test in shown_by.split(',') {
+            let name = test.trim().trim_matches('`');
+            let found = tests.contains(&format!("#[test]\nfn {name}()"))
+                || tests.contains(&format!("#[test]\n    fn {name}()"));
+            assert!(found, "{row:?} names {name:?}, which is no test");
+        }
+        rules += 1;
+    }
+    assert!(rules > 40, "{rules}");
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let words = [
         "TODO",

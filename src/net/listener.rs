@@ -38,6 +38,11 @@ pub enum Ownership {
 /// cannot knock (no loopback interface, a firewall) is not missed for longer.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How much the kernel may hold of an answer, per connection, that it cannot
+/// send because the client does not read. It would take megabytes, and nobody
+/// here would see that the client is slow. In bytes.
+const UNSENT_MAX: u32 = 128 * 1024;
+
 /// How long one knock may take to connect.
 const KNOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -73,6 +78,9 @@ impl Listener {
         if ownership == Ownership::Sole {
             socket.set_nonblocking(false)?;
             SockRef::from(&socket).set_read_timeout(Some(ACCEPT_TIMEOUT))?;
+            if let Err(error) = os::limit_unsent(&socket, UNSENT_MAX) {
+                log::debug!("what slow readers cost is up to the kernel: {error}");
+            }
         }
         Ok(Self {
             socket,

@@ -106,7 +106,7 @@ impl Connection {
         turn: &Turn<'_>,
     ) -> Step {
         self.end_exchange(request, turn.engine);
-        self.make_the_end_plain();
+        self.make_the_end_plain(connection);
         Step::close(connection)
     }
 
@@ -144,14 +144,16 @@ impl Connection {
             }
         };
         self.end_exchange(request, engine);
-        self.make_the_end_plain();
+        self.make_the_end_plain(connection);
         connection
     }
 
-    /// The client must not take an answer that is cut for a whole one. Where
-    /// the framing does not tell, a reset does.
-    fn make_the_end_plain(&self) {
-        if matches!(&self.state, State::Writing(writing) if writing.ends_by_close()) {
+    /// The client must not take an answer that is cut for a whole one: where
+    /// the framing does not tell, a reset does. And the kernel must not go on
+    /// feeding what it holds to a client that was too slow for us.
+    fn make_the_end_plain(&self, outcome: ConnectionOutcome) {
+        let unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
+        if unclear || outcome == ConnectionOutcome::Stalled {
             self.stream.reset_on_close();
         }
     }

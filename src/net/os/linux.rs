@@ -44,6 +44,12 @@ pub(crate) fn close_door(listener: &TcpListener) -> io::Result<()> {
     }
 }
 
+/// Has the kernel take no more than about so many bytes that it cannot send
+/// yet, on each connection that this listener lets in.
+pub(crate) fn limit_unsent(listener: &TcpListener, bytes: u32) -> io::Result<()> {
+    SockRef::from(listener).set_tcp_notsent_lowat(bytes)
+}
+
 /// Sends a part of a file, from the page cache to the socket. 0 at the file's
 /// end.
 ///

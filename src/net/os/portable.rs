@@ -24,6 +24,12 @@ pub(crate) fn open_files_max() -> Option<usize> {
     None
 }
 
+/// How much the kernel takes from us before a client has it is the kernel's
+/// own business.
+pub(crate) fn limit_unsent(_: &TcpListener, _: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// No call sends a file: whoever wants that reads it and writes.
 pub(crate) fn send_file(_: SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
@@ -37,6 +43,8 @@ mod tests {
     fn the_portable_answers_are_no() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let refused = close_door(&listener).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        let refused = limit_unsent(&listener, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         assert_eq!(half_open(listener.local_addr().unwrap()), None);
         assert_eq!(open_files_max(), None);

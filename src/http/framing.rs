@@ -103,10 +103,10 @@ fn transfer_codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Framin
 /// Whether the client waits for a `100 Continue` before it sends the body
 /// (RFC 9110 section 10.1.1). HTTP/1.0 knows no such thing.
 pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> Result<bool, Refusal> {
-    let mut expected = headers.get_all(header::EXPECT).iter().peekable();
-    if version == Version::HTTP_10 || expected.peek().is_none() {
+    if !headers.contains_key(header::EXPECT) || version == Version::HTTP_10 {
         return Ok(false);
     }
+    let mut expected = headers.get_all(header::EXPECT).iter();
     if expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Ok(true);
     }

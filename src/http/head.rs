@@ -86,14 +86,11 @@ const BAD_LINE_END: Refusal = Refusal::bad_request("a line does not end in CR LF
 /// One that does so behind a proxy that does not can be made to see another
 /// message than the proxy.
 fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
-    let mut before = 0;
-    for &byte in head {
-        if byte == b'\n' && before != b'\r' {
-            return Err(BAD_LINE_END);
-        }
-        before = byte;
+    let bare = |pair: &&[u8]| pair[1] == b'\n' && pair[0] != b'\r';
+    match head.first() == Some(&b'\n') || head.windows(2).filter(bare).count() > 0 {
+        true => Err(BAD_LINE_END),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn explain(error: httparse::Error, input: &[u8]) -> Refusal {

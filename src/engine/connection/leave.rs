@@ -112,7 +112,6 @@ impl Connection {
 
     /// Enters how the request in progress ended.
     pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, engine: &Engine) {
-        let route = self.route();
         let Some(exchange) = self.exchange.take() else {
             debug_assert!(false, "an exchange ends once");
             return;
@@ -123,7 +122,7 @@ impl Connection {
         }
         if outcome == RequestOutcome::Cut {
             engine.books.name_cut(CutRequest {
-                route,
+                route: exchange.route(),
                 peer: self.peer,
                 age: exchange.began.elapsed(),
                 handler_running: matches!(self.state, State::Handling(_)),

@@ -116,6 +116,16 @@ struct Exchange {
     route: Option<Route>,
 }
 
+impl Exchange {
+    /// The request, for people.
+    fn route(&self) -> String {
+        match &self.route {
+            Some(Route { method, uri, .. }) => format!("{method} {uri}"),
+            None => "a request whose head was not complete".to_owned(),
+        }
+    }
+}
+
 /// What a request line says.
 #[derive(Debug)]
 struct Route {
@@ -297,15 +307,6 @@ impl Connection {
     /// connection's.
     pub(crate) fn exchange_number(&self) -> (u64, u64) {
         (self.ticket.number(), self.exchanges)
-    }
-
-    /// The request in progress, for people.
-    fn route(&self) -> String {
-        let exchange = self.exchange.as_ref();
-        match exchange.and_then(|exchange| exchange.route.as_ref()) {
-            Some(Route { method, uri, .. }) => format!("{method} {uri}"),
-            None => "a request whose head was not complete".to_owned(),
-        }
     }
 
     /// An answer has a head of so many bytes.

@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 use bytes::Bytes;
 
 use super::Connection;
+use super::Exchange;
 use super::Next;
 use super::State;
 use super::Step;
@@ -278,8 +279,8 @@ impl Connection {
         let Rest::TakeOver(take_over) = writing.rest else {
             unreachable!("called with a take-over only");
         };
-        let route = self.route();
+        let route = self.exchange.as_ref().map(Exchange::route);
         self.end_exchange(writing.outcome, turn.engine);
-        Step::Next(Next::TakeOver(take_over, route))
+        Step::Next(Next::TakeOver(take_over, route.unwrap_or_default()))
     }
 }

@@ -1,0 +1,59 @@
+//! The files of a folder, sent by the kernel.
+//!
+//! ```sh
+//! cargo run --example download FOLDER [ADDRESS]
+//! curl -O http://127.0.0.1:8080/picture.jpg
+//! ```
+
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+
+use std::path::{Component, Path};
+use std::{env, error::Error, fs::File, io::ErrorKind};
+
+use farewell::{Body, Config, Rejection, Request, Response, Router, Server};
+use http::{HeaderValue, StatusCode, header};
+
+fn download(folder: &Path, request: &Request) -> Result<Response, Rejection> {
+    let path = Path::new(request.param("path").unwrap_or_default());
+    if !path.components().all(is_plain) {
+        return Err(Rejection::new(StatusCode::NOT_FOUND, "no such file"));
+    }
+    let body = File::open(folder.join(path)).and_then(Body::from_file);
+    let mut response = Response::new(body.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => Rejection::new(StatusCode::FORBIDDEN, "not for you"),
+        // Nothing, no regular file, or no path at all.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput => {
+            Rejection::new(StatusCode::NOT_FOUND, "no such file")
+        }
+        _ => Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read"),
+    })?);
+    let media_type = HeaderValue::from_static(match path.extension().and_then(|e| e.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
+        Some("jpg") => "image/jpeg",
+        _ => "application/octet-stream",
+    });
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
+    Ok(response)
+}
+
+/// Whether it stays in the folder, and is not hidden: `../` can be in a
+/// parameter too.
+fn is_plain(part: Component<'_>) -> bool {
+    matches!(part, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = env::args().nth(1).ok_or("of which FOLDER?")?;
+    let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
+    let server = Server::bind(address, Config::default())?;
+    let stop = server.shutdown_handle();
+    ctrlc::set_handler(move || stop.shutdown())?;
+
+    let get = move |request: Request| download(Path::new(&folder), &request);
+    println!("listening on http://{}", server.local_addr());
+    server.serve(Router::new().get("/{*path}", get).build()?)?;
+    Ok(())
+}

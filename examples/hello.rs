@@ -1,0 +1,26 @@
+//! The smallest server that stops well.
+//!
+//! ```sh
+//! cargo run --example hello [ADDRESS]
+//! curl http://127.0.0.1:8080/
+//! ```
+//!
+//! Ctrl+C or SIGTERM stops it: who has asked by then gets an answer.
+
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+
+use std::env;
+use std::error::Error;
+
+use farewell::{Config, Request, Server};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let server = Server::bind(address, Config::default())?;
+    let stop = server.shutdown_handle();
+    ctrlc::set_handler(move || stop.shutdown())?;
+
+    println!("listening on http://{}", server.local_addr());
+    server.serve(|request: Request| format!("hello {}\n", request.peer_addr().ip()))?;
+    Ok(())
+}

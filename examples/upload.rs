@@ -1,0 +1,58 @@
+//! Uploads into a folder, of up to 10 GiB, in little memory. A file appears
+//! there when it is whole and not before, for its owner alone to read.
+//!
+//! ```sh
+//! cargo run --example upload FOLDER [ADDRESS]
+//! curl -T picture.jpg http://127.0.0.1:8080/files/
+//! ```
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+use std::{env, error::Error, io, path::Path, time::Duration};
+
+use farewell::{BodyError, Config, Rejection, Request, Router, Server};
+use http::StatusCode;
+use tempfile::NamedTempFile;
+
+fn upload(folder: &Path, mut request: Request) -> Result<StatusCode, Rejection> {
+    let name = request.param("name").filter(|name| is_plain(name));
+    let path = folder.join(name.ok_or(Rejection::new(StatusCode::BAD_REQUEST, "no such name"))?);
+    store(&mut request, folder, &path).map_err(|error| {
+        eprintln!("{}: {error}", path.display());
+        let ours = Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be stored");
+        BodyError::of(&error).map_or(ours, Rejection::from)
+    })?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Under a name of its own until it is whole. A file that does not get there is removed.
+fn store(request: &mut Request, folder: &Path, path: &Path) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(folder)?;
+    io::copy(request.body_mut(), &mut file)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Whether it names a file in the folder, and no hidden one. The value of a
+/// parameter may be anything, `../` too.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.bytes().all(plain) && !name.starts_with('.') && name.len() < 256
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = env::args().nth(1).ok_or("in which FOLDER?")?;
+    let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
+    let mut config = Config::default();
+    config.body_bytes_max = 10 << 30;
+    config.drain_timeout = Duration::from_secs(300); // for an upload to end
+    let server = Server::bind(address, config)?;
+    let stop = server.shutdown_handle();
+    ctrlc::set_handler(move || stop.shutdown())?;
+
+    let put = move |request: Request| upload(Path::new(&folder), request);
+    println!("listening on http://{}", server.local_addr());
+    server.serve(Router::new().put("/files/{name}", put).build()?)?;
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! A WebSocket that echoes, by `tungstenite` on a connection that is taken over.
+//! When the server stops, it closes with the code 1001, "going away".
+//!
+//! ```sh
+//! cargo run --example websocket [ADDRESS]
+//! websocat ws://127.0.0.1:8080/    # or, in a browser, new WebSocket("ws://127.0.0.1:8080/")
+//! ```
+
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+
+use std::{env, error::Error, io::ErrorKind};
+
+use farewell::{Body, Config, Phase, Rejection, Request, Response, Router, Server, TakenOver};
+use http::StatusCode;
+use tungstenite::handshake::server::create_response_with_body;
+use tungstenite::protocol::{CloseFrame, Role, WebSocket, frame::coding::CloseCode};
+use tungstenite::{Error::Io, Message::Binary, Message::Text};
+
+fn upgrade(request: Request) -> Result<Response, Rejection> {
+    let mut asked = http::Request::new(());
+    *asked.method_mut() = request.method().clone();
+    *asked.version_mut() = request.version();
+    *asked.headers_mut() = request.headers().clone();
+    let body = || Body::take_over(|connection| drop(echo(connection)));
+    create_response_with_body(&asked, body)
+        .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// Echoes until the client closes, or the server stops; the error says how it ended.
+fn echo(mut connection: TakenOver) -> tungstenite::Result<()> {
+    connection.wake_on_drain(true);
+    let mut socket = WebSocket::from_raw_socket(connection, Role::Server, None);
+    while socket.get_ref().phase() < Phase::Draining {
+        match socket.read() {
+            Ok(message @ (Text(_) | Binary(_))) => socket.send(message)?,
+            Ok(_) => {} // a ping, say, which read has answered
+            Err(Io(error)) if error.kind() == ErrorKind::WouldBlock => {} // the drain
+            Err(end) => return Err(end),
+        }
+    }
+    // The server does what is left: it waits for the client to close its side.
+    let (code, reason) = (CloseCode::Away, "the server stops".into());
+    socket.close(Some(CloseFrame { code, reason }))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let server = Server::bind(address, Config::default())?;
+    let stop = server.shutdown_handle();
+    ctrlc::set_handler(move || stop.shutdown())?;
+
+    println!("listening on http://{}", server.local_addr());
+    server.serve(Router::new().get("/", upgrade).build()?)?;
+    Ok(())
+}

@@ -1,0 +1,402 @@
+//! Every example does what its comment says, and stops as it should.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(unix)]
+
+#[path = "it/support/client.rs"]
+#[allow(dead_code, reason = "the other test binaries use the rest")]
+mod client;
+#[path = "examples/running.rs"]
+mod running;
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use running::Running;
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tungstenite::Message;
+use tungstenite::WebSocket;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+/// No test waits for this; it turns a hang into a failure.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// Some bytes of a pattern that does not repeat soon, none of them outside of
+/// ASCII.
+fn ascii(count: usize) -> String {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + (state >> 24) as u8 % 95)
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn names_in(folder: &TempDir) -> Vec<String> {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+fn path(folder: &Path) -> &str {
+    folder.to_str().unwrap()
+}
+
+#[test]
+fn hello_greets_and_stops() {
+    let example = Running::start("hello", &[]);
+    let mut client = example.connect();
+    assert_eq!(client.get("/").body, "hello 127.0.0.1\n");
+    example.signal(Signal::INT);
+    client.expect_eof();
+    drop(client);
+    assert_eq!(example.end().0, Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error() {
+    let example = Running::start("hello", &[]);
+    let code = Running::run("hello", &[&example.address.to_string()]);
+    assert_eq!(code, Some(1));
+    example.stop();
+}
+
+#[test]
+fn router_takes_a_parameter_and_json_and_times_every_request() {
+    let example = Running::start("router", &[]);
+    let mut client = example.connect();
+    let square = client.get("/squares/12");
+    assert_eq!(square.body, "144\n");
+    assert!(square.head.contains("\r\nserver-timing: total;dur="));
+    client.send(
+        "POST /api/area HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: 25\r\n\r\n{\"width\": 3, \"height\": 4}",
+    );
+    let area = client.response();
+    assert!(area.has("content-type: application/json"));
+    assert_eq!(area.body, "12");
+    for (path, status) in [("/squares/x", 404), ("/area", 404), ("/api/area", 405)] {
+        let refused = client.get(path);
+        assert_eq!(refused.status, status, "{path}");
+        assert!(refused.head.contains("server-timing"), "{path}");
+    }
+    drop(client);
+    example.stop();
+}
+
+#[test]
+fn upload_stores_what_is_streamed_to_it_and_leaves_no_half_of_a_file() {
+    let folder = TempDir::new().unwrap();
+    let example = Running::start("upload", &[path(folder.path())]);
+    let content = ascii(3 * 1024 * 1024);
+
+    let mut whole = example.connect();
+    whole.send(
+        "PUT /files/whole.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    for chunk in content.as_bytes().chunks(10_000) {
+        whole.send(format!("{:x}\r\n", chunk.len()));
+        whole.send(chunk);
+        whole.send("\r\n");
+    }
+    whole.send("0\r\n\r\n");
+    assert_eq!(whole.response().status, 201);
+    assert_eq!(
+        fs::read_to_string(folder.path().join("whole.txt")).unwrap(),
+        content
+    );
+
+    // Its handler reads when it asks for the body.
+    let mut half = example.connect();
+    half.send(expecting("PUT /files/half.txt", content.len()));
+    assert!(half.head().starts_with("http/1.1 100 "));
+    half.send(&content[..content.len() / 2]);
+    drop(half);
+
+    for name in ["..%2Fout", "%2Ftmp%2Fout", ".hidden", "%00", "a%2Fb"] {
+        let mut outside = example.connect();
+        outside.send(format!(
+            "PUT /files/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
+        ));
+        assert_eq!(outside.response().status, 400, "{name}");
+    }
+    drop(whole);
+    example.stop();
+    assert_eq!(names_in(&folder), ["whole.txt"]);
+}
+
+#[test]
+fn upload_that_is_under_way_at_the_stop_is_stored() {
+    let folder = TempDir::new().unwrap();
+    let example = Running::start("upload", &[path(folder.path())]);
+    let content = ascii(1024 * 1024);
+    let mut client = example.connect();
+    client.send(expecting("PUT /files/late.txt", content.len()));
+    assert!(client.head().starts_with("http/1.1 100 "));
+    client.send(&content[..1000]);
+    example.signal(Signal::TERM);
+    example.wait_refusing();
+    client.send(&content[1000..]);
+    let response = client.response();
+    assert_eq!(response.status, 201);
+    assert!(response.closes());
+    drop(client);
+    assert_eq!(example.end().0, Some(0));
+    assert_eq!(
+        fs::read_to_string(folder.path().join("late.txt")).unwrap(),
+        content
+    );
+}
+
+/// The head of a request whose handler is running once the server asks for its
+/// body.
+fn expecting(what: &str, length: usize) -> String {
+    format!(
+        "{what} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+#[test]
+fn download_gives_the_files_of_its_folder_and_no_others() {
+    let outside = TempDir::new().unwrap();
+    let folder = outside.path().join("folder");
+    fs::create_dir_all(folder.join("deep")).unwrap();
+    let content = ascii(3 * 1024 * 1024);
+    fs::write(folder.join("deep/file.txt"), &content).unwrap();
+    fs::write(folder.join(".hidden"), "hidden").unwrap();
+    fs::write(outside.path().join("secret"), "secret").unwrap();
+
+    let example = Running::start("download", &[path(&folder)]);
+    let mut client = example.connect();
+    let file = client.get("/deep/file.txt");
+    assert!(file.has("content-type: text/plain; charset=utf-8"));
+    assert!(file.body == content, "other bytes");
+    client.send("HEAD /deep/file.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(
+        client
+            .head_response()
+            .has(&format!("content-length: {}", content.len()))
+    );
+    for path in [
+        "/",
+        "/nothing",
+        "/deep",
+        "/deep/file.txt/more",
+        "/.hidden",
+        "/../secret",
+        "/..%2Fsecret",
+        "/%2Fetc%2Fhostname",
+        "/%00",
+    ] {
+        assert_eq!(client.get(path).status, 404, "{path}");
+    }
+    client.send("DELETE /deep/file.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.response().status, 405);
+
+    // One that is under way at the stop arrives.
+    client.request("/deep/file.txt");
+    client.wait_readable();
+    example.signal(Signal::TERM);
+    example.wait_refusing();
+    assert!(client.response().body == content, "other bytes");
+    drop(client);
+    assert_eq!(example.end().0, Some(0));
+}
+
+#[test]
+fn sse_ticks_and_says_goodbye() {
+    let example = Running::start("sse", &[]);
+    let mut browser = example.connect();
+    let page = browser.get("/");
+    assert!(page.has("content-type: text/html; charset=utf-8"));
+    assert!(page.body.contains(r#"new EventSource("/clock")"#));
+
+    let mut listeners = [example.connect(), example.connect()];
+    for listener in &mut listeners {
+        listener.request("/clock");
+        assert!(
+            listener
+                .head()
+                .contains("\r\ncontent-type: text/event-stream\r\n")
+        );
+        let tick = String::from_utf8(listener.chunk().unwrap()).unwrap();
+        assert!(
+            tick.starts_with("data: ") && tick.ends_with(" GMT\n\n"),
+            "{tick}"
+        );
+    }
+    example.signal(Signal::TERM);
+    for listener in &mut listeners {
+        let mut rest = Vec::new();
+        loop {
+            let chunk = listener.chunk().expect("the stream is ended, not cut");
+            if chunk.is_empty() {
+                break;
+            }
+            rest.extend(chunk);
+        }
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(
+            rest.ends_with("event: goodbye\ndata: The clock has stopped.\n\n"),
+            "{rest}"
+        );
+        listener.expect_eof();
+    }
+    drop((listeners, browser));
+    assert_eq!(example.end().0, Some(0));
+}
+
+/// A client of the protocol, by the crate that the example uses.
+fn websocket(example: &Running) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(example.address).unwrap();
+    stream.set_read_timeout(Some(TOO_LONG)).unwrap();
+    let url = format!("ws://{}/", example.address);
+    let (socket, response) = tungstenite::client(url, stream).unwrap();
+    assert_eq!(response.status(), 101);
+    socket
+}
+
+#[test]
+fn websocket_echoes_and_says_that_it_goes_away() {
+    let example = Running::start("websocket", &[]);
+    let mut plain = example.connect();
+    assert_eq!(plain.get("/").status, 400);
+    drop(plain);
+
+    let mut socket = websocket(&example);
+    for message in [Message::text("hello"), Message::binary(vec![0; 100_000])] {
+        socket.send(message.clone()).unwrap();
+        assert!(socket.read().unwrap() == message);
+    }
+    socket.send(Message::Ping("?".into())).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Pong("?".into()));
+
+    example.signal(Signal::TERM);
+    let Message::Close(Some(frame)) = socket.read().unwrap() else {
+        panic!("no close frame");
+    };
+    assert_eq!(frame.code, CloseCode::Away);
+    let end = socket.read();
+    assert!(
+        matches!(end, Err(tungstenite::Error::ConnectionClosed)),
+        "{end:?}"
+    );
+    assert_eq!(socket.get_mut().read(&mut [0]).unwrap(), 0);
+    drop(socket);
+    assert_eq!(example.end().0, Some(0));
+}
+
+#[test]
+fn websocket_that_its_client_closes_is_closed() {
+    let example = Running::start("websocket", &[]);
+    let mut socket = websocket(&example);
+    socket.close(None).unwrap();
+    assert!(matches!(socket.read(), Ok(Message::Close(_))));
+    assert!(matches!(
+        socket.read(),
+        Err(tungstenite::Error::ConnectionClosed)
+    ));
+    drop(socket);
+    example.stop();
+}
+
+#[test]
+fn take_over_confirms_and_is_gone() {
+    let example = Running::start("take_over", &[]);
+    let mut bystander = example.connect();
+    assert_eq!(bystander.get("/").body, "hello\n");
+    let mut client = example.connect();
+    client.send("POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, "goodbye\n");
+    drop(client);
+    assert_eq!(example.end().0, Some(0));
+    bystander.expect_end();
+}
+
+#[test]
+fn take_over_gives_up_on_a_client_that_does_not_close() {
+    let example = Running::start("take_over", &[]);
+    let mut client = example.connect();
+    client.send("POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.response().body, "goodbye\n");
+    assert_eq!(example.end().0, Some(1));
+}
+
+#[test]
+fn graceful_answers_who_is_there_and_then_writes_what_it_knows() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("words");
+    fs::write(&file, "10\n").unwrap();
+    let example = Running::start("graceful", &[path(&file)]);
+    let mut client = example.connect();
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\nthree more words");
+    assert_eq!(client.response().body, "13 words\n");
+
+    client.send(expecting("POST /", 8));
+    assert!(client.head().starts_with("http/1.1 100 "));
+    example.signal(Signal::TERM);
+    example.wait_refusing();
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "10\n",
+        "it is written after the drain"
+    );
+    client.send("two more");
+    let response = client.response();
+    assert_eq!(response.body, "15 words\n");
+    assert!(response.closes());
+    drop(client);
+
+    let (code, stdout) = example.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "15\n");
+    assert!(
+        stdout.contains(" by a signal: 1 answered after that"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("2 requests in all: 2 answered"), "{stdout}");
+}
+
+#[test]
+fn graceful_starts_without_a_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("words");
+    Running::start("graceful", &[path(&file)]).stop();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n");
+}
+
+#[test]
+fn every_example_is_short_and_documented_and_exercised() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = fs::read_to_string(root.join("tests/examples.rs")).unwrap();
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let mut count = 0;
+    for entry in fs::read_dir(root.join("examples")).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.lines().count() < 60, "{name} is long");
+        let usage = format!("//! cargo run --example {name}");
+        assert!(
+            text.starts_with("//! ") && text.contains(&usage),
+            "{name} says not how to run it"
+        );
+        assert!(
+            tests.contains(&format!("Running::start(\"{name}\"")),
+            "{name} is not exercised"
+        );
+        assert!(
+            readme.contains(&format!("`{name}`")),
+            "the README does not name {name}"
+        );
+        count += 1;
+    }
+    assert!(count > 0);
+}

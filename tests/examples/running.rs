@@ -1,0 +1,125 @@
+//! An example as a child process.
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::Stdio;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+
+use crate::client::Client;
+
+/// An example, listening on a free port.
+pub(crate) struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    /// Starts an example with these arguments, and the address behind them.
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut child = command(name, arguments)
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on http://");
+        let address = address.unwrap_or_else(|| panic!("{name} says {line:?}"));
+        Self {
+            child,
+            stdout,
+            address: address.parse().unwrap(),
+        }
+    }
+
+    /// Runs an example that ends by itself, to its exit code.
+    pub(crate) fn run(name: &str, arguments: &[&str]) -> Option<i32> {
+        let output = command(name, arguments).output().unwrap();
+        output.status.code()
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the stop has got so far that nobody is let in any more.
+    pub(crate) fn wait_refusing(&self) {
+        while Client::try_connect(self.address).is_ok() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for its end: the exit code, and what it has printed since it
+    /// listens.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let mut stdout = String::new();
+        self.stdout.read_to_string(&mut stdout).unwrap();
+        (self.child.wait().unwrap().code(), stdout)
+    }
+
+    /// Stops it as its user would, which ends well.
+    pub(crate) fn stop(self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.end().0, Some(0));
+    }
+}
+
+impl Drop for Running {
+    /// A test that failed leaves no process behind.
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+fn command(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(built(name));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// `cargo test` builds the examples first; with `--test examples` it does not.
+fn built(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let profile = this.ancestors().nth(2).unwrap();
+    let program = profile.join("examples").join(name);
+    assert!(
+        is_fresh(&program),
+        "{name} is to be built: cargo build --examples"
+    );
+    program
+}
+
+/// Whether a program is younger than its sources, which cargo lists beside it.
+fn is_fresh(program: &Path) -> bool {
+    let changed = |file: &Path| fs::metadata(file).and_then(|metadata| metadata.modified());
+    let Ok(built) = changed(program) else {
+        return false;
+    };
+    let rule = fs::read_to_string(program.with_extension("d")).unwrap();
+    let (_, sources) = rule.trim_end().split_once(": ").unwrap();
+    // A space that belongs to a path has a backslash before it.
+    let sources = sources.replace("\\ ", "\0");
+    sources.split(' ').all(|source| {
+        let source = source.replace('\0', " ");
+        changed(Path::new(&source)).is_ok_and(|changed| changed <= built)
+    })
+}

@@ -7,7 +7,6 @@ use std::io;
 ///
 /// Its text is one line that says what was being done and what went wrong:
 /// `cannot listen on 127.0.0.1:80: Permission denied (os error 13)`.
-#[derive(Debug)]
 pub struct Error {
     context: String,
     cause: Option<io::Error>,
@@ -48,6 +47,13 @@ impl fmt::Display for Error {
             Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
         }
+    }
+}
+
+/// As its text: so it looks when `main` returns it.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

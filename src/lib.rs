@@ -143,10 +143,21 @@ pub use crate::service::rejection::Rejection;
 pub use crate::service::request::Request;
 pub use crate::service::request_body::BodyError;
 pub use crate::service::request_body::RequestBody;
+pub use crate::service::response::Html;
 pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
 pub use crate::service::router::Router;
 pub use crate::service::routes::Routes;
+
+// What requests and responses are made of.
+pub use ::http::HeaderMap;
+pub use ::http::HeaderName;
+pub use ::http::HeaderValue;
+pub use ::http::Method;
+pub use ::http::StatusCode;
+pub use ::http::Uri;
+pub use ::http::Version;
+pub use ::http::header;
 
 /// The examples in the README compile.
 #[cfg(doctest)]

@@ -104,12 +104,13 @@ impl Guests {
         let taken = TakenOver::new(wire, input, peer, local, Arc::clone(&engine.life));
         // Declared before the closure runs, so that it is dropped after it,
         // however it ends; if no thread can be started, too.
-        let stay = Stay {
+        let mut stay = Stay {
             engine: Arc::clone(engine),
             guest,
+            begun: false,
         };
         engine.crew.start("farewell-taken-over", move || {
-            let stay = stay;
+            stay.begun = true;
             take_over(taken);
             stay.guest.see_off();
         });
@@ -145,17 +146,27 @@ impl Guests {
 struct Stay {
     engine: Arc<Engine>,
     guest: Arc<Guest>,
+    /// There was a thread for it.
+    begun: bool,
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let Self { engine, guest } = self;
+        let Self {
+            engine,
+            guest,
+            begun,
+        } = self;
+        let outcome = match begun {
+            true => ConnectionOutcome::TakenOver,
+            false => ConnectionOutcome::Broken,
+        };
         engine.guests.remove(guest);
         let released = guest.released.load(SeqCst);
         if !released {
             guest.stream.shut_down();
         }
-        guest.end(engine, ConnectionOutcome::TakenOver);
+        guest.end(engine, outcome);
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod queue;
 pub(crate) mod staff;
+pub(crate) mod uploads;
 pub(crate) mod worker;
 
 use std::panic;
@@ -31,6 +32,7 @@ use self::crew::Crew;
 use self::guests::Guests;
 use self::lot::Lot;
 use self::peers::Peers;
+use self::uploads::Uploads;
 use crate::config::Config;
 use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
@@ -47,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) knocker: Knocker,
     pub(crate) peers: Peers,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) guests: Guests,
     pub(crate) crew: Crew,
     /// The acceptor has seen that the server stops, and waits in no accept.
@@ -65,6 +68,7 @@ impl Engine {
         let acceptor_awake = AtomicBool::new(false);
         Self {
             peers: Peers::new(config.connections_per_peer),
+            uploads: Uploads::new(config.workers),
             guests: Guests::default(),
             crew: Crew::new(Arc::clone(&life)),
             config,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 
 use http::StatusCode;
 
@@ -70,6 +71,19 @@ impl From<BodyError> for Rejection {
     }
 }
 
+impl From<io::Error> for Rejection {
+    /// What a read of the body failed with is the client's to know
+    /// ([`BodyError`]); anything else is ours: it is logged, and a 500 says
+    /// no more than that.
+    fn from(error: io::Error) -> Self {
+        if let Some(error) = BodyError::of(&error) {
+            return error.into();
+        }
+        log::error!("a request failed: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")
+    }
+}
+
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         (self.status, format!("{}\n", self.message)).into_response()
@@ -79,6 +93,15 @@ impl IntoResponse for Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_ours_says_nothing_to_the_client() {
+        let ours = Rejection::from(io::Error::other("secret path"));
+        assert_eq!(ours.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!ours.message().contains("secret"));
+        let theirs = Rejection::from(io::Error::from(BodyError::TOO_SLOW));
+        assert_eq!(theirs.status(), StatusCode::REQUEST_TIMEOUT);
+    }
 
     #[test]
     fn its_text_is_its_message_and_its_response_has_its_status() {

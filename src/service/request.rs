@@ -76,6 +76,17 @@ impl Request {
         &self.head.headers
     }
 
+    /// The head as the `http` crate has it, without a body: for libraries that
+    /// want one, such as a WebSocket's.
+    pub fn to_http(&self) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = self.head.uri.clone();
+        *request.version_mut() = self.head.version;
+        *request.headers_mut() = self.head.headers.clone();
+        request
+    }
+
     /// The body: `Read`, and more.
     pub fn body_mut(&mut self) -> &mut RequestBody {
         &mut self.body

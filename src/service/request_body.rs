@@ -22,7 +22,9 @@ const RESERVE_MAX: u64 = 1024 * 1024;
 /// Bodies of up to [`Config::body_buffer`](crate::Config::body_buffer) bytes
 /// are here, whole, when the handler is called; of a larger one, the beginning
 /// is. The rest is read from the connection as the handler reads, which waits
-/// for the client then. It has to come at the rate that
+/// for the client then: half of the workers at most do so at a time, and
+/// further handlers are called when there is a place. It has to come at the
+/// rate that
 /// [`Config::rate_min`](crate::Config::rate_min) and
 /// [`Config::body_timeout`](crate::Config::body_timeout) set.
 ///

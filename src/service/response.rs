@@ -15,6 +15,18 @@ use super::body::Body;
 /// and `Connection`; of the latter it heeds a handler's `close`.
 pub type Response = http::Response<Body>;
 
+/// A text that is HTML: `text/html; charset=utf-8`.
+///
+/// It is sent as it is. What comes from elsewhere has to be escaped before.
+#[derive(Clone, Debug)]
+pub struct Html<T>(pub T);
+
+impl<T: Into<Body>> IntoResponse for Html<T> {
+    fn into_response(self) -> Response {
+        typed(self.0, "text/html; charset=utf-8")
+    }
+}
+
 /// What a handler may return.
 ///
 /// Strings are `text/plain; charset=utf-8`, bytes are

@@ -351,3 +351,30 @@ fn an_upload_in_progress_when_the_server_stops_is_answered() {
     drop(client);
     assert!(server.join().everyone_answered());
 }
+
+#[test]
+fn slow_uploads_cannot_take_all_workers() {
+    let server = TestServer::start(config(), |mut request: Request| {
+        request.bytes().map(|body| body.len().to_string())
+    });
+    let begin = |_| {
+        let mut client = server.connect();
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+        client.send("x".repeat(100_000));
+        client
+    };
+    let mut slow: Vec<Client> = (0..20).map(begin).collect();
+    server.wait_in_progress(20);
+    // Of four workers two are free.
+    for _ in 0..10 {
+        assert_eq!(server.connect().get("/").status, 200);
+    }
+    // One of those that wait goes away, another is asked for its body in turn.
+    drop(slow.remove(10));
+    for client in &mut slow {
+        client.send("x".repeat(100_000));
+    }
+    for client in &mut slow {
+        assert_eq!(client.response().body, "200000");
+    }
+}

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::engine::buffer::Buffer;
 use crate::engine::lot::Wait;
 use crate::engine::output::Output;
+use crate::engine::uploads::Place;
 use crate::http::Refusal;
 use crate::http::body::Decoded;
 use crate::http::body::Decoder;
@@ -56,6 +57,8 @@ pub(super) struct Incoming {
     /// Input read while the handler runs, and not used yet.
     input: Option<Buffer>,
     failed: Option<BodyError>,
+    /// While its handler may wait for it.
+    place: Option<Place>,
 }
 
 /// What there is of a body for its handler.
@@ -90,6 +93,7 @@ impl Incoming {
             interim,
             input: None,
             failed: None,
+            place: None,
         })))
     }
 
@@ -187,19 +191,17 @@ impl Incoming {
 }
 
 impl Connection {
-    /// The head announces a body: reads the beginning of it, or calls the
-    /// handler at once if the client waits to be asked for it.
+    /// The head announces a body.
     pub(super) fn take_body(
         &mut self,
         head: Head,
         mut incoming: Box<Incoming>,
         turn: &Turn<'_>,
     ) -> Step {
-        if incoming.interim.is_some() && turn.buffer.is_empty() {
-            let length = incoming.decoder.left();
-            return self.call(head, Bytes::new(), length, None, Some(incoming), turn);
+        // RFC 9110 section 10.1.1: a client that does not wait is not asked.
+        if !turn.buffer.is_empty() {
+            incoming.interim = None;
         }
-        incoming.interim = None;
         let reserve = incoming.decoder.left().unwrap_or(0).min(BODY_RESERVE_MAX);
         self.state = State::Body(Box::new(PartialBody {
             head,
@@ -209,13 +211,17 @@ impl Connection {
         Step::Go
     }
 
-    /// `Body`: reads until it is whole, or enough for its handler to begin.
+    /// `Body`: reads until it is whole, or enough for its handler to begin;
+    /// if the client waits to be asked, that is at once.
     pub(super) fn read_body(&mut self, turn: &mut Turn<'_>) -> Step {
         let State::Body(partial) = &mut self.state else {
             unreachable!("called in Body only");
         };
         let PartialBody { body, incoming, .. } = &mut **partial;
-        let enough = turn.engine.config.body_buffer;
+        let enough = match incoming.interim {
+            Some(_) => 0,
+            None => turn.engine.config.body_buffer,
+        };
         let decoder = &mut incoming.decoder;
         while !decoder.is_done() && body.len() < enough && !turn.buffer.is_empty() {
             match decoder.decode(turn.buffer.unused()) {
@@ -226,8 +232,11 @@ impl Connection {
                 Err(refusal) => return self.refuse(refusal, turn),
             }
         }
-        if decoder.is_done() || body.len() >= enough {
+        if decoder.is_done() {
             return self.call_with_body(turn);
+        }
+        if body.len() >= enough {
+            return self.enter_upload(turn);
         }
         match turn.buffer.fill(&self.stream) {
             Received::Bytes(count) => {
@@ -239,6 +248,27 @@ impl Connection {
                 let until = incoming.pace.until();
                 self.await_rest(until, "the body came too slowly", turn)
             }
+        }
+    }
+
+    /// Enough of the body is here. Its handler may wait for the rest, unless too
+    /// many do.
+    fn enter_upload(&mut self, turn: &mut Turn<'_>) -> Step {
+        let uploads = &turn.engine.uploads;
+        let place = uploads.enter(|| turn.engine.lot.waker(self));
+        let State::Body(partial) = &mut self.state else {
+            unreachable!("called in Body only");
+        };
+        // Time spent waiting for others is not the client's.
+        partial.incoming.pace.start_again(turn.now);
+        if place.is_some() {
+            partial.incoming.place = place;
+            return self.call_with_body(turn);
+        }
+        match self.stream.look() {
+            Received::Gone => self.abandon(turn),
+            _ if turn.aborting() => self.turn_away(turn),
+            _ => turn.park(Wait::Piece, None),
         }
     }
 

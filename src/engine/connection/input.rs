@@ -147,7 +147,7 @@ impl Connection {
     }
 
     /// No handler has started the request, and none will: the server stops.
-    fn turn_away(&mut self, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn turn_away(&mut self, turn: &mut Turn<'_>) -> Step {
         self.state = State::Handling(self.asked_in_vain());
         self.answer(Answer::turned_away(), turn);
         Step::Go

@@ -118,6 +118,9 @@ impl fmt::Display for Event {
 /// the last call ([`Config::last_call`](crate::Config::last_call)) what has
 /// been sent by then is the rest.
 ///
+/// One thread that feeds many streams can wait for the drain with
+/// [`ShutdownHandle::wait_for_timeout`](crate::ShutdownHandle::wait_for_timeout).
+///
 /// ```
 /// use std::thread;
 /// # use farewell::{Event, Events, Request};

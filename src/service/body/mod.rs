@@ -137,7 +137,8 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// It is no regular file, or its length or position cannot be read.
+    /// It is no regular file, or its length or position cannot be read. (To
+    /// open what may be a FIFO can wait for ever; that is before this.)
     pub fn from_file(mut file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {

@@ -30,8 +30,9 @@ impl Body {
     /// `Upgrade` field, and the server adds `Connection: upgrade`; without one,
     /// or if the request asked for no upgrade, the client gets a 500 instead.
     /// With a successful status (2xx) the head says `Connection: close`, gives
-    /// no length, and whatever `f` writes is the body. Any other status has an
-    /// empty body, and `f` is dropped. So it is for a response to HEAD.
+    /// no length, and whatever `f` writes is the body. With any other status,
+    /// and for HEAD if the status is not 101, there is no body, and `f` is
+    /// dropped. The request's body has to have been read; else it is a 500.
     ///
     /// A stop waits for `f` as for a handler: see [`TakenOver`] for how it is
     /// told, and [`RequestOutcome`](crate::RequestOutcome) and
@@ -45,9 +46,9 @@ impl Body {
 /// A connection that a handler has taken over: its bytes, as they come.
 ///
 /// Reads and writes wait. What the client had sent behind its request is read
-/// first. Clones share the connection, so that one thread can read while
-/// another writes. When the last is dropped, and the closure that took it over
-/// has returned, the server half-closes the connection and waits for the
+/// first. [`share`](Self::share) makes another handle, so that one thread can
+/// read while another writes. When the closure that took it over has returned,
+/// the server half-closes the connection and waits for the
 /// client's EOF, as after every response.
 ///
 /// **When the server stops**, [`phase`](Self::phase) says so, and
@@ -125,8 +126,9 @@ impl TakenOver {
     }
 
     /// Whether a read that waits returns when the server begins to drain, with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock), once for each handle. Default:
-    /// no. Protocols that have a word of goodbye (a WebSocket's close frame
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), once for each handle. A client
+    /// that never stops sending leaves no read waiting: look at
+    /// [`phase`](Self::phase) between reads too. Default: no. Protocols that have a word of goodbye (a WebSocket's close frame
     /// with code 1001) say it then, and read on.
     pub fn wake_on_drain(&mut self, wake: bool) {
         self.wake_on_drain = wake;

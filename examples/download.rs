@@ -10,8 +10,8 @@
 use std::path::{Component, Path};
 use std::{env, error::Error, fs::File, io::ErrorKind};
 
-use farewell::{Body, Config, Rejection, Request, Response, Router, Server};
-use http::{HeaderValue, StatusCode, header};
+use farewell::{Body, Config, HeaderValue, Rejection, Request, Response, Router, Server};
+use farewell::{StatusCode, header};
 
 fn download(folder: &Path, request: &Request) -> Result<Response, Rejection> {
     let path = Path::new(request.param("path").unwrap_or_default());
@@ -25,7 +25,7 @@ fn download(folder: &Path, request: &Request) -> Result<Response, Rejection> {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput => {
             Rejection::new(StatusCode::NOT_FOUND, "no such file")
         }
-        _ => Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read"),
+        _ => Rejection::from(error),
     })?);
     let media_type = HeaderValue::from_static(match path.extension().and_then(|e| e.to_str()) {
         Some("html") => "text/html; charset=utf-8",

@@ -11,8 +11,8 @@
 
 use std::{env, error::Error, time::Instant};
 
-use farewell::{Config, Handler, Json, Rejection, Request, Response, Router, Server};
-use http::{HeaderValue, StatusCode};
+use farewell::StatusCode;
+use farewell::{Config, Handler, HeaderValue, Json, Rejection, Request, Response, Router, Server};
 
 fn square(request: Request) -> Result<String, Rejection> {
     let number = request.param("number").and_then(|text| text.parse().ok());

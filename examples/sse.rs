@@ -10,7 +10,7 @@
 use std::time::{Duration, SystemTime};
 use std::{env, error::Error, sync::mpsc, thread};
 
-use farewell::{Config, Event, EventSender, Events, Phase, Request, Response, Router};
+use farewell::{Config, Event, EventSender, Events, Html, Phase, Request, Router};
 use farewell::{SendError, Server, ShutdownHandle};
 
 const PAGE: &str = r#"<!DOCTYPE html><title>Clock</title><h1 id="clock"></h1><script>
@@ -18,13 +18,6 @@ const show = event => document.getElementById("clock").textContent = event.data;
 const source = new EventSource("/clock");
 source.onmessage = show;
 source.addEventListener("goodbye", event => { show(event); source.close(); });</script>"#;
-
-fn page(_: Request) -> Response {
-    let mut response = Response::new(PAGE.into());
-    let html = http::HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert("content-type", html);
-    response
-}
 
 /// Ticks until the drain. To return is to drop all senders, and ends their streams.
 fn tick(arrivals: mpsc::Receiver<EventSender>, stop: &ShutdownHandle) {
@@ -52,7 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let _ = arrive.send(sender); // fails, and so ends the stream, once the clock has stopped
         events
     };
-    let routes = Router::new().get("/", page).get("/clock", clock);
+    let routes = Router::new()
+        .get("/", |_: Request| Html(PAGE))
+        .get("/clock", clock);
     println!("listening on http://{}", server.local_addr());
     server.serve(routes.build()?)?;
     ticking.join().map_err(|_| "the clock is broken".into())

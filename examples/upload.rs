@@ -6,22 +6,17 @@
 //! curl -T picture.jpg http://127.0.0.1:8080/files/
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 
 use std::{env, error::Error, io, path::Path, time::Duration};
 
-use farewell::{BodyError, Config, Rejection, Request, Router, Server};
-use http::StatusCode;
+use farewell::{Config, Rejection, Request, Router, Server, StatusCode};
 use tempfile::NamedTempFile;
 
 fn upload(folder: &Path, mut request: Request) -> Result<StatusCode, Rejection> {
     let name = request.param("name").filter(|name| is_plain(name));
     let path = folder.join(name.ok_or(Rejection::new(StatusCode::BAD_REQUEST, "no such name"))?);
-    store(&mut request, folder, &path).map_err(|error| {
-        eprintln!("{}: {error}", path.display());
-        let ours = Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be stored");
-        BodyError::of(&error).map_or(ours, Rejection::from)
-    })?;
+    store(&mut request, folder, &path)?;
     Ok(StatusCode::CREATED)
 }
 

@@ -10,19 +10,15 @@
 
 use std::{env, error::Error, io::ErrorKind};
 
-use farewell::{Body, Config, Phase, Rejection, Request, Response, Router, Server, TakenOver};
-use http::StatusCode;
+use farewell::{Body, Config, Phase, Rejection, Request, Response, Router, Server};
+use farewell::{StatusCode, TakenOver};
 use tungstenite::handshake::server::create_response_with_body;
 use tungstenite::protocol::{CloseFrame, Role, WebSocket, frame::coding::CloseCode};
 use tungstenite::{Error::Io, Message::Binary, Message::Text};
 
 fn upgrade(request: Request) -> Result<Response, Rejection> {
-    let mut asked = http::Request::new(());
-    *asked.method_mut() = request.method().clone();
-    *asked.version_mut() = request.version();
-    *asked.headers_mut() = request.headers().clone();
     let body = || Body::take_over(|connection| drop(echo(connection)));
-    create_response_with_body(&asked, body)
+    create_response_with_body(&request.to_http(), body)
         .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 

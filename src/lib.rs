@@ -69,6 +69,12 @@
 //! worker. Follow it through `engine/acceptor.rs`, `engine/worker.rs`,
 //! `engine/connection/` and `engine/lot.rs`.
 //!
+//! A request's body streams in while its handler reads it ([`RequestBody`]), a
+//! response's while its client does ([`Body`]). A handler may take the
+//! connection over ([`Body::take_over`]), or feed it events ([`Events`]);
+//! [`Router`] finds the handler for a request. How each rule of HTTP/1.1 is kept
+//! stands in `http/mod.rs`.
+//!
 //! # The life of a shutdown
 //!
 //! [`Phase`] only moves forwards: `Running`, `LameDuck`, `Draining`,
@@ -83,7 +89,8 @@
 //! *Backlog*: completed by the kernel, not accepted. *Queue*: accepted, no
 //! worker yet. *Exchange*: one request and its response. *Parked*: in the lot.
 //! *Last call*: the time in which an idle connection may still begin a request.
-//! *Linger*: half-closed, reading to EOF. *Drain*: stop and finish. *Cut*:
+//! *Linger*: half-closed, reading to EOF. *Taken over*: no longer HTTP, and on a
+//! thread of its own. *Drain*: stop and finish. *Cut*:
 //! ended by us before its answer was complete. *Timeout*: a `Duration` in the
 //! [`Config`]. *Deadline*: an `Instant`.
 //!
@@ -95,7 +102,8 @@
 //! |---|---|
 //! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
 //! | `http/` | the protocol without I/O: bytes in, values out |
-//! | `config.rs`, `service/` | limits and timeouts; what a handler sees |
+//! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
+//! | `service/` | what a handler sees: requests, responses and their bodies, routes |
 //! | `net/` | sockets, no HTTP; `net/os/` is all that differs between systems |
 //! | `engine/` | the connection, and the threads that carry it |
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |

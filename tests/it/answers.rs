@@ -1,5 +1,6 @@
 //! Requests are answered: framing, order, persistence.
 
+use farewell::Html;
 use farewell::IntoResponse;
 use farewell::Request;
 use http::StatusCode;
@@ -147,4 +148,16 @@ fn a_request_knows_both_ends_and_the_phase() {
     let mut client = server.connect();
     let expected = format!("{} {} running true", client.address(), server.address());
     assert_eq!(client.get("/").body, expected);
+}
+
+#[test]
+fn a_text_can_be_html_and_a_head_an_http_request() {
+    let server = TestServer::start(config(), |request: Request| {
+        let request = request.to_http();
+        assert_eq!(request.headers()["host"], "localhost");
+        Html(format!("<p>{} {}", request.method(), request.uri()))
+    });
+    let response = server.connect().get("/a?b");
+    assert_eq!(response.body, "<p>GET /a?b");
+    assert!(response.has("content-type: text/html; charset=utf-8"));
 }

@@ -150,3 +150,41 @@ fn a_closed_stdout_is_no_reason_to_stop_serving() {
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
+
+#[test]
+fn the_access_log_has_a_line_for_each_request() {
+    let program = Program::start_logging(&["--access-log"]);
+    let mut client = program.connect();
+    client.get("/a?b=c");
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    client.response();
+    client.send("nonsense\r\n\r\n");
+    client.response();
+    drop(client);
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    let lines: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once("farewell::access] "))
+        .map(|(_, line)| line)
+        .collect();
+    let expected = [
+        "+0000] \"GET /a?b=c HTTP/1.1\" 200 24 0.",
+        "+0000] \"POST /echo HTTP/1.1\" 200 5 0.",
+        "+0000] - 400 ",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn without_being_asked_for_there_is_no_access_log() {
+    let program = Program::start_logging(&[]);
+    program.connect().get("/");
+    program.signal(Signal::TERM);
+    assert!(!program.end().stderr.contains("farewell::access"));
+}

@@ -102,7 +102,7 @@ impl Connection {
             mut content,
             after_delivery,
         } = body;
-        let delivery_matters = after_delivery.is_some();
+        let wants_delivery = after_delivery.is_some();
         self.after_delivery = after_delivery;
 
         let taken_over = is_taken_over(&content, &asked, parts.status);
@@ -111,18 +111,15 @@ impl Connection {
         }
         let length = length(&content, &asked, &parts.headers);
         let nature = content.nature();
-        let handler_closes = persist::has_token(&parts.headers, "close");
         let persist = match parts.status {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
             _ => asked
                 .persist
                 .close_if(taken_over, CloseReason::TakenOver)
-                .close_if(handler_closes, CloseReason::Handler)
-                .close_if(delivery_matters, CloseReason::Delivery)
-                .close_if(nature == Nature::Follower, CloseReason::Follower)
-                .close_if(nature == Nature::Endless, CloseReason::Endless)
+                .close_if(wants_delivery, CloseReason::Delivery)
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
+        let persist = persist_after(persist, nature, &parts.headers);
         let draining = turn.phase >= Phase::Draining && !self.another_counts(persist, turn);
         let persist = persist.close_if(draining, CloseReason::Draining);
 
@@ -208,6 +205,15 @@ impl Connection {
             None => !turn.buffer.is_empty(),
         }
     }
+}
+
+/// What an answer of this nature, with these fields, does to a connection that
+/// would persist otherwise.
+fn persist_after(persist: Persist, nature: Nature, headers: &HeaderMap) -> Persist {
+    persist
+        .close_if(persist::has_token(headers, "close"), CloseReason::Handler)
+        .close_if(nature == Nature::Follower, CloseReason::Follower)
+        .close_if(nature == Nature::Endless, CloseReason::Endless)
 }
 
 /// What a handler may answer; otherwise what is wrong with it. `read`: nothing

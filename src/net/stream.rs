@@ -63,44 +63,19 @@ impl Stream {
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Received {
         debug_assert!(!buffer.is_empty(), "no room would look like EOF");
-        loop {
-            match (&self.socket).read(buffer) {
-                Ok(0) => return Received::Eof,
-                Ok(count) => return Received::Bytes(count),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Received::Wait,
-                    ErrorKind::Interrupted => {}
-                    _ => return Received::Gone,
-                },
-            }
-        }
+        received(at_once(|| (&self.socket).read(buffer)))
     }
 
     /// What a read would give, without reading it.
     pub(crate) fn look(&self) -> Received {
-        loop {
-            match self.socket.peek(&mut [0]) {
-                Ok(0) => return Received::Eof,
-                Ok(count) => return Received::Bytes(count),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Received::Wait,
-                    ErrorKind::Interrupted => {}
-                    _ => return Received::Gone,
-                },
-            }
-        }
+        received(at_once(|| self.socket.peek(&mut [0])))
     }
 
     pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> Sent {
-        loop {
-            match (&self.socket).write_vectored(slices) {
-                Ok(count) => return Sent::Bytes(count),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Sent::Wait,
-                    ErrorKind::Interrupted => {}
-                    _ => return Sent::Gone,
-                },
-            }
+        match at_once(|| (&self.socket).write_vectored(slices)) {
+            Ok(Some(count)) => Sent::Bytes(count),
+            Ok(None) => Sent::Wait,
+            Err(_) => Sent::Gone,
         }
     }
 
@@ -110,17 +85,14 @@ impl Stream {
     ///
     /// The file cannot be read; `Unsupported` if it can, but not so.
     pub(crate) fn send_file(&self, file: &File, offset: u64, length: u64) -> io::Result<Sent> {
-        loop {
-            let sent = os::send_file(SockRef::from(&self.socket), file, offset, length);
-            return match sent {
-                Ok(count) => Ok(Sent::Bytes(count)),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => Ok(Sent::Wait),
-                    ErrorKind::Interrupted => continue,
-                    ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Ok(Sent::Gone),
-                    _ => Err(error),
-                },
-            };
+        let socket = SockRef::from(&self.socket);
+        match at_once(|| os::send_file(&socket, file, offset, length)) {
+            Ok(Some(count)) => Ok(Sent::Bytes(count)),
+            Ok(None) => Ok(Sent::Wait),
+            Err(error) => match error.kind() {
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Ok(Sent::Gone),
+                _ => Err(error),
+            },
         }
     }
 
@@ -157,5 +129,27 @@ impl Stream {
     /// What an epoll registers.
     pub(crate) fn source(&mut self) -> &mut impl Source {
         &mut self.socket
+    }
+}
+
+/// What can be done without waiting; `None` if nothing can. A signal in between
+/// is no reason to give up.
+fn at_once(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn received(result: io::Result<Option<usize>>) -> Received {
+    match result {
+        Ok(Some(0)) => Received::Eof,
+        Ok(Some(count)) => Received::Bytes(count),
+        Ok(None) => Received::Wait,
+        Err(_) => Received::Gone,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::io::Read;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -302,16 +303,19 @@ fn a_body_given_to_a_thread_ends_with_its_request() {
     assert_eq!(body.read_all().unwrap_err().status(), 503);
 }
 
+/// A handler that reads its body once it may pass the gate.
+fn reading_after(gate: &Arc<Gate>) -> impl Fn(Request) -> Result<String, BodyError> + use<> {
+    let gate = Arc::clone(gate);
+    move |mut request| {
+        gate.pass("reading");
+        request.text()
+    }
+}
+
 #[test]
 fn an_abort_wakes_a_handler_that_reads() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(config(), {
-        let gate = gate.clone();
-        move |mut request: Request| {
-            gate.pass("reading");
-            request.text()
-        }
-    });
+    let server = TestServer::start(config(), reading_after(&gate));
     drop(bar);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
@@ -327,13 +331,7 @@ fn an_abort_wakes_a_handler_that_reads() {
 #[test]
 fn an_upload_in_progress_when_the_server_stops_is_answered() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(config(), {
-        let gate = gate.clone();
-        move |mut request: Request| {
-            gate.pass("reading");
-            request.text()
-        }
-    });
+    let server = TestServer::start(config(), reading_after(&gate));
     drop(bar);
     let body = large();
     let mut client = server.connect();

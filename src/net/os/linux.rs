@@ -55,7 +55,7 @@ pub(crate) fn limit_unsent(listener: &TcpListener, bytes: u32) -> io::Result<()>
 ///
 /// `Unsupported` if this file, or this offset, cannot be sent so.
 pub(crate) fn send_file(
-    socket: SockRef<'_>,
+    socket: &SockRef<'_>,
     file: &File,
     offset: u64,
     length: u64,

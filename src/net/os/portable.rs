@@ -31,7 +31,7 @@ pub(crate) fn limit_unsent(_: &TcpListener, _: u32) -> io::Result<()> {
 }
 
 /// No call sends a file: whoever wants that reads it and writes.
-pub(crate) fn send_file(_: SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
+pub(crate) fn send_file(_: &SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -49,7 +49,7 @@ mod tests {
         assert_eq!(half_open(listener.local_addr().unwrap()), None);
         assert_eq!(open_files_max(), None);
         let file = File::open(file!()).unwrap();
-        let refused = send_file(SockRef::from(&listener), &file, 0, 1).unwrap_err();
+        let refused = send_file(&SockRef::from(&listener), &file, 0, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     }
 }

@@ -183,6 +183,24 @@ fn an_idle_connection_holds_no_buffer() {
 }
 
 #[test]
+fn a_mistake_in_a_line_without_end_is_named_however_it_was_split() {
+    let large = "x".repeat(Config::default().head_bytes_max);
+    let stream = format!("GET / HTTP/1.1\r\nHost: a\r\nA: \0{large}");
+    let mut bench = Bench::new();
+    let mut seen = Vec::new();
+    for piece in [&stream.as_bytes()[..26], &stream.as_bytes()[26..]] {
+        bench.client.write_all(piece).unwrap();
+        bench.go_on(&mut seen);
+    }
+    bench.client.shutdown(Shutdown::Write).unwrap();
+    let mut client = bench.client.try_clone().unwrap();
+    bench.finish(&mut seen);
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
+}
+
+#[test]
 fn one_that_keeps_sending_lets_the_others_have_their_turn() {
     let mut bench = Bench::new();
     bench

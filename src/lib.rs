@@ -109,11 +109,15 @@
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
 //! | `server.rs` | assembly |
 //! | `main.rs`, `cli/` | the program, on the public API alone |
+//! | `fuzzing/` | what `fuzz/` calls, and the unit tests; in no other build |
 
 mod config;
 mod drain;
 mod engine;
 mod error;
+#[cfg(all(unix, any(test, fuzzing)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod net;
 mod pace;

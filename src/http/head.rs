@@ -275,6 +275,28 @@ mod tests {
     }
 
     #[test]
+    fn the_answer_is_the_same_however_a_head_is_split() {
+        let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n", "x".repeat(100));
+        let large = with_fields(&format!("A: {}", "x".repeat(1024)));
+        for (whole, status) in [
+            (format!("{long_target}A\0: b\r\n\r\n"), 414),
+            (format!("{long_target}{}\r\n", "A: b\r\n".repeat(8)), 414),
+            (format!("{large}\0\r\n\r\n"), 431),
+            (large.replace("A: x", "A: \0"), 400),
+            ("GET / HTTP/2$0\r\n".to_owned(), 505),
+            ("GET / HTTP/2.0 x\r\n".to_owned(), 505),
+            ("GET / HTTP/1\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/1.x\r\n".to_owned(), 400),
+        ] {
+            let first = (0..=whole.len())
+                .find_map(|end| parse(&whole.as_bytes()[..end], &LIMITS).err())
+                .unwrap();
+            assert_eq!(first.status, status, "{whole:?}");
+            assert_eq!(refused(&whole), status, "{whole:?}");
+        }
+    }
+
+    #[test]
     fn the_four_forms_of_a_target() {
         for target in ["/", "http://a/b?c", "http://a", "*"] {
             complete(&format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -57,6 +57,16 @@ impl Stream {
         })
     }
 
+    /// Takes over one of a pair of sockets, which is no TCP one and has no
+    /// Nagle's delay.
+    #[cfg(all(unix, any(test, fuzzing)))]
+    pub(crate) fn of_pair(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: mio::net::TcpStream::from_std(socket),
+        })
+    }
+
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }

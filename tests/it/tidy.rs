@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["net"],
     &["engine"],
     &["drain/shutdown", "drain"],
-    &["server"],
+    &["server", "fuzzing"],
     &["lib"],
     &["cli", "main"],
 ];

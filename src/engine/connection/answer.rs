@@ -199,11 +199,7 @@ impl Connection {
                 self.owed = Some(turn.buffer.owed());
             }
         }
-        turn.buffer.skip_empty_lines();
-        match self.owed {
-            Some(_) => turn.buffer.owed() > 0,
-            None => !turn.buffer.is_empty(),
-        }
+        turn.holds_request() && (self.owed.is_none() || turn.buffer.owed() > 0)
     }
 }
 

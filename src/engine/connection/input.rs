@@ -185,7 +185,7 @@ const NO_TUNNELS: Refusal =
 
 impl Turn<'_> {
     /// Half an empty line is none yet, and no request either.
-    fn holds_request(&mut self) -> bool {
+    pub(super) fn holds_request(&mut self) -> bool {
         self.buffer.skip_empty_lines();
         !matches!(self.buffer.unused(), [] | [b'\r'])
     }

@@ -46,7 +46,7 @@ impl Connection {
         unasked: bool,
         turn: &mut Turn<'_>,
     ) -> Step {
-        let crossed = unasked && !turn.buffer.is_empty();
+        let crossed = unasked && turn.holds_request();
         turn.buffer.clear();
         // It fails only on a connection that is broken, which the next read finds.
         let _ = self.stream.half_close();

@@ -182,6 +182,78 @@ fn an_idle_connection_holds_no_buffer() {
     bench.finish(&mut seen);
 }
 
+/// Sends a stream byte by byte; gives what came of it, and the answers.
+fn byte_by_byte(stream: &[u8]) -> (Vec<Seen>, ConnectionOutcome, String) {
+    let mut bench = Bench::new();
+    let mut seen = Vec::new();
+    for byte in stream {
+        bench.client.write_all(&[*byte]).unwrap();
+        bench.go_on(&mut seen);
+    }
+    bench.client.shutdown(Shutdown::Write).unwrap();
+    let mut client = bench.client.try_clone().unwrap();
+    let outcome = bench.finish(&mut seen);
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    (seen, outcome, answers)
+}
+
+#[test]
+fn between_requests_there_may_be_empty_lines_and_nothing_else() {
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let stream = format!("{request}\r\n\r\n{request}\r\n\r");
+    let (seen, outcome, _) = byte_by_byte(stream.as_bytes());
+    assert_eq!(
+        (seen.len(), outcome),
+        (2, ConnectionOutcome::Completed),
+        "half an empty line is no request"
+    );
+    for wrong in ["\n", "\r", "\r\r\n", "\r\n\n"] {
+        let stream = format!("{request}{wrong}{request}");
+        let (seen, _, answers) = byte_by_byte(stream.as_bytes());
+        assert_eq!(seen.len(), 1, "{wrong:?}");
+        assert!(answers.contains("HTTP/1.1 400 "), "{wrong:?}: {answers}");
+    }
+}
+
+#[test]
+fn half_an_empty_line_does_not_keep_a_draining_server() {
+    let mut bench = Bench::new();
+    bench
+        .client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r")
+        .unwrap();
+    bench.engine.life.shutdown(Trigger::Call);
+    let mut client = bench.client.try_clone().unwrap();
+    let mut seen = Vec::new();
+    while seen.is_empty() {
+        bench.go_on(&mut seen);
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(bench.finish(&mut seen), ConnectionOutcome::Completed);
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    assert!(answers.contains("connection: close"), "{answers}");
+}
+
+#[test]
+fn a_mistake_in_a_line_without_end_is_named_however_it_was_split() {
+    let large = "x".repeat(Config::default().head_bytes_max);
+    let stream = format!("GET / HTTP/1.1\r\nHost: a\r\nA: \0{large}");
+    let mut bench = Bench::new();
+    let mut seen = Vec::new();
+    for piece in [&stream.as_bytes()[..26], &stream.as_bytes()[26..]] {
+        bench.client.write_all(piece).unwrap();
+        bench.go_on(&mut seen);
+    }
+    bench.client.shutdown(Shutdown::Write).unwrap();
+    let mut client = bench.client.try_clone().unwrap();
+    bench.finish(&mut seen);
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
+}
+
 #[test]
 fn one_that_keeps_sending_lets_the_others_have_their_turn() {
     let mut bench = Bench::new();

@@ -1,0 +1,60 @@
+//! A stream of requests on a connection, and on one of hyper's.
+#![no_main]
+
+mod hyper_side;
+
+use farewell::fuzzing::Exchange;
+use farewell::fuzzing::Seen;
+use farewell::fuzzing::connection;
+use libfuzzer_sys::fuzz_target;
+
+use self::hyper_side::End;
+use self::hyper_side::Second;
+
+fuzz_target!(
+    init: {
+        // Rust's runtime, which a fuzzer does without, has writes to clients
+        // that are gone fail instead of ending the process.
+        // SAFETY: there is no handler that could run.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    },
+    |input: &[u8]| {
+        if let Some(first) = connection(input) {
+            compare(&first, &hyper_side::serve(&first.stream));
+        }
+    }
+);
+
+/// Requests that both servers accept are the same, in order. Where one of them
+/// stops, nothing is left to compare; but when hyper refuses what farewell
+/// accepts, there is a rule that says who is right.
+fn compare(first: &Seen, second: &Second) {
+    for (one, two) in first.exchanges.iter().zip(&second.exchanges) {
+        assert_eq!(one, two, "the boundaries differ");
+    }
+    let Some(further) = first.exchanges.get(second.exchanges.len()) else {
+        return;
+    };
+    match &second.end {
+        End::Refused(_) if is_right(further) => {}
+        End::Refused(why) => panic!("hyper refuses {further:?}: {why}"),
+        // It went by another reading of `Connection`, which moves no boundary.
+        End::Closed => {}
+    }
+}
+
+/// Whether farewell is right to accept what hyper refuses.
+///
+/// RFC 9110 section 5.6.1.2: empty elements of a list do not count, so
+/// `chunked,` is `chunked`. hyper goes by what stands behind the last comma of
+/// the last `Transfer-Encoding`.
+fn is_right(further: &Exchange) -> bool {
+    let mut codings = further
+        .fields
+        .iter()
+        .filter(|(name, _)| name == "transfer-encoding")
+        .flat_map(|(_, value)| value.split(|&byte| byte == b','));
+    codings
+        .next_back()
+        .is_some_and(|last| last.trim_ascii().is_empty())
+}

@@ -1,0 +1,354 @@
+//! A connection, driven as a worker drives it, over a pair of sockets: no
+//! lot, no queue, no thread.
+
+mod client;
+mod plan;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::Method;
+use http::Uri;
+use http::header;
+
+use self::client::Client;
+use self::plan::Event;
+use self::plan::Plan;
+use self::plan::Reading;
+use super::answers;
+use super::cuts;
+use crate::drain::books::Books;
+use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::outcome::RequestOutcome;
+use crate::drain::phase::Abort;
+use crate::drain::phase::Lifecycle;
+use crate::drain::phase::Phase;
+use crate::drain::phase::Trigger;
+use crate::engine::Engine;
+use crate::engine::buffer::Buffer;
+use crate::engine::connection::Answer;
+use crate::engine::connection::Connection;
+use crate::engine::connection::Next;
+use crate::engine::connection::Pulled;
+use crate::engine::connection::Turn;
+use crate::engine::lot::Lot;
+use crate::engine::lot::Wait;
+use crate::engine::worker::DateClock;
+use crate::net::listener::Knocker;
+use crate::service::body::Body;
+use crate::service::request::Request;
+use crate::service::request_body::BodyError;
+use crate::service::response::IntoResponse;
+use crate::service::response::Response;
+
+/// As large as a worker's.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// A request that a handler got, with all of the body that it wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its method.
+    pub method: String,
+    /// Its target, as a `Uri` shows it.
+    pub target: String,
+    /// Its header fields, but for those that a server may change: `Host`, for
+    /// which a target's host stands in, and `Content-Length`, which may be
+    /// there twice.
+    pub fields: Vec<(String, Vec<u8>)>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// What became of a stream of requests.
+#[derive(Debug)]
+pub struct Seen {
+    /// All that was sent.
+    pub stream: Vec<u8>,
+    /// The requests, in order.
+    pub exchanges: Vec<Exchange>,
+    /// The status that the next one was refused with, if one was.
+    pub refused: Option<u16>,
+}
+
+impl Exchange {
+    /// An exchange, out of what any server makes of a request.
+    pub fn new(method: &Method, target: &Uri, fields: &HeaderMap, body: Vec<u8>) -> Self {
+        let kept = |name: &HeaderName| ![header::HOST, header::CONTENT_LENGTH].contains(name);
+        Self {
+            method: method.to_string(),
+            target: target.to_string(),
+            fields: fields
+                .iter()
+                .filter(|(name, _)| kept(name))
+                .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+                .collect(),
+            body,
+        }
+    }
+
+    /// Whether all but the bodies are the same.
+    fn has_head_of(&self, other: &Self) -> bool {
+        (&self.method, &self.target, &self.fields) == (&other.method, &other.target, &other.fields)
+    }
+}
+
+/// Sends a stream of requests down a connection twice: whole, and as the bytes
+/// at its start say. Gives what the first run saw.
+///
+/// # Panics
+///
+/// The two runs see different requests, a connection does not end, the books
+/// do not balance, or what was written is not a sequence of responses.
+pub fn connection(input: &[u8]) -> Option<Seen> {
+    let (bytes, stream) = input.split_first_chunk()?;
+    let plan = Plan::read(bytes);
+    let stream = plan.stream(stream);
+    let mut whole = run(&plan.plain(), &stream);
+    let other = run(&plan, &stream);
+
+    let wanted = plan.reading == Reading::All;
+    let most = whole.exchanges.len() + usize::from(!wanted);
+    assert!(
+        other.exchanges.len() <= most,
+        "{plan:?} saw {other:?} instead of {whole:?}"
+    );
+    for (one, two) in whole.exchanges.iter().zip(&other.exchanges) {
+        let same_body = one.body == two.body || !wanted && one.body.starts_with(&two.body);
+        assert!(
+            one.has_head_of(two) && same_body,
+            "{plan:?} saw {two:?} instead of {one:?}"
+        );
+    }
+    if plan.event == Event::Nothing && other.exchanges.len() < whole.exchanges.len() {
+        // It may close behind a body that nobody wants, and not take what is
+        // left of that for a request.
+        assert_eq!(other.refused, None, "{plan:?} saw {other:?}");
+    }
+    if wanted && plan.event == Event::Nothing {
+        assert_eq!(other.exchanges.len(), whole.exchanges.len(), "{plan:?}");
+        // A mistake in the last line may be found, or the end before it.
+        if whole.refused.is_some() && other.refused.is_some() {
+            assert_eq!(other.refused, whole.refused, "{plan:?}");
+        }
+    }
+    whole.stream = stream;
+    Some(whole)
+}
+
+fn run(plan: &Plan, stream: &[u8]) -> Seen {
+    let pieces = cuts::pieces(plan.cut, plan.seed, stream);
+    let mut bench = Bench::new(plan, pieces);
+    let mut answer = None;
+    // Every step uses a byte up, or writes an answer, or waits for the client.
+    for _ in 0..1000 + 32 * stream.len() {
+        match bench.step(answer.take()) {
+            Next::Call(request) => answer = Some(bench.handle(*request)),
+            Next::Park(park) => bench.wait(park.wait),
+            Next::Close(outcome) => return bench.close(outcome),
+            Next::TakeOver(..) => unreachable!("no answer takes a connection over"),
+        }
+    }
+    panic!("the connection does not end: {plan:?}");
+}
+
+/// A client's end, our end, and what our end works with.
+struct Bench<'a> {
+    plan: &'a Plan,
+    engine: Engine,
+    buffer: Buffer,
+    date: DateClock,
+    client: Client<'a>,
+    connection: Box<Connection>,
+    /// How far the clock is ahead.
+    ahead: Duration,
+    /// What the client has done: sent a piece, or closed its side.
+    deeds: usize,
+    piece: Vec<u8>,
+    methods: Vec<String>,
+    exchanges: Vec<Exchange>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(plan: &'a Plan, pieces: Vec<&'a [u8]>) -> Self {
+        let config = plan.config();
+        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let (lot, _) = Lot::new().expect("a lot opens an epoll");
+        let (client, stream) = Client::connect(pieces);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let ticket = books.connection_accepted();
+        let connection = Connection::new(stream, address, address, ticket, false, Instant::now());
+        let knocker = Knocker::new(address).expect("a knocker opens a socket");
+        let handler = Box::new(|_: Request| "not called here");
+        Self {
+            plan,
+            engine: Engine::new(config, life, books, Arc::new(lot), handler, knocker),
+            buffer: Buffer::new(BUFFER_BYTES),
+            date: DateClock::default(),
+            client,
+            connection: Box::new(connection),
+            ahead: Duration::ZERO,
+            deeds: 0,
+            piece: vec![0; plan.piece_bytes],
+            methods: Vec::new(),
+            exchanges: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now() + self.ahead
+    }
+
+    fn step(&mut self, answer: Option<Answer>) -> Next {
+        let mut turn = Turn {
+            now: self.now(),
+            engine: &self.engine,
+            buffer: &mut self.buffer,
+            date: &mut self.date,
+            phase: self.engine.life.phase(),
+            steps_left: &mut self.plan.steps.clone(),
+        };
+        match answer {
+            Some(answer) => self.connection.resume(answer, &mut turn),
+            None => self.connection.advance(&mut turn),
+        }
+    }
+
+    /// What a parked connection waits for, comes.
+    fn wait(&mut self, wait: Wait) {
+        match wait {
+            Wait::Input => {}
+            Wait::Room => return self.client.take_answers(),
+            Wait::Turn => return,
+            Wait::Piece => panic!("every piece is there at once"),
+        }
+        self.deeds += 1;
+        if self.deeds == self.plan.after && self.happens() {
+            return;
+        }
+        assert!(self.client.goes_on(), "it waits for more than there is");
+    }
+
+    /// What is planned. Says whether the client does nothing else meanwhile.
+    fn happens(&mut self) -> bool {
+        let life = &self.engine.life;
+        match self.plan.event {
+            Event::Nothing => return false,
+            Event::Stall => self.ahead = Duration::from_secs(3600),
+            Event::Vanish => self.client.vanish(),
+            Event::Shutdown => {
+                life.shutdown(Trigger::Call);
+                return false;
+            }
+            Event::LastCallOver => {
+                life.shutdown(Trigger::Call);
+                self.ahead = self.engine.config.last_call;
+            }
+            Event::Abort => {
+                life.abort(Abort::Demand(Trigger::Call));
+            }
+        }
+        true
+    }
+
+    /// As a worker calls a handler.
+    fn handle(&mut self, mut request: Request) -> Answer {
+        self.methods.push(request.method().to_string());
+        if self.engine.life.phase() >= Phase::Aborting {
+            return Answer::turned_away();
+        }
+        let read = self.read(&mut request);
+        let response = match read {
+            Ok(body) => {
+                self.exchanges.push(Exchange::new(
+                    request.method(),
+                    request.uri(),
+                    request.headers(),
+                    body,
+                ));
+                self.response()
+            }
+            Err(error) => error.into_response(),
+        };
+        Answer {
+            response,
+            outcome: RequestOutcome::Answered,
+        }
+    }
+
+    fn response(&self) -> Response {
+        match self.plan.chunked_answer {
+            true => Body::from_chunks(["o", "", "k"]).into_response(),
+            false => "ok".into_response(),
+        }
+    }
+
+    /// Reads of the body what the plan wants of it.
+    fn read(&mut self, request: &mut Request) -> Result<Vec<u8>, BodyError> {
+        let length = request.body_mut().length();
+        let mut body = request.bytes()?.to_vec();
+        let most = self.engine.config.body_buffer + BUFFER_BYTES;
+        assert!(body.len() <= most, "too much was read beforehand");
+        if self.plan.reading == Reading::Nothing || !self.connection.body_follows() {
+            return Ok(body);
+        }
+        loop {
+            let now = self.now();
+            match self.connection.pull_body(&mut self.piece, now) {
+                Pulled::Bytes(0) => panic!("a piece of no bytes"),
+                Pulled::Bytes(count) => body.extend_from_slice(&self.piece[..count]),
+                Pulled::End(_) => break,
+                Pulled::Failed(error) => return Err(error),
+                Pulled::Wait(wait, until) => {
+                    assert!(until > now, "it waits for what is over");
+                    self.wait(wait);
+                }
+            }
+            assert!(
+                body.len() as u64 <= self.engine.config.body_bytes_max,
+                "the body exceeds its limit"
+            );
+            if self.plan.reading == Reading::Some && body.len() > self.plan.after {
+                return Ok(body);
+            }
+        }
+        assert!(length.is_none_or(|length| length == body.len() as u64));
+        Ok(body)
+    }
+
+    /// Checks what is left when a connection has ended.
+    fn close(mut self, outcome: ConnectionOutcome) -> Seen {
+        self.engine.close(self.connection, outcome);
+        let report = self.engine.books.report();
+        assert!(report.balances(), "the books do not balance: {report}");
+        let counts = self.engine.books.counts();
+        assert_eq!(
+            (counts.open, counts.in_progress, counts.lingering),
+            (0, 0, 0)
+        );
+
+        let count = |outcome| report.requests.count(outcome);
+        let given = count(RequestOutcome::Answered)
+            + count(RequestOutcome::Refused)
+            + count(RequestOutcome::TurnedAway);
+        assert!(report.begun <= given + 1, "{report}");
+        assert!(count(RequestOutcome::Refused) <= 1, "{report}");
+        let mut refused = None;
+        if let Some(received) = self.client.received() {
+            let answers = answers::read(&received, &self.methods);
+            assert_eq!(answers.statuses.len() as u64, given, "{report}");
+            let cut = outcome == ConnectionOutcome::Cut;
+            assert!(!answers.broken_off || cut, "an answer breaks off: {report}");
+            refused = answers.statuses.last().copied();
+        }
+        Seen {
+            stream: Vec::new(),
+            exchanges: self.exchanges,
+            refused: refused.filter(|&status| status != 200),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Heads: the answer depends on the bytes, and not on how they were split.
+
+use http::HeaderMap;
+use http::Method;
+use http::Uri;
+use http::Version;
+
+use crate::http::framing::Framing;
+use crate::http::framing::expects_continue;
+use crate::http::head::Head;
+use crate::http::head::Limits;
+use crate::http::head::Parsed;
+use crate::http::head::parse;
+use crate::http::persist::Persist;
+
+/// Small enough for a fuzzer to reach.
+const LIMITS: Limits = Limits {
+    head_bytes: 512,
+    headers: 8,
+    target_bytes: 64,
+};
+
+/// What became of an input, in values that can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Partial,
+    /// All of the head, and its length.
+    Complete(Box<(Method, Uri, Version, HeaderMap)>, usize),
+    /// The status, and what the client is told.
+    Refused(u16, &'static str),
+}
+
+fn answer(input: &[u8]) -> Answer {
+    match parse(input, &LIMITS) {
+        Ok(Parsed::Partial) => Answer::Partial,
+        Ok(Parsed::Complete { head, length }) => {
+            check(&head, &input[..length]);
+            let parts = (head.method, head.uri, head.version, head.headers);
+            Answer::Complete(Box::new(parts), length)
+        }
+        Err(refusal) => Answer::Refused(refusal.status.as_u16(), refusal.reason),
+    }
+}
+
+/// Parses the head at the start of `input`, whole and at prefixes.
+///
+/// # Panics
+///
+/// A prefix has another answer than the whole, or the head is none.
+pub fn head(input: &[u8]) {
+    let whole = answer(input);
+    if let Answer::Complete(_, length) = whole {
+        assert_eq!(
+            answer(&input[..length]),
+            whole,
+            "its own bytes are the head"
+        );
+    }
+    let mut so_far = Answer::Partial;
+    for end in prefixes(input) {
+        let now = answer(&input[..end]);
+        if so_far != Answer::Partial {
+            assert_eq!(now, so_far, "{end} bytes changed what fewer had settled");
+        }
+        so_far = now;
+    }
+    if so_far != Answer::Partial {
+        assert_eq!(whole, so_far, "the whole differs from its prefix");
+    }
+}
+
+/// Where it may matter that an input ends: before and behind whatever ends a
+/// word, between words, and here and there.
+fn prefixes(input: &[u8]) -> impl Iterator<Item = usize> {
+    let word = |at: usize| match input.get(at) {
+        None | Some(b'\r' | b'\n' | b' ' | b':') => None,
+        Some(byte) => Some(byte.is_ascii_alphanumeric()),
+    };
+    (0..=input.len()).filter(move |&end| {
+        let in_the_middle = end > 0 && word(end).is_some() && word(end - 1) == word(end);
+        !in_the_middle || end % 16 == 0 || end.abs_diff(LIMITS.head_bytes) < 2
+    })
+}
+
+/// `bytes` are a head's, by a second and simpler reading of them.
+fn check(head: &Head, bytes: &[u8]) {
+    assert!(bytes.len() <= LIMITS.head_bytes, "a head beyond the limit");
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text
+        .strip_suffix("\r\n\r\n")
+        .expect("a head ends with an empty line")
+        .trim_start_matches("\r\n");
+    assert_eq!(
+        lines.matches("\r\n").count(),
+        lines.matches(['\r', '\n']).count() / 2,
+        "a CR or an LF stands alone"
+    );
+    assert!(!lines.contains("\r\n\r\n"), "a head goes on behind its end");
+
+    let mut lines = lines.split("\r\n");
+    let line: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+    let [method, target, version] = line[..] else {
+        panic!("the request line is not three words: {line:?}");
+    };
+    assert_eq!(head.method.as_str(), method);
+    assert!(
+        target.len() <= LIMITS.target_bytes,
+        "a target beyond the limit"
+    );
+    assert_eq!(format!("{:?}", head.version), version);
+
+    let fields = lines
+        .inspect(|line| assert!(line.contains(':'), "{line:?} is no field"))
+        .count();
+    // The target's host may have become a field that the client did not send.
+    let added = head.headers.len() - fields;
+    assert!(added <= usize::from(head.uri.scheme().is_some()));
+    assert!(fields <= LIMITS.headers, "more fields than the limit");
+
+    // What follows from a head must not panic either.
+    let _ = Framing::of(head.version, &head.headers);
+    let _ = expects_continue(head.version, &head.headers);
+    let _ = Persist::asked(head.version, &head.headers);
+}

@@ -26,7 +26,7 @@ use crate::support::config;
 use crate::support::get;
 
 /// Long enough not to fit into the sockets' buffers.
-const LARGE: usize = 20 << 20;
+const LARGE: usize = 8 << 20;
 
 /// With a pattern that shows any disorder.
 static BYTES: LazyLock<Vec<u8>> =

@@ -26,39 +26,43 @@ impl Rule {
             rule: self,
             until: now + self.timeout,
             moved: 0,
+            not_waiting_since: Some(now),
         }
     }
 }
 
 /// One client's way along a rule. A stretch ends when its quota is met, and
-/// another begins.
+/// another begins. Only the time counts in which somebody waits for the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     rule: Rule,
     until: Instant,
     moved: u64,
+    not_waiting_since: Option<Instant>,
 }
 
 impl Pace {
+    /// The client has come forward.
     pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
         self.moved += bytes as u64;
         if self.moved >= self.rule.quota {
             *self = self.rule.start(now);
+        } else if self.not_waiting_since.is_none() {
+            self.not_waiting_since = Some(now);
         }
     }
 
-    /// What has been in the way is not the client's fault.
-    pub(crate) fn start_again(&mut self, now: Instant) {
-        *self = self.rule.start(now);
-    }
-
-    /// When the client is too slow.
-    pub(crate) fn until(&self) -> Instant {
+    /// From now on somebody waits for the client: until when?
+    pub(crate) fn wait(&mut self, now: Instant) -> Instant {
+        if let Some(since) = self.not_waiting_since.take() {
+            self.until += now.saturating_duration_since(since);
+        }
         self.until
     }
 
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.until
+    /// As if the client had come only now.
+    pub(crate) fn start_again(&mut self, now: Instant) {
+        *self = self.rule.start(now);
     }
 }
 
@@ -72,19 +76,29 @@ mod tests {
     fn a_stretch_ends_when_its_quota_is_met() {
         let start = Instant::now();
         let mut pace = Rule::new(10 * SECOND, 100).start(start);
+        assert_eq!(pace.wait(start), start + 10 * SECOND);
         pace.moved(999, start + 5 * SECOND);
-        assert_eq!(pace.until(), start + 10 * SECOND);
+        assert_eq!(pace.wait(start + 5 * SECOND), start + 10 * SECOND);
         pace.moved(1, start + 9 * SECOND);
-        assert_eq!(pace.until(), start + 19 * SECOND);
-        assert!(!pace.is_over(start + 18 * SECOND));
-        assert!(pace.is_over(start + 19 * SECOND));
+        assert_eq!(pace.wait(start + 9 * SECOND), start + 19 * SECOND);
+    }
+
+    #[test]
+    fn time_in_which_nobody_waits_for_the_client_does_not_count() {
+        let start = Instant::now();
+        let mut pace = Rule::new(10 * SECOND, 100).start(start);
+        assert_eq!(pace.wait(start + 60 * SECOND), start + 70 * SECOND);
+        pace.moved(1, start + 65 * SECOND);
+        assert_eq!(pace.wait(start + 95 * SECOND), start + 100 * SECOND);
+        assert_eq!(pace.wait(start + 99 * SECOND), start + 100 * SECOND);
     }
 
     #[test]
     fn without_a_rate_any_byte_will_do() {
         let start = Instant::now();
         let mut pace = Rule::new(SECOND, 0).start(start);
+        pace.wait(start);
         pace.moved(1, start + SECOND / 2);
-        assert_eq!(pace.until(), start + SECOND * 3 / 2);
+        assert_eq!(pace.wait(start + SECOND / 2), start + SECOND * 3 / 2);
     }
 }

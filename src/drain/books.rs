@@ -155,17 +155,18 @@ impl Books {
         Ticket {
             books: Arc::clone(self),
             number: before + 1,
+            request: false,
             ended: false,
         }
     }
 
-    pub(crate) fn request_begun(&self) {
+    fn request_begun(&self) {
         self.begun.fetch_add(1, Relaxed);
         self.in_progress.fetch_add(1, SeqCst);
         self.life.counts_changed();
     }
 
-    pub(crate) fn request_ended(&self, outcome: RequestOutcome, on_last_call: bool) {
+    fn request_ended(&self, outcome: RequestOutcome, on_last_call: bool) {
         self.requests.enter(outcome, self.after_trigger());
         if on_last_call && outcome == RequestOutcome::Answered {
             self.answered_on_last_call.fetch_add(1, Relaxed);
@@ -304,6 +305,8 @@ impl Books {
 pub(crate) struct Ticket {
     books: Arc<Books>,
     number: u64,
+    /// A request of its is in progress.
+    request: bool,
     ended: bool,
 }
 
@@ -311,6 +314,18 @@ impl Ticket {
     /// The connection's number: 1 for the first.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// A request of its has begun. It has to end before the connection does.
+    pub(crate) fn request_begun(&mut self) {
+        debug_assert!(!self.request, "one request at a time");
+        self.request = true;
+        self.books.request_begun();
+    }
+
+    pub(crate) fn request_ended(&mut self, outcome: RequestOutcome, on_last_call: bool) {
+        self.request = false;
+        self.books.request_ended(outcome, on_last_call);
     }
 
     pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
@@ -331,6 +346,9 @@ impl Drop for Ticket {
     /// A bug must not keep the server from stopping: what was dropped is
     /// entered as cut.
     fn drop(&mut self) {
+        if self.request {
+            self.request_ended(RequestOutcome::Cut, false);
+        }
         if !self.ended {
             self.enter(ConnectionOutcome::Cut);
             debug_assert!(

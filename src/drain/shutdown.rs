@@ -1,6 +1,7 @@
 //! Stopping: the handle that everyone may pull, and [`drain`], which orders
 //! the steps.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -140,10 +141,10 @@ impl ShutdownHandle {
     /// [`Config::linger`](crate::Config::linger) to read it. A slow one misses
     /// pieces, never the last.
     pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
-        self.books.follower_came();
         Body::stream(Follower {
             handle: self.clone(),
             render: Box::new(render),
+            number: None,
             seen: None,
             told_end: false,
         })
@@ -176,8 +177,10 @@ pub(crate) struct Board {
 struct News {
     number: u64,
     latest: Option<Progress>,
-    /// Of the followers that have seen the latest.
-    waiting: Vec<Waker>,
+    /// Of the followers that have seen the latest, by their numbers.
+    waiting: HashMap<u64, Waker>,
+    /// How many followers there have been.
+    followers: u64,
 }
 
 impl Board {
@@ -188,7 +191,7 @@ impl Board {
             news.latest = Some(progress);
             std::mem::take(&mut news.waiting)
         };
-        for wake in waiting {
+        for wake in waiting.into_values() {
             wake();
         }
     }
@@ -208,6 +211,8 @@ impl fmt::Debug for Board {
 struct Follower {
     handle: ShutdownHandle,
     render: Box<dyn FnMut(&Progress) -> String + Send>,
+    /// Its own number, once its answer has begun.
+    number: Option<u64>,
     /// The number of the news that it has read.
     seen: Option<u64>,
     told_end: bool,
@@ -219,7 +224,8 @@ impl Source for Follower {
             let progress = {
                 let mut news = self.handle.board.lock();
                 if self.seen == Some(news.number) {
-                    news.waiting.push(Arc::clone(waker));
+                    let number = self.number.unwrap_or_default();
+                    news.waiting.insert(number, Arc::clone(waker));
                     return Piece::NotYet;
                 }
                 self.seen = Some(news.number);
@@ -238,11 +244,24 @@ impl Source for Follower {
     fn nature(&self) -> Nature {
         Nature::Follower
     }
+
+    /// Not before, or a handler that makes one and does not return would pass
+    /// for one that only watches.
+    fn begin(&mut self) {
+        let mut news = self.handle.board.lock();
+        news.followers += 1;
+        self.number = Some(news.followers);
+        drop(news);
+        self.handle.books.follower_came();
+    }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.handle.books.follower_left();
+        if let Some(number) = self.number {
+            self.handle.board.lock().waiting.remove(&number);
+            self.handle.books.follower_left();
+        }
     }
 }
 
@@ -296,6 +315,11 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
         engine.books.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
     staff.evict();
+    // Who is still there is in code of the user's, which does not return.
+    if !engine.books.everyone_left() {
+        life.abort(Abort::Deadline);
+        staff.relieve();
+    }
 
     // 6. Every thread is joined.
     let threads_left = staff.join();

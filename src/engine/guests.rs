@@ -22,22 +22,24 @@ use super::connection::Connection;
 use super::lot::Spot;
 use super::lot::Wait;
 use super::lot::Watch;
+use super::quietly;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::phase::Phase;
 use crate::drain::report::CutRequest;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
+use crate::service::body::AfterDelivery;
 use crate::service::body::take_over::TakeOver;
 use crate::service::body::take_over::TakenOver;
 use crate::service::body::take_over::Wire;
 
 /// Everyone who has taken a connection over, and has not given it back.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Guests(Mutex<Vec<Arc<Guest>>>);
 
 /// A connection that has left HTTP, and its place in the engine.
-#[derive(Debug)]
 pub(crate) struct Guest {
     stream: Stream,
     watch: Arc<Watch>,
@@ -46,13 +48,21 @@ pub(crate) struct Guest {
     route: String,
     since: Instant,
     /// Until its outcome is entered.
-    ticket: Mutex<Option<Ticket>>,
+    entry: Mutex<Option<Entry>>,
+    /// A client takes the connection's end for the end of the answer.
+    ends_by_close: bool,
     /// Its outcome is entered, so the socket is of no use any more.
     ended: AtomicBool,
     /// The handler has it as a stream of std's, and closes it itself.
     released: AtomicBool,
     write_timeout: Duration,
     linger: Duration,
+}
+
+/// What has to be done when it ends.
+struct Entry {
+    ticket: Ticket,
+    after_delivery: Option<AfterDelivery>,
 }
 
 /// What is left of a connection that leaves HTTP.
@@ -63,16 +73,27 @@ pub(crate) struct Left {
     /// What the client has sent behind its request.
     pub(crate) input: Bytes,
     pub(crate) ticket: Ticket,
+    pub(crate) after_delivery: Option<AfterDelivery>,
+}
+
+/// A connection that a handler takes over.
+pub(crate) struct HandOver {
+    pub(crate) take_over: TakeOver,
+    /// Its request, for people.
+    pub(crate) route: String,
+    /// What the handler writes is the body of an answer, whose end is the
+    /// connection's.
+    pub(crate) ends_by_close: bool,
 }
 
 impl Guests {
     /// Gives a connection to a handler, on a thread of its own.
-    pub(crate) fn host(
-        engine: &Arc<Engine>,
-        mut connection: Box<Connection>,
-        take_over: TakeOver,
-        route: String,
-    ) {
+    pub(crate) fn host(engine: &Arc<Engine>, mut connection: Box<Connection>, hand_over: HandOver) {
+        let HandOver {
+            take_over,
+            route,
+            ends_by_close,
+        } = hand_over;
         let watch = engine.lot.watch(&mut connection);
         let (Ok(watch), Some(spot)) = (watch, connection.spot()) else {
             log::error!("cannot wait for {connection:?}, which a handler takes over");
@@ -84,6 +105,7 @@ impl Guests {
             local,
             input,
             ticket,
+            after_delivery,
         } = connection.leave_http();
         let guest = Arc::new(Guest {
             stream,
@@ -92,7 +114,11 @@ impl Guests {
             peer,
             route,
             since: Instant::now(),
-            ticket: Mutex::new(Some(ticket)),
+            entry: Mutex::new(Some(Entry {
+                ticket,
+                after_delivery,
+            })),
+            ends_by_close,
             ended: AtomicBool::new(false),
             released: AtomicBool::new(false),
             write_timeout: engine.config.write_timeout,
@@ -100,6 +126,11 @@ impl Guests {
         });
         engine.books.taken_over();
         engine.guests.lock().push(Arc::clone(&guest));
+        // An abort first moves the phase and then cuts those who are here: so
+        // it sees this one here, or this sees the abort.
+        if engine.life.phase() >= Phase::Aborting {
+            engine.guests.cut(engine);
+        }
         let wire: Arc<dyn Wire> = guest.clone();
         let taken = TakenOver::new(wire, input, peer, local, Arc::clone(&engine.life));
         // Declared before the closure runs, so that it is dropped after it,
@@ -121,7 +152,7 @@ impl Guests {
         let guests = std::mem::take(&mut *self.lock());
         for guest in guests {
             let ended = guest.end(engine, ConnectionOutcome::Cut);
-            guest.stream.shut_down();
+            guest.break_off();
             if ended {
                 engine.books.name_cut(CutRequest {
                     route: guest.route.clone(),
@@ -163,7 +194,9 @@ impl Drop for Stay {
         };
         engine.guests.remove(guest);
         let released = guest.released.load(SeqCst);
-        if !released {
+        if std::thread::panicking() {
+            guest.break_off();
+        } else if !released {
             guest.stream.shut_down();
         }
         guest.end(engine, outcome);
@@ -174,12 +207,16 @@ impl Guest {
     /// Enters its outcome, the first one that there is. Says whether it was
     /// this one.
     fn end(&self, engine: &Engine, outcome: ConnectionOutcome) -> bool {
-        let ticket = self
-            .ticket
+        let entry = self
+            .entry
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(ticket) = ticket else {
+        let Some(Entry {
+            ticket,
+            after_delivery,
+        }) = entry
+        else {
             return false;
         };
         log::debug!("{}: {outcome:?}", self.peer);
@@ -187,11 +224,24 @@ impl Guest {
         engine.lot.forget(self.spot);
         engine.peers.go(self.peer.ip());
         engine.books.given_back();
+        if let Some(tell) = after_delivery {
+            quietly("what was to be called after a delivery", tell);
+        }
         ticket.end(outcome);
         if engine.books.everyone_left() {
             engine.lot.wake_up();
         }
         true
+    }
+
+    /// Its end is no proper one, and the client has to be able to tell.
+    fn break_off(&self) {
+        if self.ends_by_close {
+            self.stream.reset_on_close();
+            self.stream.stop_reading();
+        } else {
+            self.stream.shut_down();
+        }
     }
 
     /// As after every answer: half-closes, and reads until the client has
@@ -226,6 +276,7 @@ impl Wire for Guest {
         enough: &mut dyn FnMut() -> bool,
     ) -> io::Result<usize> {
         loop {
+            let mark = self.watch.mark();
             match self.stream.read(buffer) {
                 Received::Bytes(count) => return Ok(count),
                 Received::Eof => return Ok(0),
@@ -239,7 +290,7 @@ impl Wire for Guest {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let mut woken = false;
-            self.watch.wait(Wait::Input, until, &mut || {
+            self.watch.wait(Wait::Input, mark, until, &mut || {
                 woken = enough();
                 woken
             });
@@ -252,6 +303,7 @@ impl Wire for Guest {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let until = Instant::now() + self.write_timeout;
         loop {
+            let mark = self.watch.mark();
             match self.stream.write(&[IoSlice::new(bytes)]) {
                 Sent::Bytes(count) => return Ok(count),
                 Sent::Gone => return Err(io::ErrorKind::BrokenPipe.into()),
@@ -260,7 +312,8 @@ impl Wire for Guest {
             if Instant::now() >= until {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.watch.wait(Wait::Room, Some(until), &mut || false);
+            self.watch
+                .wait(Wait::Room, mark, Some(until), &mut || false);
         }
     }
 

@@ -40,6 +40,7 @@ impl DeskInlet {
 impl Inlet for DeskInlet {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
         loop {
+            let mark = self.watch.as_ref().map(|watch| watch.mark());
             let mut desk = self.desk.lock();
             let Some(connection) = desk
                 .as_mut()
@@ -56,19 +57,18 @@ impl Inlet for DeskInlet {
                 Pulled::Failed(error) => return Err(error),
                 Pulled::Wait(wait, until) => (wait, until),
             };
-            let watch = match &self.watch {
-                Some(watch) => Arc::clone(watch),
-                None => {
-                    let watch = self.engine.lot.watch(connection).map_err(|error| {
-                        log::error!("cannot wait for {connection:?}: {error}");
-                        BodyError::GONE
-                    })?;
-                    Arc::clone(self.watch.insert(watch))
-                }
+            let (Some(watch), Some(mark)) = (&self.watch, mark) else {
+                let watch = self.engine.lot.watch(connection).map_err(|error| {
+                    log::error!("cannot wait for {connection:?}: {error}");
+                    BodyError::GONE
+                })?;
+                // And tries again: what came before there was a watch is not noted.
+                self.watch = Some(watch);
+                continue;
             };
             // Whoever takes the connection from the desk ends the watch.
             drop(desk);
-            watch.wait(wait, Some(until), &mut || false);
+            watch.wait(wait, mark, Some(until), &mut || false);
         }
     }
 

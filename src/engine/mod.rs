@@ -56,6 +56,14 @@ pub(crate) struct Engine {
     acceptor_awake: AtomicBool,
 }
 
+/// Runs code of the user's, or what may call it: a panic in it is logged, and is
+/// nobody else's business.
+fn quietly(what: &str, f: impl FnOnce()) {
+    if panic::catch_unwind(panic::AssertUnwindSafe(f)).is_err() {
+        log::error!("{what} panicked");
+    }
+}
+
 impl Engine {
     pub(crate) fn new(
         config: Config,
@@ -97,10 +105,8 @@ impl Engine {
             self.lot.forget(spot);
         }
         self.peers.go(connection.peer_addr().ip());
-        if let Some(tell) = connection.close(outcome, &self.books)
-            && panic::catch_unwind(panic::AssertUnwindSafe(tell)).is_err()
-        {
-            log::error!("what was to be called after a delivery panicked");
+        if let Some(tell) = connection.close(outcome, &self.books) {
+            quietly("what was to be called after a delivery", tell);
         }
         if self.books.everyone_left() {
             self.lot.wake_up();

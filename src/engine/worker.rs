@@ -3,6 +3,7 @@
 //! handler.
 
 use std::fmt::Write;
+use std::io;
 use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,9 +29,14 @@ use super::guests::Guests;
 use super::inlet::DeskInlet;
 use super::lot::Parked;
 use super::queue::Queue;
+use super::quietly;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
+use crate::service::body::Nature;
+use crate::service::body::Piece;
+use crate::service::body::Source;
+use crate::service::body::Waker;
 use crate::service::request::Request;
 
 /// The least size of an input buffer, in bytes.
@@ -85,7 +91,16 @@ pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
     };
     // Ends when the acceptor's and the lot's senders are dropped.
     for connection in queue.iter() {
-        worker.serve(connection);
+        let peer = connection.peer_addr();
+        // A panic that nobody has caught closer by, in the drop of something of
+        // the user's, say, costs this connection and no other. The drop of its
+        // ticket keeps the books.
+        let served = panic::catch_unwind(AssertUnwindSafe(|| worker.serve(connection)));
+        if served.is_err() {
+            log::error!("serving {peer} panicked: it is cut");
+            engine.peers.go(peer.ip());
+            engine.lot.wake_up();
+        }
     }
 }
 
@@ -133,8 +148,15 @@ impl Worker<'_> {
                         return self.engine.close(back, outcome);
                     }
                 },
-                Next::TakeOver(take_over, route) => {
-                    return Guests::host(self.engine, connection, take_over, route);
+                Next::TakeOver(hand_over) => {
+                    return Guests::host(self.engine, connection, hand_over);
+                }
+                Next::Pull(source, waker) => {
+                    let Some((back, source, piece)) = self.pull(connection, source, &waker) else {
+                        return;
+                    };
+                    connection = back;
+                    next = connection.pulled(source, piece, &mut self.turn());
                 }
                 Next::Call(request) => {
                     let Some((back, answer)) = self.call(connection, *request) else {
@@ -159,28 +181,17 @@ impl Worker<'_> {
             let rest = DeskInlet::new(engine, desk, connection.exchange_number());
             request.body_mut().attach(Box::new(rest));
         }
-        let mut desk = self.desk.lock();
-        // Looked at under the lock: an abort first moves the phase and then
-        // takes what is on the desks, so it sees this connection there, or
-        // this sees the abort.
-        if self.engine.life.phase() >= Phase::Aborting {
-            return Some((connection, Answer::turned_away()));
-        }
-        *desk = Some(connection);
-        self.desk.in_handler.store(true, SeqCst);
-        drop(desk);
         log::debug!(
             "{}: {} {}",
             request.peer_addr(),
             request.method(),
             request.uri()
         );
-
+        if let Err(connection) = self.lay_on_desk(connection, false) {
+            return Some((connection, Answer::turned_away()));
+        }
         let handled = panic::catch_unwind(AssertUnwindSafe(|| self.engine.handler.handle(request)));
-
-        let mut desk = self.desk.lock();
-        self.desk.in_handler.store(false, SeqCst);
-        let connection = desk.take()?;
+        let connection = self.take_from_desk()?;
         let answer = match handled {
             Ok(response) => Answer {
                 response,
@@ -192,6 +203,63 @@ impl Worker<'_> {
             }
         };
         Some((connection, answer))
+    }
+
+    /// Asks a body for its next piece, which may run code of the user's, as a
+    /// handler does. `None` if the connection was taken from the desk meanwhile.
+    fn pull(
+        &self,
+        connection: Box<Connection>,
+        mut source: Box<dyn Source>,
+        waker: &Waker,
+    ) -> Option<(Box<Connection>, Box<dyn Source>, Piece)> {
+        // At an abort a body that ends by itself is cut; the others are to end
+        // in good order.
+        let to_the_end = source.nature() != Nature::Finite;
+        if let Err(connection) = self.lay_on_desk(connection, to_the_end) {
+            return Some((connection, source, Piece::NotYet));
+        }
+        let pulled = panic::catch_unwind(AssertUnwindSafe(|| source.next(waker)));
+        let Some(connection) = self.take_from_desk() else {
+            quietly("the drop of a body", || drop(source));
+            return None;
+        };
+        let piece = pulled.unwrap_or_else(|_| Piece::Failed(io::Error::other("it panicked")));
+        Some((connection, source, piece))
+    }
+
+    /// Lays a connection where an abort finds it while code of the user's runs.
+    /// Hands it back if that has come already, unless it is for those too.
+    fn lay_on_desk(
+        &self,
+        connection: Box<Connection>,
+        at_an_abort_too: bool,
+    ) -> Result<(), Box<Connection>> {
+        let mut desk = self.desk.lock();
+        // Looked at under the lock: an abort first moves the phase and then
+        // takes what is on the desks, so it sees this connection there, or
+        // this sees the abort.
+        if self.engine.life.phase() >= Phase::Aborting && !at_an_abort_too {
+            return Err(connection);
+        }
+        *desk = Some(connection);
+        self.desk.in_handler.store(true, SeqCst);
+        Ok(())
+    }
+
+    /// `None` if an abort has taken it.
+    fn take_from_desk(&self) -> Option<Box<Connection>> {
+        let mut desk = self.desk.lock();
+        self.desk.in_handler.store(false, SeqCst);
+        let connection = desk.take()?;
+        drop(desk);
+        // A thread that was given the body does not wait for the rest.
+        if connection.body_follows()
+            && let Some(spot) = connection.spot()
+        {
+            self.engine.lot.unwatch(spot);
+        }
+        Some(connection)
     }
 
     fn turn(&mut self) -> Turn<'_> {

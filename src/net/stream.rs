@@ -100,7 +100,13 @@ impl Stream {
             Ok(Some(count)) => Ok(Sent::Bytes(count)),
             Ok(None) => Ok(Sent::Wait),
             Err(error) => match error.kind() {
-                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Ok(Sent::Gone),
+                ErrorKind::BrokenPipe
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::NotConnected
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::TimedOut => Ok(Sent::Gone),
                 _ => Err(error),
             },
         }
@@ -119,6 +125,12 @@ impl Stream {
     pub(crate) fn shut_down(&self) {
         // It fails only on a connection that is gone.
         let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Wakes whoever reads, with EOF. Nothing is said to the client.
+    pub(crate) fn stop_reading(&self) {
+        // It fails only on a connection that is gone.
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Has the close reset the connection, so that nobody takes what came for

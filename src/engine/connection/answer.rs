@@ -166,12 +166,13 @@ impl Connection {
             }
             Content::TakeOver(take_over) => (Bytes::new(), Rest::TakeOver(take_over)),
             Content::Stream(mut source, left) => {
+                source.begin();
                 let waker = turn.engine.lot.waker(self);
                 if let Some(feeder) = source.feeder() {
                     turn.engine.crew.start("farewell-body", feeder);
                 }
                 let rest = Rest::Stream {
-                    source,
+                    source: Some(source),
                     waker,
                     left,
                 };

@@ -17,6 +17,7 @@ use crate::engine::buffer::Buffer;
 use crate::engine::lot::Wait;
 use crate::engine::output::Output;
 use crate::engine::uploads::Place;
+use crate::engine::uploads::Queued;
 use crate::http::Refusal;
 use crate::http::body::Decoded;
 use crate::http::body::Decoder;
@@ -45,6 +46,8 @@ pub(super) struct PartialBody {
     head: Head,
     body: Vec<u8>,
     incoming: Box<Incoming>,
+    /// While too many others wait for theirs.
+    queued: Option<Queued>,
 }
 
 /// A body that has not ended yet.
@@ -124,10 +127,7 @@ impl Incoming {
                 while !interim.is_done() {
                     match interim.write(stream) {
                         Sent::Bytes(_) => {}
-                        Sent::Wait if self.pace.is_over(now) => {
-                            return self.fail(BodyError::TOO_SLOW);
-                        }
-                        Sent::Wait => return Pulled::Wait(Wait::Room, self.pace.until()),
+                        Sent::Wait => return self.wait(Wait::Room, now),
                         Sent::Gone => return self.fail(BodyError::GONE),
                     }
                 }
@@ -137,6 +137,7 @@ impl Incoming {
         }
         loop {
             if self.decoder.is_done() {
+                self.place = None;
                 return Pulled::End(self.decoder.take_trailers());
             }
             if input.is_empty() {
@@ -163,10 +164,7 @@ impl Incoming {
                         }
                     }
                     Received::Eof | Received::Gone => return self.fail(BodyError::GONE),
-                    Received::Wait if self.pace.is_over(now) => {
-                        return self.fail(BodyError::TOO_SLOW);
-                    }
-                    Received::Wait => return Pulled::Wait(Wait::Input, self.pace.until()),
+                    Received::Wait => return self.wait(Wait::Input, now),
                 }
             }
             let room = out.len().min(input.unused().len());
@@ -181,6 +179,15 @@ impl Incoming {
                 }
                 Err(refusal) => return self.fail(BodyError::refused(refusal)),
             }
+        }
+    }
+
+    /// Nothing yet, or too little for too long.
+    fn wait(&mut self, wait: Wait, now: Instant) -> Pulled {
+        let until = self.pace.wait(now);
+        match now < until {
+            true => Pulled::Wait(wait, until),
+            false => self.fail(BodyError::TOO_SLOW),
         }
     }
 
@@ -207,6 +214,7 @@ impl Connection {
             head,
             body: Vec::with_capacity(usize::try_from(reserve).unwrap_or(0)),
             incoming,
+            queued: None,
         }));
         Step::Go
     }
@@ -245,7 +253,7 @@ impl Connection {
             }
             Received::Eof | Received::Gone => self.abandon(turn),
             Received::Wait => {
-                let until = incoming.pace.until();
+                let until = incoming.pace.wait(turn.now);
                 self.await_rest(until, "the body came too slowly", turn)
             }
         }
@@ -254,19 +262,21 @@ impl Connection {
     /// Enough of the body is here. Its handler may wait for the rest, unless too
     /// many do.
     fn enter_upload(&mut self, turn: &mut Turn<'_>) -> Step {
-        let uploads = &turn.engine.uploads;
-        let place = uploads.enter(|| turn.engine.lot.waker(self));
+        let waker = turn.engine.lot.waker(self);
         let State::Body(partial) = &mut self.state else {
             unreachable!("called in Body only");
         };
         // Time spent waiting for others is not the client's.
         partial.incoming.pace.start_again(turn.now);
-        if place.is_some() {
-            partial.incoming.place = place;
+        let (uploads, number) = (&turn.engine.uploads, self.ticket.number());
+        partial.incoming.place = uploads.enter(number, waker, &mut partial.queued);
+        if partial.incoming.place.is_some() {
             return self.call_with_body(turn);
         }
         match self.stream.look() {
             Received::Gone => self.abandon(turn),
+            // With nothing here either, the body will never be whole.
+            Received::Eof if turn.buffer.is_empty() => self.abandon(turn),
             _ if turn.aborting() => self.turn_away(turn),
             _ => turn.park(Wait::Piece, None),
         }
@@ -281,6 +291,7 @@ impl Connection {
             head,
             body,
             mut incoming,
+            ..
         } = *partial;
         let here = Bytes::from(body);
         if incoming.decoder.is_done() {

@@ -52,7 +52,7 @@ impl Connection {
     }
 
     fn begin_exchange(&mut self, turn: &Turn<'_>) {
-        turn.engine.books.request_begun();
+        self.ticket.request_begun();
         self.exchanges += 1;
         self.exchange = Some(Exchange {
             status: None,

@@ -116,7 +116,7 @@ impl Connection {
             debug_assert!(false, "an exchange ends once");
             return;
         };
-        engine.books.request_ended(outcome, exchange.on_last_call);
+        self.ticket.request_ended(outcome, exchange.on_last_call);
         if engine.config.access_log {
             access_log::log(self.peer, &exchange);
         }
@@ -166,6 +166,7 @@ impl Connection {
             local: self.local,
             input: Bytes::from(self.leftover),
             ticket: self.ticket,
+            after_delivery: self.after_delivery,
         }
     }
 

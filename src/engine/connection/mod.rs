@@ -38,7 +38,6 @@ use http::Method;
 use http::StatusCode;
 use http::Uri;
 use http::Version;
-use mio::event::Source;
 
 pub(crate) use self::answer::Answer;
 use self::incoming::Incoming;
@@ -48,6 +47,7 @@ use self::leave::Lingering;
 use self::writing::Writing;
 use super::Engine;
 use super::buffer::Buffer;
+use super::guests::HandOver;
 use super::lot::Park;
 use super::lot::Spot;
 use super::lot::Wait;
@@ -60,7 +60,9 @@ use crate::http::persist::Persist;
 use crate::net::stream::Stream;
 use crate::service::body::AfterDelivery;
 use crate::service::body::Nature;
-use crate::service::body::take_over::TakeOver;
+use crate::service::body::Piece;
+use crate::service::body::Source;
+use crate::service::body::Waker;
 use crate::service::request::Origin;
 use crate::service::request::Request;
 use crate::service::request_body::RequestBody;
@@ -152,8 +154,10 @@ pub(crate) enum Next {
     Call(Box<Request>),
     Park(Park),
     Close(ConnectionOutcome),
-    /// It is the handler's from here on; its request was this.
-    TakeOver(TakeOver, String),
+    /// Ask the source for a piece, and [`pulled`](Connection::pulled) with it.
+    Pull(Box<dyn Source>, Waker),
+    /// It is the handler's from here on.
+    TakeOver(HandOver),
 }
 
 /// What a step came to.
@@ -234,6 +238,22 @@ impl Connection {
         self.load(turn);
         self.answer(answer, turn);
         let next = self.run(turn);
+        self.unload(turn);
+        next
+    }
+
+    /// Goes on with a piece of the answer's body, and what will give the next.
+    pub(crate) fn pulled(
+        &mut self,
+        source: Box<dyn Source>,
+        piece: Piece,
+        turn: &mut Turn<'_>,
+    ) -> Next {
+        self.load(turn);
+        let next = match self.take_piece(source, piece, turn) {
+            Step::Go => self.run(turn),
+            Step::Next(next) => next,
+        };
         self.unload(turn);
         next
     }
@@ -346,7 +366,7 @@ impl Connection {
     }
 
     /// What an epoll registers.
-    pub(crate) fn source(&mut self) -> &mut impl Source {
+    pub(crate) fn source(&mut self) -> &mut impl mio::event::Source {
         self.stream.source()
     }
 }

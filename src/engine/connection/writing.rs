@@ -6,8 +6,8 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::mem;
-use std::panic;
-use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -21,8 +21,10 @@ use super::input;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
+use crate::engine::guests::HandOver;
 use crate::engine::lot::Wait;
 use crate::engine::output::Output;
+use crate::engine::quietly;
 use crate::http::encode;
 use crate::http::encode::Length;
 use crate::http::persist::CloseReason;
@@ -60,7 +62,8 @@ pub(super) enum Rest {
         left: u64,
     },
     Stream {
-        source: Box<dyn Source>,
+        /// Away while it is asked for a piece.
+        source: Option<Box<dyn Source>>,
         waker: Waker,
         /// How much is to come, if that was stated.
         left: Option<u64>,
@@ -78,6 +81,12 @@ impl Writing {
 impl Connection {
     /// `Writing`: writes what there is, then asks for more.
     pub(super) fn write(&mut self, turn: &mut Turn<'_>) -> Step {
+        let State::Writing(writing) = &mut self.state else {
+            unreachable!("called in Writing only");
+        };
+        if writing.nature == Nature::Endless && turn.phase >= Phase::Draining {
+            self.end_with_the_last_call(turn);
+        }
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
@@ -110,14 +119,7 @@ impl Connection {
                     Err(error) => self.broken(&error, turn),
                 }
             }
-            Rest::Stream { source, waker, .. } => {
-                // A source may run code of the user's.
-                let next = panic::catch_unwind(AssertUnwindSafe(|| source.next(waker)));
-                match next {
-                    Ok(piece) => self.take_piece(piece, turn),
-                    Err(_) => self.broken(&"it panicked", turn),
-                }
-            }
+            Rest::Stream { .. } => self.pull(turn),
             Rest::TakeOver(_) => self.hand_over(turn),
         }
     }
@@ -135,10 +137,13 @@ impl Connection {
             }
             Sent::Gone => self.leave_abandoned(turn),
             Sent::Wait if turn.aborting() && writing.nature != Nature::Follower => self.cut(turn),
-            Sent::Wait if !writing.pace.is_over(turn.now) => {
-                turn.park(Wait::Room, Some(writing.pace.until()))
+            Sent::Wait => {
+                let until = writing.pace.wait(turn.now);
+                if turn.now < until {
+                    return turn.park(Wait::Room, Some(until));
+                }
+                self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, turn)
             }
-            Sent::Wait => self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, turn),
         }
     }
 
@@ -166,28 +171,58 @@ impl Connection {
             return self.broken(&error, turn);
         }
         writing.rest = Rest::Stream {
-            source: Box::new(Reading::new(file.take(left))),
+            source: Some(Box::new(Reading::new(file.take(left)))),
             waker,
             left: Some(left),
         };
         Step::Go
     }
 
-    fn take_piece(&mut self, piece: Piece, turn: &Turn<'_>) -> Step {
+    /// Has the source asked for a piece. It may run code of the user's, so that
+    /// is the worker's to do, as with a handler.
+    fn pull(&mut self, turn: &Turn<'_>) -> Step {
+        let State::Writing(Writing {
+            rest: Rest::Stream { source, waker, .. },
+            ..
+        }) = &mut self.state
+        else {
+            unreachable!("called with a stream only");
+        };
+        match source.take() {
+            Some(source) => Step::Next(Next::Pull(source, Arc::clone(waker))),
+            None => self.broken(&"what gives it is gone", turn),
+        }
+    }
+
+    /// A piece, or none, and what gives the next.
+    pub(super) fn take_piece(
+        &mut self,
+        source: Box<dyn Source>,
+        piece: Piece,
+        turn: &Turn<'_>,
+    ) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
-        let Rest::Stream { left, .. } = &mut writing.rest else {
+        let Rest::Stream {
+            left,
+            source: place,
+            ..
+        } = &mut writing.rest
+        else {
             unreachable!("called with a stream only");
         };
+        let left_over = *left;
+        *place = Some(source);
         match piece {
             Piece::NotYet => return self.await_piece(turn),
             Piece::Failed(error) => return self.broken(&error, turn),
-            Piece::End if left.is_some_and(|left| left > 0) => {
+            Piece::End if left_over.is_some_and(|left| left > 0) => {
                 return self.broken(&"it is shorter than its length", turn);
             }
             Piece::End => {
-                writing.rest = Rest::Nothing;
+                let rest = mem::replace(&mut writing.rest, Rest::Nothing);
+                quietly("the drop of a body", || drop(rest));
                 if writing.length == Length::Chunked {
                     writing.output = Output::new(Vec::new(), Bytes::new(), encode::LAST_CHUNK);
                 }
@@ -220,27 +255,41 @@ impl Connection {
             Received::Eof if nature == Nature::Endless => return self.leave_abandoned(turn),
             Received::Eof | Received::Bytes(_) | Received::Wait => {}
         }
-        if nature != Nature::Endless || turn.phase < Phase::Draining {
-            // Who follows the shutdown is told of its end, whatever ended it.
-            return match turn.aborting() && nature != Nature::Follower {
-                true => self.cut(turn),
-                false => turn.park(Wait::Piece, None),
-            };
+        // Who follows the shutdown is told of its end, whatever ended it.
+        if turn.aborting() && nature != Nature::Follower {
+            return self.cut(turn);
         }
-        let Rest::Stream { source, .. } = &mut writing.rest else {
-            unreachable!("called with a stream only");
-        };
-        source.drain();
+        let ends = nature == Nature::Endless && turn.phase >= Phase::Draining;
+        let until = ends.then(|| self.last_call_ends(turn));
+        turn.park(Wait::Piece, until)
+    }
+
+    /// A stream that would go on for ever learns of the drain, and ends with
+    /// the last call.
+    fn end_with_the_last_call(&mut self, turn: &Turn<'_>) {
+        let over = turn.aborting() || turn.now >= self.last_call_ends(turn);
+        if let State::Writing(Writing {
+            rest:
+                Rest::Stream {
+                    source: Some(source),
+                    ..
+                },
+            ..
+        }) = &mut self.state
+        {
+            source.drain();
+            if over {
+                source.close();
+            }
+        }
+    }
+
+    fn last_call_ends(&self, turn: &Turn<'_>) -> Instant {
         let began = self
             .exchange
             .as_ref()
             .map_or(turn.now, |exchange| exchange.began);
-        let until = input::last_call_ends(began, turn);
-        if turn.now < until && !turn.aborting() {
-            return turn.park(Wait::Piece, Some(until));
-        }
-        source.close();
-        Step::Go
+        input::last_call_ends(began, turn)
     }
 
     /// The body cannot be what was promised: the client has to be able to tell.
@@ -279,8 +328,16 @@ impl Connection {
         let Rest::TakeOver(take_over) = writing.rest else {
             unreachable!("called with a take-over only");
         };
-        let route = self.exchange.as_ref().map(Exchange::route);
+        let hand_over = HandOver {
+            take_over,
+            route: self
+                .exchange
+                .as_ref()
+                .map(Exchange::route)
+                .unwrap_or_default(),
+            ends_by_close: writing.persist != Persist::Upgrade,
+        };
         self.end_exchange(writing.outcome, turn.engine);
-        Step::Next(Next::TakeOver(take_over, route.unwrap_or_default()))
+        Step::Next(Next::TakeOver(hand_over))
     }
 }

@@ -190,21 +190,27 @@ impl Lot {
         })
     }
 
-    /// Lets threads wait for a connection that is with them. Everything that
-    /// has happened is noted; what was noted at its spot too, so the first wait
-    /// may end for nothing.
+    /// Lets threads wait for a connection that is with them.
     pub(crate) fn watch(&self, connection: &mut Connection) -> io::Result<Arc<Watch>> {
         if connection.spot().is_none() {
             self.enroll(connection)?;
         }
         let watch = Arc::new(Watch::default());
         if let Some(spot) = connection.spot()
-            && let State::Away(changes, watched) = &mut self.lock().spots[spot.0]
+            && let State::Away(_, watched) = &mut self.lock().spots[spot.0]
         {
-            watch.note(*changes);
             *watched = Some(Arc::clone(&watch));
         }
         Ok(watch)
+    }
+
+    /// The threads that waited for a connection have to let it go.
+    pub(crate) fn unwatch(&self, spot: Spot) {
+        if let State::Away(_, watch) = &mut self.lock().spots[spot.0]
+            && let Some(watch) = watch.take()
+        {
+            watch.end();
+        }
     }
 
     /// Frees a spot. A waker that still points to it calls in vain, or calls

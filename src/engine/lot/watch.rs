@@ -1,9 +1,9 @@
 //! A thread that waits for its connection: a handler that reads a body, or
 //! whoever has taken a connection over.
 //!
-//! The lot tells of changes as it does for those who are parked. A change is
-//! noted until somebody waits for it, so a thread that waits for X only after
-//! X has said "not yet" misses none.
+//! The lot tells of changes as it does for those who are parked. A thread takes
+//! a mark, tries, and waits for what has changed since its mark: so it misses
+//! nothing, and threads that share a connection take nothing from each other.
 
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -23,29 +23,41 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Default)]
 struct Noted {
-    input: bool,
-    room: bool,
-    /// Its spot is free: nothing will be noted any more.
+    changes: Mark,
+    /// Nothing will be noted any more.
     over: bool,
 }
 
+/// How often input, and room, have been noted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    input: u64,
+    room: u64,
+}
+
 impl Watch {
-    /// Waits for input or room, until the connection has ended, until
+    /// What has been noted so far. To be taken before a try.
+    pub(crate) fn mark(&self) -> Mark {
+        self.lock().changes
+    }
+
+    /// Waits for input or room since `mark`, until the watch is over, until
     /// `deadline`, or until `enough` says so; it is asked again when the server
     /// is in a new phase.
     pub(crate) fn wait(
         &self,
         wait: Wait,
+        mark: Mark,
         deadline: Option<Instant>,
         enough: &mut dyn FnMut() -> bool,
     ) {
         let mut noted = self.lock();
         loop {
-            let flag = match wait {
-                Wait::Input => &mut noted.input,
-                Wait::Room | Wait::Piece | Wait::Turn => &mut noted.room,
+            let changed = match wait {
+                Wait::Input => noted.changes.input != mark.input,
+                Wait::Room | Wait::Piece | Wait::Turn => noted.changes.room != mark.room,
             };
-            if std::mem::take(flag) || noted.over || enough() {
+            if changed || noted.over || enough() {
                 return;
             }
             let Some(deadline) = deadline else {
@@ -69,8 +81,8 @@ impl Watch {
 
     pub(super) fn note(&self, changes: Changes) {
         let mut noted = self.lock();
-        noted.input |= changes.input;
-        noted.room |= changes.room;
+        noted.changes.input += u64::from(changes.input);
+        noted.changes.room += u64::from(changes.room);
         drop(noted);
         self.changed.notify_all();
     }

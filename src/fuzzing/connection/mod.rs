@@ -40,6 +40,8 @@ use crate::engine::lot::Wait;
 use crate::engine::worker::DateClock;
 use crate::net::listener::Knocker;
 use crate::service::body::Body;
+use crate::service::body::Piece;
+use crate::service::body::Source;
 use crate::service::request::Request;
 use crate::service::request_body::BodyError;
 use crate::service::response::IntoResponse;
@@ -142,17 +144,30 @@ pub fn connection(input: &[u8]) -> Option<Seen> {
 fn run(plan: &Plan, stream: &[u8]) -> Seen {
     let pieces = cuts::pieces(plan.cut, plan.seed, stream);
     let mut bench = Bench::new(plan, pieces);
-    let mut answer = None;
+    let mut given = Given::Nothing;
     // Every step uses a byte up, or writes an answer, or waits for the client.
     for _ in 0..1000 + 32 * stream.len() {
-        match bench.step(answer.take()) {
-            Next::Call(request) => answer = Some(bench.handle(*request)),
+        match bench.step(std::mem::take(&mut given)) {
+            Next::Call(request) => given = Given::Answer(bench.handle(*request)),
+            Next::Pull(mut source, waker) => {
+                let piece = source.next(&waker);
+                given = Given::Piece(source, piece);
+            }
             Next::Park(park) => bench.wait(park.wait),
             Next::Close(outcome) => return bench.close(outcome),
             Next::TakeOver(..) => unreachable!("no answer takes a connection over"),
         }
     }
     panic!("the connection does not end: {plan:?}");
+}
+
+/// What the connection has asked for.
+#[derive(Default)]
+enum Given {
+    #[default]
+    Nothing,
+    Answer(Answer),
+    Piece(Box<dyn Source>, Piece),
 }
 
 /// A client's end, our end, and what our end works with.
@@ -203,7 +218,7 @@ impl<'a> Bench<'a> {
         Instant::now() + self.ahead
     }
 
-    fn step(&mut self, answer: Option<Answer>) -> Next {
+    fn step(&mut self, given: Given) -> Next {
         let mut turn = Turn {
             now: self.now(),
             engine: &self.engine,
@@ -212,9 +227,10 @@ impl<'a> Bench<'a> {
             phase: self.engine.life.phase(),
             steps_left: &mut self.plan.steps.clone(),
         };
-        match answer {
-            Some(answer) => self.connection.resume(answer, &mut turn),
-            None => self.connection.advance(&mut turn),
+        match given {
+            Given::Nothing => self.connection.advance(&mut turn),
+            Given::Answer(answer) => self.connection.resume(answer, &mut turn),
+            Given::Piece(source, piece) => self.connection.pulled(source, piece, &mut turn),
         }
     }
 

@@ -94,10 +94,12 @@ impl Plan {
         }
     }
 
-    /// Nothing special, but for the limits.
+    /// Nothing special, but for the limits, and for the answer: one of unknown
+    /// length ends with the connection in HTTP/1.0.
     pub(super) fn plain(&self) -> Self {
         Self {
             tight: self.tight,
+            chunked_answer: self.chunked_answer,
             ..Self::read(b"0000")
         }
     }

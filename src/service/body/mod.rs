@@ -84,6 +84,9 @@ pub(crate) trait Source: Send {
         Nature::Finite
     }
 
+    /// It is about to be sent.
+    fn begin(&mut self) {}
+
     /// The server drains: whoever feeds it may want to know.
     fn drain(&mut self) {}
 

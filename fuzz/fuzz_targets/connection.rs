@@ -36,25 +36,8 @@ fn compare(first: &Seen, second: &Second) {
         return;
     };
     match &second.end {
-        End::Refused(_) if is_right(further) => {}
         End::Refused(why) => panic!("hyper refuses {further:?}: {why}"),
         // It went by another reading of `Connection`, which moves no boundary.
         End::Closed => {}
     }
-}
-
-/// Whether farewell is right to accept what hyper refuses.
-///
-/// RFC 9110 section 5.6.1.2: empty elements of a list do not count, so
-/// `chunked,` is `chunked`. hyper goes by what stands behind the last comma of
-/// the last `Transfer-Encoding`.
-fn is_right(further: &Exchange) -> bool {
-    let mut codings = further
-        .fields
-        .iter()
-        .filter(|(name, _)| name == "transfer-encoding")
-        .flat_map(|(_, value)| value.split(|&byte| byte == b','));
-    codings
-        .next_back()
-        .is_some_and(|last| last.trim_ascii().is_empty())
 }

@@ -88,7 +88,8 @@ pub enum RequestOutcome {
     Failed,
     /// The server itself refused it (400, 408, 413, …), and wrote that whole.
     Refused,
-    /// No handler had started it at the deadline: 503.
+    /// No handler had started it at the deadline, or there were too many
+    /// slow uploads before it: 503.
     TurnedAway,
     /// The client went away before its answer was written.
     Abandoned,

@@ -193,10 +193,9 @@ impl Drop for Stay {
             false => ConnectionOutcome::Broken,
         };
         engine.guests.remove(guest);
-        let released = guest.released.load(SeqCst);
-        if std::thread::panicking() {
+        if std::thread::panicking() || guest.ended.load(SeqCst) {
             guest.break_off();
-        } else if !released {
+        } else if !guest.released.load(SeqCst) {
             guest.stream.shut_down();
         }
         guest.end(engine, outcome);
@@ -247,7 +246,10 @@ impl Guest {
     /// As after every answer: half-closes, and reads until the client has
     /// closed its side, for as long as `linger` says.
     fn see_off(&self) {
-        if self.released.load(SeqCst) || self.stream.half_close().is_err() {
+        if self.released.load(SeqCst) || self.ended.load(SeqCst) {
+            return;
+        }
+        if self.stream.half_close().is_err() {
             return;
         }
         let until = Instant::now() + self.linger;

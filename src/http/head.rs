@@ -148,6 +148,10 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         shared.slice(start..start + part.len())
     };
 
+    // RFC 9112 section 3.2: no form of a target has a fragment. `Uri` drops it.
+    if target.contains('#') {
+        return Err(Refusal::bad_request("the request target has a fragment"));
+    }
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| Refusal::bad_request("the method is not valid"))?;
     let uri = Uri::from_maybe_shared(slice(target.as_bytes()))

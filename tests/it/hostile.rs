@@ -183,6 +183,8 @@ fn a_target_is_in_one_of_four_forms() {
         "http://u:p@a/",
         "a/b",
         "#",
+        "/a#b",
+        "http://a/#b",
     ] {
         target.refuses(&with("GET", form), 400);
     }
@@ -316,6 +318,8 @@ fn chunked_is_the_last_coding_once_and_alone() {
         ("chunked\u{b}", 400),
         ("", 400),
         (",", 400),
+        ("chunked,", 400),
+        (",chunked", 400),
     ] {
         let status = match codings {
             // Without chunked at its end, a request has none.

@@ -27,3 +27,4 @@ mod support;
 mod take_over;
 mod tidy;
 mod timeouts;
+mod user_code;

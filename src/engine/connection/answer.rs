@@ -65,7 +65,7 @@ impl Answer {
 
     /// The server stops before a handler could start this one.
     pub(crate) fn turned_away() -> Self {
-        let text = "the server is stopping: try again, later or elsewhere\n";
+        let text = "the server cannot take it now: try again, later or elsewhere\n";
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

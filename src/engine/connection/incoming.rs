@@ -48,6 +48,8 @@ pub(super) struct PartialBody {
     incoming: Box<Incoming>,
     /// While too many others wait for theirs.
     queued: Option<Queued>,
+    /// When that has taken too long.
+    queued_until: Option<Instant>,
 }
 
 /// A body that has not ended yet.
@@ -215,6 +217,7 @@ impl Connection {
             body: Vec::with_capacity(usize::try_from(reserve).unwrap_or(0)),
             incoming,
             queued: None,
+            queued_until: None,
         }));
         Step::Go
     }
@@ -273,12 +276,20 @@ impl Connection {
         if partial.incoming.place.is_some() {
             return self.call_with_body(turn);
         }
+        let longest = turn.engine.config.body_timeout;
+        let until = *partial.queued_until.get_or_insert(turn.now + longest);
         match self.stream.look() {
             Received::Gone => self.abandon(turn),
             // With nothing here either, the body will never be whole.
             Received::Eof if turn.buffer.is_empty() => self.abandon(turn),
-            _ if turn.aborting() => self.turn_away(turn),
-            _ => turn.park(Wait::Piece, None),
+            _ if turn.now < until && !turn.aborting() => turn.park(Wait::Piece, Some(until)),
+            _ => {
+                log::warn!(
+                    "{} is turned away: too many bodies are slow to come",
+                    self.peer
+                );
+                self.turn_away(turn)
+            }
         }
     }
 

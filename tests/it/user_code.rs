@@ -1,0 +1,359 @@
+//! Code of the user's that blocks, panics, or takes its time: it costs its own
+//! connection at most, and a stop comes to its end.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+use farewell::Body;
+use farewell::Config;
+use farewell::ConnectionOutcome;
+use farewell::Event;
+use farewell::Events;
+use farewell::IntoResponse;
+use farewell::Request;
+use farewell::RequestOutcome;
+use farewell::Response;
+use farewell::SendError;
+use farewell::Server;
+use farewell::ShutdownHandle;
+use http::HeaderValue;
+use http::StatusCode;
+
+use crate::support::Client;
+use crate::support::Gate;
+use crate::support::TestServer;
+use crate::support::config;
+use crate::support::get;
+
+/// Two workers, and a drain that is over soon.
+fn impatient() -> Config {
+    let mut config = config();
+    config.workers = 2;
+    config.drain_timeout = Duration::from_millis(100);
+    config.linger = Duration::from_millis(100);
+    config
+}
+
+/// Gives nothing until the gate is opened.
+struct Blocks(Arc<Gate>);
+
+impl Read for Blocks {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.pass("reading");
+        Ok(0)
+    }
+}
+
+#[test]
+fn a_body_that_blocks_is_cut_at_the_deadline() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(impatient(), {
+        let gate = Arc::clone(&gate);
+        move |_: Request| Body::from_reader(Blocks(Arc::clone(&gate)))
+    });
+    let mut client = server.connect();
+    client.request("/");
+    gate.wait_started();
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.count(RequestOutcome::Cut), 1);
+    assert_eq!(report.cut[0].route, "GET /");
+    assert_eq!(report.threads_left, 1);
+    drop(bar);
+}
+
+#[test]
+fn a_follower_whose_handler_does_not_return_is_cut_at_the_deadline() {
+    let (gate, bar) = Gate::new();
+    let handle: Arc<OnceLock<ShutdownHandle>> = Arc::default();
+    let server = Server::bind("127.0.0.1:0", impatient()).unwrap();
+    handle.set(server.shutdown_handle()).unwrap();
+    let server = TestServer::spawn(server, {
+        let gate = Arc::clone(&gate);
+        move |_: Request| {
+            let body = handle.get().unwrap().follow(|_| "news".to_owned());
+            gate.pass("following");
+            body
+        }
+    });
+    let mut client = server.connect();
+    client.request("/");
+    gate.wait_started();
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.count(RequestOutcome::Cut), 1);
+    drop(bar);
+}
+
+/// Gives a byte; its drop panics.
+struct Bomb(bool);
+
+impl Iterator for Bomb {
+    type Item = &'static str;
+
+    fn next(&mut self) -> Option<&'static str> {
+        std::mem::replace(&mut self.0, false).then_some("x")
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as the test wishes");
+    }
+}
+
+#[test]
+fn a_drop_that_panics_costs_no_worker() {
+    let server = TestServer::start(impatient(), |request: Request| {
+        let bomb = || Response::new(Body::from_chunks(Bomb(true)));
+        match request.uri().path() {
+            "/sent" => bomb(),
+            // It has no body, so this one is dropped unsent.
+            "/unsent" => {
+                let mut response = bomb();
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            _ => "fine".into_response(),
+        }
+    });
+    for _ in 0..3 {
+        assert_eq!(server.connect().get("/sent").body, "x");
+        let mut client = server.connect();
+        client.request("/unsent");
+        client.expect_end();
+    }
+    assert_eq!(server.connect().get("/").body, "fine");
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.requests.total(), 7);
+}
+
+#[test]
+fn a_stream_of_events_that_never_pauses_learns_of_the_drain() {
+    let mut config = config();
+    config.last_call = crate::support::NEVER;
+    config.drain_timeout = crate::support::NEVER;
+    let server = TestServer::start(config, move |_: Request| {
+        let (sender, events) = Events::new();
+        // Unless it learns of the drain, this goes on for ever.
+        thread::spawn(move || {
+            let event = Event::data("x".repeat(100_000));
+            while sender.send(&event) != Err(SendError::Closed) && !sender.draining() {
+                thread::yield_now();
+            }
+        });
+        events
+    });
+    let mut client = server.connect();
+    client.request("/");
+    client.head();
+    let reading = thread::spawn(move || while !client.chunk().unwrap().is_empty() {});
+    server.stop.shutdown();
+    let report = server.join();
+    assert!(report.everyone_answered(), "{report}");
+    reading.join().unwrap();
+}
+
+#[test]
+fn a_slow_source_does_not_make_its_client_slow() {
+    let mut config = config();
+    config.write_timeout = Duration::from_millis(100);
+    config.linger = Duration::from_millis(100);
+    let server = TestServer::start(config, |_: Request| {
+        let slow = |_: &i32| thread::sleep(Duration::from_millis(150));
+        Body::from_chunks((0..3).inspect(slow).map(|_| vec![b'x'; 1 << 20]))
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().body.len(), 3 << 20);
+    drop(client);
+    server.wait_open(0);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.to_string(), "1 completed");
+}
+
+#[test]
+fn a_slow_handler_does_not_make_its_client_slow() {
+    let mut config = config();
+    config.body_timeout = Duration::from_millis(100);
+    config.rate_min = 1;
+    let server = TestServer::start(config, |mut request: Request| {
+        let mut first = [0; 1000];
+        request.body_mut().read_exact(&mut first).unwrap();
+        thread::sleep(Duration::from_millis(150));
+        request.bytes().map(|rest| rest.len().to_string())
+    });
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    client.send("x".repeat(200_000));
+    assert_eq!(client.response().body, "199000");
+}
+
+#[test]
+fn a_body_given_to_a_thread_is_let_go_when_its_handler_returns() {
+    let (ended, end) = unbounded();
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config(), {
+        let gate = Arc::clone(&gate);
+        move |request: Request| {
+            let mut body = request.into_body();
+            let ended = ended.clone();
+            let gate_of_thread = Arc::clone(&gate);
+            thread::spawn(move || {
+                gate_of_thread.pass("reading");
+                ended.send(body.read_all().unwrap_err().status()).unwrap();
+            });
+            gate.pass("returning");
+            "answered"
+        }
+    });
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    client.send("x".repeat(100_000));
+    gate.wait_started();
+    gate.wait_started();
+    drop(bar);
+    assert_eq!(client.response().body, "answered");
+    let status = end.recv_timeout(crate::support::TOO_LONG).unwrap();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn an_upload_that_waits_for_its_turn_and_leaves_is_noticed() {
+    let mut config = config();
+    config.workers = 2;
+    let server = TestServer::start(config, |mut request: Request| {
+        request.bytes().map(|_| "uploaded")
+    });
+    let begin = || {
+        let mut client = server.connect();
+        client.send(
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        );
+        client
+    };
+    let mut first = begin();
+    first.head();
+    let waiting: Vec<Client> = (0..20).map(|_| begin()).collect();
+    server.wait_in_progress(21);
+    drop(waiting);
+    server.wait_open(1);
+    first.send("hello");
+    assert_eq!(first.response().body, "uploaded");
+}
+
+#[test]
+fn an_upload_that_waits_for_its_turn_for_too_long_is_turned_away() {
+    let mut config = config();
+    config.workers = 2;
+    config.body_timeout = Duration::from_millis(500);
+    config.rate_min = 0;
+    let server = TestServer::start(config, |mut request: Request| {
+        request.bytes().map(|_| "uploaded")
+    });
+    let mut first = server.connect();
+    first.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    first.send("x".repeat(70_000));
+    server.wait_in_progress(1);
+    let mut dribbling = first.try_clone();
+    let dribble = thread::spawn(move || {
+        while dribbling.try_send("x").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let mut second = server.connect();
+    second.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    second.send("x".repeat(70_000));
+    let response = second.response();
+    assert_eq!(response.status, 503);
+    assert!(response.has("retry-after: 1"), "{response:?}");
+    drop((first, second));
+    server.stop.abort();
+    server.join();
+    dribble.join().unwrap();
+}
+
+/// Takes over, writes half of an answer, and then does this.
+fn half_an_answer(then: fn()) -> Response {
+    Response::new(Body::take_over(move |mut stream| {
+        stream.write_all(b"half").unwrap();
+        // Until an abort, or for ever.
+        let _ = stream.read(&mut [0]);
+        then();
+    }))
+}
+
+#[test]
+fn half_of_an_answer_that_was_taken_over_is_not_taken_for_the_whole() {
+    let server = TestServer::start(impatient(), |_: Request| half_an_answer(|| ()));
+    let mut cut = server.connect();
+    cut.request("/");
+    cut.wait_readable();
+    server.stop.abort();
+    cut.expect_reset();
+    assert_eq!(server.join().connections.count(ConnectionOutcome::Cut), 1);
+
+    let server = TestServer::start(impatient(), |_: Request| {
+        half_an_answer(|| panic!("as the test wishes"))
+    });
+    let mut panics = server.connect();
+    panics.send(format!("{}x", get("/")));
+    panics.expect_reset();
+}
+
+#[test]
+fn the_delivery_of_what_was_taken_over_is_told() {
+    let (tell, told) = unbounded();
+    let server = TestServer::start(config(), move |_: Request| {
+        let tell = tell.clone();
+        let body = Body::take_over(|mut stream| stream.write_all(b"whole").unwrap());
+        body.after_delivery(move || tell.send(()).unwrap())
+    });
+    let mut client = server.connect();
+    assert_eq!(client.get("/").body, "whole");
+    assert!(
+        told.try_recv().is_err(),
+        "the client has not closed its side"
+    );
+    drop(client);
+    told.recv_timeout(crate::support::TOO_LONG).unwrap();
+}
+
+#[test]
+fn aborts_and_take_overs_at_the_same_time_come_to_an_end() {
+    for _ in 0..20 {
+        let server = TestServer::start(impatient(), |_: Request| {
+            let mut response = half_an_answer(|| ());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let protocol = HeaderValue::from_static("x");
+            response.headers_mut().insert("upgrade", protocol);
+            response
+        });
+        let address = server.address();
+        let upgrading = thread::spawn(move || {
+            let mut clients = Vec::new();
+            while let Ok(mut client) = Client::try_connect(address) {
+                let upgrade = "Connection: upgrade\r\nUpgrade: x\r\n";
+                let sent = client.try_send(format!("GET / HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n"));
+                if sent.is_err() {
+                    break;
+                }
+                clients.push(client);
+            }
+        });
+        while server.stop.counts().taken_over < 10 {
+            thread::yield_now();
+        }
+        server.stop.abort();
+        server.join();
+        upgrading.join().unwrap();
+    }
+}

@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 
+use std::time::{Duration, Instant};
 use std::{env, error::Error, io::ErrorKind};
 
 use farewell::{Body, Config, Phase, Rejection, Request, Response, Router, Server};
@@ -34,9 +35,15 @@ fn echo(mut connection: TakenOver) -> tungstenite::Result<()> {
             Err(end) => return Err(end),
         }
     }
-    // The server does what is left: it waits for the client to close its side.
     let (code, reason) = (CloseCode::Away, "the server stops".into());
-    socket.close(Some(CloseFrame { code, reason }))
+    socket.close(Some(CloseFrame { code, reason }))?;
+    // The client's close frame is the end, which a proxy between waits for.
+    let (told, patience) = (Instant::now(), Duration::from_secs(1));
+    socket.get_mut().set_read_timeout(Some(patience));
+    while told.elapsed() < patience {
+        socket.read()?;
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

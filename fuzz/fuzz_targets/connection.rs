@@ -3,7 +3,6 @@
 
 mod hyper_side;
 
-use farewell::fuzzing::Exchange;
 use farewell::fuzzing::Seen;
 use farewell::fuzzing::connection;
 use libfuzzer_sys::fuzz_target;

@@ -6,7 +6,7 @@
 //! curl -T picture.jpg http://127.0.0.1:8080/files/
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::{env, error::Error, io, path::Path, time::Duration};
 
@@ -16,7 +16,8 @@ use tempfile::NamedTempFile;
 fn upload(folder: &Path, mut request: Request) -> Result<StatusCode, Rejection> {
     let name = request.param("name").filter(|name| is_plain(name));
     let path = folder.join(name.ok_or(Rejection::new(StatusCode::BAD_REQUEST, "no such name"))?);
-    store(&mut request, folder, &path)?;
+    store(&mut request, folder, &path)
+        .inspect_err(|error| eprintln!("{}: {error}", path.display()))?;
     Ok(StatusCode::CREATED)
 }
 
@@ -39,6 +40,9 @@ fn is_plain(name: &str) -> bool {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args().nth(1).ok_or("in which FOLDER?")?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
+    if !Path::new(&folder).is_dir() {
+        return Err(format!("there is no folder {folder}").into());
+    }
     let mut config = Config::default();
     config.body_bytes_max = 10 << 30;
     config.drain_timeout = Duration::from_secs(300); // for an upload to end

@@ -8,6 +8,7 @@ use farewell::Request;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
+use http::Version;
 use http::header;
 use http::uri::Authority;
 use subtle::ConstantTimeEq;
@@ -39,6 +40,7 @@ pub(super) enum Denial {
     ForeignHost,
     OtherSite,
     Forwarded,
+    OldVersion,
 }
 
 impl Denial {
@@ -51,6 +53,7 @@ impl Denial {
             Self::ForeignHost => "the Host is not a loopback name",
             Self::OtherSite => "a page of another site sent it",
             Self::Forwarded => "a proxy forwarded it",
+            Self::OldVersion => "it came in HTTP/1.0, as from a proxy",
         }
     }
 
@@ -102,6 +105,11 @@ impl Permit {
                 if target.is_some_and(|target| Some(target.as_str().as_bytes()) != host) {
                     return Err(Denial::ForeignHost);
                 }
+                // As nginx speaks to the servers behind it, with the name that
+                // it knows them by for a Host, unless it is told otherwise.
+                if request.version() == Version::HTTP_10 {
+                    return Err(Denial::OldVersion);
+                }
                 check_local(request.peer_addr().ip(), request.headers())
             }
         }
@@ -147,12 +155,21 @@ fn check_local(peer: IpAddr, headers: &HeaderMap) -> Result<(), Denial> {
     if !same_site || !same_origin {
         return Err(Denial::OtherSite);
     }
-    const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    let marks = [header::FORWARDED, X_FORWARDED_FOR, header::VIA];
-    if marks.iter().any(|mark| headers.contains_key(mark)) {
+    if headers.keys().any(is_mark_of_a_proxy) {
         return Err(Denial::Forwarded);
     }
     Ok(())
+}
+
+fn is_mark_of_a_proxy(name: &HeaderName) -> bool {
+    let marks = [
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+    ];
+    marks.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded")
 }
 
 fn is_loopback_name(host: &Authority) -> bool {

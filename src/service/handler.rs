@@ -10,6 +10,10 @@ use super::response::Response;
 /// A handler may block: other connections go on as long as a worker is free.
 /// If it panics, the client gets a 500, the connection closes, and the worker
 /// lives on.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler",
+    note = "a handler is a function of a `Request` that returns something `IntoResponse`, or what `Router::build` returns"
+)]
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
     fn handle(&self, request: Request) -> Response;

@@ -255,19 +255,27 @@ impl Connection {
             Received::Eof if nature == Nature::Endless => return self.leave_abandoned(turn),
             Received::Eof | Received::Bytes(_) | Received::Wait => {}
         }
-        // Who follows the shutdown is told of its end, whatever ended it.
-        if turn.aborting() && nature != Nature::Follower {
-            return self.cut(turn);
+        match nature {
+            Nature::Finite if turn.aborting() => self.cut(turn),
+            // Who follows the shutdown is told of its end, whatever ended it.
+            Nature::Finite | Nature::Follower => turn.park(Wait::Piece, None),
+            Nature::Endless if turn.phase < Phase::Draining => turn.park(Wait::Piece, None),
+            // The drain may have begun since it was asked for a piece, and have
+            // been announced before this parks: so it is told here too.
+            Nature::Endless => match self.end_with_the_last_call(turn) {
+                Some(until) => turn.park(Wait::Piece, Some(until)),
+                None => Step::Go,
+            },
         }
-        let ends = nature == Nature::Endless && turn.phase >= Phase::Draining;
-        let until = ends.then(|| self.last_call_ends(turn));
-        turn.park(Wait::Piece, until)
     }
 
     /// A stream that would go on for ever learns of the drain, and ends with
-    /// the last call.
-    fn end_with_the_last_call(&mut self, turn: &Turn<'_>) {
-        let over = turn.aborting() || turn.now >= self.last_call_ends(turn);
+    /// the last call: until when may it go on, if at all?
+    fn end_with_the_last_call(&mut self, turn: &Turn<'_>) -> Option<Instant> {
+        let exchange = self.exchange.as_ref();
+        let began = exchange.map_or(turn.now, |exchange| exchange.began);
+        let until = input::last_call_ends(began, turn);
+        let over = turn.aborting() || turn.now >= until;
         if let State::Writing(Writing {
             rest:
                 Rest::Stream {
@@ -282,14 +290,7 @@ impl Connection {
                 source.close();
             }
         }
-    }
-
-    fn last_call_ends(&self, turn: &Turn<'_>) -> Instant {
-        let began = self
-            .exchange
-            .as_ref()
-            .map_or(turn.now, |exchange| exchange.began);
-        input::last_call_ends(began, turn)
+        (!over).then_some(until)
     }
 
     /// The body cannot be what was promised: the client has to be able to tell.

@@ -174,7 +174,8 @@ impl Body {
 
     /// The chunks of an iterator, each of which is asked for when the one
     /// before it is written. It runs on a worker: one that waits holds that
-    /// worker. Empty chunks are skipped.
+    /// worker. Empty chunks are skipped. Each is sent by itself: gather small
+    /// ones, or let [`from_writer`](Self::from_writer) do that.
     pub fn from_chunks<I>(chunks: I) -> Self
     where
         I: IntoIterator,

@@ -18,7 +18,9 @@ use super::phase::Phase;
 use super::phase::Trigger;
 use super::report::Report;
 use crate::engine::Engine;
+use crate::engine::staff;
 use crate::engine::staff::Staff;
+use crate::engine::staff::Whom;
 use crate::service::body::Body;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
@@ -305,7 +307,7 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
             log::warn!("cut short by {why}: {}", engine.books.counts());
         }
         engine.lot.announce(Phase::Aborting, Instant::now());
-        staff.relieve();
+        staff.relieve(Whom::ThoseToCut);
         let grace = Instant::now() + engine.config.linger;
         life.wait_for_counts(Some(grace), only_followers_left);
     }
@@ -316,9 +318,10 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
     });
     staff.evict();
     // Who is still there is in code of the user's, which does not return.
-    if !engine.books.everyone_left() {
+    let everyone_left = || engine.books.everyone_left();
+    if !life.wait_for_counts(Some(Instant::now() + staff::GRACE), everyone_left) {
         life.abort(Abort::Deadline);
-        staff.relieve();
+        staff.relieve(Whom::Everyone);
     }
 
     // 6. Every thread is joined.

@@ -130,6 +130,7 @@ impl Guests {
         // it sees this one here, or this sees the abort.
         if engine.life.phase() >= Phase::Aborting {
             engine.guests.cut(engine);
+            return quietly("the drop of a take-over", || drop(take_over));
         }
         let wire: Arc<dyn Wire> = guest.clone();
         let taken = TakenOver::new(wire, input, peer, local, Arc::clone(&engine.life));
@@ -235,7 +236,7 @@ impl Guest {
 
     /// Its end is no proper one, and the client has to be able to tell.
     fn break_off(&self) {
-        if self.ends_by_close {
+        if self.ends_by_close && !self.released.load(SeqCst) {
             self.stream.reset_on_close();
             self.stream.stop_reading();
         } else {
@@ -278,12 +279,16 @@ impl Wire for Guest {
         enough: &mut dyn FnMut() -> bool,
     ) -> io::Result<usize> {
         loop {
+            // What still comes after a cut is of no use.
+            if self.over().is_err() {
+                return Ok(0);
+            }
             let mark = self.watch.mark();
             match self.stream.read(buffer) {
                 Received::Bytes(count) => return Ok(count),
                 Received::Eof => return Ok(0),
                 Received::Gone => return Err(io::ErrorKind::ConnectionReset.into()),
-                Received::Wait => self.over()?,
+                Received::Wait => {}
             }
             if enough() {
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -305,11 +310,12 @@ impl Wire for Guest {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let until = Instant::now() + self.write_timeout;
         loop {
+            self.over()?;
             let mark = self.watch.mark();
             match self.stream.write(&[IoSlice::new(bytes)]) {
                 Sent::Bytes(count) => return Ok(count),
                 Sent::Gone => return Err(io::ErrorKind::BrokenPipe.into()),
-                Sent::Wait => self.over()?,
+                Sent::Wait => {}
             }
             if Instant::now() >= until {
                 return Err(io::ErrorKind::TimedOut.into());
@@ -326,6 +332,8 @@ impl Wire for Guest {
     fn release(&self) -> io::Result<TcpStream> {
         let stream = self.stream.to_std()?;
         self.released.store(true, SeqCst);
+        // A cut that came in between took it for ours.
+        self.over().inspect_err(|_| self.stream.shut_down())?;
         Ok(stream)
     }
 

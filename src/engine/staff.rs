@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::Engine;
 use super::acceptor::Acceptor;
+use super::connection::Connection;
 use super::lot::Poller;
 use super::queue;
 use super::queue::Intake;
@@ -20,8 +21,16 @@ use crate::drain::phase::Phase;
 use crate::error::Error;
 use crate::net::listener::Listener;
 
-/// How long, at the end, threads have to notice an abort.
-const ABORT_GRACE: Duration = Duration::from_millis(100);
+/// How long, at the end, threads have to notice that it is one.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+/// Whose connections are taken from the desks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom {
+    /// All but those that end in good order at an abort too.
+    ThoseToCut,
+    Everyone,
+}
 
 /// Everyone who works for one server. The fields stand in the order in which
 /// the threads end: the acceptor drops its sender; the lot drops the other one
@@ -112,9 +121,13 @@ impl Staff {
     /// At an abort: takes their connections from those who are in a handler,
     /// ends them, and hires someone for the queue in case nobody is free.
     /// No handler is called any more, so that one is never stuck.
-    pub(crate) fn relieve(&mut self) {
+    pub(crate) fn relieve(&mut self, whom: Whom) {
+        let taken = |connection: &Connection| match whom {
+            Whom::ThoseToCut => !connection.ends_in_order(),
+            Whom::Everyone => true,
+        };
         for post in &self.workers {
-            if let Some(mut connection) = post.desk.take() {
+            if let Some(mut connection) = post.desk.take_if(taken) {
                 let outcome = connection.give_up(&self.engine);
                 self.engine.close(connection, outcome);
             }
@@ -169,7 +182,7 @@ impl Staff {
         }
         // A handler that is told of the abort, because it reads or writes, may
         // be about to return.
-        let soon = Instant::now() + ABORT_GRACE;
+        let soon = Instant::now() + GRACE;
         let all_left = || workers.iter().all(|post| post.desk.left());
         engine.life.wait_for_counts(Some(soon), all_left);
         engine.life.wait_for_counts(None, || {

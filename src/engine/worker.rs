@@ -56,8 +56,9 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn take(&self) -> Option<Box<Connection>> {
-        self.lock().take()
+    /// Takes the connection that lies here, if `wanted`.
+    pub(crate) fn take_if(&self, wanted: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
+        self.lock().take_if(|connection| wanted(connection))
     }
 
     pub(crate) fn in_handler(&self) -> bool {
@@ -191,7 +192,7 @@ impl Worker<'_> {
             return Some((connection, Answer::turned_away()));
         }
         let handled = panic::catch_unwind(AssertUnwindSafe(|| self.engine.handler.handle(request)));
-        let connection = self.take_from_desk()?;
+        let (connection, handled) = self.take_from_desk(handled)?;
         let answer = match handled {
             Ok(response) => Answer {
                 response,
@@ -220,16 +221,14 @@ impl Worker<'_> {
             return Some((connection, source, Piece::NotYet));
         }
         let pulled = panic::catch_unwind(AssertUnwindSafe(|| source.next(waker)));
-        let Some(connection) = self.take_from_desk() else {
-            quietly("the drop of a body", || drop(source));
-            return None;
-        };
+        let (connection, (source, pulled)) = self.take_from_desk((source, pulled))?;
         let piece = pulled.unwrap_or_else(|_| Piece::Failed(io::Error::other("it panicked")));
         Some((connection, source, piece))
     }
 
     /// Lays a connection where an abort finds it while code of the user's runs.
-    /// Hands it back if that has come already, unless it is for those too.
+    /// Hands it back if that has come already; those that end in good order then
+    /// are laid there until everyone has been evicted.
     fn lay_on_desk(
         &self,
         connection: Box<Connection>,
@@ -239,7 +238,8 @@ impl Worker<'_> {
         // Looked at under the lock: an abort first moves the phase and then
         // takes what is on the desks, so it sees this connection there, or
         // this sees the abort.
-        if self.engine.life.phase() >= Phase::Aborting && !at_an_abort_too {
+        let aborting = self.engine.life.phase() >= Phase::Aborting;
+        if aborting && (!at_an_abort_too || self.engine.lot.is_evicted()) {
             return Err(connection);
         }
         *desk = Some(connection);
@@ -247,19 +247,24 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// `None` if an abort has taken it.
-    fn take_from_desk(&self) -> Option<Box<Connection>> {
-        let mut desk = self.desk.lock();
+    /// The code of the user's has returned, and given this. `None` if an abort
+    /// has taken the connection.
+    fn take_from_desk<T>(&self, given: T) -> Option<(Box<Connection>, T)> {
+        let connection = self.desk.lock().take();
+        let Some(connection) = connection else {
+            // The user's code too, and may block.
+            quietly("the drop of an answer", || drop(given));
+            self.desk.in_handler.store(false, SeqCst);
+            return None;
+        };
         self.desk.in_handler.store(false, SeqCst);
-        let connection = desk.take()?;
-        drop(desk);
         // A thread that was given the body does not wait for the rest.
         if connection.body_follows()
             && let Some(spot) = connection.spot()
         {
             self.engine.lot.unwatch(spot);
         }
-        Some(connection)
+        Some((connection, given))
     }
 
     fn turn(&mut self) -> Turn<'_> {

@@ -149,7 +149,7 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     };
 
     // RFC 9112 section 3.2: no form of a target has a fragment. `Uri` drops it.
-    if target.contains('#') {
+    if target.as_bytes().contains(&b'#') {
         return Err(Refusal::bad_request("the request target has a fragment"));
     }
     let method = Method::from_bytes(method.as_bytes())
@@ -204,6 +204,17 @@ fn check_form(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What nearly every `Host` is: a name or an IPv4 address, and perhaps a port.
+fn is_plain_host(host: &[u8]) -> bool {
+    let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let name = host.iter().take_while(plain).count();
+    match &host[name..] {
+        [] => true,
+        [b':', port @ ..] => name > 0 && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
 /// Whether nothing but digits stands behind the host, and nothing before it:
 /// userinfo is there to mislead (RFC 9110 section 4.2.4).
 fn is_host_and_port(authority: &Authority) -> bool {
@@ -223,7 +234,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
         (None, _) if version == Version::HTTP_10 => Ok(()),
         (None, _) => Err(Refusal::bad_request("the Host header field is missing")),
         (Some(_), Some(_)) => Err(Refusal::bad_request("there are several Host header fields")),
-        (Some(host), None) if host.is_empty() => Ok(()),
+        (Some(host), None) if host.is_empty() || is_plain_host(host.as_bytes()) => Ok(()),
         (Some(host), None) => match Authority::try_from(host.as_bytes()) {
             Ok(authority) if is_host_and_port(&authority) => Ok(()),
             _ => Err(Refusal::bad_request("the Host header field is not valid")),

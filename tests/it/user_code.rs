@@ -125,9 +125,7 @@ fn a_drop_that_panics_costs_no_worker() {
     });
     for _ in 0..3 {
         assert_eq!(server.connect().get("/sent").body, "x");
-        let mut client = server.connect();
-        client.request("/unsent");
-        client.expect_end();
+        assert_eq!(server.connect().get("/unsent").status, 204);
     }
     assert_eq!(server.connect().get("/").body, "fine");
     server.stop.shutdown();
@@ -356,4 +354,65 @@ fn aborts_and_take_overs_at_the_same_time_come_to_an_end() {
         server.join();
         upgrading.join().unwrap();
     }
+}
+
+#[test]
+fn a_take_over_that_is_cut_cannot_write_on() {
+    let (ended, end) = unbounded();
+    let server = TestServer::start(impatient(), move |_: Request| {
+        let ended = ended.clone();
+        Body::take_over(move |mut stream| {
+            // The client reads all of it, so no write ever waits.
+            while stream.write_all(b"more").is_ok() {
+                thread::yield_now();
+            }
+            ended.send(()).unwrap();
+        })
+    });
+    let mut client = server.connect();
+    client.request("/");
+    client.head();
+    let reading = thread::spawn(move || client.expect_reset());
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::Cut), 1);
+    end.recv_timeout(crate::support::TOO_LONG).unwrap();
+    reading.join().unwrap();
+}
+
+#[test]
+fn who_follows_slowly_hears_the_end_at_an_abort_too() {
+    let mut config = config();
+    config.workers = 4;
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    let handle = server.shutdown_handle();
+    let server = TestServer::spawn(server, move |_: Request| {
+        handle.follow(|progress| {
+            thread::sleep(Duration::from_millis(2));
+            match progress {
+                farewell::Progress::Finished(_) => "the end".to_owned(),
+                _ => "news".to_owned(),
+            }
+        })
+    });
+    let mut followers: Vec<Client> = (0..30).map(|_| server.connect()).collect();
+    for follower in &mut followers {
+        follower.request("/");
+        follower.head();
+        assert_eq!(follower.chunk().unwrap(), b"news");
+    }
+    server.stop.shutdown();
+    server.stop.abort();
+    for mut follower in followers {
+        let mut last = Vec::new();
+        loop {
+            match follower.chunk().expect("an end in good order") {
+                chunk if chunk.is_empty() => break,
+                chunk => last = chunk,
+            }
+        }
+        assert_eq!(last, b"the end");
+    }
+    let report = server.join();
+    assert_eq!(report.requests.to_string(), "30 answered");
 }

@@ -20,6 +20,7 @@ use super::writing::Writing;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::engine::output::Output;
+use crate::engine::quietly;
 use crate::http::Refusal;
 use crate::http::encode;
 use crate::http::encode::HeadParts;
@@ -89,15 +90,15 @@ impl Connection {
         let read = self.discard_body(asked.incoming.take(), turn);
         asked.persist = asked.persist.close_if(!read, CloseReason::UnreadBody);
 
-        let (parts, body) = match check(response, &asked, read) {
-            Ok(response) => response.into_parts(),
-            Err(problem) => {
+        let response = match problem(&response, &asked, read) {
+            None => response,
+            Some(problem) => {
                 log::error!("a handler's answer to {} is a 500: {problem}", self.peer);
-                StatusCode::INTERNAL_SERVER_ERROR
-                    .into_response()
-                    .into_parts()
+                quietly("the drop of an answer", || drop(response));
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         };
+        let (parts, body) = response.into_parts();
         let Body {
             mut content,
             after_delivery,
@@ -107,7 +108,8 @@ impl Connection {
 
         let taken_over = is_taken_over(&content, &asked, parts.status);
         if !taken_over && matches!(content, Content::TakeOver(_)) {
-            content = Content::default();
+            let unused = mem::take(&mut content);
+            quietly("the drop of a take-over", || drop(unused));
         }
         let length = length(&content, &asked, &parts.headers);
         let nature = content.nature();
@@ -139,8 +141,12 @@ impl Connection {
         let may_have_body = taken_over || encode::may_have_body(&asked.method, parts.status);
         let (body, rest) = match may_have_body {
             true => self.split_body(content, turn),
-            false => (Bytes::new(), Rest::Nothing),
+            false => {
+                quietly("the drop of a body", || drop(content));
+                (Bytes::new(), Rest::Nothing)
+            }
         };
+        quietly("the drop of an answer", || drop(parts));
         self.state = State::Writing(Writing {
             output: Output::new(head, body, b""),
             rest,
@@ -213,29 +219,29 @@ fn persist_after(persist: Persist, nature: Nature, headers: &HeaderMap) -> Persi
         .close_if(nature == Nature::Endless, CloseReason::Endless)
 }
 
-/// What a handler may answer; otherwise what is wrong with it. `read`: nothing
-/// of the request's body is left.
-fn check(response: Response, asked: &Asked, read: bool) -> Result<Response, &'static str> {
+/// What is wrong with a handler's answer, if anything is. `read`: nothing of the
+/// request's body is left.
+fn problem(response: &Response, asked: &Asked, read: bool) -> Option<&'static str> {
     let status = response.status();
     let takes_over = matches!(response.body().content, Content::TakeOver(_));
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return match takes_over {
-            false => Err("it switches protocols, and does not take the connection over"),
-            true if !asked.upgrade => Err("it switches protocols, and the client did not ask"),
+            false => Some("it switches protocols, and does not take the connection over"),
+            true if !asked.upgrade => Some("it switches protocols, and the client did not ask"),
             true if !response.headers().contains_key(header::UPGRADE) => {
-                Err("it switches protocols, and does not say to which")
+                Some("it switches protocols, and does not say to which")
             }
-            true if !read => Err("it switches protocols in the middle of the request's body"),
-            true => Ok(response),
+            true if !read => Some("it switches protocols in the middle of the request's body"),
+            true => None,
         };
     }
     if status.is_informational() {
-        return Err("it has an informational status, which is not final");
+        return Some("it has an informational status, which is not final");
     }
     if takes_over && status.is_success() && !read {
-        return Err("it takes the connection over in the middle of the request's body");
+        return Some("it takes the connection over in the middle of the request's body");
     }
-    Ok(response)
+    None
 }
 
 /// Whether the connection is taken over after the head.

@@ -283,6 +283,7 @@ impl Connection {
             // With nothing here either, the body will never be whole.
             Received::Eof if turn.buffer.is_empty() => self.abandon(turn),
             _ if turn.now < until && !turn.aborting() => turn.park(Wait::Piece, Some(until)),
+            _ if turn.aborting() => self.turn_away(turn),
             _ => {
                 log::warn!(
                     "{} is turned away: too many bodies are slow to come",

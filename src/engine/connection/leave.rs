@@ -17,6 +17,7 @@ use crate::drain::report::CutRequest;
 use crate::engine::Engine;
 use crate::engine::guests::Left;
 use crate::engine::lot::Wait;
+use crate::engine::quietly;
 use crate::net::stream::Received;
 use crate::service::body::AfterDelivery;
 use crate::service::body::Nature;
@@ -190,7 +191,7 @@ impl Connection {
         if matches!(state, State::Lingering(_)) {
             books.lingering_ended();
         }
-        drop(state);
+        quietly("the drop of an answer", || drop(state));
         ticket.end(outcome);
         after_delivery
     }

@@ -343,6 +343,12 @@ impl Connection {
         }
     }
 
+    /// Whether an answer is on its way that ends in good order, whatever ends
+    /// the server.
+    pub(crate) fn ends_in_order(&self) -> bool {
+        matches!(&self.state, State::Writing(writing) if writing.nature != Nature::Finite)
+    }
+
     /// Whether an answer is on its way that ends with the last call.
     pub(crate) fn is_endless(&self) -> bool {
         matches!(&self.state, State::Writing(writing) if writing.nature == Nature::Endless)

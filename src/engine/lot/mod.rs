@@ -134,7 +134,10 @@ impl Lot {
     /// Lets a connection wait. The lot gives it to whoever polls, once what it
     /// waits for has come, or its deadline.
     pub(crate) fn park(&self, mut connection: Box<Connection>, park: Park) -> Parked {
+        // Its waker would have needed a spot as well, and calls nobody now.
+        let in_vain = park.wait == Wait::Piece;
         if connection.spot().is_none()
+            && !in_vain
             && let Err(error) = self.enroll(&mut connection)
         {
             return Parked::Refused(connection, Some(error));
@@ -268,6 +271,11 @@ impl Lot {
     pub(crate) fn announce(&self, phase: Phase, last_call_ends: Instant) {
         self.lock().announce(phase, last_call_ends);
         self.wake_up();
+    }
+
+    /// Whether it takes nobody any more.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.lock().evicted
     }
 
     /// Hands out everyone, and takes nobody any more.

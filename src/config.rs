@@ -60,7 +60,8 @@ pub struct Config {
     /// Default: 60 s.
     pub idle_timeout: Duration,
     /// In each such time a request body has to come forward by
-    /// [`rate_min`](Self::rate_min) times as much, or end; else: 408.
+    /// [`rate_min`](Self::rate_min) times as much, or end; else: 408. An upload
+    /// that waits for as long because others before it are slow gets a 503.
     /// Default: 30 s.
     pub body_timeout: Duration,
     /// In each such time a client has to read

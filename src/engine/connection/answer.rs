@@ -125,18 +125,14 @@ impl Connection {
         let draining = turn.phase >= Phase::Draining && !self.another_counts(persist, turn);
         let persist = persist.close_if(draining, CloseReason::Draining);
 
-        let mut head = Vec::with_capacity(256);
-        encode::encode_head(
-            &mut head,
-            &HeadParts {
-                status: parts.status,
-                headers: &parts.headers,
-                length,
-                persist,
-                version: asked.version,
-                date: turn.date.now(),
-            },
-        );
+        let head = encoded(&HeadParts {
+            status: parts.status,
+            headers: &parts.headers,
+            length,
+            persist,
+            version: asked.version,
+            date: turn.date.now(),
+        });
         self.count_answer(parts.status, head.len());
         let may_have_body = taken_over || encode::may_have_body(&asked.method, parts.status);
         let (body, rest) = match may_have_body {
@@ -208,6 +204,12 @@ impl Connection {
         }
         turn.holds_request() && (self.owed.is_none() || turn.buffer.owed() > 0)
     }
+}
+
+fn encoded(parts: &HeadParts<'_>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256);
+    encode::encode_head(&mut head, parts);
+    head
 }
 
 /// What an answer of this nature, with these fields, does to a connection that

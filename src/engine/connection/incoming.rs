@@ -108,35 +108,24 @@ impl Incoming {
         self.input.take()
     }
 
-    /// The next piece, into `out`; from `leftover` first.
-    fn pull(
-        &mut self,
-        out: &mut [u8],
-        stream: &Stream,
-        leftover: &mut Box<[u8]>,
-        owed: usize,
-        now: Instant,
-    ) -> Pulled {
-        let input = self.input.get_or_insert_with(|| {
+    /// Takes up what was read before the handler began.
+    fn take_up(&mut self, leftover: &mut Box<[u8]>, owed: usize) {
+        if self.input.is_none() {
             let leftover = std::mem::take(leftover);
             let mut input = Buffer::new(INPUT_BYTES.max(leftover.len()));
             input.load(&leftover, owed);
-            input
-        });
-        if let Some(interim) = &mut self.interim {
-            // RFC 9110 section 10.1.1: not needed once some of it has come.
-            if input.is_empty() {
-                while !interim.is_done() {
-                    match interim.write(stream) {
-                        Sent::Bytes(_) => {}
-                        Sent::Wait => return self.wait(Wait::Room, now),
-                        Sent::Gone => return self.fail(BodyError::GONE),
-                    }
-                }
-            }
-            self.interim = None;
-            self.pace.start_again(now);
+            self.input = Some(input);
         }
+    }
+
+    /// The next piece, into `out`.
+    fn pull(&mut self, out: &mut [u8], stream: &Stream, now: Instant) -> Pulled {
+        if let Some(nothing_yet) = self.ask(stream, now) {
+            return nothing_yet;
+        }
+        let Some(input) = &mut self.input else {
+            unreachable!("taken up before the first pull");
+        };
         loop {
             if self.decoder.is_done() {
                 self.place = None;
@@ -182,6 +171,23 @@ impl Incoming {
                 Err(refusal) => return self.fail(BodyError::refused(refusal)),
             }
         }
+    }
+
+    /// Asks for the body, if the client waits for that and none of it has come
+    /// (RFC 9110 section 10.1.1). What is in the way, if something is.
+    fn ask(&mut self, stream: &Stream, now: Instant) -> Option<Pulled> {
+        let interim = self.interim.as_mut()?;
+        let begun = self.input.as_ref().is_some_and(|input| !input.is_empty());
+        while !begun && !interim.is_done() {
+            match interim.write(stream) {
+                Sent::Bytes(_) => {}
+                Sent::Wait => return Some(self.wait(Wait::Room, now)),
+                Sent::Gone => return Some(self.fail(BodyError::GONE)),
+            }
+        }
+        self.interim = None;
+        self.pace.start_again(now);
+        None
     }
 
     /// Nothing yet, or too little for too long.
@@ -329,13 +335,10 @@ impl Connection {
             None => Pulled::Failed(BodyError::OVER),
             Some(incoming) => match incoming.failed {
                 Some(error) => Pulled::Failed(error),
-                None => incoming.pull(
-                    out,
-                    &self.stream,
-                    &mut self.leftover,
-                    self.owed.unwrap_or(0),
-                    now,
-                ),
+                None => {
+                    incoming.take_up(&mut self.leftover, self.owed.unwrap_or(0));
+                    incoming.pull(out, &self.stream, now)
+                }
             },
         }
     }

@@ -81,10 +81,7 @@ impl Writing {
 impl Connection {
     /// `Writing`: writes what there is, then asks for more.
     pub(super) fn write(&mut self, turn: &mut Turn<'_>) -> Step {
-        let State::Writing(writing) = &mut self.state else {
-            unreachable!("called in Writing only");
-        };
-        if writing.nature == Nature::Endless && turn.phase >= Phase::Draining {
+        if turn.phase >= Phase::Draining && self.is_endless() {
             self.end_with_the_last_call(turn);
         }
         let State::Writing(writing) = &mut self.state else {

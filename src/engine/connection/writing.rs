@@ -209,12 +209,11 @@ impl Connection {
         else {
             unreachable!("called with a stream only");
         };
-        let left_over = *left;
         *place = Some(source);
         match piece {
             Piece::NotYet => return self.await_piece(turn),
             Piece::Failed(error) => return self.broken(&error, turn),
-            Piece::End if left_over.is_some_and(|left| left > 0) => {
+            Piece::End if left.is_some_and(|left| left > 0) => {
                 return self.broken(&"it is shorter than its length", turn);
             }
             Piece::End => {

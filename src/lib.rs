@@ -102,7 +102,7 @@
 //! |---|---|
 //! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
 //! | `http/` | the protocol without I/O: bytes in, values out |
-//! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
+//! | `config.rs`, `pace.rs`, `waiting.rs` | limits and timeouts; what is too slow; waiting |
 //! | `service/` | what a handler sees: requests, responses and their bodies, routes |
 //! | `net/` | sockets, no HTTP; `net/os/` is all that differs between systems |
 //! | `engine/` | the connection, and the threads that carry it |
@@ -123,6 +123,7 @@ mod net;
 mod pace;
 mod server;
 mod service;
+mod waiting;
 
 pub use crate::config::Config;
 pub use crate::drain::books::Counts;

@@ -24,6 +24,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::waiting::wait_until;
+
 /// Where a server is in its life. Phases only move forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -268,28 +270,7 @@ impl Lifecycle {
     }
 
     fn wait(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> bool) -> bool {
-        let mut log = self.lock();
-        loop {
-            if condition() {
-                return true;
-            }
-            let Some(deadline) = deadline else {
-                log = self
-                    .changed
-                    .wait(log)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            log = self
-                .changed
-                .wait_timeout(log, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+        wait_until(&self.changed, self.lock(), deadline, |_| condition())
     }
 
     /// Moves to a later phase; the lock is held by the caller.

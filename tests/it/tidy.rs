@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "error",
         "pace",
+        "waiting",
         "drain/phase",
         "drain/outcome",
         "drain/books",

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use super::Wait;
 use super::spots::Changes;
+use crate::waiting::wait_until;
 
 /// What happens to one connection, for the threads that have it.
 #[derive(Debug, Default)]
@@ -51,32 +52,14 @@ impl Watch {
         deadline: Option<Instant>,
         enough: &mut dyn FnMut() -> bool,
     ) {
-        let mut noted = self.lock();
-        loop {
+        // Whatever ends it: the caller tries again.
+        wait_until(&self.changed, self.lock(), deadline, |noted| {
             let changed = match wait {
                 Wait::Input => noted.changes.input != mark.input,
                 Wait::Room | Wait::Piece | Wait::Turn => noted.changes.room != mark.room,
             };
-            if changed || noted.over || enough() {
-                return;
-            }
-            let Some(deadline) = deadline else {
-                noted = self
-                    .changed
-                    .wait(noted)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            noted = self
-                .changed
-                .wait_timeout(noted, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+            changed || noted.over || enough()
+        });
     }
 
     pub(super) fn note(&self, changes: Changes) {

@@ -250,17 +250,8 @@ impl Guest {
         if self.released.load(SeqCst) || self.ended.load(SeqCst) {
             return;
         }
-        if self.stream.half_close().is_err() {
-            return;
-        }
-        let until = Instant::now() + self.linger;
-        let mut discarded = [0; 4096];
-        while Instant::now() < until
-            && matches!(
-                self.read(&mut discarded, Some(until), &mut || false),
-                Ok(1..)
-            )
-        {}
+        // The connection is over, whether or not the client has said so.
+        let _ = self.close();
     }
 
     fn over(&self) -> io::Result<()> {
@@ -329,15 +320,23 @@ impl Wire for Guest {
         self.stream.half_close()
     }
 
+    fn close(&self) -> io::Result<()> {
+        self.half_close()?;
+        let until = Instant::now() + self.linger;
+        let mut discarded = [0; 4096];
+        while self.read(&mut discarded, Some(until), &mut || false)? > 0 {
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(())
+    }
+
     fn release(&self) -> io::Result<TcpStream> {
         let stream = self.stream.to_std()?;
         self.released.store(true, SeqCst);
         // A cut that came in between took it for ours.
         self.over().inspect_err(|_| self.stream.shut_down())?;
         Ok(stream)
-    }
-
-    fn linger(&self) -> Duration {
-        self.linger
     }
 }

@@ -102,12 +102,6 @@ impl Incoming {
         })))
     }
 
-    /// Gives back what was read and not used, and how much of it is owed an
-    /// answer.
-    pub(super) fn take_input(&mut self) -> Option<Buffer> {
-        self.input.take()
-    }
-
     /// Takes up what was read before the handler began.
     fn take_up(&mut self, leftover: &mut Box<[u8]>, owed: usize) {
         if self.input.is_none() {
@@ -289,12 +283,11 @@ impl Connection {
             // With nothing here either, the body will never be whole.
             Received::Eof if turn.buffer.is_empty() => self.abandon(turn),
             _ if turn.now < until && !turn.aborting() => turn.park(Wait::Piece, Some(until)),
-            _ if turn.aborting() => self.turn_away(turn),
             _ => {
-                log::warn!(
-                    "{} is turned away: too many bodies are slow to come",
-                    self.peer
-                );
+                if !turn.aborting() {
+                    let peer = self.peer;
+                    log::warn!("{peer} is turned away: too many bodies are slow to come");
+                }
                 self.turn_away(turn)
             }
         }
@@ -349,7 +342,7 @@ impl Connection {
             return;
         };
         if let Some(incoming) = &mut asked.incoming
-            && let Some(input) = incoming.take_input()
+            && let Some(input) = incoming.input.take()
         {
             self.leftover = input.to_leftover();
             self.owed = self.owed.map(|_| input.owed());

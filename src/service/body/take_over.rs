@@ -78,11 +78,12 @@ pub(crate) trait Wire: Send + Sync {
     ) -> io::Result<usize>;
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
     fn half_close(&self) -> io::Result<()>;
+    /// Half-closes, and discards what comes until EOF, for as long as the
+    /// server lingers; then: `TimedOut`.
+    fn close(&self) -> io::Result<()>;
     /// A stream of std's in blocking mode, which nobody waits on for us any
     /// more.
     fn release(&self) -> io::Result<TcpStream>;
-    /// How long to wait for the client's EOF.
-    fn linger(&self) -> Duration;
 }
 
 impl TakenOver {
@@ -172,17 +173,8 @@ impl TakenOver {
     ///
     /// It did not, within [`Config::linger`](crate::Config::linger)
     /// (`TimedOut`), or the connection is broken.
-    pub fn close(mut self) -> io::Result<()> {
-        self.half_close()?;
-        self.input.clear();
-        let until = Instant::now() + self.wire.linger();
-        let mut discarded = [0; 4096];
-        while self.wire.read(&mut discarded, Some(until), &mut || false)? > 0 {
-            if Instant::now() >= until {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-        Ok(())
+    pub fn close(self) -> io::Result<()> {
+        self.wire.close()
     }
 
     /// The stream as std has it, in blocking mode, and what the client had sent

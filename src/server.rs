@@ -140,8 +140,9 @@ impl Server {
             books,
             board,
         } = self;
-        let (lot, poller) =
-            Lot::new().map_err(|error| Error::io("cannot wait for connections", error))?;
+        let awake = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let lot = Lot::new(awake.min(config.workers), &books)
+            .map_err(|error| Error::io("cannot wait for connections", error))?;
         let knocker = Knocker::new(listener.address())
             .map_err(|error| Error::io("cannot make a socket", error))?;
         let engine = Arc::new(Engine::new(
@@ -152,7 +153,7 @@ impl Server {
             Box::new(handler),
             knocker,
         ));
-        let staff = Staff::hire(Arc::clone(&engine), listener, poller)?;
+        let staff = Staff::hire(Arc::clone(&engine), listener)?;
         Ok(shutdown::drain(&engine, staff, &board))
     }
 

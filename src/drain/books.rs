@@ -115,7 +115,10 @@ pub(crate) struct Books {
     answered_on_last_call: AtomicU64,
     open: AtomicUsize,
     in_progress: AtomicUsize,
+    /// In the queue.
     waiting: AtomicUsize,
+    /// Ready in the lot.
+    gauges: Mutex<Vec<Gauge>>,
     lingering: AtomicUsize,
     taken_over: AtomicUsize,
     followers: AtomicUsize,
@@ -138,6 +141,7 @@ impl Books {
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            gauges: Mutex::default(),
             lingering: AtomicUsize::new(0),
             taken_over: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
@@ -182,6 +186,15 @@ impl Books {
         if named.len() < NAMED_MAX {
             named.push(cut);
         }
+    }
+
+    /// For one more place where connections without a request in progress wait
+    /// for a worker.
+    pub(crate) fn waiting_gauge(&self) -> Gauge {
+        let gauge = Gauge::default();
+        let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.push(gauge.clone());
+        gauge
     }
 
     /// A connection without a request in progress is in the queue.
@@ -250,7 +263,7 @@ impl Books {
     pub(crate) fn counts(&self) -> Counts {
         let open = self.open();
         let in_progress = self.in_progress.load(SeqCst);
-        let waiting = self.waiting.load(SeqCst);
+        let waiting = self.waiting.load(SeqCst) + self.shown();
         let lingering = self.lingering.load(SeqCst);
         let taken_over = self.taken_over.load(SeqCst);
         Counts {
@@ -262,6 +275,12 @@ impl Books {
             taken_over,
             followers: self.followers.load(SeqCst),
         }
+    }
+
+    /// What the gauges show.
+    fn shown(&self) -> usize {
+        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.iter().map(|gauge| gauge.0.load(Relaxed)).sum()
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -297,6 +316,17 @@ impl Books {
 
     fn after_trigger(&self) -> bool {
         self.life.phase() > Phase::Running
+    }
+}
+
+/// A count that one place keeps by itself, and the books read. It costs who
+/// changes it no more than a store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge(Arc<AtomicUsize>);
+
+impl Gauge {
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(count, Relaxed);
     }
 }
 

@@ -227,8 +227,10 @@ impl Acceptor {
             let connection = Connection::new(stream, peer, local, ticket, over_limit, now);
             Box::new(connection)
         });
-        if !sent {
-            log::warn!("{peer} came after the server had stopped, and is not served");
+        match sent {
+            // Who is awake looks into the queue before they sleep.
+            Some(number) => _ = self.engine.lot.row_of(number).nudge(),
+            None => log::warn!("{peer} came after the server had stopped, and is not served"),
         }
     }
 
@@ -272,6 +274,6 @@ impl Drop for Acceptor {
         self.engine.set_acceptor_awake();
         self.intake.close();
         self.engine.books.no_more_connections();
-        self.engine.lot.wake_up();
+        self.engine.let_go();
     }
 }

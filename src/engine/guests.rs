@@ -228,9 +228,7 @@ impl Guest {
             quietly("what was to be called after a delivery", tell);
         }
         ticket.end(outcome);
-        if engine.books.everyone_left() {
-            engine.lot.wake_up();
-        }
+        engine.let_go();
         true
     }
 

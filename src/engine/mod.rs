@@ -1,23 +1,31 @@
 //! The connections, and the threads that carry them.
 //!
 //! ```text
-//!  kernel accept queue                       the lot: waits for bytes, for room,
-//!         |                              +-- for EOF, or for a deadline
-//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+
-//!                                  ^                                              |
-//!                                  +------ ready, or past its deadline <-- park --+--> close
+//!  kernel accept queue
+//!         |
+//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+--> close
+//!                                        |                                        |
+//!                     ready, or past its deadline                                 |
+//!                                        |                                        |
+//!                                        +-- the lot: waits for bytes, for  <-----+
+//!                                            room, for EOF, or for a deadline   park
 //! ```
+//!
+//! Nobody polls the lot but the workers themselves, and of these as many are
+//! awake as there are cores: see [`seats`].
 
 pub(crate) mod acceptor;
 pub(crate) mod buffer;
 pub(crate) mod connection;
 pub(crate) mod crew;
+mod foreman;
 pub(crate) mod guests;
 mod inlet;
 pub(crate) mod lot;
 pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod queue;
+pub(crate) mod seats;
 pub(crate) mod staff;
 pub(crate) mod uploads;
 pub(crate) mod worker;
@@ -32,6 +40,7 @@ use self::crew::Crew;
 use self::guests::Guests;
 use self::lot::Lot;
 use self::peers::Peers;
+use self::seats::Seats;
 use self::uploads::Uploads;
 use crate::config::Config;
 use crate::drain::books::Books;
@@ -46,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) life: Arc<Lifecycle>,
     pub(crate) books: Arc<Books>,
     pub(crate) lot: Arc<Lot>,
+    pub(crate) seats: Seats,
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) knocker: Knocker,
     pub(crate) peers: Peers,
@@ -79,6 +89,7 @@ impl Engine {
             uploads: Uploads::new(config.workers),
             guests: Guests::default(),
             crew: Crew::new(Arc::clone(&life)),
+            seats: Seats::new(lot.rows().len()),
             config,
             life,
             books,
@@ -108,7 +119,13 @@ impl Engine {
         if let Some(tell) = connection.close(outcome, &self.books) {
             quietly("what was to be called after a delivery", tell);
         }
+        self.let_go();
+    }
+
+    /// Has the workers end, if nobody is left and nobody can come.
+    pub(crate) fn let_go(&self) {
         if self.books.everyone_left() {
+            self.seats.close();
             self.lot.wake_up();
         }
     }

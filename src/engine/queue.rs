@@ -1,14 +1,12 @@
-//! The queue between those who find work and those who do it: one bounded
-//! crossbeam channel of connections.
+//! The queue between the acceptor and the workers: one bounded crossbeam
+//! channel of connections that have not had a turn yet.
 //!
-//! It has room for all connections that there may be, and a connection is in
-//! one place at a time, so a send never waits. (Twice as many, because in a
-//! sweep those who follow the shutdown take no place from others. Should they
-//! be even more, a send waits for a worker, which waits for nobody.) It has two senders, the acceptor
-//! and the lot. Each drops its own when nothing can come from it any more, and
-//! with the last one the queue closes by itself: the workers serve what is in
-//! it, and their loops end. No receiver is dropped before that; that would
-//! strand what is queued.
+//! It has room for all connections that there may be, so a send never waits.
+//! (Twice as many, because in a sweep those who follow the shutdown take no
+//! place from others. Should they be even more, a send waits for a worker,
+//! which waits for nobody.) The acceptor drops its sender when nothing can come
+//! any more, and the queue closes by itself: the workers serve what is in it.
+//! No receiver is dropped before that; that would strand what is queued.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -25,59 +23,46 @@ pub(crate) struct Queue {
     books: Arc<Books>,
 }
 
-/// One of the queue's two ends for sending.
+/// The queue's end for sending.
 #[derive(Debug)]
 pub(crate) struct Sender {
     sender: crossbeam_channel::Sender<Box<Connection>>,
     books: Arc<Books>,
 }
 
-/// A queue for so many connections, with its two senders.
-pub(crate) fn queue(connections_max: usize, books: &Arc<Books>) -> (Sender, Sender, Queue) {
+/// A queue for so many connections.
+pub(crate) fn queue(connections_max: usize, books: &Arc<Books>) -> (Sender, Queue) {
     let (sender, receiver) = crossbeam_channel::bounded(2 * connections_max);
-    let new_sender = || Sender {
-        sender: sender.clone(),
+    let sender = Sender {
+        sender,
         books: Arc::clone(books),
     };
     let queue = Queue {
         receiver,
         books: Arc::clone(books),
     };
-    (new_sender(), new_sender(), queue)
+    (sender, queue)
 }
 
 impl Sender {
-    pub(crate) fn send(&self, connection: Box<Connection>) {
-        if connection.is_idle() {
-            self.books.waiting_begun();
-        }
+    fn send(&self, connection: Box<Connection>) {
+        self.books.waiting_begun();
         self.sender
             .send(connection)
-            .expect("the staff holds a receiver until the last sender is dropped");
+            .expect("the staff holds a receiver until the sender is dropped");
     }
 }
 
 impl Queue {
-    /// The connections in turn, waiting for each; ends when the queue is closed
-    /// and empty.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Box<Connection>> {
-        self.receiver
-            .iter()
-            .inspect(|connection| self.left(connection))
-    }
-
-    /// Those that are there.
+    /// Those that are there, in turn.
     pub(crate) fn try_iter(&self) -> impl Iterator<Item = Box<Connection>> {
         self.receiver
             .try_iter()
-            .inspect(|connection| self.left(connection))
+            .inspect(|_| self.books.waiting_ended())
     }
 
-    /// What a connection is does not change while it is in the queue.
-    fn left(&self, connection: &Connection) {
-        if connection.is_idle() {
-            self.books.waiting_ended();
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
     }
 }
 
@@ -91,16 +76,15 @@ impl Intake {
         Self(Mutex::new(Some(sender)))
     }
 
-    /// Sends what `connection` makes. `false` if the intake is closed; then
-    /// nothing is made.
-    pub(crate) fn send(&self, connection: impl FnOnce() -> Box<Connection>) -> bool {
-        match &*self.lock() {
-            Some(sender) => {
-                sender.send(connection());
-                true
-            }
-            None => false,
-        }
+    /// Sends what `connection` makes, and says its number. `None` if the intake
+    /// is closed; then nothing is made.
+    pub(crate) fn send(&self, connection: impl FnOnce() -> Box<Connection>) -> Option<u64> {
+        let sender = self.lock();
+        let sender = sender.as_ref()?;
+        let connection = connection();
+        let number = connection.number();
+        sender.send(connection);
+        Some(number)
     }
 
     /// Nothing comes from the acceptor any more.

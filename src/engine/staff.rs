@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::Engine;
 use super::acceptor::Acceptor;
 use super::connection::Connection;
-use super::lot::Poller;
+use super::foreman::Foreman;
 use super::queue;
 use super::queue::Intake;
 use super::queue::Queue;
@@ -33,13 +33,13 @@ pub(crate) enum Whom {
 }
 
 /// Everyone who works for one server. The fields stand in the order in which
-/// the threads end: the acceptor drops its sender; the lot drops the other one
-/// when nobody is left; that ends the workers.
+/// the threads end: the acceptor drops its sender; when nobody is left then, the
+/// seats are closed, which ends the foreman and the workers.
 pub(crate) struct Staff {
     engine: Arc<Engine>,
     intake: Option<Arc<Intake>>,
     acceptor: Option<JoinHandle<()>>,
-    lot: Option<JoinHandle<()>>,
+    foreman: Option<JoinHandle<()>>,
     workers: Vec<Post>,
     /// Held to the end, so that no send can find the receivers gone.
     queue: Queue,
@@ -53,26 +53,20 @@ struct Post {
 impl Staff {
     /// Starts every thread. If one cannot be started, those that were are
     /// joined before the error is returned.
-    pub(crate) fn hire(
-        engine: Arc<Engine>,
-        listener: Listener,
-        poller: Poller,
-    ) -> Result<Self, Error> {
-        let (from_acceptor, from_lot, queue) =
-            queue::queue(engine.config.max_connections, &engine.books);
+    pub(crate) fn hire(engine: Arc<Engine>, listener: Listener) -> Result<Self, Error> {
+        let (sender, queue) = queue::queue(engine.config.max_connections, &engine.books);
         let mut staff = Self {
             engine,
             intake: None,
             acceptor: None,
-            lot: None,
+            foreman: None,
             workers: Vec::new(),
             queue,
         };
-        match staff.start(listener, poller, from_acceptor, from_lot) {
+        match staff.start(listener, sender) {
             Ok(()) => Ok(staff),
             Err(error) => {
-                // The senders went with `start`, or end with the lot, which
-                // ends because nobody can come.
+                // The others end because nobody can come.
                 staff.dismiss_acceptor();
                 staff.join();
                 Err(Error::io("cannot start a thread", error))
@@ -80,27 +74,13 @@ impl Staff {
         }
     }
 
-    fn start(
-        &mut self,
-        listener: Listener,
-        mut poller: Poller,
-        from_acceptor: Sender,
-        from_lot: Sender,
-    ) -> io::Result<()> {
+    fn start(&mut self, listener: Listener, sender: Sender) -> io::Result<()> {
         for number in 1..=self.engine.config.workers {
             self.hire_worker(&format!("farewell-{number}"))?;
         }
-        let engine = Arc::clone(&self.engine);
-        self.lot = Some(spawn("farewell-lot", move || {
-            let mut ready = Vec::new();
-            while !engine.books.everyone_left() {
-                engine.lot.poll(&mut poller, &mut ready);
-                for connection in ready.drain(..) {
-                    from_lot.send(connection);
-                }
-            }
-        })?);
-        let intake = Arc::new(Intake::new(from_acceptor));
+        let foreman = Foreman::new(Arc::clone(&self.engine), self.queue.clone());
+        self.foreman = Some(spawn("farewell-foreman", move || foreman.run())?);
+        let intake = Arc::new(Intake::new(sender));
         self.intake = Some(Arc::clone(&intake));
         let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, intake);
         self.acceptor = Some(spawn("farewell-accept", move || acceptor.run())?);
@@ -145,7 +125,7 @@ impl Staff {
             intake.close();
         }
         self.engine.books.no_more_connections();
-        self.engine.lot.wake_up();
+        self.engine.let_go();
     }
 
     /// Ends whoever is left, wherever it is: in the lot, or in the queue
@@ -156,7 +136,7 @@ impl Staff {
             let outcome = connection.give_up(&self.engine);
             self.engine.close(connection, outcome);
         }
-        self.engine.lot.wake_up();
+        self.engine.let_go();
     }
 
     /// Joins every thread, in the order in which they end. Those whose handlers
@@ -167,7 +147,7 @@ impl Staff {
             engine,
             intake: _,
             acceptor,
-            lot,
+            foreman,
             workers,
             queue,
         } = self;
@@ -177,7 +157,7 @@ impl Staff {
             Some(_) => stuck += 1,
             None => {}
         }
-        if let Some(thread) = lot {
+        if let Some(thread) = foreman {
             join(thread);
         }
         // A handler that is told of the abort, because it reads or writes, may

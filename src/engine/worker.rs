@@ -1,6 +1,6 @@
-//! A worker: takes a connection from the queue, does for it what can be done,
-//! and puts it where it belongs. It waits for nothing but the queue and the
-//! handler.
+//! A worker: takes up a connection, does for it what can be done, and puts it
+//! where it belongs. It waits for nothing but a connection and the handler, and
+//! for a seat.
 
 use std::fmt::Write;
 use std::io;
@@ -28,8 +28,10 @@ use super::connection::Turn;
 use super::guests::Guests;
 use super::inlet::DeskInlet;
 use super::lot::Parked;
+use super::lot::Row;
 use super::queue::Queue;
 use super::quietly;
+use super::seats::Seated;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
@@ -44,6 +46,9 @@ const BUFFER_MIN: usize = 16 * 1024;
 
 /// How many steps a connection may take before the others have their turn.
 const STEPS_A_TURN: usize = 64;
+
+/// How many new connections are taken up before the lot is polled again.
+const ARRIVALS_A_TURN: usize = 16;
 
 /// Where a worker leaves its connection while it is in a handler. At an abort
 /// the connection is taken from there: the handler cannot be stopped, but its
@@ -77,7 +82,7 @@ impl Desk {
     }
 }
 
-/// Serves connections until the queue is closed and empty.
+/// Serves connections until nobody is left and nobody can come.
 pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
     let _leaving = Leaving {
         desk,
@@ -89,19 +94,11 @@ pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
         buffer: Buffer::new(engine.config.head_bytes_max.max(BUFFER_MIN)),
         date: DateClock::default(),
         steps_left: 0,
+        arrivals_left: ARRIVALS_A_TURN,
     };
-    // Ends when the acceptor's and the lot's senders are dropped.
-    for connection in queue.iter() {
-        let peer = connection.peer_addr();
-        // A panic that nobody has caught closer by, in the drop of something of
-        // the user's, say, costs this connection and no other. The drop of its
-        // ticket keeps the books.
-        let served = panic::catch_unwind(AssertUnwindSafe(|| worker.serve(connection)));
-        if served.is_err() {
-            log::error!("serving {peer} panicked: it is cut");
-            engine.peers.go(peer.ip());
-            engine.lot.wake_up();
-        }
+    // Ends when the seats are closed.
+    while let Some(mut seat) = engine.seats.sit() {
+        worker.work_at(&mut seat, queue);
     }
 }
 
@@ -124,11 +121,60 @@ struct Worker<'a> {
     buffer: Buffer,
     date: DateClock,
     steps_left: usize,
+    arrivals_left: usize,
 }
 
 impl Worker<'_> {
+    /// Serves until the seat is lost, or nobody is left.
+    fn work_at(&mut self, seat: &mut Seated<'_>, queue: &Queue) {
+        let engine = self.engine;
+        while let Some(connection) = self.next(seat, queue) {
+            let peer = connection.peer_addr();
+            seat.serve();
+            // A panic that nobody has caught closer by, in the drop of something
+            // of the user's, say, costs this connection and no other. The drop
+            // of its ticket keeps the books.
+            let served = panic::catch_unwind(AssertUnwindSafe(|| self.serve(connection, seat)));
+            if served.is_err() {
+                log::error!("serving {peer} panicked: it is cut");
+                engine.peers.go(peer.ip());
+                engine.let_go();
+            }
+            if !seat.served() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a connection that can go on; `None` once nobody is left. Those
+    /// of this seat's row go first, then those who have just come, then those
+    /// of other rows, whose workers have not come to them yet.
+    fn next(&mut self, seat: &Seated<'_>, queue: &Queue) -> Option<Box<Connection>> {
+        let (books, rows) = (&self.engine.books, self.engine.lot.rows());
+        let row = &rows[seat.number()];
+        loop {
+            if let Some(connection) = row.take_ready() {
+                return Some(connection);
+            }
+            if self.arrivals_left > 0
+                && let Some(connection) = queue.try_iter().next()
+            {
+                self.arrivals_left -= 1;
+                return Some(connection);
+            }
+            self.arrivals_left = ARRIVALS_A_TURN;
+            if let Some(connection) = rows.iter().find_map(Row::take_ready) {
+                return Some(connection);
+            }
+            if books.everyone_left() {
+                return None;
+            }
+            row.poll(|| queue.is_empty() && !books.everyone_left());
+        }
+    }
+
     /// One turn of a connection.
-    fn serve(&mut self, mut connection: Box<Connection>) {
+    fn serve(&mut self, mut connection: Box<Connection>, seat: &mut Seated<'_>) {
         self.steps_left = STEPS_A_TURN;
         let mut next = connection.advance(&mut self.turn());
         loop {
@@ -153,18 +199,22 @@ impl Worker<'_> {
                     return Guests::host(self.engine, connection, hand_over);
                 }
                 Next::Pull(source, waker) => {
-                    let Some((back, source, piece)) = self.pull(connection, source, &waker) else {
+                    let Some((back, source, piece)) = self.pull(connection, source, &waker, seat)
+                    else {
                         return;
                     };
                     connection = back;
                     next = connection.pulled(source, piece, &mut self.turn());
                 }
                 Next::Call(request) => {
-                    let Some((back, answer)) = self.call(connection, *request) else {
+                    let began = Instant::now();
+                    let Some((back, answer)) = self.call(connection, *request, seat) else {
                         return;
                     };
                     connection = back;
-                    next = connection.resume(answer, &mut self.turn());
+                    let mut turn = self.turn();
+                    turn.engine.seats.call_took(turn.now - began);
+                    next = connection.resume(answer, &mut turn);
                 }
             }
         }
@@ -176,6 +226,7 @@ impl Worker<'_> {
         &self,
         connection: Box<Connection>,
         mut request: Request,
+        seat: &mut Seated<'_>,
     ) -> Option<(Box<Connection>, Answer)> {
         if connection.body_follows() {
             let (engine, desk) = (Arc::clone(self.engine), Arc::clone(self.desk));
@@ -191,7 +242,9 @@ impl Worker<'_> {
         if let Err(connection) = self.lay_on_desk(connection, false) {
             return Some((connection, Answer::turned_away()));
         }
+        seat.call();
         let handled = panic::catch_unwind(AssertUnwindSafe(|| self.engine.handler.handle(request)));
+        seat.called();
         let (connection, handled) = self.take_from_desk(handled)?;
         let answer = match handled {
             Ok(response) => Answer {
@@ -213,6 +266,7 @@ impl Worker<'_> {
         connection: Box<Connection>,
         mut source: Box<dyn Source>,
         waker: &Waker,
+        seat: &mut Seated<'_>,
     ) -> Option<(Box<Connection>, Box<dyn Source>, Piece)> {
         // At an abort a body that ends by itself is cut; the others are to end
         // in good order.
@@ -220,7 +274,9 @@ impl Worker<'_> {
         if let Err(connection) = self.lay_on_desk(connection, to_the_end) {
             return Some((connection, source, Piece::NotYet));
         }
+        seat.call();
         let pulled = panic::catch_unwind(AssertUnwindSafe(|| source.next(waker)));
+        seat.called();
         let (connection, (source, pulled)) = self.take_from_desk((source, pulled))?;
         let piece = pulled.unwrap_or_else(|_| Piece::Failed(io::Error::other("it panicked")));
         Some((connection, source, piece))

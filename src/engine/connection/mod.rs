@@ -323,6 +323,11 @@ impl Connection {
         Step::Next(Next::Call(Box::new(request)))
     }
 
+    /// 1 for the first that was accepted.
+    pub(crate) fn number(&self) -> u64 {
+        self.ticket.number()
+    }
+
     /// Which request of which connection is in progress: its number and the
     /// connection's.
     pub(crate) fn exchange_number(&self) -> (u64, u64) {

@@ -40,7 +40,7 @@ impl Bench {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
-        let (lot, _) = Lot::new().unwrap();
+        let lot = Lot::new(1, &books).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();

@@ -1,5 +1,7 @@
-//! The spots of the lot: who is in each, and what has happened there.
+//! The spots of a row: who is in each, and what has happened there; and those
+//! who have left theirs and are ready to go on.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
@@ -7,9 +9,9 @@ use std::time::Instant;
 
 use mio::event::Event;
 
-use super::Ready;
 use super::Wait;
 use super::watch::Watch;
+use crate::drain::books::Gauge;
 use crate::drain::phase::Phase;
 use crate::engine::connection::Connection;
 
@@ -18,6 +20,11 @@ pub(super) struct Spots {
     pub(super) vacant: Vec<usize>,
     /// Spots whose connections were called, or only wait for a turn.
     pub(super) called: Vec<usize>,
+    /// Those who are to go on, in turn; their spots are `Away`.
+    pub(super) ready: VecDeque<Box<Connection>>,
+    /// How many of them have no request in progress, and where that is shown.
+    waiting: usize,
+    shown: Gauge,
     /// No deadline is earlier; one may be later.
     pub(super) earliest: Option<Instant>,
     /// What has been announced.
@@ -27,8 +34,8 @@ pub(super) struct Spots {
 
 pub(super) enum State {
     Vacant,
-    /// In the queue, with a worker, or taken over. What happened meanwhile,
-    /// and who watches that.
+    /// Ready, with a worker, or taken over. What happened meanwhile, and who
+    /// watches that.
     Away(Changes, Option<Arc<Watch>>),
     Parked(Box<Connection>, Wait, Option<Instant>),
 }
@@ -86,18 +93,21 @@ impl Changes {
 }
 
 impl Spots {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(shown: Gauge) -> Self {
         Self {
             spots: Vec::new(),
             vacant: Vec::new(),
             called: Vec::new(),
+            ready: VecDeque::new(),
+            waiting: 0,
+            shown,
             earliest: None,
             phase: Phase::Running,
             evicted: false,
         }
     }
 
-    pub(super) fn change(&mut self, index: usize, new: Changes, ready: &mut Ready) {
+    pub(super) fn change(&mut self, index: usize, new: Changes) {
         match &mut self.spots[index] {
             State::Away(changes, watch) => {
                 *changes = changes.and(new);
@@ -105,15 +115,36 @@ impl Spots {
                     watch.note(new);
                 }
             }
-            State::Parked(_, wait, _) if new.satisfy(*wait) => self.take(index, ready),
+            State::Parked(_, wait, _) if new.satisfy(*wait) => self.make_ready(index),
             State::Parked(..) | State::Vacant => {}
         }
     }
 
-    pub(super) fn take_called(&mut self, ready: &mut Ready) {
+    pub(super) fn take_called(&mut self) {
         while let Some(index) = self.called.pop() {
-            self.take(index, ready);
+            self.make_ready(index);
         }
+    }
+
+    /// The first of those who are ready.
+    pub(super) fn next_ready(&mut self) -> Option<Box<Connection>> {
+        let connection = self.ready.pop_front()?;
+        if connection.is_idle() {
+            self.waiting -= 1;
+            self.shown.set(self.waiting);
+        }
+        Some(connection)
+    }
+
+    /// Hands out everyone, and takes nobody any more.
+    pub(super) fn evict(&mut self) -> VecDeque<Box<Connection>> {
+        self.evicted = true;
+        for index in 0..self.spots.len() {
+            self.make_ready(index);
+        }
+        self.waiting = 0;
+        self.shown.set(0);
+        mem::take(&mut self.ready)
     }
 
     /// Takes note of a deadline. Says whether it is the earliest.
@@ -132,11 +163,11 @@ impl Spots {
         self.earliest.is_some_and(|earliest| earliest <= now)
     }
 
-    pub(super) fn scan(&mut self, now: Instant, ready: &mut Ready) {
+    pub(super) fn scan(&mut self, now: Instant) {
         let mut next: Option<Instant> = None;
         for index in 0..self.spots.len() {
             match self.spots[index] {
-                State::Parked(_, _, Some(until)) if until <= now => self.take(index, ready),
+                State::Parked(_, _, Some(until)) if until <= now => self.make_ready(index),
                 State::Parked(_, _, Some(until)) => {
                     next = Some(next.map_or(until, |next| next.min(until)));
                 }
@@ -146,10 +177,17 @@ impl Spots {
         self.earliest = next;
     }
 
-    pub(super) fn take(&mut self, index: usize, ready: &mut Ready) {
+    fn make_ready(&mut self, index: usize) {
         let state = &mut self.spots[index];
         match mem::replace(state, State::AWAY) {
-            State::Parked(connection, ..) => ready.push(connection),
+            State::Parked(connection, ..) => {
+                // What it is does not change until it has its turn.
+                if connection.is_idle() {
+                    self.waiting += 1;
+                    self.shown.set(self.waiting);
+                }
+                self.ready.push_back(connection);
+            }
             other => *state = other,
         }
     }

@@ -192,7 +192,7 @@ impl<'a> Bench<'a> {
         let config = plan.config();
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
-        let (lot, _) = Lot::new().expect("a lot opens an epoll");
+        let lot = Lot::new(1, &books).expect("a lot opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let ticket = books.connection_accepted();

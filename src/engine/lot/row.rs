@@ -1,0 +1,300 @@
+//! One row of the lot: spots, the epoll that tells what happens there, and
+//! those who are ready to go on.
+//!
+//! Whoever has the row's [seat](crate::engine::seats) polls it. Everyone may
+//! park in it, call to it, and take those who are ready.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::TryLockError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+use std::time::Instant;
+
+use mio::Events;
+use mio::Interest;
+use mio::Poll;
+use mio::Registry;
+use mio::Token;
+
+use super::Park;
+use super::Parked;
+use super::Spot;
+use super::Wait;
+use super::spots::Changes;
+use super::spots::Spots;
+use super::spots::State;
+use super::watch::Watch;
+use crate::drain::books::Gauge;
+use crate::drain::phase::Phase;
+use crate::engine::connection::Connection;
+
+/// Deadlines are met this late at most, unless the machine is overloaded.
+const SCAN_EVERY: Duration = Duration::from_millis(10);
+
+/// Events taken from the kernel at a time.
+const EVENTS_AT_A_TIME: usize = 256;
+
+const WAKE_UP: Token = Token(usize::MAX);
+
+#[derive(Debug)]
+pub(crate) struct Row {
+    number: usize,
+    spots: Mutex<Spots>,
+    /// How many are ready, for a look without the lock.
+    ready: AtomicUsize,
+    registry: Registry,
+    waker: mio::Waker,
+    poller: Mutex<Poller>,
+    /// Whoever polls may be asleep, and has to be woken for what is no event.
+    asleep: AtomicBool,
+}
+
+/// The receiving end of the row's epoll.
+#[derive(Debug)]
+struct Poller {
+    poll: Poll,
+    events: Events,
+    last_scan: Instant,
+}
+
+impl Row {
+    pub(super) fn new(number: usize, waiting: Gauge) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKE_UP)?;
+        let poller = Mutex::new(Poller {
+            poll,
+            events: Events::with_capacity(EVENTS_AT_A_TIME),
+            last_scan: Instant::now(),
+        });
+        Ok(Self {
+            number,
+            spots: Mutex::new(Spots::new(waiting)),
+            ready: AtomicUsize::new(0),
+            registry,
+            waker,
+            poller,
+            asleep: AtomicBool::new(false),
+        })
+    }
+
+    /// The next one that is ready to go on.
+    pub(crate) fn take_ready(&self) -> Option<Box<Connection>> {
+        if !self.has_ready() {
+            return None;
+        }
+        let mut spots = self.lock();
+        let connection = spots.next_ready();
+        self.ready.store(spots.ready.len(), Relaxed);
+        connection
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready.load(Relaxed) > 0
+    }
+
+    /// Finds out who is ready; waits for it, as long as it takes, if `idle`
+    /// says that there is nothing else to do. Returns without anyone, too, when
+    /// it is woken.
+    ///
+    /// Who has something else to do for whoever polls makes it known, and then
+    /// calls [`nudge`](Self::nudge). So either `idle`, which is asked after we
+    /// have said that we sleep, knows of it, or the nudge finds us asleep.
+    pub(crate) fn poll(&self, idle: impl FnOnce() -> bool) {
+        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.store(true, SeqCst);
+        let timeout = match idle() {
+            true => self.time_to_sleep(poller.last_scan),
+            false => Some(Duration::ZERO),
+        };
+        self.collect(&mut poller, timeout);
+    }
+
+    /// As [`poll`](Self::poll), by somebody else, who waits for nothing, while
+    /// nobody polls.
+    pub(crate) fn poll_for_another(&self) {
+        match self.poller.try_lock() {
+            Ok(mut poller) => self.collect(&mut poller, Some(Duration::ZERO)),
+            Err(TryLockError::Poisoned(poller)) => {
+                self.collect(&mut poller.into_inner(), Some(Duration::ZERO));
+            }
+            // Somebody does.
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    fn time_to_sleep(&self, last_scan: Instant) -> Option<Duration> {
+        let spots = self.lock();
+        if !spots.called.is_empty() || !spots.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let scan = spots.earliest?.max(last_scan + SCAN_EVERY);
+        Some(scan.saturating_duration_since(Instant::now()))
+    }
+
+    fn collect(&self, poller: &mut Poller, timeout: Option<Duration>) {
+        if let Err(error) = poller.poll.poll(&mut poller.events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            // There is no event to lose: they stay with the kernel.
+            log::error!("cannot poll for events: {error}");
+        }
+        self.asleep.store(false, SeqCst);
+        let mut spots = self.lock();
+        for event in &poller.events {
+            if event.token() != WAKE_UP {
+                spots.change(event.token().0, Changes::of(event));
+            }
+        }
+        spots.take_called();
+        if spots.earliest.is_some() {
+            let now = Instant::now();
+            if now >= poller.last_scan + SCAN_EVERY && spots.is_late(now) {
+                poller.last_scan = now;
+                spots.scan(now);
+            }
+        }
+        self.ready.store(spots.ready.len(), Relaxed);
+    }
+
+    /// Wakes whoever polls, if it sleeps. Says whether it did.
+    pub(crate) fn nudge(&self) -> bool {
+        let asleep = self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst);
+        if asleep && let Err(error) = self.waker.wake() {
+            log::error!("cannot wake the lot: {error}");
+        }
+        asleep
+    }
+
+    pub(super) fn park(&self, mut connection: Box<Connection>, park: Park) -> Parked {
+        // Its waker would have needed a spot as well, and calls nobody now.
+        let in_vain = park.wait == Wait::Piece;
+        if connection.spot().is_none()
+            && !in_vain
+            && let Err(error) = self.enroll(&mut connection)
+        {
+            return Parked::Refused(connection, Some(error));
+        }
+        let Some(spot) = connection.spot() else {
+            return Parked::Refused(connection, None);
+        };
+        let mut spots = self.lock();
+        if spots.evicted {
+            return Parked::Refused(connection, None);
+        }
+        // Decided in an earlier phase, after `announce` has been round: what
+        // was announced would never reach it.
+        if park.seen < spots.phase {
+            return Parked::Ready(connection);
+        }
+        if park.wait == Wait::Turn {
+            spots.spots[spot.index] = State::Parked(connection, park.wait, park.until);
+            spots.called.push(spot.index);
+            drop(spots);
+            self.nudge();
+            return Parked::Yes;
+        }
+        let State::Away(changes, _) = &mut spots.spots[spot.index] else {
+            unreachable!("a connection is in one place at a time");
+        };
+        if std::mem::replace(changes, Changes::NONE).satisfy(park.wait) {
+            return Parked::Ready(connection);
+        }
+        spots.spots[spot.index] = State::Parked(connection, park.wait, park.until);
+        if spots.expect(park.until) {
+            drop(spots);
+            // Whoever polls may sleep until a later deadline.
+            self.nudge();
+        }
+        Parked::Yes
+    }
+
+    pub(super) fn enroll(&self, connection: &mut Connection) -> io::Result<()> {
+        let mut spots = self.lock();
+        let index = match spots.vacant.pop() {
+            Some(index) => index,
+            None => {
+                spots.spots.push(State::Vacant);
+                spots.spots.len() - 1
+            }
+        };
+        // Away before the registration: its first events come right away.
+        spots.spots[index] = State::AWAY;
+        drop(spots);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self
+            .registry
+            .register(connection.source(), Token(index), interest);
+        let spot = Spot {
+            row: self.number,
+            index,
+        };
+        match registered {
+            Ok(()) => connection.set_spot(spot),
+            Err(_) => self.forget(spot),
+        }
+        registered
+    }
+
+    pub(super) fn watch(&self, spot: Spot, watch: &Arc<Watch>) {
+        if let State::Away(_, watched) = &mut self.lock().spots[spot.index] {
+            *watched = Some(Arc::clone(watch));
+        }
+    }
+
+    pub(super) fn unwatch(&self, spot: Spot) {
+        if let State::Away(_, watch) = &mut self.lock().spots[spot.index]
+            && let Some(watch) = watch.take()
+        {
+            watch.end();
+        }
+    }
+
+    pub(super) fn forget(&self, spot: Spot) {
+        let mut spots = self.lock();
+        let before = std::mem::replace(&mut spots.spots[spot.index], State::Vacant);
+        spots.vacant.push(spot.index);
+        if let State::Away(_, Some(watch)) = before {
+            watch.end();
+        }
+    }
+
+    pub(super) fn call(&self, spot: Spot) {
+        let mut spots = self.lock();
+        match &mut spots.spots[spot.index] {
+            State::Vacant => return,
+            State::Away(changes, _) => {
+                changes.called = true;
+                return;
+            }
+            State::Parked(..) => spots.called.push(spot.index),
+        }
+        drop(spots);
+        self.nudge();
+    }
+
+    pub(super) fn announce(&self, phase: Phase, last_call_ends: Instant) {
+        self.lock().announce(phase, last_call_ends);
+        self.nudge();
+    }
+
+    pub(super) fn evict(&self) -> VecDeque<Box<Connection>> {
+        let mut spots = self.lock();
+        let everyone = spots.evict();
+        self.ready.store(0, Relaxed);
+        everyone
+    }
+
+    /// Whatever panicked, each spot is in one of its states.
+    fn lock(&self) -> MutexGuard<'_, Spots> {
+        self.spots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -104,7 +104,8 @@
 //! | `http/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs`, `pace.rs`, `waiting.rs` | limits and timeouts; what is too slow; waiting |
 //! | `service/` | what a handler sees: requests, responses and their bodies, routes |
-//! | `net/` | sockets, no HTTP; `net/os/` is all that differs between systems |
+//! | `os/` | all that differs between systems |
+//! | `net/` | sockets, no HTTP |
 //! | `engine/` | the connection, and the threads that carry it |
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
 //! | `server.rs` | assembly |
@@ -120,6 +121,7 @@ mod error;
 pub mod fuzzing;
 mod http;
 mod net;
+mod os;
 mod pace;
 mod server;
 mod service;

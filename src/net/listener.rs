@@ -20,7 +20,7 @@ use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
-use super::os;
+use crate::os;
 
 /// Whose a listener is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

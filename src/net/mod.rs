@@ -1,5 +1,4 @@
 //! Sockets, and no HTTP.
 
 pub(crate) mod listener;
-pub(crate) mod os;
 pub(crate) mod stream;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use mio::event::Source;
 use socket2::SockRef;
 
-use super::os;
+use crate::os;
 
 /// A TCP stream in non-blocking mode.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["http"],
     &["config", "service"],
-    &["net"],
+    &["os", "net"],
     &["engine"],
     &["drain/shutdown", "drain"],
     &["server", "fuzzing"],

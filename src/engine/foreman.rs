@@ -12,13 +12,16 @@ use super::queue::Queue;
 use super::seats::State;
 use super::seats::Step;
 
-/// How often to look around while there is work. Who is in code of the user's
-/// from one look to the next is held up.
+/// How often to look around while there is work.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
 
-/// The same for who is not. It may just have no core at the moment, which
-/// nobody else would have either.
-const LOOKS_UNTIL_HELD_UP: u32 = 20;
+/// Who is in code of the user's, and does not wait there, is held up when so
+/// many looks find it in the same call. It may just have no core at the moment,
+/// which nobody else would have either.
+const LOOKS_UNTIL_CALL_IS_LONG: u32 = 4;
+
+/// The same for all else that a worker does.
+const LOOKS_UNTIL_TURN_IS_LONG: u32 = 20;
 
 /// After so many looks without a change there is no work.
 const LOOKS_UNTIL_ASLEEP: u32 = 20;
@@ -61,39 +64,44 @@ impl Foreman {
 
     /// Says whether there is anything to look at.
     fn look_around(&mut self) -> bool {
-        let steps: Vec<Step> = self.engine.seats.last_steps().collect();
         let mut work = false;
-        for (number, step) in steps.into_iter().enumerate() {
-            let (before, looks) = &mut self.seen[number];
-            if *before != step {
-                (*before, *looks) = (step, 0);
-                work = true;
-                continue;
+        for number in 0..self.seen.len() {
+            let step = self.engine.seats.last_step(number);
+            let (seen, looks) = &mut self.seen[number];
+            match *seen == step {
+                true => *looks += 1,
+                false => (*seen, *looks) = (step, 0),
             }
-            *looks += 1;
-            let held_up = match step.state() {
-                State::Calling => true,
-                State::Serving => *looks >= LOOKS_UNTIL_HELD_UP,
-                State::Offered => true,
-                State::Free | State::Looking => false,
-            };
-            work |= matches!(
-                step.state(),
-                State::Calling | State::Serving | State::Offered
-            );
-            if held_up {
+            let looks = *looks;
+            work |= looks == 0 || !matches!(step.state(), State::Free | State::Looking);
+            if self.is_held_up(number, step, looks) {
                 self.replace(number, step);
             }
         }
-        if !self.queue.is_empty() || self.engine.lot.rows().iter().any(Row::has_ready) {
+        // Somebody who sleeps could serve those.
+        let rows = self.engine.lot.rows();
+        if !self.queue.is_empty() || rows.iter().any(Row::has_ready) {
             self.engine.lot.nudge_one();
         }
         work
     }
 
+    fn is_held_up(&self, number: usize, step: Step, looks: u32) -> bool {
+        match step.state() {
+            State::Free | State::Looking => false,
+            State::Offered => true,
+            State::Serving => looks >= LOOKS_UNTIL_TURN_IS_LONG,
+            State::Calling => {
+                looks >= LOOKS_UNTIL_CALL_IS_LONG
+                    || self.engine.seats.waits(number).unwrap_or(looks > 0)
+            }
+        }
+    }
+
     /// Has another worker take the seat, or polls for it.
     fn replace(&self, number: usize, step: Step) {
         let engine = &self.engine;
+        // If its worker has made a step meanwhile, it is not held up.
         if step.state() != State::Offered && !engine.seats.offer(number, step) {
             return;
         }

@@ -36,8 +36,11 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::thread::Thread;
 use std::time::Duration;
+use std::time::Instant;
 
-/// A call that takes longer is slow: to wake somebody else costs less.
+use crate::os;
+
+/// A call that takes longer is slow: to wake somebody else costs much less.
 const SLOW: Duration = Duration::from_micros(100);
 
 /// After a slow call, so many are expected to be slow.
@@ -59,23 +62,41 @@ pub(crate) struct Seats {
 #[derive(Debug, Default)]
 struct Rest {
     /// The last one to come is the first to go: it is still warm.
-    resting: Vec<Arc<Resting>>,
+    resting: Vec<Arc<Sitter>>,
     foreman: Option<Thread>,
     closed: bool,
 }
 
+/// A worker, as one who may have a seat.
 #[derive(Debug)]
-struct Resting {
+pub(crate) struct Sitter {
     thread: Thread,
+    /// The system's, or 0 if it does not say.
+    number: u32,
+    /// To a seat, while it rests.
     called: AtomicBool,
 }
 
-/// What a seat is in. The upper bits count its steps, so that no two are
-/// equal; the lower ones say what the last one was.
-#[derive(Debug)]
-struct Seat(AtomicU64);
+impl Sitter {
+    /// The worker whose thread this is.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            thread: thread::current(),
+            number: os::thread_number().unwrap_or(0),
+            called: AtomicBool::new(false),
+        })
+    }
+}
 
-/// One step of a seat.
+#[derive(Debug)]
+struct Seat {
+    last_step: AtomicU64,
+    /// The number of the thread of whoever sat down last.
+    thread: AtomicU32,
+}
+
+/// One step of a seat. The upper bits count the steps, so that no two are
+/// equal; the lower ones say what has become of the seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step(u64);
 
@@ -118,21 +139,27 @@ impl Step {
 
 impl Seat {
     fn last_step(&self) -> Step {
-        Step(self.0.load(SeqCst))
+        Step(self.last_step.load(SeqCst))
     }
 
     /// Makes a step, if nobody has made one since `last`.
     fn step(&self, last: Step, state: State) -> Option<Step> {
         let next = last.to(state);
-        let stepped = self.0.compare_exchange(last.0, next.0, SeqCst, SeqCst);
+        let stepped = self
+            .last_step
+            .compare_exchange(last.0, next.0, SeqCst, SeqCst);
         stepped.ok().map(|_| next)
     }
 }
 
 impl Seats {
     pub(crate) fn new(count: usize) -> Self {
+        let seat = |_| Seat {
+            last_step: AtomicU64::new(State::Free as u64),
+            thread: AtomicU32::new(0),
+        };
         Self {
-            seats: (0..count).map(|_| Seat(AtomicU64::new(0))).collect(),
+            seats: (0..count).map(seat).collect(),
             rest: Mutex::default(),
             slow: AtomicU32::new(0),
             foreman_asleep: AtomicBool::new(false),
@@ -140,11 +167,7 @@ impl Seats {
     }
 
     /// Waits for a seat; `None` once nobody needs one any more.
-    pub(crate) fn sit(&self) -> Option<Seated<'_>> {
-        let resting = Arc::new(Resting {
-            thread: thread::current(),
-            called: AtomicBool::new(false),
-        });
+    pub(crate) fn sit(&self, sitter: &Arc<Sitter>) -> Option<Seated<'_>> {
         loop {
             {
                 let mut rest = self.lock();
@@ -153,23 +176,24 @@ impl Seats {
                 }
                 // Under the lock: who offers a seat does that first, and then
                 // calls somebody. So this finds the seat, or is called.
-                if let Some(seated) = self.find() {
+                if let Some(seated) = self.find(sitter) {
                     return Some(seated);
                 }
-                resting.called.store(false, SeqCst);
-                rest.resting.push(Arc::clone(&resting));
+                sitter.called.store(false, SeqCst);
+                rest.resting.push(Arc::clone(sitter));
             }
-            while !resting.called.load(SeqCst) {
+            while !sitter.called.load(SeqCst) {
                 thread::park();
             }
         }
     }
 
-    fn find(&self) -> Option<Seated<'_>> {
+    fn find(&self, sitter: &Sitter) -> Option<Seated<'_>> {
         self.seats.iter().enumerate().find_map(|(number, seat)| {
             let last = seat.last_step();
             let vacant = matches!(last.state(), State::Free | State::Offered);
             let step = vacant.then(|| seat.step(last, State::Looking))??;
+            seat.thread.store(sitter.number, SeqCst);
             Some(Seated {
                 seats: self,
                 number,
@@ -181,9 +205,9 @@ impl Seats {
     /// Calls one who rests to a seat. `false` if nobody does.
     pub(crate) fn call_one(&self) -> bool {
         let called = self.lock().resting.pop();
-        if let Some(resting) = &called {
-            resting.called.store(true, SeqCst);
-            resting.thread.unpark();
+        if let Some(sitter) = &called {
+            sitter.called.store(true, SeqCst);
+            sitter.thread.unpark();
         }
         called.is_some()
     }
@@ -192,9 +216,9 @@ impl Seats {
     pub(crate) fn close(&self) {
         let mut rest = self.lock();
         rest.closed = true;
-        for resting in rest.resting.drain(..) {
-            resting.called.store(true, SeqCst);
-            resting.thread.unpark();
+        for sitter in rest.resting.drain(..) {
+            sitter.called.store(true, SeqCst);
+            sitter.thread.unpark();
         }
         if let Some(foreman) = &rest.foreman {
             foreman.unpark();
@@ -203,6 +227,19 @@ impl Seats {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+
+    /// Whether the worker that has a seat waits for something, as far as the
+    /// system says.
+    pub(crate) fn waits(&self, number: usize) -> Option<bool> {
+        match self.seats[number].thread.load(SeqCst) {
+            0 => None,
+            thread => os::is_running(thread).map(|running| !running),
+        }
+    }
+
+    pub(crate) fn last_step(&self, number: usize) -> Step {
+        self.seats[number].last_step()
     }
 
     /// The last step of each seat.
@@ -219,14 +256,14 @@ impl Seats {
         offered
     }
 
-    /// A call took so long.
-    pub(crate) fn call_took(&self, duration: Duration) {
+    /// A call that was expected to be slow took so long.
+    fn call_took(&self, duration: Duration) {
         if duration >= SLOW {
             self.slow.store(CALLS_EXPECTED_SLOW, Relaxed);
-        } else if self.expects_slow() {
+        } else {
             // Off by one now and then: it is an expectation.
-            self.slow
-                .store(self.slow.load(Relaxed).saturating_sub(1), Relaxed);
+            let slow = self.slow.load(Relaxed);
+            self.slow.store(slow.saturating_sub(1), Relaxed);
         }
     }
 
@@ -288,21 +325,23 @@ impl Seated<'_> {
         }
     }
 
-    /// Begins to call code of the user's, and lets another one have the seat
-    /// meanwhile if that is likely to take long.
-    pub(crate) fn call(&mut self) {
-        if self.seats.expects_slow() {
-            if self.step(State::Offered) {
-                self.seats.call_one();
-            }
-        } else {
+    /// Calls code of the user's, and lets another one have the seat meanwhile if
+    /// that is likely to take long.
+    pub(crate) fn call<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        if !self.seats.expects_slow() {
             self.step(State::Calling);
+            let returned = f();
+            self.step(State::Serving);
+            return returned;
         }
-    }
-
-    /// The call has returned.
-    pub(crate) fn called(&mut self) {
+        if self.step(State::Offered) {
+            self.seats.call_one();
+        }
+        let began = Instant::now();
+        let returned = f();
+        self.seats.call_took(began.elapsed());
         self.step(State::Serving);
+        returned
     }
 
     /// Has served. `false` if the seat is lost.

@@ -32,6 +32,7 @@ use super::lot::Row;
 use super::queue::Queue;
 use super::quietly;
 use super::seats::Seated;
+use super::seats::Sitter;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
@@ -96,8 +97,9 @@ pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
         steps_left: 0,
         arrivals_left: ARRIVALS_A_TURN,
     };
+    let sitter = Sitter::new();
     // Ends when the seats are closed.
-    while let Some(mut seat) = engine.seats.sit() {
+    while let Some(mut seat) = engine.seats.sit(&sitter) {
         worker.work_at(&mut seat, queue);
     }
 }
@@ -207,14 +209,11 @@ impl Worker<'_> {
                     next = connection.pulled(source, piece, &mut self.turn());
                 }
                 Next::Call(request) => {
-                    let began = Instant::now();
                     let Some((back, answer)) = self.call(connection, *request, seat) else {
                         return;
                     };
                     connection = back;
-                    let mut turn = self.turn();
-                    turn.engine.seats.call_took(turn.now - began);
-                    next = connection.resume(answer, &mut turn);
+                    next = connection.resume(answer, &mut self.turn());
                 }
             }
         }
@@ -242,9 +241,8 @@ impl Worker<'_> {
         if let Err(connection) = self.lay_on_desk(connection, false) {
             return Some((connection, Answer::turned_away()));
         }
-        seat.call();
-        let handled = panic::catch_unwind(AssertUnwindSafe(|| self.engine.handler.handle(request)));
-        seat.called();
+        let handle = || self.engine.handler.handle(request);
+        let handled = seat.call(|| panic::catch_unwind(AssertUnwindSafe(handle)));
         let (connection, handled) = self.take_from_desk(handled)?;
         let answer = match handled {
             Ok(response) => Answer {
@@ -274,9 +272,8 @@ impl Worker<'_> {
         if let Err(connection) = self.lay_on_desk(connection, to_the_end) {
             return Some((connection, source, Piece::NotYet));
         }
-        seat.call();
-        let pulled = panic::catch_unwind(AssertUnwindSafe(|| source.next(waker)));
-        seat.called();
+        let next = || source.next(waker);
+        let pulled = seat.call(|| panic::catch_unwind(AssertUnwindSafe(next)));
         let (connection, (source, pulled)) = self.take_from_desk((source, pulled))?;
         let piece = pulled.unwrap_or_else(|_| Piece::Failed(io::Error::other("it panicked")));
         Some((connection, source, piece))

@@ -123,9 +123,27 @@ pub(crate) fn open_files_max() -> Option<usize> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// The number of the thread that asks.
+pub(crate) fn thread_number() -> Option<u32> {
+    let own = fs::read_link("/proc/thread-self").ok()?;
+    own.file_name()?.to_str()?.parse().ok()
+}
+
+/// Whether a thread of this process runs, or would if it had a core. One that
+/// does not waits for something. `None` if the kernel does not tell.
+pub(crate) fn is_running(thread: u32) -> Option<bool> {
+    let stat = fs::read(format!("/proc/self/task/{thread}/stat")).ok()?;
+    // The state stands behind the name, which is in parentheses and may hold
+    // some itself.
+    let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
+    stat.get(name_ends + 2).map(|&state| state == b'R')
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
+    use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
@@ -174,6 +192,25 @@ mod tests {
         assert!(half_open_by_table(1).is_some());
         let listener = TcpListener::bind("[::]:0").unwrap();
         assert_eq!(half_open(listener.local_addr().unwrap()), Some(0));
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_told_from_one_that_runs() {
+        let own = thread_number().unwrap();
+        assert_eq!(is_running(own), Some(true));
+        let (say, hear) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let waiting = thread::spawn(move || {
+            say.send(thread_number().unwrap()).unwrap();
+            let _ = stopped.recv();
+        });
+        let number = hear.recv().unwrap();
+        while is_running(number) != Some(false) {
+            thread::yield_now();
+        }
+        drop(stop);
+        waiting.join().unwrap();
+        assert_eq!(is_running(u32::MAX), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What differs between operating systems: five small functions, each with a
+//! What differs between operating systems: small functions, each with a
 //! portable version that says "not here".
 
 #[cfg(target_os = "linux")]
@@ -13,18 +13,26 @@ pub(crate) use linux::close_door;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::half_open;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::is_running;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::limit_unsent;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::open_files_max;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::send_file;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::thread_number;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::close_door;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::half_open;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::is_running;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::limit_unsent;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::open_files_max;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::send_file;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::thread_number;

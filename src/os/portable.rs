@@ -35,6 +35,16 @@ pub(crate) fn send_file(_: &SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Threads have no number that [`is_running`] would know.
+pub(crate) fn thread_number() -> Option<u32> {
+    None
+}
+
+/// Nothing tells what a thread does.
+pub(crate) fn is_running(_: u32) -> Option<bool> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +58,8 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         assert_eq!(half_open(listener.local_addr().unwrap()), None);
         assert_eq!(open_files_max(), None);
+        assert_eq!(thread_number(), None);
+        assert_eq!(is_running(1), None);
         let file = File::open(file!()).unwrap();
         let refused = send_file(&SockRef::from(&listener), &file, 0, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);

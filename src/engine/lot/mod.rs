@@ -26,6 +26,7 @@ mod row;
 mod spots;
 mod watch;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -179,7 +180,7 @@ impl Lot {
     }
 
     /// Hands out everyone, and takes nobody any more.
-    pub(crate) fn evict(&self) -> Vec<Box<Connection>> {
+    pub(crate) fn evict(&self) -> VecDeque<Box<Connection>> {
         self.evicted.store(true, SeqCst);
         self.rows.iter().flat_map(Row::evict).collect()
     }

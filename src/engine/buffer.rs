@@ -12,6 +12,8 @@ pub(crate) struct Buffer {
     end: usize,
     /// How many of the unused bytes are owed an answer, come what may.
     owed: usize,
+    /// The last read has left nothing, at that moment.
+    took_all: bool,
 }
 
 impl Buffer {
@@ -21,6 +23,7 @@ impl Buffer {
             start: 0,
             end: 0,
             owed: 0,
+            took_all: false,
         }
     }
 
@@ -28,6 +31,7 @@ impl Buffer {
     /// that is owed an answer.
     pub(crate) fn load(&mut self, leftover: &[u8], owed: usize) {
         self.owed = owed;
+        self.took_all = false;
         self.start = 0;
         self.end = leftover.len();
         self.bytes[..self.end].copy_from_slice(leftover);
@@ -87,10 +91,17 @@ impl Buffer {
             self.start = 0;
         }
         let received = stream.read(&mut self.bytes[self.end..]);
+        self.took_all = stream.has_given_all(&received, self.bytes.len() - self.end);
         if let Received::Bytes(count) = received {
             self.end += count;
         }
         received
+    }
+
+    /// Whether the last read of this turn has left nothing, at that moment:
+    /// another one would say so.
+    pub(crate) fn took_all(&self) -> bool {
+        self.took_all
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -3,7 +3,6 @@
 //! entry away and shuts the socket.
 
 use std::io;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -301,7 +300,7 @@ impl Wire for Guest {
         loop {
             self.over()?;
             let mark = self.watch.mark();
-            match self.stream.write(&[IoSlice::new(bytes)]) {
+            match self.stream.write(bytes) {
                 Sent::Bytes(count) => return Ok(count),
                 Sent::Gone => return Err(io::ErrorKind::BrokenPipe.into()),
                 Sent::Wait => {}

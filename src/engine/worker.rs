@@ -335,22 +335,23 @@ impl Worker<'_> {
 /// The value of `Date`, made once a second.
 #[derive(Debug, Default)]
 pub(crate) struct DateClock {
-    second: Option<u64>,
     text: String,
+    /// When its second is over.
+    until: Option<Instant>,
 }
 
 impl DateClock {
-    pub(crate) fn now(&mut self) -> &str {
-        let second = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        if self.second != Some(second) {
-            self.second = Some(second);
+    pub(crate) fn at(&mut self, now: Instant) -> &str {
+        if self.until.is_none_or(|until| now >= until) {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            let since = since.unwrap_or_default();
             self.text.clear();
             // From whole seconds since 1970: a clock that is set before that
             // would make httpdate panic.
-            let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+            let second = Duration::from_secs(since.as_secs());
+            let date = HttpDate::from(UNIX_EPOCH + second);
             write!(self.text, "{date}").expect("a String takes every write");
+            self.until = Some(now + Duration::from_secs(1) - (since - second));
         }
         &self.text
     }

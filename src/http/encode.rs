@@ -1,8 +1,6 @@
 //! The bytes of a response head, and of a chunk
 //! (RFC 9112 sections 4, 6.1 and 7.1; RFC 9110 section 8.6).
 
-use std::io::Write;
-
 use http::HeaderMap;
 use http::Method;
 use http::StatusCode;
@@ -59,22 +57,23 @@ pub(crate) fn encode_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
 
+    let mut dated = false;
     for (name, value) in parts.headers {
-        if matches!(
-            *name,
-            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION
-        ) {
-            continue;
+        match *name {
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION => continue,
+            header::DATE => dated = true,
+            _ => {}
         }
         field(out, name.as_str(), value.as_bytes());
     }
-    if !parts.headers.contains_key(header::DATE) {
+    if !dated {
         field(out, "date", parts.date.as_bytes());
     }
     match parts.length {
         _ if is_bodiless(status) => {}
         Length::Known(length) => {
-            write!(out, "content-length: {length}\r\n").expect("a Vec takes every write");
+            let mut digits = itoa::Buffer::new();
+            field(out, "content-length", digits.format(length).as_bytes());
         }
         Length::Chunked => field(out, "transfer-encoding", b"chunked"),
         Length::UntilClose | Length::None => {}

@@ -34,6 +34,30 @@ pub(crate) struct Head {
     pub(crate) uri: Uri,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
+    pub(crate) present: Present,
+}
+
+/// Which of the fields are there that are about the message itself, or the
+/// connection. Most requests have none, and need not be asked for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Present {
+    /// `Content-Length` or `Transfer-Encoding`.
+    pub(crate) framing: bool,
+    pub(crate) expect: bool,
+    pub(crate) connection: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl Present {
+    fn note(&mut self, name: &HeaderName) {
+        match *name {
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING => self.framing = true,
+            header::EXPECT => self.expect = true,
+            header::CONNECTION => self.connection = true,
+            header::UPGRADE => self.upgrade = true,
+            _ => {}
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -86,8 +110,8 @@ const BAD_LINE_END: Refusal = Refusal::bad_request("a line does not end in CR LF
 /// One that does so behind a proxy that does not can be made to see another
 /// message than the proxy.
 fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
-    let bare = |pair: &&[u8]| pair[1] == b'\n' && pair[0] != b'\r';
-    match head.first() == Some(&b'\n') || head.windows(2).filter(bare).count() > 0 {
+    let bare = |end: usize| end == 0 || head[end - 1] != b'\r';
+    match memchr::memchr_iter(b'\n', head).any(bare) {
         true => Err(BAD_LINE_END),
         false => Ok(()),
     }
@@ -162,14 +186,23 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         _ => Version::HTTP_11,
     };
     let mut headers = HeaderMap::with_capacity(request.headers.len());
+    let mut present = Present::default();
+    let mut hosts = 0;
+    let mut host = None;
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| Refusal::bad_request("a header field's name is not valid"))?;
         let value = HeaderValue::from_maybe_shared(slice(field.value))
             .map_err(|_| Refusal::bad_request("a header field's value is not valid"))?;
+        if name == header::HOST {
+            hosts += 1;
+            host = Some(field.value);
+        } else {
+            present.note(&name);
+        }
         headers.append(name, value);
     }
-    check_host(version, &headers)?;
+    check_host(version, hosts, host)?;
     // RFC 9112 section 3.2.2: where a target names its host, the field does not
     // count, and nobody is to go by it.
     if uri.scheme().is_some()
@@ -184,6 +217,7 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         uri,
         version,
         headers,
+        present,
     })
 }
 
@@ -204,7 +238,8 @@ fn check_form(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What nearly every `Host` is: a name or an IPv4 address, and perhaps a port.
+/// What nearly every `Host` is: a name or an IPv4 address, and perhaps a port; or
+/// nothing, for a target that has no host.
 fn is_plain_host(host: &[u8]) -> bool {
     let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let name = host.iter().take_while(plain).count();
@@ -228,14 +263,13 @@ fn is_host_and_port(authority: &Authority) -> bool {
 }
 
 /// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
-fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if version == Version::HTTP_10 => Ok(()),
-        (None, _) => Err(Refusal::bad_request("the Host header field is missing")),
-        (Some(_), Some(_)) => Err(Refusal::bad_request("there are several Host header fields")),
-        (Some(host), None) if host.is_empty() || is_plain_host(host.as_bytes()) => Ok(()),
-        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
+fn check_host(version: Version, hosts: usize, host: Option<&[u8]>) -> Result<(), Refusal> {
+    match host {
+        None if version == Version::HTTP_10 => Ok(()),
+        None => Err(Refusal::bad_request("the Host header field is missing")),
+        Some(_) if hosts > 1 => Err(Refusal::bad_request("there are several Host header fields")),
+        Some(host) if is_plain_host(host) => Ok(()),
+        Some(host) => match Authority::try_from(host) {
             Ok(authority) if is_host_and_port(&authority) => Ok(()),
             _ => Err(Refusal::bad_request("the Host header field is not valid")),
         },

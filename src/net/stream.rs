@@ -76,17 +76,27 @@ impl Stream {
         received(at_once(|| (&self.socket).read(buffer)))
     }
 
+    /// Whether a read with so much room shows that nothing more was there. Where
+    /// it does, what comes later is an event of its own.
+    pub(crate) fn has_given_all(&self, received: &Received, room: usize) -> bool {
+        match received {
+            Received::Bytes(count) => os::short_read_means_empty() && *count < room,
+            Received::Wait => true,
+            Received::Eof | Received::Gone => false,
+        }
+    }
+
     /// What a read would give, without reading it.
     pub(crate) fn look(&self) -> Received {
         received(at_once(|| self.socket.peek(&mut [0])))
     }
 
-    pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> Sent {
-        match at_once(|| (&self.socket).write_vectored(slices)) {
-            Ok(Some(count)) => Sent::Bytes(count),
-            Ok(None) => Sent::Wait,
-            Err(_) => Sent::Gone,
-        }
+    pub(crate) fn write(&self, bytes: &[u8]) -> Sent {
+        sent(at_once(|| (&self.socket).write(bytes)))
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> Sent {
+        sent(at_once(|| (&self.socket).write_vectored(slices)))
     }
 
     /// Writes a part of a file; no bytes at the file's end.
@@ -164,6 +174,14 @@ fn at_once(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usi
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+fn sent(result: io::Result<Option<usize>>) -> Sent {
+    match result {
+        Ok(Some(count)) => Sent::Bytes(count),
+        Ok(None) => Sent::Wait,
+        Err(_) => Sent::Gone,
     }
 }
 

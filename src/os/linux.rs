@@ -17,6 +17,13 @@ use super::sock_diag::State;
 /// An interface index that no system has: indices are handed out from 1.
 const NOWHERE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
 
+/// A read from a TCP socket that gives less than there was room for has taken
+/// all, and what comes later makes an edge-triggered epoll speak: epoll(7),
+/// question 9.
+pub(crate) fn short_read_means_empty() -> bool {
+    true
+}
+
 /// Has the kernel refuse new connections, and keep those that it holds.
 ///
 /// Bound to an interface that does not exist, the listener is found by no new

@@ -21,6 +21,8 @@ pub(crate) use linux::open_files_max;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::send_file;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::short_read_means_empty;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::thread_number;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::close_door;
@@ -34,5 +36,7 @@ pub(crate) use portable::limit_unsent;
 pub(crate) use portable::open_files_max;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::send_file;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::short_read_means_empty;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::thread_number;

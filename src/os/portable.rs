@@ -9,6 +9,11 @@ use std::net::TcpListener;
 
 use socket2::SockRef;
 
+/// Some systems tell of what comes later only after a read has found nothing.
+pub(crate) fn short_read_means_empty() -> bool {
+    false
+}
+
 /// No call refuses new connections and keeps those that the kernel holds.
 pub(crate) fn close_door(_: &TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -58,6 +63,7 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         assert_eq!(half_open(listener.local_addr().unwrap()), None);
         assert_eq!(open_files_max(), None);
+        assert!(!short_read_means_empty());
         assert_eq!(thread_number(), None);
         assert_eq!(is_running(1), None);
         let file = File::open(file!()).unwrap();

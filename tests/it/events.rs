@@ -158,8 +158,9 @@ fn a_stream_ends_in_good_order_with_the_last_call() {
     let (server, streams) = server(config());
     let mut client = listen(&server);
     let sender = streams.recv_timeout(TOO_LONG).unwrap();
-    server.stop.shutdown();
+    // Before the stop: this thread may not run again for a while after it.
     let stopped = Instant::now();
+    server.stop.shutdown();
     assert_eq!(client.chunk().unwrap(), b"");
     client.expect_eof();
     assert!(

@@ -131,7 +131,7 @@ impl Connection {
             length,
             persist,
             version: asked.version,
-            date: turn.date.now(),
+            date: turn.date.at(turn.now),
         });
         self.count_answer(parts.status, head.len());
         let may_have_body = taken_over || encode::may_have_body(&asked.method, parts.status);
@@ -207,7 +207,7 @@ impl Connection {
 }
 
 fn encoded(parts: &HeadParts<'_>) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256);
+    let mut head = Vec::with_capacity(512);
     encode::encode_head(&mut head, parts);
     head
 }

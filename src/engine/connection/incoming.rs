@@ -6,7 +6,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::Version;
-use http::header;
 
 use super::Connection;
 use super::State;
@@ -85,8 +84,11 @@ impl Incoming {
         config: &Config,
         now: Instant,
     ) -> Result<Option<Box<Self>>, Refusal> {
-        let framing = Framing::of(head.version, &head.headers)?;
-        let waits = framing::expects_continue(head.version, &head.headers)?;
+        let framing = match head.present.framing {
+            true => Framing::of(head.version, &head.headers)?,
+            false => Framing::Length(0),
+        };
+        let waits = head.present.expect && framing::expects_continue(head.version, &head.headers)?;
         if framing == Framing::Length(0) {
             return Ok(None);
         }
@@ -385,7 +387,7 @@ impl Connection {
 /// Whether the client is willing to change the protocol
 /// (RFC 9110 section 7.8).
 pub(super) fn asks_for_upgrade(head: &Head) -> bool {
-    head.headers.contains_key(header::UPGRADE)
+    head.present.upgrade
         && head.version == Version::HTTP_11
         && persist::has_token(&head.headers, "upgrade")
 }

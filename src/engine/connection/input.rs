@@ -39,14 +39,16 @@ impl Connection {
             return Step::Go;
         }
         let until = idle_until(since, turn);
+        let waits = turn.now < until && !turn.aborting();
+        if waits && self.nothing_to_read(turn) {
+            return turn.park(Wait::Input, Some(until));
+        }
         match turn.buffer.fill(&self.stream) {
             // Empty lines are no request: they do not keep a connection open.
             Received::Bytes(_) if turn.now < until || turn.holds_request() => Step::Go,
             Received::Eof => Step::close(ConnectionOutcome::Completed),
             Received::Gone => Step::close(ConnectionOutcome::Unconfirmed),
-            Received::Wait if turn.now < until && !turn.aborting() => {
-                turn.park(Wait::Input, Some(until))
-            }
+            Received::Wait if waits => turn.park(Wait::Input, Some(until)),
             Received::Bytes(_) | Received::Wait => self.hang_up(turn),
         }
     }
@@ -81,16 +83,15 @@ impl Connection {
         // Only a new line can complete a head, so a client that sends byte
         // after byte does not have the whole parsed again for each.
         let unused = turn.buffer.unused();
-        let lines = unused.iter().filter(|&&byte| byte == b'\n').count();
+        let lines = || memchr::memchr_iter(b'\n', unused).count();
         let full = unused.len() >= turn.engine.config.head_bytes_max;
-        if lines != *parsed_lines || *parsed_lines == 0 || full {
-            *parsed_lines = lines;
+        if *parsed_lines == 0 || lines() != *parsed_lines || full {
             match head::parse(unused, &turn.engine.config.head_limits()) {
                 Ok(Parsed::Complete { head, length }) => {
                     turn.buffer.use_up(length);
                     return self.take_head(head, turn);
                 }
-                Ok(Parsed::Partial) => {}
+                Ok(Parsed::Partial) => *parsed_lines = lines(),
                 Err(refusal) => return self.refuse(refusal, turn),
             }
         }

@@ -72,10 +72,13 @@ impl Connection {
             outcome,
             unasked,
         } = lingering;
+        let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
         turn.buffer.clear();
+        if !given_up && self.nothing_to_read(turn) {
+            return turn.park(Wait::Input, Some(until));
+        }
         let received = turn.buffer.fill(&self.stream);
         turn.buffer.clear();
-        let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
         match received {
             Received::Eof => Step::close(outcome),
             Received::Bytes(_) if unasked && outcome != ConnectionOutcome::Crossed => {

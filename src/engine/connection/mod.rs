@@ -84,6 +84,8 @@ pub(crate) struct Connection {
     exchanges: u64,
     /// It is one too many of its peer's.
     over_limit: bool,
+    /// The client may have closed its side: an event has said so.
+    may_be_at_eof: bool,
     after_delivery: Option<AfterDelivery>,
     spot: Option<Spot>,
     ticket: Ticket,
@@ -218,6 +220,7 @@ impl Connection {
             exchange: None,
             exchanges: 0,
             over_limit,
+            may_be_at_eof: false,
             after_delivery: None,
             spot: None,
             ticket,
@@ -304,7 +307,10 @@ impl Connection {
         self.state = State::Handling(Asked {
             method: head.method.clone(),
             version: head.version,
-            persist: Persist::asked(head.version, &head.headers),
+            persist: match head.present.connection || head.version == Version::HTTP_10 {
+                true => Persist::asked(head.version, &head.headers),
+                false => Persist::KeepAlive,
+            },
             upgrade: incoming::asks_for_upgrade(&head),
             incoming,
         });
@@ -362,6 +368,19 @@ impl Connection {
     /// Whether no request is in progress, and we have not said goodbye.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. })
+    }
+
+    /// An event says that the client has closed its side, or is gone. It says so
+    /// once.
+    pub(crate) fn note_eof(&mut self) {
+        self.may_be_at_eof = true;
+    }
+
+    /// Whether another read would find nothing, and what comes later will be an
+    /// event: nothing is gained by trying. An EOF that came with what has been
+    /// read is no event any more.
+    fn nothing_to_read(&self, turn: &Turn<'_>) -> bool {
+        turn.buffer.is_empty() && turn.buffer.took_all() && !self.may_be_at_eof
     }
 
     pub(crate) fn peer_addr(&self) -> SocketAddr {

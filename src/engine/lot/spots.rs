@@ -115,8 +115,15 @@ impl Spots {
                     watch.note(new);
                 }
             }
-            State::Parked(_, wait, _) if new.satisfy(*wait) => self.make_ready(index),
-            State::Parked(..) | State::Vacant => {}
+            State::Parked(connection, wait, _) => {
+                if new.closed {
+                    connection.note_eof();
+                }
+                if new.satisfy(*wait) {
+                    self.make_ready(index);
+                }
+            }
+            State::Vacant => {}
         }
     }
 

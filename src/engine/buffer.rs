@@ -27,14 +27,18 @@ impl Buffer {
         }
     }
 
-    /// Begins a connection's turn, with what it had left over, and how much of
-    /// that is owed an answer.
+    /// Takes up what a connection had left over, of which so much is owed an
+    /// answer.
     pub(crate) fn load(&mut self, leftover: &[u8], owed: usize) {
         self.owed = owed;
-        self.took_all = false;
         self.start = 0;
         self.end = leftover.len();
         self.bytes[..self.end].copy_from_slice(leftover);
+    }
+
+    /// A connection's turn begins: what the last read found out counts no more.
+    pub(crate) fn begin_turn(&mut self) {
+        self.took_all = false;
     }
 
     /// What is there; empty costs no allocation.

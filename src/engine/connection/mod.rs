@@ -229,6 +229,7 @@ impl Connection {
 
     /// Goes as far as it can without waiting.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
+        turn.buffer.begin_turn();
         self.load(turn);
         let next = self.run(turn);
         self.unload(turn);

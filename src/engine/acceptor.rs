@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::io;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -73,7 +72,7 @@ impl Acceptor {
                 continue;
             }
             match self.listener.accept() {
-                Accepted::Connection(socket, peer) => self.admit(socket, peer),
+                Accepted::Connection(stream, peer) => self.admit(stream, peer),
                 Accepted::Nobody => self.pause_if_shared(),
                 Accepted::Failed(error) => self.back_off(&error),
             }
@@ -150,7 +149,7 @@ impl Acceptor {
                 return false;
             }
             match self.listener.accept() {
-                Accepted::Connection(socket, peer) => self.admit(socket, peer),
+                Accepted::Connection(stream, peer) => self.admit(stream, peer),
                 Accepted::Nobody => return true,
                 Accepted::Failed(error) => {
                     if self.stop_is_over() {
@@ -202,17 +201,10 @@ impl Acceptor {
         self.end().is_some_and(|end| Instant::now() >= end)
     }
 
-    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
+    fn admit(&self, stream: Stream, peer: SocketAddr) {
         if self.engine.knocker.knows(peer) {
             return;
         }
-        let stream = match Stream::new(socket) {
-            Ok(stream) => stream,
-            Err(error) => {
-                log::warn!("{peer} was gone before it could be served: {error}");
-                return;
-            }
-        };
         if self.out_of_resources.replace(false) {
             log::info!("accepting again");
         }

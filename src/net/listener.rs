@@ -8,7 +8,6 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
-use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -20,6 +19,7 @@ use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
+use super::stream::Stream;
 use crate::os;
 
 /// Whose a listener is.
@@ -49,15 +49,19 @@ const KNOCK_TIMEOUT: Duration = Duration::from_millis(250);
 /// The listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: TcpListener,
+    /// In blocking mode until the sweep. It is mio's because that makes accepted
+    /// sockets non-blocking without one more system call for each.
+    socket: mio::net::TcpListener,
     address: SocketAddr,
     ownership: Ownership,
+    /// What it lets in has no Nagle's delay.
+    nodelay: bool,
 }
 
 /// What [`Listener::accept`] gave.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    Connection(TcpStream, SocketAddr),
+    Connection(Stream, SocketAddr),
     /// The backlog is empty: at once after [`Listener::sweep`], otherwise now
     /// and then.
     Nobody,
@@ -73,19 +77,23 @@ impl Listener {
 
     pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        // Both belong to the socket, not to our handle of it, so another
-        // holder's are left alone.
+        let mut nodelay = false;
+        // All of this belongs to the socket, not to our handle of it, so another
+        // holder's is left alone.
         if ownership == Ownership::Sole {
             socket.set_nonblocking(false)?;
-            SockRef::from(&socket).set_read_timeout(Some(ACCEPT_TIMEOUT))?;
-            if let Err(error) = os::limit_unsent(&socket, UNSENT_MAX) {
+            let options = SockRef::from(&socket);
+            options.set_read_timeout(Some(ACCEPT_TIMEOUT))?;
+            if let Err(error) = os::limit_unsent(&options, UNSENT_MAX) {
                 log::debug!("what slow readers cost is up to the kernel: {error}");
             }
+            nodelay = os::nodelay_is_inherited() && options.set_tcp_nodelay(true).is_ok();
         }
         Ok(Self {
-            socket,
+            socket: mio::net::TcpListener::from_std(socket),
             address,
             ownership,
+            nodelay,
         })
     }
 
@@ -100,7 +108,13 @@ impl Listener {
     /// Waits for a connection, if not for ever.
     pub(crate) fn accept(&self) -> Accepted {
         match self.socket.accept() {
-            Ok((stream, peer)) => Accepted::Connection(stream, peer),
+            Ok((socket, peer)) => {
+                let stream = Stream::new(socket);
+                match self.nodelay || stream.set_nodelay().is_ok() {
+                    true => Accepted::Connection(stream, peer),
+                    false => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
+                }
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Nobody,
             Err(error) => Accepted::Failed(error),
         }
@@ -109,13 +123,13 @@ impl Listener {
     /// From here on [`accept`](Self::accept) takes who is there, and waits for
     /// nobody.
     pub(crate) fn sweep(&self) -> io::Result<()> {
-        self.socket.set_nonblocking(true)
+        SockRef::from(&self.socket).set_nonblocking(true)
     }
 
     /// Has the kernel refuse new connections, and keep those that it holds.
     /// Where it cannot, new ones go on coming.
     pub(crate) fn close_door(&self) -> io::Result<()> {
-        os::close_door(&self.socket)
+        os::close_door(&SockRef::from(&self.socket), self.address)
     }
 
     /// Whether handshakes with our port have begun and not ended. If nothing
@@ -215,6 +229,7 @@ pub(crate) fn affordable_connections(wanted: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stream::Received;
     use super::*;
 
     #[test]
@@ -231,10 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_let_in_waits_for_nothing() {
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.address()).unwrap();
+        let Accepted::Connection(stream, _) = listener.accept() else {
+            panic!("nobody came");
+        };
+        assert_eq!(stream.read(&mut [0]), Received::Wait);
+        assert!(stream.to_std().unwrap().nodelay().unwrap());
+    }
+
+    #[test]
     fn a_real_connection_is_no_knock() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let knocker = Knocker::new(listener.address()).unwrap();
-        let _client = TcpStream::connect(listener.address()).unwrap();
+        let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         let Accepted::Connection(_, peer) = listener.accept() else {
             panic!("nobody came");
         };

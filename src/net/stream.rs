@@ -47,24 +47,22 @@ pub(crate) enum Sent {
 }
 
 impl Stream {
-    /// Takes over an accepted socket. Answers are written whole, so Nagle's
-    /// delay could only hold back the last segment of one.
-    pub(crate) fn new(socket: TcpStream) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        Ok(Self {
-            socket: mio::net::TcpStream::from_std(socket),
-        })
+    /// Takes over an accepted socket, in non-blocking mode.
+    pub(super) fn new(socket: mio::net::TcpStream) -> Self {
+        Self { socket }
     }
 
-    /// Takes over one of a pair of sockets, which is no TCP one and has no
-    /// Nagle's delay.
-    #[cfg(all(unix, any(test, fuzzing)))]
-    pub(crate) fn of_pair(socket: TcpStream) -> io::Result<Self> {
+    /// Takes over a socket of any kind.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket: mio::net::TcpStream::from_std(socket),
-        })
+        Ok(Self::new(mio::net::TcpStream::from_std(socket)))
+    }
+
+    /// Answers are written whole, so Nagle's delay could only hold back the last
+    /// segment of one.
+    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+        self.socket.set_nodelay(true)
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -4,7 +4,6 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
 
@@ -36,25 +35,29 @@ pub(crate) fn short_read_means_empty() -> bool {
 /// is concerned. So this is for stopping only, and for a listener that is ours
 /// alone. In a `SO_REUSEPORT` group the kernel would go on to choose this
 /// socket for its share of the clients, who would hang: that is refused here.
-pub(crate) fn close_door(listener: &TcpListener) -> io::Result<()> {
-    let socket = SockRef::from(listener);
-    if socket.reuse_port()? {
+pub(crate) fn close_door(listener: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+    if listener.reuse_port()? {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "the listener shares its port (SO_REUSEPORT)",
         ));
     }
-    if listener.local_addr()?.is_ipv4() {
-        socket.bind_device_by_index_v4(Some(NOWHERE))
+    if address.is_ipv4() {
+        listener.bind_device_by_index_v4(Some(NOWHERE))
     } else {
-        socket.bind_device_by_index_v6(Some(NOWHERE))
+        listener.bind_device_by_index_v6(Some(NOWHERE))
     }
 }
 
 /// Has the kernel take no more than about so many bytes that it cannot send
 /// yet, on each connection that this listener lets in.
-pub(crate) fn limit_unsent(listener: &TcpListener, bytes: u32) -> io::Result<()> {
-    SockRef::from(listener).set_tcp_notsent_lowat(bytes)
+pub(crate) fn limit_unsent(listener: &SockRef<'_>, bytes: u32) -> io::Result<()> {
+    listener.set_tcp_notsent_lowat(bytes)
+}
+
+/// What a listener lets in has Nagle's delay if the listener has it.
+pub(crate) fn nodelay_is_inherited() -> bool {
+    true
 }
 
 /// Sends a part of a file, from the page cache to the socket. 0 at the file's
@@ -148,6 +151,7 @@ pub(crate) fn is_running(thread: u32) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::net::TcpStream;
     use std::sync::mpsc;
     use std::thread;
@@ -165,7 +169,7 @@ mod tests {
                 format!("[::1]:{port}")
             };
             let early = TcpStream::connect(&target).unwrap();
-            close_door(&listener).unwrap();
+            close_door(&SockRef::from(&listener), listener.local_addr().unwrap()).unwrap();
             let late = TcpStream::connect(&target).unwrap_err();
             assert_eq!(late.kind(), io::ErrorKind::ConnectionRefused, "{address}");
             let (_, peer) = listener.accept().unwrap();
@@ -181,7 +185,7 @@ mod tests {
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(1).unwrap();
-        let refused = close_door(&socket.into()).unwrap_err();
+        let refused = close_door(&SockRef::from(&socket), address).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     }
 

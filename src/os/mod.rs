@@ -17,6 +17,8 @@ pub(crate) use linux::is_running;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::limit_unsent;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::nodelay_is_inherited;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::open_files_max;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::send_file;
@@ -32,6 +34,8 @@ pub(crate) use portable::half_open;
 pub(crate) use portable::is_running;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::limit_unsent;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::nodelay_is_inherited;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::open_files_max;
 #[cfg(not(target_os = "linux"))]

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 
 use socket2::SockRef;
 
@@ -15,7 +14,7 @@ pub(crate) fn short_read_means_empty() -> bool {
 }
 
 /// No call refuses new connections and keeps those that the kernel holds.
-pub(crate) fn close_door(_: &TcpListener) -> io::Result<()> {
+pub(crate) fn close_door(_: &SockRef<'_>, _: SocketAddr) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -31,8 +30,13 @@ pub(crate) fn open_files_max() -> Option<usize> {
 
 /// How much the kernel takes from us before a client has it is the kernel's
 /// own business.
-pub(crate) fn limit_unsent(_: &TcpListener, _: u32) -> io::Result<()> {
+pub(crate) fn limit_unsent(_: &SockRef<'_>, _: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Each accepted socket is told.
+pub(crate) fn nodelay_is_inherited() -> bool {
+    false
 }
 
 /// No call sends a file: whoever wants that reads it and writes.
@@ -52,22 +56,27 @@ pub(crate) fn is_running(_: u32) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
     fn the_portable_answers_are_no() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let refused = close_door(&listener).unwrap_err();
+        let address = listener.local_addr().unwrap();
+        let listener = SockRef::from(&listener);
+        let refused = close_door(&listener, address).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let refused = limit_unsent(&listener, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
-        assert_eq!(half_open(listener.local_addr().unwrap()), None);
+        assert_eq!(half_open(address), None);
         assert_eq!(open_files_max(), None);
         assert!(!short_read_means_empty());
+        assert!(!nodelay_is_inherited());
         assert_eq!(thread_number(), None);
         assert_eq!(is_running(1), None);
         let file = File::open(file!()).unwrap();
-        let refused = send_file(&SockRef::from(&listener), &file, 0, 1).unwrap_err();
+        let refused = send_file(&listener, &file, 0, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     }
 }

@@ -1,6 +1,7 @@
 //! Every way out: hanging up, lingering until the client has closed its side,
 //! being cut, and the entry in the books that each ends with.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -29,7 +30,13 @@ pub(super) struct Lingering {
     outcome: ConnectionOutcome,
     /// The client did not ask for the end: what it sends may be a request.
     unasked: bool,
+    /// It has had time to say goodbye.
+    had_time: bool,
 }
+
+/// A client that has its answer says goodbye at once, as a rule. To look for
+/// that a little later costs less than to be told.
+const GOODBYE_TAKES: Duration = Duration::from_millis(1);
 
 impl Connection {
     /// Nothing is in progress, and nothing began in time.
@@ -60,6 +67,7 @@ impl Connection {
                 outcome
             },
             unasked,
+            had_time: self.spot.is_some(),
         });
         Step::Go
     }
@@ -67,35 +75,41 @@ impl Connection {
     /// `Lingering`: reads and discards, until the client's EOF, which proves
     /// that it has everything.
     pub(super) fn linger(&mut self, lingering: Lingering, turn: &mut Turn<'_>) -> Step {
-        let Lingering {
-            until,
-            outcome,
-            unasked,
-        } = lingering;
+        let Lingering { until, outcome, .. } = lingering;
         let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
         turn.buffer.clear();
         if !given_up && self.nothing_to_read(turn) {
-            return turn.park(Wait::Input, Some(until));
+            return self.await_goodbye(lingering, turn);
         }
         let received = turn.buffer.fill(&self.stream);
         turn.buffer.clear();
         match received {
             Received::Eof => Step::close(outcome),
-            Received::Bytes(_) if unasked && outcome != ConnectionOutcome::Crossed => {
-                let outcome = ConnectionOutcome::Crossed;
+            Received::Bytes(_) if lingering.unasked && outcome != ConnectionOutcome::Crossed => {
                 self.state = State::Lingering(Lingering {
-                    until,
-                    outcome,
-                    unasked,
+                    outcome: ConnectionOutcome::Crossed,
+                    ..lingering
                 });
                 Step::Go
             }
             Received::Bytes(_) if !given_up => Step::Go,
-            Received::Wait if !given_up => turn.park(Wait::Input, Some(until)),
+            Received::Wait if !given_up => self.await_goodbye(lingering, turn),
             Received::Bytes(_) | Received::Wait | Received::Gone => {
                 Step::close(unconfirmed(outcome))
             }
         }
+    }
+
+    fn await_goodbye(&mut self, lingering: Lingering, turn: &Turn<'_>) -> Step {
+        if lingering.had_time {
+            return turn.park(Wait::Input, Some(lingering.until));
+        }
+        self.state = State::Lingering(Lingering {
+            had_time: true,
+            ..lingering
+        });
+        let due = lingering.until.min(turn.now + GOODBYE_TAKES);
+        turn.park(Wait::Soon, Some(due))
     }
 
     /// We end it, before its answer is complete.

@@ -57,6 +57,8 @@ use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Phase;
 use crate::http::head::Head;
 use crate::http::persist::Persist;
+#[cfg(any(test, fuzzing))]
+use crate::net::stream::Received;
 use crate::net::stream::Stream;
 use crate::service::body::AfterDelivery;
 use crate::service::body::Nature;
@@ -382,6 +384,12 @@ impl Connection {
     /// read is no event any more.
     fn nothing_to_read(&self, turn: &Turn<'_>) -> bool {
         turn.buffer.is_empty() && turn.buffer.took_all() && !self.may_be_at_eof
+    }
+
+    /// Whether bytes or an EOF are there.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn has_input(&self) -> bool {
+        self.stream.look() != Received::Wait
     }
 
     pub(crate) fn peer_addr(&self) -> SocketAddr {

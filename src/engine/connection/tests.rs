@@ -47,7 +47,7 @@ impl Bench {
         client.set_nodelay(true).unwrap();
         let (socket, peer) = listener.accept().unwrap();
         let connection = Box::new(Connection::new(
-            Stream::new(socket).unwrap(),
+            Stream::of(socket).unwrap(),
             peer,
             address,
             books.connection_accepted(),

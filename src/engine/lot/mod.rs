@@ -51,6 +51,9 @@ pub(crate) enum Wait {
     Piece,
     /// Nothing: its turn was long, and others go first.
     Turn,
+    /// Nothing but some time: what it waits for is about to come, and then
+    /// nobody needs to be told of it.
+    Soon,
 }
 
 /// How a connection wants to be parked.

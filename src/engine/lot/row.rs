@@ -133,11 +133,15 @@ impl Row {
 
     fn time_to_sleep(&self, last_scan: Instant) -> Option<Duration> {
         let spots = self.lock();
-        if !spots.called.is_empty() || !spots.ready.is_empty() {
+        if !spots.called.is_empty() || !spots.ready.is_empty() || !spots.next.is_empty() {
             return Some(Duration::ZERO);
         }
-        let scan = spots.earliest?.max(last_scan + SCAN_EVERY);
-        Some(scan.saturating_duration_since(Instant::now()))
+        let scan = spots
+            .earliest
+            .map(|until| until.max(last_scan + SCAN_EVERY));
+        let soon = spots.soon.front().map(|(due, _)| *due);
+        let wake_up = scan.into_iter().chain(soon).min()?;
+        Some(wake_up.saturating_duration_since(Instant::now()))
     }
 
     fn collect(&self, poller: &mut Poller, timeout: Option<Duration>) {
@@ -155,6 +159,7 @@ impl Row {
             }
         }
         spots.take_called();
+        spots.take_unbidden();
         if spots.earliest.is_some() {
             let now = Instant::now();
             if now >= poller.last_scan + SCAN_EVERY && spots.is_late(now) {
@@ -175,6 +180,9 @@ impl Row {
     }
 
     pub(super) fn park(&self, mut connection: Box<Connection>, park: Park) -> Parked {
+        if matches!(park.wait, Wait::Turn | Wait::Soon) {
+            return self.put_off(connection, park);
+        }
         // Its waker would have needed a spot as well, and calls nobody now.
         let in_vain = park.wait == Wait::Piece;
         if connection.spot().is_none()
@@ -195,13 +203,6 @@ impl Row {
         if park.seen < spots.phase {
             return Parked::Ready(connection);
         }
-        if park.wait == Wait::Turn {
-            spots.spots[spot.index] = State::Parked(connection, park.wait, park.until);
-            spots.called.push(spot.index);
-            drop(spots);
-            self.nudge();
-            return Parked::Yes;
-        }
         let State::Away(changes, _) = &mut spots.spots[spot.index] else {
             unreachable!("a connection is in one place at a time");
         };
@@ -214,6 +215,22 @@ impl Row {
             // Whoever polls may sleep until a later deadline.
             self.nudge();
         }
+        Parked::Yes
+    }
+
+    /// Parks who waits for nothing that an event would tell, and needs no spot
+    /// for it.
+    fn put_off(&self, connection: Box<Connection>, park: Park) -> Parked {
+        let mut spots = self.lock();
+        if spots.evicted {
+            return Parked::Refused(connection, None);
+        }
+        match park.until {
+            Some(due) if park.wait == Wait::Soon => spots.soon.push_back((due, connection)),
+            _ => spots.next.push_back(connection),
+        }
+        drop(spots);
+        self.nudge();
         Parked::Yes
     }
 

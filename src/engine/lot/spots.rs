@@ -22,6 +22,10 @@ pub(super) struct Spots {
     pub(super) called: Vec<usize>,
     /// Those who are to go on, in turn; their spots are `Away`.
     pub(super) ready: VecDeque<Box<Connection>>,
+    /// Those who have had a long turn, and are ready once others had theirs.
+    pub(super) next: VecDeque<Box<Connection>>,
+    /// Those who are ready at a certain time, in its order.
+    pub(super) soon: VecDeque<(Instant, Box<Connection>)>,
     /// How many of them have no request in progress, and where that is shown.
     waiting: usize,
     shown: Gauge,
@@ -87,7 +91,7 @@ impl Changes {
             Wait::Input => self.input,
             Wait::Room => self.room,
             Wait::Piece => self.called || self.closed,
-            Wait::Turn => true,
+            Wait::Turn | Wait::Soon => true,
         }
     }
 }
@@ -99,6 +103,8 @@ impl Spots {
             vacant: Vec::new(),
             called: Vec::new(),
             ready: VecDeque::new(),
+            next: VecDeque::new(),
+            soon: VecDeque::new(),
             waiting: 0,
             shown,
             earliest: None,
@@ -133,6 +139,20 @@ impl Spots {
         }
     }
 
+    /// Those who only waited for others, or for some time.
+    pub(super) fn take_unbidden(&mut self) {
+        self.ready.extend(self.next.drain(..));
+        if self.soon.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while self.soon.front().is_some_and(|(due, _)| *due <= now)
+            && let Some((_, connection)) = self.soon.pop_front()
+        {
+            self.ready.push_back(connection);
+        }
+    }
+
     /// The first of those who are ready.
     pub(super) fn next_ready(&mut self) -> Option<Box<Connection>> {
         let connection = self.ready.pop_front()?;
@@ -151,7 +171,10 @@ impl Spots {
         }
         self.waiting = 0;
         self.shown.set(0);
-        mem::take(&mut self.ready)
+        let mut everyone = mem::take(&mut self.ready);
+        everyone.extend(self.next.drain(..));
+        everyone.extend(self.soon.drain(..).map(|(_, connection)| connection));
+        everyone
     }
 
     /// Takes note of a deadline. Says whether it is the earliest.

@@ -56,7 +56,9 @@ impl Watch {
         wait_until(&self.changed, self.lock(), deadline, |noted| {
             let changed = match wait {
                 Wait::Input => noted.changes.input != mark.input,
-                Wait::Room | Wait::Piece | Wait::Turn => noted.changes.room != mark.room,
+                Wait::Room | Wait::Piece | Wait::Turn | Wait::Soon => {
+                    noted.changes.room != mark.room
+                }
             };
             changed || noted.over || enough()
         });

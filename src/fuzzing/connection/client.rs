@@ -38,7 +38,7 @@ impl<'a> Client<'a> {
             closed: false,
             received: Vec::new(),
         };
-        let stream = Stream::of_pair(theirs).expect("a socket can do that");
+        let stream = Stream::of(theirs).expect("a socket can do that");
         (client, stream)
     }
 

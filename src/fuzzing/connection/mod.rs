@@ -237,9 +237,11 @@ impl<'a> Bench<'a> {
     /// What a parked connection waits for, comes.
     fn wait(&mut self, wait: Wait) {
         match wait {
+            // An event would tell.
+            Wait::Input if self.connection.has_input() => return,
             Wait::Input => {}
             Wait::Room => return self.client.take_answers(),
-            Wait::Turn => return,
+            Wait::Turn | Wait::Soon => return,
             Wait::Piece => panic!("every piece is there at once"),
         }
         self.deeds += 1;

@@ -56,18 +56,24 @@
 //! # The life of a connection
 //!
 //! ```text
-//!  kernel accept queue                       the lot: waits for bytes, for room,
-//!         |                              +-- for EOF, or for a deadline
-//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+
-//!                                  ^                                              |
-//!                                  +------ ready, or past its deadline <-- park --+--> close
+//!  kernel accept queue
+//!         |
+//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+--> close
+//!                                        |                                        |
+//!                     ready, or past its deadline                                 |
+//!                                        |                                        |
+//!                                        +-- the lot: waits for bytes, for <------+
+//!                                            room, for EOF, or for a deadline   park
 //! ```
 //!
 //! One thread accepts. A fixed pool of workers takes connections from a
 //! channel and does for each what can be done without waiting; only the
 //! handler may block. What has to wait is parked with a deadline, and costs no
-//! worker. Follow it through `engine/acceptor.rs`, `engine/worker.rs`,
-//! `engine/connection/` and `engine/lot.rs`.
+//! worker. As many workers are awake as there are cores: they poll the lot, and
+//! serve who is ready without waking anybody. The others rest, until one is
+//! held up in a handler; then another takes its seat. Follow it through
+//! `engine/acceptor.rs`, `engine/worker.rs`, `engine/connection/`, `engine/lot/`
+//! and `engine/seats.rs`.
 //!
 //! A request's body streams in while its handler reads it ([`RequestBody`]), a
 //! response's while its client does ([`Body`]). A handler may take the
@@ -88,6 +94,7 @@
 //!
 //! *Backlog*: completed by the kernel, not accepted. *Queue*: accepted, no
 //! worker yet. *Exchange*: one request and its response. *Parked*: in the lot.
+//! *Seat*: what a worker needs to be awake; there is one for each core.
 //! *Last call*: the time in which an idle connection may still begin a request.
 //! *Linger*: half-closed, reading to EOF. *Taken over*: no longer HTTP, and on a
 //! thread of its own. *Drain*: stop and finish. *Cut*:

@@ -12,6 +12,7 @@ mod expectations;
 #[cfg(all(feature = "json", feature = "form"))]
 mod extract;
 mod followers;
+mod held_up;
 mod hostile;
 mod in_flight;
 mod last_call;

@@ -349,9 +349,13 @@ impl Seated<'_> {
         self.step(State::Looking)
     }
 
-    /// Once the seat is lost, no step can be made any more.
+    /// Also from where the foreman has left it, as long as nobody else has the
+    /// seat. Once it is lost, no step can be made any more.
     fn step(&mut self, state: State) -> bool {
-        match self.seats.seats[self.number].step(self.step, state) {
+        let seat = &self.seats.seats[self.number];
+        let offered = self.step.to(State::Offered);
+        let stepped = seat.step(self.step, state);
+        match stepped.or_else(|| seat.step(offered, state)) {
             Some(step) => {
                 self.step = step;
                 true
@@ -429,7 +433,7 @@ mod tests {
     fn after_a_slow_call_seats_are_offered_before_the_call() {
         let seats = Seats::new(1);
         let mut seat = sit(&seats);
-        let mut offered = |seat: &mut Seated<'_>| {
+        let offered = |seat: &mut Seated<'_>| {
             seat.serve();
             let state = seat.call(|| seats.last_step(0).state());
             assert!(seat.served());

@@ -1,0 +1,269 @@
+//! One round: the server is started, loaded, stopped, and everyone is followed
+//! to the end.
+
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::thread::Scope;
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use super::Failure;
+use super::args::Options;
+use super::args::Stop;
+use super::client::Client;
+use super::client::Mode;
+use super::client::Requests;
+use super::interrupt::Interrupt;
+use super::server::Exit;
+use super::server::Server;
+use super::stage::Scene;
+use super::stage::Stage;
+use super::tally::Attempt;
+use super::tally::Point;
+use super::target::Target;
+use super::target::with_port;
+
+/// How often a server that starts is asked whether it answers.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long it may take to see whether somebody listens already.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How many requests of the open loop may be under way at a time.
+const OPEN_CLIENTS: usize = 128;
+
+/// A client needs little.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What came of a round.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) stop: Instant,
+    pub(super) exit: Exit,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+/// A round that is about to be played.
+#[derive(Debug)]
+pub(super) struct Round<'a> {
+    pub(super) options: &'a Options,
+    pub(super) target: Target,
+    pub(super) mode: Mode,
+    pub(super) rng: Rng,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+type Load<'scope> = Vec<ScopedJoinHandle<'scope, Vec<Attempt>>>;
+
+impl Round<'_> {
+    /// Plays it to its end. Whatever comes of it, no process and no thread is
+    /// left.
+    pub(super) fn play(mut self) -> Result<Played, Failure> {
+        let stage = Arc::new(Stage::default());
+        self.refuse_strangers()?;
+        let server = self.interrupt.watch(|| self.start(&stage))?;
+        let result = self.wait_until_it_answers(&stage).and_then(|address| {
+            let requests = self.requests(address, self.options.url.path());
+            let last = match &self.options.stop {
+                Stop::Signal(_) => None,
+                Stop::Request(path) => Some(self.requests(address, path)),
+            };
+            thread::scope(|scope| {
+                let result = self.conduct(scope, &server, &stage, &requests, last.as_ref());
+                // Without a server, every client comes to its end.
+                server.kill();
+                result
+            })
+        });
+        self.interrupt.check()?;
+        result
+    }
+
+    /// Loads the server, stops it, and collects what became of the requests.
+    fn conduct<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        server: &Server,
+        stage: &'scope Stage,
+        requests: &'scope Requests,
+        last: Option<&'scope Requests>,
+    ) -> Result<Played, Failure> {
+        let mut load = self.start_load(scope, stage, requests)?;
+        self.wait_for_the_stop(stage)?;
+
+        let stop = stage.stop_now();
+        match (&self.options.stop, last) {
+            (Stop::Signal(signal), _) => server
+                .signal(*signal)
+                .map_err(|error| Failure::error(format!("cannot signal the server: {error}")))?,
+            (Stop::Request(_), last) => {
+                let client = last.map(|last| Client::new(last, stage, self.rng.fork()));
+                let client = client.expect("it is there for a stop by request");
+                load.push(spawn(scope, stage, || client.one())?);
+            }
+        }
+
+        let stopped = |scene: &Scene| scene.exit.is_some();
+        if !stage.wait(stop + self.options.stop_timeout, stopped) {
+            let timeout = humantime::format_duration(self.options.stop_timeout);
+            return Err(Failure::error(format!(
+                "the server did not stop in {timeout}, and was killed"
+            )));
+        }
+        // Other processes of its group may still be answering.
+        let everyone_left = |scene: &Scene| scene.clients == 0;
+        stage.wait(Instant::now() + self.options.patience, everyone_left);
+        server.kill();
+        let attempts = load.into_iter().flat_map(joined).collect();
+        stage.scene().check()?;
+        let exit = stage.scene().exit.expect("its end was waited for");
+        Ok(Played {
+            stop,
+            exit,
+            attempts,
+        })
+    }
+
+    /// Whoever listens there already would be measured in place of the server.
+    fn refuse_strangers(&self) -> Result<(), Failure> {
+        for address in &self.target.addresses {
+            if TcpStream::connect_timeout(address, LISTEN_TIMEOUT).is_ok() {
+                return Err(Failure::error(format!(
+                    "somebody listens on {address} before the server is started"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, stage: &Arc<Stage>) -> Result<Server, Failure> {
+        let port = self.target.port;
+        let mut arguments = self.options.command.iter().map(|argument| {
+            // What is no text has no placeholder.
+            let text = argument.to_str();
+            text.map_or(argument.clone(), |text| with_port(text, port).into())
+        });
+        let program = arguments.next().expect("clap wants one at least");
+        let mut command = Command::new(&program);
+        command.args(arguments).env("PORT", port.to_string());
+        Server::start(command, self.options.show_output, stage).map_err(|error| {
+            let program = program.to_string_lossy();
+            Failure::error(format!("cannot start {program}: {error}"))
+        })
+    }
+
+    /// Asks until an answer comes, and gives the address that it came from.
+    fn wait_until_it_answers(&self, stage: &Stage) -> Result<SocketAddr, Failure> {
+        let timeout = self.options.start_timeout;
+        let deadline = Instant::now() + timeout;
+        let mut state = "does not listen";
+        for address in self.target.addresses.iter().cycle() {
+            if let Some(exit) = stage.scene().exit {
+                return Err(Failure::error(format!(
+                    "the server ended before it answered: {}",
+                    exit.describe()
+                )));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let requests = self.requests(*address, self.options.url.path());
+            match requests.ask(left) {
+                Ok(answer) if answer.status < 500 => return Ok(*address),
+                Ok(_) => state = "answers with errors only",
+                Err(loss) if loss.point != Point::Connecting => {
+                    state = "listens, but answers nobody"
+                }
+                Err(_) => {}
+            }
+            stage.sleep(ASK_EVERY);
+        }
+        let timeout = humantime::format_duration(timeout);
+        Err(Failure::error(format!(
+            "the server {state} at {} after {timeout}",
+            self.target.authority
+        )))
+    }
+
+    fn requests(&self, address: SocketAddr, path: &str) -> Requests {
+        Requests::new(address, &self.target.authority, path, self.options.patience)
+    }
+
+    /// Starts every client.
+    fn start_load<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        stage: &'scope Stage,
+        requests: &'scope Requests,
+    ) -> Result<Load<'scope>, Failure> {
+        let mode = self.mode;
+        let mut load = Load::new();
+        for _ in 0..self.options.clients {
+            let client = Client::new(requests, stage, self.rng.fork());
+            load.push(spawn(scope, stage, move || client.closed_loop(mode))?);
+        }
+        if let Some(rate) = self.options.open_rate {
+            let clients = OPEN_CLIENTS.min(rate as usize);
+            let rate = f64::from(rate) / clients as f64;
+            for _ in 0..clients {
+                let client = Client::new(requests, stage, self.rng.fork());
+                load.push(spawn(scope, stage, move || client.open_loop(rate))?);
+            }
+        }
+        Ok(load)
+    }
+
+    /// The load goes on for its time, and until somebody is answered: a server
+    /// that nobody has reached shows nothing by stopping.
+    fn wait_for_the_stop(&mut self, stage: &Stage) -> Result<(), Failure> {
+        let factor = 2.0 / 3.0 + self.rng.f64() * 2.0 / 3.0;
+        let stop = Instant::now() + self.options.load_for.mul_f64(factor);
+        let ended = |scene: &Scene| scene.exit.is_some() || scene.obstacle.is_some();
+        let answered = |scene: &Scene| scene.answered || ended(scene);
+        stage.wait(stop, ended);
+        stage.wait(stop + self.options.start_timeout, answered);
+        let scene = stage.scene();
+        scene.check()?;
+        match scene.exit {
+            Some(exit) => Err(Failure::error(format!(
+                "the server ended by itself, before the stop: {}",
+                exit.describe()
+            ))),
+            None if !scene.answered => Err(Failure::error(
+                "no request of the load was answered before the stop, or with errors only",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Starts a client's thread, which the stage counts while it runs.
+fn spawn<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stage: &'scope Stage,
+    client: impl FnOnce() -> Vec<Attempt> + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, Vec<Attempt>>, Failure> {
+    stage.change(|scene| scene.clients += 1);
+    thread::Builder::new()
+        .name("drill-client".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn_scoped(scope, move || {
+            let attempts = client();
+            stage.change(|scene| scene.clients -= 1);
+            attempts
+        })
+        .map_err(|error| Failure::error(format!("cannot start a client's thread: {error}")))
+}
+
+fn joined(client: ScopedJoinHandle<'_, Vec<Attempt>>) -> Vec<Attempt> {
+    client
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -6,12 +6,18 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
+use super::args::Options;
 use super::outcome::Outcome;
+use super::round;
 use super::tally::Class;
 use super::tally::Tally;
 use super::tally::Timeline;
 
 const SIZE: (u32, u32) = (960, 480);
+
+/// So much time before the stop is shown at least, in milliseconds, and more
+/// only if as much after it is.
+const BEFORE_MILLIS: i64 = 200;
 
 /// So much of what has happened is shown; the rest of a long tail is not.
 const SHOWN_PERMILLE: u64 = 998;
@@ -46,9 +52,13 @@ const SERIES: [Series; 3] = [
 ];
 
 /// Draws all rounds in one.
-pub(super) fn draw(file: &Path, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
+pub(super) fn draw(
+    file: &Path,
+    options: &Options,
+    outcome: &Outcome,
+) -> Result<(), Box<dyn Error>> {
     let timeline = &outcome.timeline;
-    let shown = shown(timeline);
+    let shown = shown(options, timeline);
     let slots: Vec<i64> = shown
         .clone()
         .step_by(Timeline::SLOT_MILLIS as usize)
@@ -74,7 +84,17 @@ pub(super) fn draw(file: &Path, outcome: &Outcome) -> Result<(), Box<dyn Error>>
         .y_desc(format!("requests in {} ms", Timeline::SLOT_MILLIS))
         .draw()?;
     for series in &SERIES {
-        let steps = slots.iter().flat_map(|&slot| {
+        // Where there is nothing, there is no line: it would hide another's.
+        let is_some = |slot: &&i64| count(series, **slot) > 0;
+        let first = slots
+            .iter()
+            .position(|slot| is_some(&slot))
+            .unwrap_or_default();
+        let last = slots
+            .iter()
+            .rposition(|slot| is_some(&slot))
+            .map_or(first, |last| last + 1);
+        let steps = slots[first..last].iter().flat_map(|&slot| {
             let count = count(series, slot);
             [(slot, count), (slot + Timeline::SLOT_MILLIS, count)]
         });
@@ -89,6 +109,7 @@ pub(super) fn draw(file: &Path, outcome: &Outcome) -> Result<(), Box<dyn Error>>
     chart.draw_series(LineSeries::new([(0, 0), (0, most)], BLACK))?;
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;
@@ -105,14 +126,13 @@ fn caption(outcome: &Outcome) -> String {
     )
 }
 
-/// From the first slot to that before which almost everything has happened, and
-/// to the last loss at least.
-fn shown(timeline: &Timeline) -> Range<i64> {
+/// From when all rounds were under load to when almost everything has happened,
+/// the last loss too.
+fn shown(options: &Options, timeline: &Timeline) -> Range<i64> {
     let all: u64 = timeline
         .slots()
         .map(|(_, tally)| sum(tally, &Class::ALL))
         .sum();
-    let first = timeline.slots().next().map_or(0, |(slot, _)| slot);
     let mut end = 0;
     let mut seen = 0;
     for (slot, tally) in timeline.slots() {
@@ -121,7 +141,10 @@ fn shown(timeline: &Timeline) -> Range<i64> {
         }
         seen += sum(tally, &Class::ALL);
     }
-    first.min(-Timeline::SLOT_MILLIS)..end.max(0) + 5 * Timeline::SLOT_MILLIS
+    let end = end.max(0) + 5 * Timeline::SLOT_MILLIS;
+    let loaded = round::load_min(options).as_millis() as i64 / Timeline::SLOT_MILLIS;
+    let before = (loaded * Timeline::SLOT_MILLIS).min(end.max(BEFORE_MILLIS));
+    -before.max(Timeline::SLOT_MILLIS)..end
 }
 
 fn sum(tally: &Tally, classes: &[Class]) -> u64 {

@@ -199,7 +199,7 @@ fn progress(options: &Options, modes: usize) -> ProgressBar {
 fn show(options: &Options, outcome: &mut Outcome) {
     if let Some(file) = &options.svg
         && !outcome.rounds.is_empty()
-        && let Err(error) = chart::draw(file, outcome)
+        && let Err(error) = chart::draw(file, options, outcome)
     {
         let message = format!("cannot write {}: {error}", file.display());
         outcome.failure.get_or_insert(Failure::error(message));

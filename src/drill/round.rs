@@ -38,6 +38,10 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many requests of the open loop may be under way at a time.
 const OPEN_CLIENTS: usize = 128;
 
+/// By so much of itself the time of the load is longer or shorter, so that the
+/// stop does not fall in step with anything.
+const LOAD_JITTER: f64 = 1.0 / 3.0;
+
 /// A client needs little.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -223,8 +227,9 @@ impl Round<'_> {
     /// The load goes on for its time, and until somebody is answered: a server
     /// that nobody has reached shows nothing by stopping.
     fn wait_for_the_stop(&mut self, stage: &Stage) -> Result<(), Failure> {
-        let factor = 2.0 / 3.0 + self.rng.f64() * 2.0 / 3.0;
-        let stop = Instant::now() + self.options.load_for.mul_f64(factor);
+        let range = self.options.load_for.mul_f64(2.0 * LOAD_JITTER);
+        let load_for = load_min(self.options) + range.mul_f64(self.rng.f64());
+        let stop = Instant::now() + load_for;
         let ended = |scene: &Scene| scene.exit.is_some() || scene.obstacle.is_some();
         let answered = |scene: &Scene| scene.answered || ended(scene);
         stage.wait(stop, ended);
@@ -242,6 +247,11 @@ impl Round<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The shortest load that a round may have.
+pub(super) fn load_min(options: &Options) -> Duration {
+    options.load_for.mul_f64(1.0 - LOAD_JITTER)
 }
 
 /// Starts a client's thread, which the stage counts while it runs.

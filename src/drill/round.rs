@@ -2,7 +2,6 @@
 //! to the end.
 
 use std::net::SocketAddr;
-use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -19,12 +18,15 @@ use super::args::Stop;
 use super::client::Client;
 use super::client::Mode;
 use super::client::Requests;
+use super::connection::Connection;
+use super::connection::Pace;
 use super::interrupt::Interrupt;
 use super::server::Exit;
 use super::server::Server;
 use super::stage::Scene;
 use super::stage::Stage;
 use super::tally::Attempt;
+use super::tally::Fate;
 use super::tally::Point;
 use super::target::Target;
 use super::target::with_port;
@@ -32,8 +34,11 @@ use super::target::with_port;
 /// How often a server that starts is asked whether it answers.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
-/// How long it may take to see whether somebody listens already.
-const LISTEN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long somebody who listens already has to go away.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often it is seen whether they have.
+const LEAVE_EVERY: Duration = Duration::from_millis(50);
 
 /// How many requests of the open loop may be under way at a time.
 const OPEN_CLIENTS: usize = 128;
@@ -114,33 +119,48 @@ impl Round<'_> {
         }
 
         let stopped = |scene: &Scene| scene.exit.is_some();
-        if !stage.wait(stop + self.options.stop_timeout, stopped) {
-            let timeout = humantime::format_duration(self.options.stop_timeout);
-            return Err(Failure::error(format!(
-                "the server did not stop in {timeout}, and was killed"
-            )));
+        let in_time = stage.wait(stop + self.options.stop_timeout, stopped);
+        if in_time {
+            // Other processes of its group may still be answering.
+            let everyone_left = |scene: &Scene| scene.clients == 0;
+            stage.wait(Instant::now() + self.options.patience, everyone_left);
         }
-        // Other processes of its group may still be answering.
-        let everyone_left = |scene: &Scene| scene.clients == 0;
-        stage.wait(Instant::now() + self.options.patience, everyone_left);
         server.kill();
-        let attempts = load.into_iter().flat_map(joined).collect();
-        stage.scene().check()?;
-        let exit = stage.scene().exit.expect("its end was waited for");
-        Ok(Played {
-            stop,
-            exit,
-            attempts,
-        })
+        let attempts: Vec<Attempt> = load.into_iter().flat_map(joined).collect();
+        let scene = stage.scene();
+        scene.check()?;
+        match scene.exit {
+            Some(exit) if in_time => Ok(Played {
+                stop,
+                exit,
+                attempts,
+            }),
+            _ => Err(self.did_not_stop(&attempts, stop)),
+        }
+    }
+
+    fn did_not_stop(&self, attempts: &[Attempt], stop: Instant) -> Failure {
+        let timeout = humantime::format_duration(self.options.stop_timeout);
+        let is_after = |attempt: &&Attempt| attempt.fate == Fate::Answered && attempt.ended > stop;
+        let after = attempts.iter().filter(is_after).count();
+        Failure::error(format!(
+            "the server did not stop in {timeout}, and was killed; it answered {after} \
+             requests in that time"
+        ))
     }
 
     /// Whoever listens there already would be measured in place of the server.
     fn refuse_strangers(&self) -> Result<(), Failure> {
-        for address in &self.target.addresses {
-            if TcpStream::connect_timeout(address, LISTEN_TIMEOUT).is_ok() {
-                return Err(Failure::error(format!(
-                    "somebody listens on {address} before the server is started"
-                )));
+        for &address in &self.target.addresses {
+            let deadline = Instant::now() + LEAVE_TIMEOUT;
+            while Connection::open(address, LEAVE_TIMEOUT, Pace::Full).is_ok() {
+                if Instant::now() > deadline {
+                    return Err(Failure::error(format!(
+                        "somebody listens on {address} before the server is started"
+                    )));
+                }
+                // It may be of the last round, killed and not yet gone.
+                thread::sleep(LEAVE_EVERY);
             }
         }
         Ok(())

@@ -171,7 +171,6 @@ fn play(options: &Options, ips: &[IpAddr], outcome: &mut Outcome) -> Result<(), 
             progress.inc(1);
         }
     }
-    progress.finish_and_clear();
     Ok(())
 }
 
@@ -186,7 +185,7 @@ fn modes(options: &Options) -> Vec<Mode> {
     modes
 }
 
-/// A bar on stderr; none where stderr is no terminal, or is the server's too.
+/// A bar on stderr, until it is dropped; none where stderr is no terminal, or is the server's too.
 fn progress(options: &Options, modes: usize) -> ProgressBar {
     if options.show_output {
         return ProgressBar::hidden();

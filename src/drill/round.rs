@@ -25,6 +25,7 @@ use super::server::Exit;
 use super::server::Server;
 use super::stage::Scene;
 use super::stage::Stage;
+use super::system::Signal;
 use super::tally::Attempt;
 use super::tally::Fate;
 use super::tally::Point;
@@ -68,6 +69,15 @@ pub(super) struct Round<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
+/// What tells the server to stop, ready to be carried out.
+#[derive(Debug)]
+enum Order {
+    Signal(Signal),
+    /// Its answer is followed like any other: a confirmation can be lost.
+    Request(Requests),
+}
+
+/// The clients, while they run.
 type Load<'scope> = Vec<ScopedJoinHandle<'scope, Vec<Attempt>>>;
 
 impl Round<'_> {
@@ -79,12 +89,12 @@ impl Round<'_> {
         let server = self.interrupt.watch(|| self.start(&stage))?;
         let result = self.wait_until_it_answers(&stage).and_then(|address| {
             let requests = self.requests(address, self.options.url.path());
-            let last = match &self.options.stop {
-                Stop::Signal(_) => None,
-                Stop::Request(path) => Some(self.requests(address, path)),
+            let order = match &self.options.stop {
+                Stop::Signal(signal) => Order::Signal(*signal),
+                Stop::Request(path) => Order::Request(self.requests(address, path)),
             };
             thread::scope(|scope| {
-                let result = self.conduct(scope, &server, &stage, &requests, last.as_ref());
+                let result = self.conduct(scope, &server, &stage, &requests, &order);
                 // Without a server, every client comes to its end.
                 server.kill();
                 result
@@ -101,19 +111,18 @@ impl Round<'_> {
         server: &Server,
         stage: &'scope Stage,
         requests: &'scope Requests,
-        last: Option<&'scope Requests>,
+        order: &'scope Order,
     ) -> Result<Played, Failure> {
         let mut load = self.start_load(scope, stage, requests)?;
         self.wait_for_the_stop(stage)?;
 
         let stop = stage.stop_now();
-        match (&self.options.stop, last) {
-            (Stop::Signal(signal), _) => server
+        match order {
+            Order::Signal(signal) => server
                 .signal(*signal)
                 .map_err(|error| Failure::error(format!("cannot signal the server: {error}")))?,
-            (Stop::Request(_), last) => {
-                let client = last.map(|last| Client::new(last, stage, self.rng.fork()));
-                let client = client.expect("it is there for a stop by request");
+            Order::Request(requests) => {
+                let client = Client::new(requests, stage, self.rng.fork());
                 load.push(spawn(scope, stage, || client.one())?);
             }
         }

@@ -85,6 +85,32 @@ fn a_server_that_loses_nothing_is_found_to_lose_nothing() {
 }
 
 #[test]
+fn the_drill_and_the_server_count_the_same() {
+    for mode in MODES {
+        let server = [
+            env!("CARGO_BIN_EXE_farewell"),
+            "--listen",
+            "127.0.0.1:{port}",
+            "--last-call",
+            "8s",
+            "--report",
+            "json",
+        ];
+        let drilled = drill(&format!("--json --show-output --mode {mode}"), &server);
+        let round = &drilled.json()["rounds"][0];
+        let report = drilled.stderr.lines().find(|line| line.starts_with('{'));
+        let report: Value = serde_json::from_str(report.unwrap()).unwrap();
+        let count = |class: &str| round[class].as_u64().unwrap();
+        // One more is by the drill itself, which asks whether the server is up.
+        assert_eq!(
+            report["requests"]["ended"]["answered"].as_u64().unwrap(),
+            count("answered_before") + count("answered_after") + 1,
+            "{round}"
+        );
+    }
+}
+
+#[test]
 fn an_exit_at_once_loses_what_is_in_flight() {
     for mode in MODES {
         let (drilled, json) = drill_to_json("exits-at-once", &format!("--mode {mode}"));

@@ -12,8 +12,8 @@ use super::tally::Sums;
 /// The table, the verdict, and the first examples of what was lost.
 pub(super) fn text(options: &Options, outcome: &Outcome) -> String {
     let mut text = format!(
-        "{} clients on {}, stopped by {}, seed {}\n",
-        options.clients,
+        "{} on {}, stopped by {}, seed {}\n",
+        counted(options.clients as u64, "client"),
         options.url,
         options.stop.name(),
         options.seed

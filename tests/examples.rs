@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
+#[path = "examples/built.rs"]
+mod built;
 #[path = "it/support/client.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod client;

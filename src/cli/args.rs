@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::Subcommand;
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use farewell::Config;
+
+use crate::drill;
 
 use super::Failure;
 
@@ -16,8 +19,18 @@ use super::Failure;
 /// Every option is an environment variable too. Durations are written 500ms,
 /// 10s, 1m.
 #[derive(Debug, Parser)]
-#[command(name = "farewell", version, after_help = AFTER_HELP)]
+#[command(
+    name = "farewell",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub(super) struct Options {
+    /// What else the program does.
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
     /// Address and port to listen on; port 0 takes any free one.
     #[arg(
         long,
@@ -117,6 +130,12 @@ pub(super) struct Options {
         default_value = "text"
     )]
     pub(super) report: ReportFormat,
+}
+
+/// What the program does instead of serving.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Drill(Box<drill::Options>),
 }
 
 const AFTER_HELP: &str = "\

@@ -20,6 +20,9 @@ use farewell::Server;
 use farewell::ShutdownHandle;
 use farewell::Trigger;
 
+use crate::drill;
+
+use self::args::Command;
 use self::args::Options;
 use self::args::ReportFormat;
 use self::permit::Permit;
@@ -84,6 +87,9 @@ pub(crate) fn run() -> Result<u8, Failure> {
             return Ok(0);
         }
     };
+    if let Some(Command::Drill(options)) = &options.command {
+        return Ok(drill::run(options));
+    }
     live::init_logger();
     let permit = Permit::from_options(&options)?;
     let server = Server::bind(options.listen.as_str(), options.config())?;

@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["drain/shutdown", "drain"],
     &["server", "fuzzing"],
     &["lib"],
+    &["drill"],
     &["cli", "main"],
 ];
 
@@ -74,7 +75,7 @@ fn imports_go_down() {
             let from = import
                 .rsplit_once('/')
                 .map_or(import.as_str(), |(module, _)| module);
-            if module.starts_with("cli") {
+            if module.starts_with("cli") && from != "drill" {
                 panic!("{module} is the program: it uses the public API, not {import}");
             }
             assert!(
@@ -98,6 +99,33 @@ fn the_protocol_knows_no_socket_thread_clock_or_log() {
             "socket2",
         ] {
             assert!(!text.contains(word), "{} speaks of {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_drill_shares_no_code_with_the_server() {
+    let crates = [
+        "farewell",
+        "bytes",
+        "crossbeam_channel",
+        "http",
+        "httparse",
+        "mio",
+    ];
+    for path in sources(&root().join("src/drill")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines() {
+            let import = line.trim_start().strip_prefix("use ").unwrap_or_default();
+            let of_the_crate = import.starts_with("crate::") && !import.starts_with("crate::drill");
+            assert!(
+                !of_the_crate
+                    && !crates
+                        .iter()
+                        .any(|name| import.starts_with(&format!("{name}::"))),
+                "{}: {line}",
+                path.display()
+            );
         }
     }
 }

@@ -1,0 +1,16 @@
+//! `farewell drill` finds what each server does wrong when it stops, and finds
+//! nothing with one that does it right.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(unix)]
+
+#[path = "examples/built.rs"]
+mod built;
+#[path = "drill/errors.rs"]
+mod errors;
+#[path = "drill/faults.rs"]
+mod faults;
+#[path = "drill/program.rs"]
+mod program;
+#[path = "drill/usage.rs"]
+mod usage;

@@ -1,0 +1,215 @@
+//! Every fault is found, in its class; and no fault where there is none.
+
+use serde_json::Value;
+
+use crate::program::Drilled;
+use crate::program::drill;
+use crate::program::drill_faulty;
+
+const MODES: [&str; 6] = [
+    "new",
+    "keep-alive",
+    "pipelined",
+    "post",
+    "slow-reader",
+    "idle",
+];
+
+/// A drill in JSON whose rounds add up to its totals.
+fn drill_to_json(fault: &str, options: &str) -> (Drilled, Value) {
+    let drilled = drill_faulty(fault, &format!("--json {options}"));
+    let json = drilled.json();
+    assert_eq!(json["error"], Value::Null, "{json}");
+    assert_eq!(json["exit"], drilled.code.unwrap(), "{json}");
+    assert_adds_up(&json);
+    (drilled, json)
+}
+
+fn assert_adds_up(json: &Value) {
+    let rounds = json["rounds"].as_array().unwrap();
+    let count = |value: &Value| value.as_u64().unwrap();
+    for (mode, total) in json["totals"].as_object().unwrap() {
+        let of_mode = || rounds.iter().filter(|round| round["mode"] == mode.as_str());
+        assert_eq!(count(&total["rounds"]), of_mode().count() as u64);
+        for class in [
+            "answered_before",
+            "answered_after",
+            "refused",
+            "unprocessed",
+            "answered_5xx",
+            "lost",
+            "truncated",
+        ] {
+            let sum: u64 = of_mode().map(|round| count(&round[class])).sum();
+            assert_eq!(count(&total[class]), sum, "{class}: {json}");
+        }
+        assert!(count(&total["answered_before"]) > 0, "{json}");
+        assert!(total["exit_ms_max"].as_f64() >= total["exit_ms_median"].as_f64());
+    }
+    for class in ["lost", "truncated"] {
+        let sum: u64 = rounds.iter().map(|round| count(&round[class])).sum();
+        assert_eq!(count(&json[class]), sum, "{json}");
+    }
+}
+
+#[test]
+fn a_server_that_loses_nothing_is_found_to_lose_nothing() {
+    let server = [
+        env!("CARGO_BIN_EXE_farewell"),
+        "--listen",
+        "127.0.0.1:{port}",
+        // Among other tests on a busy machine a client may not get to send
+        // within the default. It costs nothing: every client sends soon.
+        "--last-call",
+        "8s",
+    ];
+    let options = format!(
+        "--json --rounds 2 --open-rate 100 --mode {}",
+        MODES.join(",")
+    );
+    let drilled = drill(&options, &server);
+    let json = drilled.json();
+    assert_eq!(drilled.code, Some(0), "{json}");
+    assert_eq!(json["exit"], 0);
+    assert_eq!((&json["lost"], &json["truncated"]), (&0.into(), &0.into()));
+    assert_eq!(json["totals"].as_object().unwrap().len(), MODES.len());
+    for round in json["rounds"].as_array().unwrap() {
+        assert_eq!(round["exit_code"], 0, "{round}");
+        assert!(round["refused"].as_u64().unwrap() > 0, "{round}");
+    }
+    assert_adds_up(&json);
+
+    let drilled = drill("--stop url:/shutdown?wait --rounds 2", &server);
+    assert_eq!(drilled.code, Some(0), "{}", drilled.stdout);
+    assert!(drilled.stdout.contains("Nothing was lost in 4 stops."));
+}
+
+#[test]
+fn the_drill_and_the_server_count_the_same() {
+    for mode in MODES {
+        let server = [
+            env!("CARGO_BIN_EXE_farewell"),
+            "--listen",
+            "127.0.0.1:{port}",
+            "--last-call",
+            "8s",
+            "--report",
+            "json",
+        ];
+        let drilled = drill(&format!("--json --show-output --mode {mode}"), &server);
+        let round = &drilled.json()["rounds"][0];
+        let report = drilled.stderr.lines().find(|line| line.starts_with('{'));
+        let report: Value = serde_json::from_str(report.unwrap()).unwrap();
+        let count = |class: &str| round[class].as_u64().unwrap();
+        // One more is by the drill itself, which asks whether the server is up.
+        assert_eq!(
+            report["requests"]["ended"]["answered"].as_u64().unwrap(),
+            count("answered_before") + count("answered_after") + 1,
+            "{round}"
+        );
+    }
+}
+
+#[test]
+fn an_exit_at_once_loses_what_is_in_flight() {
+    for mode in MODES {
+        let (drilled, json) = drill_to_json("exits-at-once", &format!("--mode {mode}"));
+        // An idle client may have nothing in flight just then.
+        if mode != "idle" {
+            assert_eq!(drilled.code, Some(1), "{json}");
+            assert!(json["lost"].as_u64().unwrap() > 0, "{json}");
+        }
+        assert_eq!(json["rounds"][0]["exit_code"], 7, "{json}");
+        assert_eq!(json["totals"][mode]["exit_codes"]["7"], 1, "{json}");
+    }
+}
+
+#[test]
+fn the_table_says_what_was_lost_and_how() {
+    let drilled = drill_faulty("exits-at-once", "--mode new --seed 7");
+    assert_eq!(drilled.code, Some(1));
+    let text = drilled.stdout;
+    assert!(text.contains("16 clients on http://127.0.0.1:{port}/, stopped by TERM, seed 7"));
+    let row = text.lines().find(|line| line.starts_with("new ")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!((cells[1], cells[10]), ("1", "7"), "{text}");
+    assert!(text.contains("  lost in round 1 of new, +"), "{text}");
+    assert!(
+        text.contains(" were lost and 0 answers truncated."),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_backlog_that_is_left_behind_is_lost() {
+    let (drilled, json) = drill_to_json("leaves-backlog", "--mode new");
+    assert_eq!(drilled.code, Some(1), "{json}");
+    assert!(json["lost"].as_u64().unwrap() > 5, "{json}");
+    assert_eq!(json["truncated"], 0, "{json}");
+    let examples = json["examples"].to_string();
+    assert!(
+        examples.contains("reset after the request was sent"),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_request_that_is_read_and_not_answered_is_lost() {
+    for mode in ["keep-alive", "idle"] {
+        let (_, json) = drill_to_json("swallows", &format!("--mode {mode}"));
+        assert!(json["lost"].as_u64().unwrap() > 10, "{json}");
+        let examples = json["examples"].to_string();
+        assert!(examples.contains("EOF before an answer"), "{json}");
+    }
+}
+
+#[test]
+fn pipelined_requests_that_are_dropped_are_lost() {
+    let (_, json) = drill_to_json("swallows", "--mode pipelined");
+    assert!(json["lost"].as_u64().unwrap() > 10, "{json}");
+    assert_eq!(json["rounds"][0]["unprocessed"], 0, "{json}");
+}
+
+#[test]
+fn a_close_with_unread_input_is_a_loss_by_reset() {
+    for mode in ["new", "post"] {
+        let (_, json) = drill_to_json("resets", &format!("--mode {mode}"));
+        assert!(json["lost"].as_u64().unwrap() > 10, "{json}");
+        assert!(json["examples"].to_string().contains("reset"), "{json}");
+    }
+}
+
+#[test]
+fn a_body_without_its_end_is_truncated() {
+    for fault in ["truncates-length", "truncates-chunks"] {
+        let (drilled, json) = drill_to_json(fault, "--mode slow-reader,keep-alive");
+        assert_eq!(drilled.code, Some(1), "{json}");
+        assert!(json["truncated"].as_u64().unwrap() > 10, "{json}");
+        let examples = json["examples"].to_string();
+        assert!(
+            examples.contains("EOF in the middle of the answer"),
+            "{json}"
+        );
+    }
+}
+
+#[test]
+fn an_apology_is_an_answer() {
+    let (_, json) = drill_to_json("apologizes", "--mode pipelined");
+    let round = &json["rounds"][0];
+    assert!(round["answered_5xx"].as_u64().unwrap() > 10, "{json}");
+    assert!(
+        round["unprocessed"].as_u64() > round["answered_5xx"].as_u64(),
+        "{json}"
+    );
+    assert_eq!(json["truncated"], 0, "{json}");
+}
+
+#[test]
+fn a_confirmation_that_does_not_come_is_lost() {
+    let (drilled, json) =
+        drill_to_json("apologizes", "--stop url:/shutdown --mode new --clients 1");
+    assert_eq!(drilled.code, Some(1), "{json}");
+    assert_eq!(json["stop"], "url:/shutdown");
+    assert!(json["lost"].as_u64().unwrap() > 0, "{json}");
+}

@@ -1,0 +1,124 @@
+//! What its user may ask for.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::command;
+use crate::program::drill;
+use crate::program::drill_faulty;
+use crate::program::faulty;
+use crate::program::run;
+use crate::program::short;
+
+#[test]
+fn wrong_usage_is_told_in_one_line() {
+    for (options, says) in [
+        (vec!["--url", "https://localhost/"], "plain http, not https"),
+        (vec!["--url", "http://192.0.2.1/"], "--allow-remote"),
+        (
+            vec!["--url", "http://localhost/", "--stop", "KILL"],
+            "TERM, INT, QUIT, HUP and url:/path",
+        ),
+        (
+            vec!["--url", "http://localhost/", "--mode", "x"],
+            "keep-alive",
+        ),
+        (
+            vec!["--url", "http://localhost/", "--svg", "/nowhere/x.svg"],
+            "cannot write /nowhere/x.svg",
+        ),
+        (
+            vec!["--url", "http://localhost/", "--clients", "0"],
+            "--clients",
+        ),
+        (vec![], "--url"),
+    ] {
+        let drilled = run(command(&options, &["true"]));
+        assert_eq!(drilled.code, Some(2), "{options:?}");
+        assert!(drilled.stderr.contains(says), "{}", drilled.stderr);
+        assert_eq!(drilled.stderr.lines().count(), 1, "{}", drilled.stderr);
+        assert_eq!(drilled.stdout, "");
+    }
+    let drilled = run(command(
+        &["--url", "http://localhost:1/"],
+        &["true", "{port}"],
+    ));
+    assert_eq!(drilled.code, Some(2));
+    assert!(drilled.stderr.contains("{port}"), "{}", drilled.stderr);
+}
+
+#[test]
+fn the_port_is_in_the_environment_too() {
+    let script = format!("exec '{}' exits-at-once $PORT", faulty());
+    let drilled = drill("--json --mode new", &["/bin/sh", "-c", &script]);
+    assert_eq!(drilled.code, Some(1), "{}", drilled.stderr);
+}
+
+#[test]
+fn options_of_the_service_may_be_set_beside_it() {
+    let mut command = short("--json --mode new", &[&faulty(), "exits-at-once", "{port}"]);
+    command.env("FAREWELL_WORKERS", "2");
+    assert_eq!(run(command).code, Some(1));
+}
+
+#[test]
+fn rounds_and_modes_are_played_in_turn() {
+    let drilled = drill_faulty("exits-at-once", "--json --rounds 2 --mode new,post,new");
+    let json = drilled.json();
+    let rounds = json["rounds"].as_array().unwrap();
+    let turns: Vec<(&str, u64)> = rounds
+        .iter()
+        .map(|round| {
+            (
+                round["mode"].as_str().unwrap(),
+                round["round"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(turns, [("new", 1), ("post", 1), ("new", 2), ("post", 2)]);
+    assert_eq!(json["seed"], 1);
+    assert_eq!(json["clients"], 16);
+    assert_eq!(json["stop"], "TERM");
+    assert_eq!(json["error"], Value::Null);
+}
+
+#[test]
+fn a_chart_is_drawn() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("chart.svg");
+    let options = format!("--mode new --svg {}", file.display());
+    let drilled = drill_faulty("swallows", &options);
+    assert_eq!(drilled.code, Some(1), "{}", drilled.stderr);
+    let svg = fs::read_to_string(file).unwrap();
+    for text in [
+        "<svg",
+        "answered",
+        "refused",
+        "lost",
+        "milliseconds from the stop",
+        "</svg>",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn the_help_says_what_the_classes_and_the_codes_mean() {
+    let help = run({
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_farewell"));
+        command.args(["drill", "--help"]);
+        command
+    });
+    assert_eq!(help.code, Some(0));
+    for word in [
+        "unprocessed",
+        "truncated",
+        "Exit codes: 0",
+        "{port}",
+        "slow-reader",
+    ] {
+        assert!(help.stdout.contains(word), "{word}");
+    }
+}

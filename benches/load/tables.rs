@@ -142,7 +142,7 @@ impl Outcome {
             "requests/s without them",
             "with ÷ without",
             "memory KiB/idle",
-            "kernel's sockets KiB/idle, both ends",
+            "kernel's socket buffers KiB/idle, both ends",
         ];
         let rows: Vec<Vec<String>> = self
             .rows

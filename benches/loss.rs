@@ -74,6 +74,10 @@ fn run() -> Result<()> {
     peers::build(&chosen)?;
     raise_open_files();
 
+    let mut text = format!(
+        "## Loss\n\n{}- {CLIENTS} clients in a closed loop on loopback, SIGTERM (nginx: SIGQUIT) under load\n",
+        machine::description(&options.command("loss"))?
+    );
     let mut lines = Vec::new();
     for peer in chosen {
         eprintln!("{}: {rounds} stops in each mode", peer.name);
@@ -88,10 +92,6 @@ fn run() -> Result<()> {
             }
         }
     }
-    let mut text = format!(
-        "## Loss\n\n{}- {CLIENTS} clients in a closed loop on loopback, SIGTERM (nginx: SIGQUIT) under load\n",
-        machine::description(&options.command("loss"))?
-    );
     notes.iter().for_each(|note| text += &format!("- {note}\n"));
     text.push('\n');
     if options.writes() {

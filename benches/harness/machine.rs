@@ -8,7 +8,7 @@ use super::Result;
 use super::peers;
 
 /// Machine, versions, day and command, as a Markdown list. It names no host and
-/// no path.
+/// no path. Before a run it tells how busy the machine is with other things.
 ///
 /// # Errors
 ///
@@ -35,12 +35,13 @@ pub(crate) fn description(command: &str) -> Result<String> {
     Ok(format!(
         "- machine: {cores} cores, {}, {:.0} GiB of memory, Linux {kernel}; autogroup scheduling {autogroup}\n\
          - versions: {}; {}\n\
-         - day: {}; command: `{command}`\n",
+         - day: {}; command: `{command}`; load average before it: {}\n",
         field("/proc/cpuinfo", "model name").unwrap_or_default(),
         memory / f64::from(1 << 20),
         others.join("; "),
         peers::versions()?.join(", "),
         today(),
+        read("/proc/loadavg").split(' ').next().unwrap_or_default(),
     ))
 }
 

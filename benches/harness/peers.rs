@@ -113,9 +113,7 @@ impl Peer {
         program.extend(extra.iter().map(|&word| word.to_owned()));
         let process = Process::start(&program, session, Stdio::null(), Stdio::null())?;
         let mut running = Running { process, port };
-        running
-            .wait_until_ready()
-            .map_err(|error| format!("{}: {error}", self.name))?;
+        running.wait_until_ready()?;
         running.process.check_session(session)?;
         Ok(running)
     }

@@ -88,8 +88,9 @@ impl Load {
         if let Some(mut output) = wrk.child().stdout.take() {
             output.read_to_string(&mut said)?;
         }
-        wrk.wait(Duration::from_secs(seconds + 10))?;
-        figures(&said).ok_or_else(|| format!("wrk said: {said}").into())
+        let status = wrk.wait(Duration::from_secs(seconds + 10))?;
+        figures(&said)
+            .ok_or_else(|| format!("wrk gave no figures, {status} {}", said.trim()).into())
     }
 
     /// Runs it for a time that is less than the second that it takes at least.

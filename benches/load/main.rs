@@ -71,6 +71,7 @@ fn run() -> Result<()> {
         true => Session::Shared,
         false => Session::Own,
     };
+    let mut text = front(&options, &skipped, session)?;
     let outcomes: Vec<Outcome> = scenarios
         .iter()
         .map(|scenario| {
@@ -86,7 +87,6 @@ fn run() -> Result<()> {
         .map(|scenario| rounds_of(scenario, &chosen, 1, 1, Session::Shared))
         .collect();
 
-    let mut text = front(&options, &skipped, session)?;
     text += &format!(
         "- the run took {:.1} minutes\n\n",
         start.elapsed().as_secs_f64() / 60.0
@@ -146,7 +146,9 @@ fn rounds_of(
             eprintln!("{} {round}/{rounds} {}", scenario.name, row.peer.name);
             match measure::measure(row.peer, scenario, seconds, session) {
                 Ok(sample) => row.samples.push(sample),
-                Err(error) => outcome.notes.push(format!("round {round} failed: {error}")),
+                Err(error) => outcome
+                    .notes
+                    .push(format!("{}: round {round} failed, {error}", row.peer.name)),
             }
         }
     }

@@ -24,10 +24,10 @@ pub(crate) struct Sample {
     pub(crate) requests_per_second: f64,
     /// User and system time of the server, in µs; none without a request.
     pub(crate) processor_per_request: Option<f64>,
-    /// In µs.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    pub(crate) p999: f64,
+    /// In µs; none without a request.
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    pub(crate) p999: Option<f64>,
     /// The most that it ever had in memory, in KiB.
     pub(crate) peak: f64,
     pub(crate) errors: Errors,
@@ -72,13 +72,13 @@ fn loaded(server: &Running, scenario: &Scenario, seconds: u64, session: Session)
     let before = server.process.processor_time();
     let figures = scenario.load.run(server.port, seconds, session)?;
     let used = server.process.processor_time().saturating_sub(before);
+    let if_any = |figure: f64| (figures.requests > 0.0).then_some(figure);
     Ok(Sample {
         requests_per_second: rate(&figures),
-        processor_per_request: (figures.requests > 0.0)
-            .then(|| used.as_secs_f64() * 1e6 / figures.requests),
-        p50: figures.p50,
-        p99: figures.p99,
-        p999: figures.p999,
+        processor_per_request: if_any(used.as_secs_f64() * 1e6 / figures.requests),
+        p50: if_any(figures.p50),
+        p99: if_any(figures.p99),
+        p999: if_any(figures.p999),
         peak: server.process.memory("VmHWM"),
         errors: figures.errors,
         closed_first: match scenario.load.close {

@@ -107,8 +107,8 @@ impl Outcome {
             .map(|row| {
                 let requests = row.requests();
                 let range = spread(row.samples.iter().map(|sample| sample.requests_per_second));
-                let ms = |figure: fn(&Sample) -> f64| {
-                    cell(row.median(|sample| Some(figure(sample) / 1e3)))
+                let ms = |figure: fn(&Sample) -> Option<f64>| {
+                    cell(row.median(|sample| Some(figure(sample)? / 1e3)))
                 };
                 let mut cells = vec![
                     row.peer.name.to_owned(),

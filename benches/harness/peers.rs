@@ -168,7 +168,10 @@ pub(crate) fn build(chosen: &[&Peer]) -> Result<()> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(manifest).arg("--target-dir").arg(target());
-    run(&mut cargo)?;
+    run(&mut cargo).map_err(|error| {
+        // A change of our dependencies changes the peers' lock file too.
+        format!("{error}\nif its lock file is old: cargo update -w --manifest-path benches/peers/Cargo.toml")
+    })?;
     if chosen.iter().any(|peer| peer.kind == Kind::Go) {
         let mut go = Command::new("go");
         go.args(["build", "-o"]).arg(built("go-http"));

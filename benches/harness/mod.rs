@@ -1,0 +1,17 @@
+//! What the comparisons share: the servers of `benches/peers`, processes that
+//! each have a session of their own, `wrk`, and where the figures go.
+
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
+pub(crate) mod crowd;
+pub(crate) mod machine;
+pub(crate) mod numbers;
+pub(crate) mod options;
+pub(crate) mod peers;
+pub(crate) mod plot;
+pub(crate) mod process;
+pub(crate) mod results;
+pub(crate) mod wrk;
+
+/// What a bench fails with: a sentence for whoever runs it.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -1,0 +1,211 @@
+//! A process in a session of its own, and what the kernel knows of it.
+//!
+//! With autogroup scheduling the kernel shares the processor between process
+//! sessions first. A server in one session with its load generator gets to run
+//! less often, hence finds more to do each time, and looks faster than it is
+//! where it runs by itself.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::process::Pid;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::Signal;
+
+use super::Result;
+
+/// Whose session a process is started in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// One of its own, by `setsid`.
+    Own,
+    /// The bench's, with all the others.
+    Shared,
+}
+
+/// A process that is killed, with its children, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// # Errors
+    ///
+    /// When the program, or `setsid`, cannot be started.
+    pub(crate) fn start(
+        program: &[String],
+        session: Session,
+        output: Stdio,
+        errors: Stdio,
+    ) -> Result<Self> {
+        let mut words: Vec<&str> = program.iter().map(String::as_str).collect();
+        if session == Session::Own {
+            // As a child is no leader of a process group, `setsid` becomes the
+            // program, and the process number stays.
+            words.insert(0, "setsid");
+        }
+        let child = Command::new(words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("{} does not start: {error}", words[0]))?;
+        Ok(Self { child })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process, to read its output or to wait for it.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// # Errors
+    ///
+    /// When it has not the session that it should have.
+    pub(crate) fn check_session(&self, session: Session) -> Result<()> {
+        let leads = stat(self.id()).and_then(|fields| fields.get(3)?.parse().ok());
+        let own = leads == Some(u64::from(self.id()));
+        match own == (session == Session::Own) {
+            true => Ok(()),
+            false => Err("setsid gave the process another number, or no session".into()),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// When the process has ended, or the signal's name is none of TERM, INT
+    /// and QUIT.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let signal = match name {
+            "TERM" => Signal::TERM,
+            "INT" => Signal::INT,
+            "QUIT" => Signal::QUIT,
+            _ => return Err(format!("{name} is no signal of a stop").into()),
+        };
+        rustix::process::kill_process(Pid::from_child(&self.child), signal)?;
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// When it has not ended in that time.
+    pub(crate) fn wait(&mut self, at_most: Duration) -> Result<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < at_most {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_micros(200));
+        }
+        Err(format!("the process did not end within {at_most:?}").into())
+    }
+
+    /// User and system time so far, with its children's.
+    pub(crate) fn processor_time(&self) -> Duration {
+        // Two fields, 14 and 15 in proc(5), count ticks.
+        let ticks: u64 = self
+            .tree()
+            .into_iter()
+            .filter_map(stat)
+            .filter_map(|fields| {
+                Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+            })
+            .sum();
+        Duration::from_secs(ticks) / rustix::param::clock_ticks_per_second() as u32
+    }
+
+    /// `VmRSS` or `VmHWM`, with its children's, in KiB.
+    pub(crate) fn memory(&self, field: &str) -> f64 {
+        let of_one = |id: u32| -> Option<f64> {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+            let line = status.lines().find(|line| line.starts_with(field))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        };
+        self.tree().into_iter().filter_map(of_one).sum()
+    }
+
+    /// The process and its descendants.
+    fn tree(&self) -> Vec<u32> {
+        let mut tree = vec![self.id()];
+        let mut next = 0;
+        while let Some(&id) = tree.get(next) {
+            let threads = fs::read_dir(format!("/proc/{id}/task"))
+                .into_iter()
+                .flatten();
+            for thread in threads.flatten() {
+                // A thread that has ended meanwhile has none.
+                let children = fs::read_to_string(thread.path().join("children"));
+                let children = children.unwrap_or_default();
+                tree.extend(
+                    children
+                        .split_whitespace()
+                        .filter_map(|id| id.parse::<u32>().ok()),
+                );
+            }
+            next += 1;
+        }
+        tree
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        for id in self.tree() {
+            if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+                // One that has ended already cannot be killed.
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// The fields of `/proc/PID/stat` after the name, the first is the state.
+fn stat(id: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name is in parentheses, and may have blanks and parentheses.
+    let (_, fields) = text.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// A port that is free now.
+///
+/// # Errors
+///
+/// When there is none.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+/// Raises this process's limit of open files, which its children inherit, to
+/// what is allowed. Returns what it is then.
+pub(crate) fn raise_open_files() -> u64 {
+    let Rlimit { maximum, .. } = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // When it fails, the old limit holds, and is what is returned.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    limit.unwrap_or(u64::MAX)
+}

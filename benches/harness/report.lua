@@ -1,0 +1,17 @@
+-- What `wrk` is to send beyond a GET, from the arguments after `--`, and its
+-- figures as one line that a program can read. Times are in microseconds.
+
+function init(args)
+  if args[1] == "POST" then
+    wrk.method = "POST"
+    wrk.body = string.rep("x", tonumber(args[2]))
+  end
+end
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format("figures %d %d %d %d %d %d %d %d %d %d\n",
+    summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+    errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end

@@ -1,0 +1,67 @@
+// Go's net/http: a handler may block, and the stop is Server.Shutdown as its
+// documentation shows it.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func text(body []byte) http.HandlerFunc {
+	length := strconv.Itoa(len(body))
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Length", length)
+		w.Write(body)
+	}
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Write(body)
+}
+
+func main() {
+	port := flag.String("port", "0", "where to listen, on 127.0.0.1")
+	flag.Parse()
+
+	hello := text([]byte("Hello, world!"))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", hello)
+	mux.HandleFunc("/echo", echo)
+	mux.HandleFunc("/64k", text(bytes.Repeat([]byte("x"), 64<<10)))
+	mux.HandleFunc("/10m", text(bytes.Repeat([]byte("x"), 10<<20)))
+	mux.HandleFunc("/block", func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(5 * time.Millisecond)
+		hello(w, r)
+	})
+	server := &http.Server{Addr: "127.0.0.1:" + *port, Handler: mux}
+
+	// ListenAndServe returns at once when Shutdown is called; the program waits
+	// for Shutdown itself.
+	stopped := make(chan struct{})
+	go func() {
+		terminate := make(chan os.Signal, 1)
+		signal.Notify(terminate, syscall.SIGTERM)
+		<-terminate
+		server.Shutdown(context.Background())
+		close(stopped)
+	}()
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		os.Stderr.WriteString(err.Error() + "\n")
+		os.Exit(1)
+	}
+	<-stopped
+}

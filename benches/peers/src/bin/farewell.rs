@@ -1,0 +1,48 @@
+//! farewell: a handler may block, and the stop is the handle's `shutdown()`.
+
+use std::process::ExitCode;
+use std::thread;
+
+use farewell::{BodyError, Config, Request, Response, Router, Server, header};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, on_sigterm};
+
+fn main() -> Result<ExitCode, farewell::Error> {
+    let arguments = Arguments::of_process();
+    let mut config = Config::default();
+    if let Some(workers) = arguments.workers {
+        config.workers = workers;
+    }
+    if let Some(max_connections) = arguments.max_connections {
+        config.max_connections = max_connections;
+    }
+
+    let echo = |mut request: Request| -> Result<_, BodyError> { request.bytes() };
+    let routes = Router::new()
+        .get("/", |_: Request| text(HELLO))
+        .post("/echo", echo)
+        .get("/64k", |_: Request| text(*KIB_64))
+        .get("/10m", |_: Request| text(*MIB_10))
+        .get("/block", |_: Request| {
+            thread::sleep(BLOCK);
+            text(HELLO)
+        })
+        .build()?;
+
+    let server = Server::bind(arguments.address(), config)?;
+    let stop = server.shutdown_handle();
+    on_sigterm(move || {
+        stop.shutdown();
+    });
+    let report = server.serve(routes)?;
+    Ok(match report.everyone_answered() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(3),
+    })
+}
+
+fn text(body: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    let plain = header::HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}

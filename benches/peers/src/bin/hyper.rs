@@ -1,0 +1,78 @@
+//! hyper alone, on tokio's multi-threaded runtime: blocking work goes to
+//! `spawn_blocking`, and the stop is hyper-util's `GracefulShutdown`.
+
+use std::convert::Infallible;
+use std::io;
+use std::thread;
+
+use bytes::Bytes;
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task;
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let listener = TcpListener::bind(Arguments::of_process().address()).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let graceful = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => continue,
+            },
+            _ = terminate.recv() => break,
+        };
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // An error is a client that has gone.
+            let _ = connection.await;
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+    Ok(())
+}
+
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(match (request.method(), request.uri().path()) {
+        (&Method::GET, "/") => text(HELLO),
+        (&Method::GET, "/64k") => text(*KIB_64),
+        (&Method::GET, "/10m") => text(*MIB_10),
+        (&Method::GET, "/block") => {
+            task::spawn_blocking(|| thread::sleep(BLOCK))
+                .await
+                .expect("sleeping does not panic");
+            text(HELLO)
+        }
+        (&Method::POST, "/echo") => match request.into_body().collect().await {
+            Ok(body) => Response::new(Full::new(body.to_bytes())),
+            Err(_) => failure(StatusCode::BAD_REQUEST),
+        },
+        _ => failure(StatusCode::NOT_FOUND),
+    })
+}
+
+fn text(body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    let plain = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+fn failure(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}

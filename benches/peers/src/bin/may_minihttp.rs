@@ -1,0 +1,49 @@
+//! may_minihttp: a coroutine for each connection, which must not block its
+//! thread but sleeps as a coroutine. It has no graceful stop: SIGTERM ends it.
+
+use std::io::{self, Read};
+
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10};
+use may_minihttp::{HttpServer, HttpService, Request, Response};
+
+#[derive(Clone)]
+struct Service;
+
+impl HttpService for Service {
+    fn call(
+        &mut self,
+        request: Request<'_, '_, '_>,
+        response: &mut Response<'_>,
+    ) -> io::Result<()> {
+        match request.path() {
+            "/" => text(response, HELLO),
+            "/64k" => text(response, *KIB_64),
+            "/10m" => text(response, *MIB_10),
+            "/block" => {
+                may::coroutine::sleep(BLOCK);
+                text(response, HELLO);
+            }
+            "/echo" => {
+                let mut body = Vec::new();
+                request.body().read_to_end(&mut body)?;
+                response.body_vec(body);
+            }
+            _ => {
+                response.status_code(404, "Not Found");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(response: &mut Response<'_>, body: &'static str) {
+    response.header("Content-Type: text/plain").body(body);
+}
+
+fn main() -> io::Result<()> {
+    let serving = HttpServer(Service).start(Arguments::of_process().address())?;
+    serving
+        .join()
+        .expect("the serving coroutine does not panic");
+    Ok(())
+}

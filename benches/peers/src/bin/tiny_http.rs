@@ -1,0 +1,67 @@
+//! tiny_http: threads that each call `recv`, which may block, and a stop by
+//! `unblock` and joining them.
+
+use std::error::Error;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, on_sigterm};
+use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
+
+const THREADS: usize = 64;
+
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let server = Arc::new(Server::http(Arguments::of_process().address())?);
+    let stopping = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (server, stopping) = (Arc::clone(&server), Arc::clone(&stopping));
+            thread::spawn(move || work(&server, &stopping))
+        })
+        .collect();
+
+    on_sigterm(move || {
+        stopping.store(true, SeqCst);
+        // Each call wakes one thread.
+        (0..THREADS).for_each(|_| server.unblock());
+    });
+    for thread in threads {
+        thread.join().expect("a thread of the pool does not panic");
+    }
+    Ok(())
+}
+
+fn work(server: &Server, stopping: &AtomicBool) {
+    while !stopping.load(SeqCst) {
+        if let Ok(request) = server.recv() {
+            // An error is a client that has gone.
+            let _ = respond(request);
+        }
+    }
+}
+
+fn respond(mut request: Request) -> io::Result<()> {
+    if *request.method() == Method::Post {
+        let mut body = Vec::new();
+        request.as_reader().read_to_end(&mut body)?;
+        return request.respond(Response::from_data(body));
+    }
+    match request.url() {
+        "/" => request.respond(text(HELLO)),
+        "/64k" => request.respond(text(*KIB_64)),
+        "/10m" => request.respond(text(*MIB_10)),
+        "/block" => {
+            thread::sleep(BLOCK);
+            request.respond(text(HELLO))
+        }
+        _ => request.respond(Response::empty(404)),
+    }
+}
+
+fn text(body: &'static str) -> Response<impl Read> {
+    let plain = Header::from_bytes("Content-Type", "text/plain").expect("a valid header field");
+    let (bytes, length) = (body.as_bytes(), Some(body.len()));
+    Response::new(StatusCode(200), vec![plain], bytes, length, None)
+}

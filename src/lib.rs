@@ -117,6 +117,7 @@
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
 //! | `server.rs` | assembly |
 //! | `main.rs`, `cli/` | the program, on the public API alone |
+//! | `internals.rs` | what `benches/micro.rs` measures; in no other build |
 //! | `fuzzing/` | what `fuzz/` calls, and the unit tests; in no other build |
 
 mod config;
@@ -127,6 +128,9 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod net;
 mod os;
 mod pace;

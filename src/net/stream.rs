@@ -53,7 +53,7 @@ impl Stream {
     }
 
     /// Takes over a socket of any kind.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, feature = "internals"))]
     pub(crate) fn of(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self::new(mio::net::TcpStream::from_std(socket)))

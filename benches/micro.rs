@@ -1,0 +1,71 @@
+//! What the pieces of a request cost, each by itself:
+//!
+//! ```text
+//! cargo bench --bench micro
+//! ```
+//!
+//! and how many instructions a whole request takes, which noise does not touch:
+//!
+//! ```text
+//! cargo bench --bench micro -- instructions
+//! ```
+//!
+//! The second needs valgrind. It fails if a request takes more than the bound
+//! in `instructions/`, and 5 % on top of it.
+
+#[path = "micro/instructions.rs"]
+mod instructions;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use criterion::Criterion;
+use farewell::internals;
+use farewell::internals::Rig;
+
+/// What a browser sends.
+const HEAD: &[u8] = b"GET /path?query=1 HTTP/1.1\r\n\
+    Host: localhost:8081\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+    Accept-Language: en-US,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Connection: keep-alive\r\n\
+    Upgrade-Insecure-Requests: 1\r\n\
+    \r\n";
+
+/// What a load generator sends.
+const SHORT_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost:8081\r\n\r\n";
+
+fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "instructions") {
+        return instructions::check();
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    pieces(&mut criterion);
+    criterion.final_summary();
+    ExitCode::SUCCESS
+}
+
+fn pieces(criterion: &mut Criterion) {
+    criterion.bench_function("parse a head of 8 fields", |bencher| {
+        bencher.iter(|| internals::parse_head(black_box(HEAD)));
+    });
+    criterion.bench_function("parse a head of 1 field", |bencher| {
+        bencher.iter(|| internals::parse_head(black_box(SHORT_HEAD)));
+    });
+    let mut out = Vec::new();
+    criterion.bench_function("encode the head of a response", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            internals::encode_head(black_box(&mut out));
+        });
+    });
+    let mut rig = Rig::new().expect("sockets and an epoll can be made");
+    criterion.bench_function("hand a connection over through the queue", |bencher| {
+        bencher.iter(|| rig.hand_over());
+    });
+    criterion.bench_function("park, be woken by the client, and unpark", |bencher| {
+        bencher.iter(|| rig.park_and_unpark().expect("loopback works"));
+    });
+}

@@ -5,16 +5,17 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::Uri;
 use http::Version;
-use http::header;
 use http::uri::Authority;
 
 use super::Refusal;
+use super::fields::Fields;
+use super::fields::Noted;
+use super::fields::Present;
 
 /// The most header lines that [`Limits::headers`] may allow.
 pub(crate) const HEADERS_CAP: usize = 256;
@@ -33,30 +34,14 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) version: Version,
-    pub(crate) headers: HeaderMap,
     pub(crate) present: Present,
+    pub(crate) fields: Fields,
 }
 
-/// Which of the fields are there that are about the message itself, or the
-/// connection. Most requests have none, and need not be asked for each.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Present {
-    /// `Content-Length` or `Transfer-Encoding`.
-    pub(crate) framing: bool,
-    pub(crate) expect: bool,
-    pub(crate) connection: bool,
-    pub(crate) upgrade: bool,
-}
-
-impl Present {
-    fn note(&mut self, name: &HeaderName) {
-        match *name {
-            header::CONTENT_LENGTH | header::TRANSFER_ENCODING => self.framing = true,
-            header::EXPECT => self.expect = true,
-            header::CONNECTION => self.connection = true,
-            header::UPGRADE => self.upgrade = true,
-            _ => {}
-        }
+impl Head {
+    /// A map of its fields, made when it is first asked for.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.fields.map()
     }
 }
 
@@ -86,7 +71,7 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
     }
     match status.map_err(|error| explain(error, input))? {
         httparse::Status::Complete(length) => {
-            check_line_ends(&input[..length])?;
+            check_line_ends(&input[..length], &request)?;
             let head = build(&request, &input[..length])?;
             Ok(Parsed::Complete { head, length })
         }
@@ -109,11 +94,25 @@ const BAD_LINE_END: Refusal = Refusal::bad_request("a line does not end in CR LF
 /// RFC 9112 section 2.2 lets a recipient take a bare LF for the end of a line.
 /// One that does so behind a proxy that does not can be made to see another
 /// message than the proxy.
-fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
-    let bare = |end: usize| end == 0 || head[end - 1] != b'\r';
-    match memchr::memchr_iter(b'\n', head).any(bare) {
-        true => Err(BAD_LINE_END),
-        false => Ok(()),
+fn check_line_ends(head: &[u8], request: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
+    let end_of = |part: &[u8]| part.as_ptr().addr() - head.as_ptr().addr() + part.len();
+    // Lines end behind the version, behind each value, and at the end of the
+    // head; httparse takes a line feed nowhere else but before it all.
+    let line_end = |value: &[u8]| {
+        let rest = head.get(end_of(value)..).unwrap_or_default();
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+        rest[blanks.count()..].starts_with(b"\r\n")
+    };
+    let target = request.path.unwrap_or_default().as_bytes();
+    let version = " HTTP/1.1".len();
+    let request_line = head.get(end_of(target) + version..).unwrap_or_default();
+    let well = head.first() != Some(&b'\n')
+        && request_line.starts_with(b"\r\n")
+        && request.headers.iter().all(|field| line_end(field.value))
+        && head.ends_with(b"\r\n");
+    match well {
+        true => Ok(()),
+        false => Err(BAD_LINE_END),
     }
 }
 
@@ -164,60 +163,48 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     else {
         return Err(Refusal::bad_request("the request line is not complete"));
     };
-    // One copy of the head; every field value is a slice of it.
-    let shared = Bytes::copy_from_slice(input);
-    let slice = |part: &[u8]| {
-        // httparse hands out subslices of its input.
-        let start = part.as_ptr().addr() - input.as_ptr().addr();
-        shared.slice(start..start + part.len())
+    // One copy of the head, of which all is made that outlives the input.
+    let target = {
+        let start = target.as_ptr().addr() - input.as_ptr().addr();
+        start..start + target.len()
     };
+    let head = Bytes::copy_from_slice(input);
+    let target = head.slice(target);
 
     // RFC 9112 section 3.2: no form of a target has a fragment. `Uri` drops it.
-    if target.as_bytes().contains(&b'#') {
+    if target.contains(&b'#') {
         return Err(Refusal::bad_request("the request target has a fragment"));
     }
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| Refusal::bad_request("the method is not valid"))?;
-    let uri = Uri::from_maybe_shared(slice(target.as_bytes()))
+    let uri = Uri::from_maybe_shared(target)
         .map_err(|_| Refusal::bad_request("the request target is not valid"))?;
     check_form(&method, &uri)?;
     let version = match minor {
         0 => Version::HTTP_10,
         _ => Version::HTTP_11,
     };
-    let mut headers = HeaderMap::with_capacity(request.headers.len());
-    let mut present = Present::default();
-    let mut hosts = 0;
-    let mut host = None;
-    for field in request.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| Refusal::bad_request("a header field's name is not valid"))?;
-        let value = HeaderValue::from_maybe_shared(slice(field.value))
-            .map_err(|_| Refusal::bad_request("a header field's value is not valid"))?;
-        if name == header::HOST {
-            hosts += 1;
-            host = Some(field.value);
-        } else {
-            present.note(&name);
-        }
-        headers.append(name, value);
+    let noted = Noted::of(request.headers);
+    if noted.too_long {
+        return Err(Refusal::bad_request("a header field's name is too long"));
     }
-    check_host(version, hosts, host)?;
+    check_host(version, &noted)?;
     // RFC 9112 section 3.2.2: where a target names its host, the field does not
     // count, and nobody is to go by it.
+    let mut host = None;
     if uri.scheme().is_some()
-        && let Some(host) = uri.authority().map(Authority::as_str)
+        && let Some(named) = uri.authority().map(Authority::as_str)
     {
-        let host = HeaderValue::from_str(host)
+        let named = HeaderValue::from_str(named)
             .map_err(|_| Refusal::bad_request("the request target's host is not valid"))?;
-        headers.insert(header::HOST, host);
+        host = Some(named);
     }
     Ok(Head {
         method,
         uri,
         version,
-        headers,
-        present,
+        present: noted.present,
+        fields: Fields::new(head, host),
     })
 }
 
@@ -263,11 +250,13 @@ fn is_host_and_port(authority: &Authority) -> bool {
 }
 
 /// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
-fn check_host(version: Version, hosts: usize, host: Option<&[u8]>) -> Result<(), Refusal> {
-    match host {
+fn check_host(version: Version, noted: &Noted<'_>) -> Result<(), Refusal> {
+    match noted.host {
         None if version == Version::HTTP_10 => Ok(()),
         None => Err(Refusal::bad_request("the Host header field is missing")),
-        Some(_) if hosts > 1 => Err(Refusal::bad_request("there are several Host header fields")),
+        Some(_) if noted.hosts > 1 => {
+            Err(Refusal::bad_request("there are several Host header fields"))
+        }
         Some(host) if is_plain_host(host) => Ok(()),
         Some(host) => match Authority::try_from(host) {
             Ok(authority) if is_host_and_port(&authority) => Ok(()),
@@ -310,7 +299,7 @@ mod tests {
         assert_eq!(head.method, Method::POST);
         assert_eq!(head.uri, "/a?b");
         assert_eq!(head.version, Version::HTTP_11);
-        assert_eq!(head.headers["x-y"], "z");
+        assert_eq!(head.headers()["x-y"], "z");
         assert_eq!(length, 43);
     }
 
@@ -364,9 +353,9 @@ mod tests {
     #[test]
     fn the_host_of_an_absolute_target_is_the_one_that_counts() {
         let (head, _) = complete("GET http://a:1/b HTTP/1.1\r\nHost: c\r\n\r\n");
-        assert_eq!(head.headers["host"], "a:1");
+        assert_eq!(head.headers()["host"], "a:1");
         let (head, _) = complete("GET http://a/b HTTP/1.0\r\n\r\n");
-        assert_eq!(head.headers["host"], "a");
+        assert_eq!(head.headers()["host"], "a");
         assert_eq!(refused("GET http://a/b HTTP/1.1\r\n\r\n"), 400);
     }
 

@@ -76,6 +76,7 @@
 
 pub(crate) mod body;
 pub(crate) mod encode;
+pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod persist;

@@ -73,7 +73,7 @@ impl Request {
     /// The header fields. In HTTP/1.1 `Host` is there, once; if the target
     /// names a host, it is that one (RFC 9112 section 3.2.2).
     pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+        self.head.headers()
     }
 
     /// The head as the `http` crate has it, without a body: for libraries that
@@ -83,7 +83,7 @@ impl Request {
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
         *request.version_mut() = self.head.version;
-        *request.headers_mut() = self.head.headers.clone();
+        *request.headers_mut() = self.head.headers().clone();
         request
     }
 

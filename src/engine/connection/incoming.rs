@@ -85,10 +85,10 @@ impl Incoming {
         now: Instant,
     ) -> Result<Option<Box<Self>>, Refusal> {
         let framing = match head.present.framing {
-            true => Framing::of(head.version, &head.headers)?,
+            true => Framing::of(head.version, head.headers())?,
             false => Framing::Length(0),
         };
-        let waits = head.present.expect && framing::expects_continue(head.version, &head.headers)?;
+        let waits = head.present.expect && framing::expects_continue(head.version, head.headers())?;
         if framing == Framing::Length(0) {
             return Ok(None);
         }
@@ -389,5 +389,5 @@ impl Connection {
 pub(super) fn asks_for_upgrade(head: &Head) -> bool {
     head.present.upgrade
         && head.version == Version::HTTP_11
-        && persist::has_token(&head.headers, "upgrade")
+        && persist::has_token(head.headers(), "upgrade")
 }

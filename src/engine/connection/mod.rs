@@ -311,7 +311,7 @@ impl Connection {
             method: head.method.clone(),
             version: head.version,
             persist: match head.present.connection || head.version == Version::HTTP_10 {
-                true => Persist::asked(head.version, &head.headers),
+                true => Persist::asked(head.version, head.headers()),
                 false => Persist::KeepAlive,
             },
             upgrade: incoming::asks_for_upgrade(&head),

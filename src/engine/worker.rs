@@ -209,7 +209,7 @@ impl Worker<'_> {
                     next = connection.pulled(source, piece, &mut self.turn());
                 }
                 Next::Call(request) => {
-                    let Some((back, answer)) = self.call(connection, *request, seat) else {
+                    let Some((back, answer)) = self.call(connection, request, seat) else {
                         return;
                     };
                     connection = back;

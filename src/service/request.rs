@@ -20,7 +20,11 @@ use crate::http::head::Head;
 
 /// A request: its head, and its [body](RequestBody).
 #[derive(Debug)]
-pub struct Request {
+pub struct Request(Box<Parts>);
+
+/// In a place of their own, because a request is passed from hand to hand.
+#[derive(Debug)]
+struct Parts {
     head: Head,
     body: RequestBody,
     origin: Origin,
@@ -43,58 +47,58 @@ pub(crate) struct Origin {
 
 impl Request {
     pub(crate) fn new(head: Head, body: RequestBody, origin: Origin, life: Arc<Lifecycle>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             head,
             body,
             origin,
             life,
             matched: Matched::default(),
             extensions: Extensions::new(),
-        }
+        }))
     }
 
     /// The method. `HEAD` reaches the handler as it is; the body of its
     /// response is not sent.
     pub fn method(&self) -> &Method {
-        &self.head.method
+        &self.0.head.method
     }
 
     /// The request target (RFC 9112 section 3.2), as the client sent it. Only
     /// an `OPTIONS` can be for `*`, and no user stands before a host.
     pub fn uri(&self) -> &Uri {
-        &self.head.uri
+        &self.0.head.uri
     }
 
     /// HTTP/1.1 or HTTP/1.0.
     pub fn version(&self) -> Version {
-        self.head.version
+        self.0.head.version
     }
 
     /// The header fields. In HTTP/1.1 `Host` is there, once; if the target
     /// names a host, it is that one (RFC 9112 section 3.2.2).
     pub fn headers(&self) -> &HeaderMap {
-        self.head.headers()
+        self.0.head.headers()
     }
 
     /// The head as the `http` crate has it, without a body: for libraries that
     /// want one, such as a WebSocket's.
     pub fn to_http(&self) -> http::Request<()> {
         let mut request = http::Request::new(());
-        *request.method_mut() = self.head.method.clone();
-        *request.uri_mut() = self.head.uri.clone();
-        *request.version_mut() = self.head.version;
-        *request.headers_mut() = self.head.headers().clone();
+        *request.method_mut() = self.0.head.method.clone();
+        *request.uri_mut() = self.0.head.uri.clone();
+        *request.version_mut() = self.0.head.version;
+        *request.headers_mut() = self.0.head.headers().clone();
         request
     }
 
     /// The body: `Read`, and more.
     pub fn body_mut(&mut self) -> &mut RequestBody {
-        &mut self.body
+        &mut self.0.body
     }
 
     /// The body alone.
     pub fn into_body(self) -> RequestBody {
-        self.body
+        self.0.body
     }
 
     /// Reads the body to its end.
@@ -104,7 +108,7 @@ impl Request {
     /// It is too large, comes too slowly, breaks off, or is not well-formed:
     /// [`BodyError`] says which, and a handler can return it as its response.
     pub fn bytes(&mut self) -> Result<Bytes, BodyError> {
-        self.body.read_all()
+        self.0.body.read_all()
     }
 
     /// Reads the body to its end, as UTF-8.
@@ -113,46 +117,46 @@ impl Request {
     ///
     /// Those of [`bytes`](Self::bytes), and 400 if it is not UTF-8.
     pub fn text(&mut self) -> Result<String, BodyError> {
-        self.body.read_text()
+        self.0.body.read_text()
     }
 
     /// The client's address, or that of the proxy before us.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.origin.peer
+        self.0.origin.peer
     }
 
     /// Our address on this connection.
     pub fn local_addr(&self) -> SocketAddr {
-        self.origin.local
+        self.0.origin.local
     }
 
     /// When its first byte was read.
     pub fn arrived(&self) -> Instant {
-        self.origin.arrived
+        self.0.origin.arrived
     }
 
     /// The number of its connection: 1 for the first that this server has
     /// accepted.
     pub fn connection_number(&self) -> u64 {
-        self.origin.connection
+        self.0.origin.connection
     }
 
     /// Its own number on its connection: 1 for the first.
     pub fn number(&self) -> u64 {
-        self.origin.number
+        self.0.origin.number
     }
 
     /// Where the server is in its life, at this moment. From
     /// [`Phase::LameDuck`] on it has been asked to stop.
     pub fn phase(&self) -> Phase {
-        self.life.phase()
+        self.0.life.phase()
     }
 
     /// When the answer will be cut if it is not complete; `None` until the
     /// server has been asked to stop. Long work can look here now and then,
     /// and stop early.
     pub fn deadline(&self) -> Option<Instant> {
-        self.life.deadline()
+        self.0.life.deadline()
     }
 
     /// The value of a parameter in the path of the route that matched, decoded:
@@ -174,7 +178,7 @@ impl Request {
     /// # Ok::<(), farewell::Error>(())
     /// ```
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.matched.param(name)
+        self.0.matched.param(name)
     }
 
     /// The whole path of the route that matched, as it was registered, such as
@@ -182,12 +186,12 @@ impl Request {
     /// does the answer to a method that the route does not take. `None` if no
     /// route matched, or if there is no [`Router`](crate::Router).
     pub fn route(&self) -> Option<&str> {
-        self.matched.route.as_deref()
+        self.0.matched.route.as_deref()
     }
 
     /// What layers have left for the handler.
     pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+        &self.0.extensions
     }
 
     /// Where a layer leaves something for the handler.
@@ -211,10 +215,10 @@ impl Request {
     /// # Ok::<(), farewell::Error>(())
     /// ```
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.extensions
+        &mut self.0.extensions
     }
 
     pub(crate) fn set_matched(&mut self, matched: Matched) {
-        self.matched = matched;
+        self.0.matched = matched;
     }
 }

@@ -155,7 +155,7 @@ struct Asked {
 /// What is to be done with a connection.
 pub(crate) enum Next {
     /// Call the handler, and [`resume`](Connection::resume) with its answer.
-    Call(Box<Request>),
+    Call(Request),
     Park(Park),
     Close(ConnectionOutcome),
     /// Ask the source for a piece, and [`pulled`](Connection::pulled) with it.
@@ -329,7 +329,7 @@ impl Connection {
         };
         let body = RequestBody::new(body, length, trailers);
         let request = Request::new(head, body, origin, turn.engine.life.clone());
-        Step::Next(Next::Call(Box::new(request)))
+        Step::Next(Next::Call(request))
     }
 
     /// 1 for the first that was accepted.

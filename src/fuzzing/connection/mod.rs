@@ -148,7 +148,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
     // Every step uses a byte up, or writes an answer, or waits for the client.
     for _ in 0..1000 + 32 * stream.len() {
         match bench.step(std::mem::take(&mut given)) {
-            Next::Call(request) => given = Given::Answer(bench.handle(*request)),
+            Next::Call(request) => given = Given::Answer(bench.handle(request)),
             Next::Pull(mut source, waker) => {
                 let piece = source.next(&waker);
                 given = Given::Piece(source, piece);

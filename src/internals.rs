@@ -29,8 +29,9 @@ use crate::engine::lot::Lot;
 use crate::engine::lot::Park;
 use crate::engine::lot::Parked;
 use crate::engine::queue;
-use crate::engine::queue::Intake;
 use crate::engine::queue::Queue;
+use crate::engine::queue::Received;
+use crate::engine::queue::Sender;
 use crate::engine::worker::DateClock;
 use crate::http::encode;
 use crate::http::encode::HeadParts;
@@ -71,7 +72,7 @@ pub fn encode_head(out: &mut Vec<u8>) {
 /// One idle connection, and the places where it can be.
 pub struct Rig {
     engine: Engine,
-    intake: Intake,
+    sender: Sender,
     queue: Queue,
     client: TcpStream,
     buffer: Buffer,
@@ -97,12 +98,12 @@ impl Rig {
         let stream = Stream::of(socket)?;
         let ticket = books.connection_accepted();
         let connection = Connection::new(stream, peer, address, ticket, false, Instant::now());
-        let (sender, queue) = queue::queue(1, &books);
+        let (sender, queue) = queue::queue(books.waiting_gauge());
         let knocker = Knocker::new(address)?;
         let handler = Box::new(|_: Request| "not called here");
         let mut rig = Self {
             engine: Engine::new(config, life, books, lot, handler, knocker),
-            intake: Intake::new(sender),
+            sender,
             queue,
             client,
             buffer: Buffer::new(16 * 1024),
@@ -114,12 +115,14 @@ impl Rig {
         Ok(rig)
     }
 
-    /// From the acceptor to a worker, both of which are this thread.
+    /// Through the queue, whose both ends are this thread's.
     pub fn hand_over(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let _number = self.intake.send(|| connection);
+            self.sender.send(connection);
         }
-        self.connection = self.queue.try_iter().next();
+        if let Received::Connection(connection) = self.queue.receive() {
+            self.connection = Some(connection);
+        }
     }
 
     /// Parks, and comes back because its client has sent something, which is no
@@ -145,7 +148,9 @@ impl Rig {
         let row = &self.engine.lot.rows()[0];
         while self.connection.is_none() {
             row.poll(|| true);
-            self.connection = row.take_ready();
+            if let Received::Connection(connection) = row.queue().receive() {
+                self.connection = Some(connection);
+            }
         }
         Ok(())
     }

@@ -58,12 +58,10 @@
 //! ```text
 //!  kernel accept queue
 //!         |
-//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+--> close
-//!                                        |                                        |
-//!                     ready, or past its deadline                                 |
-//!                                        |                                        |
-//!                                        +-- the lot: waits for bytes, for <------+
-//!                                            room, for EOF, or for a deadline   park
+//!    acceptor --> connection --> the lot: waits for bytes, for room, <---- park --+
+//!                                   |     for EOF, or for a deadline              |
+//!                                   |                                             |
+//!                                   +--> queue --> worker: advance, call the handler --> close
 //! ```
 //!
 //! One thread accepts. A fixed pool of workers takes connections from a
@@ -92,7 +90,7 @@
 //!
 //! # Vocabulary
 //!
-//! *Backlog*: completed by the kernel, not accepted. *Queue*: accepted, no
+//! *Backlog*: completed by the kernel, not accepted. *Queue*: could go on, no
 //! worker yet. *Exchange*: one request and its response. *Parked*: in the lot.
 //! *Seat*: what a worker needs to be awake; there is one for each core.
 //! *Last call*: the time in which an idle connection may still begin a request.

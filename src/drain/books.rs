@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -115,10 +116,8 @@ pub(crate) struct Books {
     answered_on_last_call: AtomicU64,
     open: AtomicUsize,
     in_progress: AtomicUsize,
-    /// In the queue.
-    waiting: AtomicUsize,
-    /// Ready in the lot.
-    gauges: Mutex<Vec<Gauge>>,
+    /// What the queues show.
+    waiting: Mutex<Vec<Gauge>>,
     lingering: AtomicUsize,
     taken_over: AtomicUsize,
     followers: AtomicUsize,
@@ -140,8 +139,7 @@ impl Books {
             answered_on_last_call: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            gauges: Mutex::default(),
+            waiting: Mutex::default(),
             lingering: AtomicUsize::new(0),
             taken_over: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
@@ -188,23 +186,16 @@ impl Books {
         }
     }
 
-    /// For one more place where connections without a request in progress wait
-    /// for a worker.
+    /// For one more queue, in which connections without a request in progress
+    /// wait for a worker.
     pub(crate) fn waiting_gauge(&self) -> Gauge {
         let gauge = Gauge::default();
-        let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        gauges.push(gauge.clone());
+        self.gauges().push(gauge.clone());
         gauge
     }
 
-    /// A connection without a request in progress is in the queue.
-    pub(crate) fn waiting_begun(&self) {
-        self.waiting.fetch_add(1, SeqCst);
-    }
-
-    /// It is out of the queue.
-    pub(crate) fn waiting_ended(&self) {
-        self.waiting.fetch_sub(1, SeqCst);
+    fn gauges(&self) -> MutexGuard<'_, Vec<Gauge>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn lingering_begun(&self) {
@@ -263,7 +254,7 @@ impl Books {
     pub(crate) fn counts(&self) -> Counts {
         let open = self.open();
         let in_progress = self.in_progress.load(SeqCst);
-        let waiting = self.waiting.load(SeqCst) + self.shown();
+        let waiting = self.gauges().iter().map(Gauge::get).sum();
         let lingering = self.lingering.load(SeqCst);
         let taken_over = self.taken_over.load(SeqCst);
         Counts {
@@ -275,12 +266,6 @@ impl Books {
             taken_over,
             followers: self.followers.load(SeqCst),
         }
-    }
-
-    /// What the gauges show.
-    fn shown(&self) -> usize {
-        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        gauges.iter().map(|gauge| gauge.0.load(Relaxed)).sum()
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -319,14 +304,21 @@ impl Books {
     }
 }
 
-/// A count that one place keeps by itself, and the books read. It costs who
-/// changes it no more than a store.
+/// A count that one place keeps by itself, and the books read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauge(Arc<AtomicUsize>);
 
 impl Gauge {
-    pub(crate) fn set(&self, count: usize) {
-        self.0.store(count, Relaxed);
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn subtract_one(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Relaxed)
     }
 }
 

@@ -6,12 +6,17 @@ use std::io;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
 use super::Engine;
 use super::connection::Connection;
-use super::queue::Intake;
+use super::lot::Park;
+use super::lot::Parked;
+use super::lot::Wait;
 use crate::drain::phase::Phase;
 use crate::net::listener::Accepted;
 use crate::net::listener::Listener;
@@ -30,7 +35,7 @@ const SETTLE_LOOK: Duration = Duration::from_millis(2);
 const LOOKS: u32 = 2;
 
 /// The acceptor's thread, and all that it holds. Dropping it says that no
-/// connection will come, and closes its end of the queue.
+/// connection will come.
 pub(crate) struct Acceptor {
     engine: Arc<Engine>,
     listener: Listener,
@@ -212,17 +217,36 @@ impl Acceptor {
         if local.ip().is_unspecified() {
             local = stream.local_addr().unwrap_or(local);
         }
-        let sent = self.intake.send(|| {
+        let connection = self.intake.let_in(|| {
             let ticket = self.engine.books.connection_accepted();
             let over_limit = self.engine.peers.come(peer.ip());
             let now = Instant::now();
             let connection = Connection::new(stream, peer, local, ticket, over_limit, now);
             Box::new(connection)
         });
-        match sent {
-            // Who is awake looks into the queue before they sleep.
-            Some(number) => _ = self.engine.lot.row_of(number).nudge(),
+        match connection {
+            Some(connection) => self.park(connection),
             None => log::warn!("{peer} came after the server had stopped, and is not served"),
+        }
+    }
+
+    /// Lets a new connection wait for its first request. So nobody is woken
+    /// before that is there.
+    fn park(&self, connection: Box<Connection>) {
+        let engine = &self.engine;
+        let first = connection.first_park(engine);
+        let mut parked = engine.lot.park(connection, first);
+        if let Parked::Ready(connection) = parked {
+            let now = Park {
+                wait: Wait::Turn,
+                ..first
+            };
+            parked = engine.lot.park(connection, now);
+        }
+        if let Parked::Ready(mut connection) | Parked::Refused(mut connection, _) = parked {
+            log::error!("cannot wait for {connection:?}");
+            let outcome = connection.give_up(engine);
+            engine.close(connection, outcome);
         }
     }
 
@@ -267,5 +291,33 @@ impl Drop for Acceptor {
         self.intake.close();
         self.engine.books.no_more_connections();
         self.engine.let_go();
+    }
+}
+
+/// Whether the acceptor may let anyone in. The coordinator of a stop can say no
+/// for it: what an acceptor that cannot be woken still accepts is not served.
+#[derive(Debug)]
+pub(crate) struct Intake(Mutex<bool>);
+
+impl Intake {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(true))
+    }
+
+    /// Lets in what `connection` makes. `None` if the intake is closed; then
+    /// nothing is made.
+    fn let_in(&self, connection: impl FnOnce() -> Box<Connection>) -> Option<Box<Connection>> {
+        // Under the lock, so that nobody is entered in the books after the end.
+        let open = self.lock();
+        open.then(connection)
+    }
+
+    /// Nobody comes any more.
+    pub(crate) fn close(&self) {
+        *self.lock() = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

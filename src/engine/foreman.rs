@@ -7,8 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::Engine;
-use super::lot::Row;
-use super::queue::Queue;
 use super::seats::State;
 use super::seats::Step;
 
@@ -28,18 +26,21 @@ const LOOKS_UNTIL_ASLEEP: u32 = 20;
 
 pub(crate) struct Foreman {
     engine: Arc<Engine>,
-    queue: Queue,
     /// For each seat: the last step seen, and how many looks found no other.
     seen: Vec<(Step, u32)>,
+    /// For each row: how often it was polled, and how many looks have found no
+    /// more.
+    polls: Vec<(u32, u32)>,
 }
 
 impl Foreman {
-    pub(crate) fn new(engine: Arc<Engine>, queue: Queue) -> Self {
-        let seen = engine.seats.last_steps().map(|step| (step, 0)).collect();
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        let seen: Vec<_> = engine.seats.last_steps().map(|step| (step, 0)).collect();
+        let polls = vec![(0, 0); seen.len()];
         Self {
             engine,
-            queue,
             seen,
+            polls,
         }
     }
 
@@ -77,13 +78,29 @@ impl Foreman {
             if self.is_held_up(number, step, looks) {
                 self.replace(number, step);
             }
+            self.stand_in(number);
         }
         // Somebody who sleeps could serve those.
         let rows = self.engine.lot.rows();
-        if !self.queue.is_empty() || rows.iter().any(Row::has_ready) {
+        if rows.iter().any(|row| !row.queue().is_empty()) {
             self.engine.lot.nudge_one();
         }
         work
+    }
+
+    /// Polls a row that nobody has polled for long, whyever: others wait for
+    /// what happens there, and for deadlines.
+    fn stand_in(&mut self, number: usize) {
+        let row = &self.engine.lot.rows()[number];
+        let (seen, looks) = &mut self.polls[number];
+        let (polls, asleep) = row.polls();
+        match *seen == polls && !asleep {
+            true => *looks += 1,
+            false => (*seen, *looks) = (polls, 0),
+        }
+        if *looks >= LOOKS_UNTIL_TURN_IS_LONG {
+            row.poll_for_another();
+        }
     }
 
     fn is_held_up(&self, number: usize, step: Step, looks: u32) -> bool {

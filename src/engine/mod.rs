@@ -3,12 +3,10 @@
 //! ```text
 //!  kernel accept queue
 //!         |
-//!    acceptor --> connection --> queue --+--> worker: advance, call the handler --+--> close
-//!                                        |                                        |
-//!                     ready, or past its deadline                                 |
-//!                                        |                                        |
-//!                                        +-- the lot: waits for bytes, for  <-----+
-//!                                            room, for EOF, or for a deadline   park
+//!    acceptor --> connection --> the lot: waits for bytes, for room, <---- park --+
+//!                                   |     for EOF, or for a deadline              |
+//!                                   |                                             |
+//!                                   +--> queue --> worker: advance, call the handler --> close
 //! ```
 //!
 //! Nobody polls the lot but the workers themselves, and of these as many are
@@ -126,7 +124,7 @@ impl Engine {
     pub(crate) fn let_go(&self) {
         if self.books.everyone_left() {
             self.seats.close();
-            self.lot.wake_up();
+            self.lot.close();
         }
     }
 }

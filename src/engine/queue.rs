@@ -1,98 +1,80 @@
-//! The queue between the acceptor and the workers: one bounded crossbeam
-//! channel of connections that have not had a turn yet.
+//! The queue between the lot and the workers: a crossbeam channel of
+//! connections that can go on, one for each row of the lot.
 //!
-//! It has room for all connections that there may be, so a send never waits.
-//! (Twice as many, because in a sweep those who follow the shutdown take no
-//! place from others. Should they be even more, a send waits for a worker,
-//! which waits for nobody.) The acceptor drops its sender when nothing can come
-//! any more, and the queue closes by itself: the workers serve what is in it.
-//! No receiver is dropped before that; that would strand what is queued.
+//! A connection is in one place at a time, so no more are in it than there may
+//! be connections, and a send never waits. Whoever polls the row sends; the
+//! worker that has its seat receives, and the others when they have nothing to
+//! do. When nobody is left, the sender is dropped, the queue closes by itself,
+//! and the workers' loops end. The receiver lives as long as the row; dropping
+//! it earlier would strand what is queued.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use crossbeam_channel::TryRecvError;
 
 use super::connection::Connection;
-use crate::drain::books::Books;
-
-/// The queue's end for receiving. Each worker has one.
-#[derive(Clone, Debug)]
-pub(crate) struct Queue {
-    receiver: crossbeam_channel::Receiver<Box<Connection>>,
-    books: Arc<Books>,
-}
+use crate::drain::books::Gauge;
 
 /// The queue's end for sending.
 #[derive(Debug)]
 pub(crate) struct Sender {
     sender: crossbeam_channel::Sender<Box<Connection>>,
-    books: Arc<Books>,
+    waiting: Gauge,
 }
 
-/// A queue for so many connections.
-pub(crate) fn queue(connections_max: usize, books: &Arc<Books>) -> (Sender, Queue) {
-    let (sender, receiver) = crossbeam_channel::bounded(2 * connections_max);
-    let sender = Sender {
-        sender,
-        books: Arc::clone(books),
-    };
+/// The queue's end for receiving.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    receiver: crossbeam_channel::Receiver<Box<Connection>>,
+    waiting: Gauge,
+}
+
+/// What a look into the queue gave.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Connection(Box<Connection>),
+    Nobody,
+    /// Nobody will come any more.
+    Closed,
+}
+
+/// An empty queue. `waiting` shows how many of those in it have no request in
+/// progress.
+pub(crate) fn queue(waiting: Gauge) -> (Sender, Queue) {
+    let (sender, receiver) = crossbeam_channel::unbounded();
     let queue = Queue {
         receiver,
-        books: Arc::clone(books),
+        waiting: waiting.clone(),
     };
-    (sender, queue)
+    (Sender { sender, waiting }, queue)
 }
 
 impl Sender {
-    fn send(&self, connection: Box<Connection>) {
-        self.books.waiting_begun();
+    pub(crate) fn send(&self, connection: Box<Connection>) {
+        if connection.is_idle() {
+            self.waiting.add_one();
+        }
         self.sender
             .send(connection)
-            .expect("the staff holds a receiver until the sender is dropped");
+            .expect("the receiver lives as long as the row");
     }
 }
 
 impl Queue {
-    /// Those that are there, in turn.
-    pub(crate) fn try_iter(&self) -> impl Iterator<Item = Box<Connection>> {
-        self.receiver
-            .try_iter()
-            .inspect(|_| self.books.waiting_ended())
+    /// The first of those that are there.
+    pub(crate) fn receive(&self) -> Received {
+        match self.receiver.try_recv() {
+            Ok(connection) => {
+                // What it is does not change while it is in the queue.
+                if connection.is_idle() {
+                    self.waiting.subtract_one();
+                }
+                Received::Connection(connection)
+            }
+            Err(TryRecvError::Empty) => Received::Nobody,
+            Err(TryRecvError::Disconnected) => Received::Closed,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.receiver.is_empty()
-    }
-}
-
-/// The acceptor's sender, which the coordinator of a stop can drop for it: an
-/// acceptor that cannot be woken must not keep the queue open.
-#[derive(Debug)]
-pub(crate) struct Intake(Mutex<Option<Sender>>);
-
-impl Intake {
-    pub(crate) fn new(sender: Sender) -> Self {
-        Self(Mutex::new(Some(sender)))
-    }
-
-    /// Sends what `connection` makes, and says its number. `None` if the intake
-    /// is closed; then nothing is made.
-    pub(crate) fn send(&self, connection: impl FnOnce() -> Box<Connection>) -> Option<u64> {
-        let sender = self.lock();
-        let sender = sender.as_ref()?;
-        let connection = connection();
-        let number = connection.number();
-        sender.send(connection);
-        Some(number)
-    }
-
-    /// Nothing comes from the acceptor any more.
-    pub(crate) fn close(&self) {
-        self.lock().take();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Sender>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

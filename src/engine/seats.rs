@@ -40,11 +40,13 @@ use std::time::Instant;
 
 use crate::os;
 
-/// A call that takes longer is slow: to wake somebody else costs much less.
-const SLOW: Duration = Duration::from_micros(100);
+/// A call that takes longer is slow, whatever it does. Of shorter ones only the
+/// foreman says so, if they wait for something: who computes needs a core, which
+/// another one that is woken for it would not have either.
+const SLOW: Duration = Duration::from_millis(1);
 
 /// After a slow call, so many are expected to be slow.
-const CALLS_EXPECTED_SLOW: u32 = 32;
+const CALLS_EXPECTED_SLOW: u32 = 256;
 
 /// See the module.
 #[derive(Debug)]

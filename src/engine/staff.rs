@@ -9,12 +9,9 @@ use std::time::Instant;
 
 use super::Engine;
 use super::acceptor::Acceptor;
+use super::acceptor::Intake;
 use super::connection::Connection;
 use super::foreman::Foreman;
-use super::queue;
-use super::queue::Intake;
-use super::queue::Queue;
-use super::queue::Sender;
 use super::worker;
 use super::worker::Desk;
 use crate::drain::phase::Phase;
@@ -33,16 +30,14 @@ pub(crate) enum Whom {
 }
 
 /// Everyone who works for one server. The fields stand in the order in which
-/// the threads end: the acceptor drops its sender; when nobody is left then, the
-/// seats are closed, which ends the foreman and the workers.
+/// the threads end: the acceptor goes; when nobody is left then, the seats and
+/// the queues are closed, which ends the foreman and the workers.
 pub(crate) struct Staff {
     engine: Arc<Engine>,
     intake: Option<Arc<Intake>>,
     acceptor: Option<JoinHandle<()>>,
     foreman: Option<JoinHandle<()>>,
     workers: Vec<Post>,
-    /// Held to the end, so that no send can find the receivers gone.
-    queue: Queue,
 }
 
 struct Post {
@@ -54,16 +49,14 @@ impl Staff {
     /// Starts every thread. If one cannot be started, those that were are
     /// joined before the error is returned.
     pub(crate) fn hire(engine: Arc<Engine>, listener: Listener) -> Result<Self, Error> {
-        let (sender, queue) = queue::queue(engine.config.max_connections, &engine.books);
         let mut staff = Self {
             engine,
             intake: None,
             acceptor: None,
             foreman: None,
             workers: Vec::new(),
-            queue,
         };
-        match staff.start(listener, sender) {
+        match staff.start(listener) {
             Ok(()) => Ok(staff),
             Err(error) => {
                 // The others end because nobody can come.
@@ -74,13 +67,13 @@ impl Staff {
         }
     }
 
-    fn start(&mut self, listener: Listener, sender: Sender) -> io::Result<()> {
+    fn start(&mut self, listener: Listener) -> io::Result<()> {
         for number in 1..=self.engine.config.workers {
             self.hire_worker(&format!("farewell-{number}"))?;
         }
-        let foreman = Foreman::new(Arc::clone(&self.engine), self.queue.clone());
+        let foreman = Foreman::new(Arc::clone(&self.engine));
         self.foreman = Some(spawn("farewell-foreman", move || foreman.run())?);
-        let intake = Arc::new(Intake::new(sender));
+        let intake = Arc::new(Intake::new());
         self.intake = Some(Arc::clone(&intake));
         let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, intake);
         self.acceptor = Some(spawn("farewell-accept", move || acceptor.run())?);
@@ -90,9 +83,8 @@ impl Staff {
     fn hire_worker(&mut self, name: &str) -> io::Result<()> {
         let desk = Arc::new(Desk::default());
         let thread = {
-            let (engine, queue) = (Arc::clone(&self.engine), self.queue.clone());
-            let desk = Arc::clone(&desk);
-            spawn(name, move || worker::work(&engine, &queue, &desk))?
+            let (engine, desk) = (Arc::clone(&self.engine), Arc::clone(&desk));
+            spawn(name, move || worker::work(&engine, &desk))?
         };
         self.workers.push(Post { thread, desk });
         Ok(())
@@ -132,7 +124,7 @@ impl Staff {
     /// because no worker is free. Who is with a worker ends when it parks.
     pub(crate) fn evict(&self) {
         let waiting = self.engine.lot.evict();
-        for mut connection in waiting.into_iter().chain(self.queue.try_iter()) {
+        for mut connection in waiting {
             let outcome = connection.give_up(&self.engine);
             self.engine.close(connection, outcome);
         }
@@ -149,7 +141,6 @@ impl Staff {
             acceptor,
             foreman,
             workers,
-            queue,
         } = self;
         let mut stuck = 0;
         match acceptor {
@@ -181,7 +172,6 @@ impl Staff {
         }
         let deadline = engine.life.deadline().unwrap_or(soon);
         stuck += engine.crew.join(deadline.max(soon));
-        drop(queue);
         stuck
     }
 }

@@ -29,7 +29,7 @@ use super::guests::Guests;
 use super::inlet::DeskInlet;
 use super::lot::Parked;
 use super::lot::Row;
-use super::queue::Queue;
+use super::queue::Received;
 use super::quietly;
 use super::seats::Seated;
 use super::seats::Sitter;
@@ -47,9 +47,6 @@ const BUFFER_MIN: usize = 16 * 1024;
 
 /// How many steps a connection may take before the others have their turn.
 const STEPS_A_TURN: usize = 64;
-
-/// How many new connections are taken up before the lot is polled again.
-const ARRIVALS_A_TURN: usize = 16;
 
 /// Where a worker leaves its connection while it is in a handler. At an abort
 /// the connection is taken from there: the handler cannot be stopped, but its
@@ -84,7 +81,7 @@ impl Desk {
 }
 
 /// Serves connections until nobody is left and nobody can come.
-pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
+pub(crate) fn work(engine: &Arc<Engine>, desk: &Arc<Desk>) {
     let _leaving = Leaving {
         desk,
         life: &engine.life,
@@ -95,12 +92,11 @@ pub(crate) fn work(engine: &Arc<Engine>, queue: &Queue, desk: &Arc<Desk>) {
         buffer: Buffer::new(engine.config.head_bytes_max.max(BUFFER_MIN)),
         date: DateClock::default(),
         steps_left: 0,
-        arrivals_left: ARRIVALS_A_TURN,
     };
     let sitter = Sitter::new();
     // Ends when the seats are closed.
     while let Some(mut seat) = engine.seats.sit(&sitter) {
-        worker.work_at(&mut seat, queue);
+        worker.work_at(&mut seat);
     }
 }
 
@@ -123,14 +119,13 @@ struct Worker<'a> {
     buffer: Buffer,
     date: DateClock,
     steps_left: usize,
-    arrivals_left: usize,
 }
 
 impl Worker<'_> {
-    /// Serves until the seat is lost, or nobody is left.
-    fn work_at(&mut self, seat: &mut Seated<'_>, queue: &Queue) {
+    /// Serves until the seat is lost, or the queues are closed.
+    fn work_at(&mut self, seat: &mut Seated<'_>) {
         let engine = self.engine;
-        while let Some(connection) = self.next(seat, queue) {
+        while let Some(connection) = next(engine.lot.rows(), seat.number()) {
             let peer = connection.peer_addr();
             seat.serve();
             // A panic that nobody has caught closer by, in the drop of something
@@ -145,33 +140,6 @@ impl Worker<'_> {
             if !seat.served() {
                 return;
             }
-        }
-    }
-
-    /// Waits for a connection that can go on; `None` once nobody is left. Those
-    /// of this seat's row go first, then those who have just come, then those
-    /// of other rows, whose workers have not come to them yet.
-    fn next(&mut self, seat: &Seated<'_>, queue: &Queue) -> Option<Box<Connection>> {
-        let (books, rows) = (&self.engine.books, self.engine.lot.rows());
-        let row = &rows[seat.number()];
-        loop {
-            if let Some(connection) = row.take_ready() {
-                return Some(connection);
-            }
-            if self.arrivals_left > 0
-                && let Some(connection) = queue.try_iter().next()
-            {
-                self.arrivals_left -= 1;
-                return Some(connection);
-            }
-            self.arrivals_left = ARRIVALS_A_TURN;
-            if let Some(connection) = rows.iter().find_map(Row::take_ready) {
-                return Some(connection);
-            }
-            if books.everyone_left() {
-                return None;
-            }
-            row.poll(|| queue.is_empty() && !books.everyone_left());
         }
     }
 
@@ -329,6 +297,33 @@ impl Worker<'_> {
             phase: self.engine.life.phase(),
             steps_left: &mut self.steps_left,
         }
+    }
+}
+
+/// Waits for a connection that can go on; `None` once the queues are closed.
+/// Those of our own row go first, and it is polled before those of another row
+/// are taken: their worker has not come to them yet.
+fn next(rows: &[Row], own: usize) -> Option<Box<Connection>> {
+    let row = &rows[own];
+    loop {
+        match row.queue().receive() {
+            Received::Connection(connection) => return Some(connection),
+            Received::Closed => return None,
+            Received::Nobody => {}
+        }
+        row.poll(|| rows.iter().all(|row| row.queue().is_empty()));
+        if row.queue().is_empty()
+            && let Some(connection) = rows.iter().find_map(receive)
+        {
+            return Some(connection);
+        }
+    }
+}
+
+fn receive(row: &Row) -> Option<Box<Connection>> {
+    match row.queue().receive() {
+        Received::Connection(connection) => Some(connection),
+        Received::Nobody | Received::Closed => None,
     }
 }
 

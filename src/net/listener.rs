@@ -12,6 +12,7 @@ use std::net::ToSocketAddrs;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::thread;
 use std::time::Duration;
 
 use socket2::Domain;
@@ -108,13 +109,11 @@ impl Listener {
     /// Waits for a connection, if not for ever.
     pub(crate) fn accept(&self) -> Accepted {
         match self.socket.accept() {
-            Ok((socket, peer)) => {
-                let stream = Stream::new(socket);
-                match self.nodelay || stream.set_nodelay().is_ok() {
-                    true => Accepted::Connection(stream, peer),
-                    false => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
-                }
-            }
+            Ok((socket, peer)) => match Stream::accepted(socket, self.nodelay) {
+                Ok(stream) => Accepted::Connection(stream, peer),
+                // It is gone already.
+                Err(_) => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
+            },
             Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Nobody,
             Err(error) => Accepted::Failed(error),
         }
@@ -218,11 +217,17 @@ fn new_socket(target: SocketAddr) -> io::Result<Socket> {
 /// How many connections may be open at a time without running out of files:
 /// `wanted`, or what the limit on open files leaves for them.
 pub(crate) fn affordable_connections(wanted: usize) -> usize {
-    /// For the listener, the epoll, standard streams, and what handlers open.
+    /// For the listener, standard streams, and what handlers open.
     const OTHER_FILES: usize = 32;
+    /// For the epoll of each row of the lot: there is one for each core.
+    const FILES_A_CORE: usize = 3;
 
     match os::open_files_max() {
-        Some(limit) => wanted.min(limit.saturating_sub(OTHER_FILES).max(1)),
+        Some(limit) => {
+            let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+            let others = OTHER_FILES + FILES_A_CORE * cores;
+            wanted.min(limit.saturating_sub(others).max(1))
+        }
         None => wanted,
     }
 }

@@ -47,22 +47,25 @@ pub(crate) enum Sent {
 }
 
 impl Stream {
-    /// Takes over an accepted socket, in non-blocking mode.
-    pub(super) fn new(socket: mio::net::TcpStream) -> Self {
-        Self { socket }
+    /// Takes over what mio's accept gave. `nodelay`: it has no Nagle's delay,
+    /// which could only hold back the last segment of an answer, because answers
+    /// are written whole.
+    pub(super) fn accepted(socket: mio::net::TcpStream, nodelay: bool) -> io::Result<Self> {
+        if !os::accepted_is_nonblocking() {
+            SockRef::from(&socket).set_nonblocking(true)?;
+        }
+        if !nodelay {
+            socket.set_nodelay(true)?;
+        }
+        Ok(Self { socket })
     }
 
     /// Takes over a socket of any kind.
     #[cfg(any(test, fuzzing, feature = "internals"))]
     pub(crate) fn of(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self::new(mio::net::TcpStream::from_std(socket)))
-    }
-
-    /// Answers are written whole, so Nagle's delay could only hold back the last
-    /// segment of one.
-    pub(super) fn set_nodelay(&self) -> io::Result<()> {
-        self.socket.set_nodelay(true)
+        let socket = mio::net::TcpStream::from_std(socket);
+        Ok(Self { socket })
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -153,6 +156,8 @@ impl Stream {
     pub(crate) fn to_std(&self) -> io::Result<TcpStream> {
         let socket = SockRef::from(&self.socket).try_clone()?;
         socket.set_nonblocking(false)?;
+        // It has the listener's, which is about accepting.
+        socket.set_read_timeout(None)?;
         Ok(socket.into())
     }
 

@@ -18,7 +18,8 @@ const NOWHERE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
 
 /// A read from a TCP socket that gives less than there was room for has taken
 /// all, and what comes later makes an edge-triggered epoll speak: epoll(7),
-/// question 9.
+/// question 9. (At an urgent mark it has not; that
+/// client waits for its own next byte.)
 pub(crate) fn short_read_means_empty() -> bool {
     true
 }
@@ -53,6 +54,11 @@ pub(crate) fn close_door(listener: &SockRef<'_>, address: SocketAddr) -> io::Res
 /// yet, on each connection that this listener lets in.
 pub(crate) fn limit_unsent(listener: &SockRef<'_>, bytes: u32) -> io::Result<()> {
     listener.set_tcp_notsent_lowat(bytes)
+}
+
+/// mio accepts with `SOCK_NONBLOCK`.
+pub(crate) fn accepted_is_nonblocking() -> bool {
+    true
 }
 
 /// What a listener lets in has Nagle's delay if the listener has it.

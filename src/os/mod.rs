@@ -9,6 +9,8 @@ mod portable;
 mod sock_diag;
 
 #[cfg(target_os = "linux")]
+pub(crate) use linux::accepted_is_nonblocking;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::close_door;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::half_open;
@@ -26,6 +28,8 @@ pub(crate) use linux::send_file;
 pub(crate) use linux::short_read_means_empty;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::thread_number;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::accepted_is_nonblocking;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::close_door;
 #[cfg(not(target_os = "linux"))]

@@ -34,6 +34,11 @@ pub(crate) fn limit_unsent(_: &SockRef<'_>, _: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// On some systems mio relies on the listener's mode, and ours blocks.
+pub(crate) fn accepted_is_nonblocking() -> bool {
+    false
+}
+
 /// Each accepted socket is told.
 pub(crate) fn nodelay_is_inherited() -> bool {
     false
@@ -73,6 +78,7 @@ mod tests {
         assert_eq!(open_files_max(), None);
         assert!(!short_read_means_empty());
         assert!(!nodelay_is_inherited());
+        assert!(!accepted_is_nonblocking());
         assert_eq!(thread_number(), None);
         assert_eq!(is_running(1), None);
         let file = File::open(file!()).unwrap();

@@ -18,6 +18,7 @@ use super::incoming::Incoming;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
+use crate::engine::Engine;
 use crate::engine::connection::Answer;
 use crate::engine::lot::Wait;
 use crate::http::Refusal;
@@ -38,7 +39,7 @@ impl Connection {
             }
             return Step::Go;
         }
-        let until = idle_until(since, turn);
+        let until = idle_until(since, turn.engine);
         let waits = turn.now < until && !turn.aborting();
         if waits && self.nothing_to_read(turn) {
             return turn.park(Wait::Input, Some(until));
@@ -195,17 +196,17 @@ impl Turn<'_> {
 /// How long a connection may be idle: its idle timeout, or the last call, which
 /// each has from the start of the drain, or from when it became idle if that
 /// was later (accepted by the sweep, say).
-fn idle_until(since: Instant, turn: &Turn<'_>) -> Instant {
-    let timeout = since + turn.engine.config.idle_timeout;
-    match turn.engine.life.draining_since() {
-        Some(_) => timeout.min(last_call_ends(since, turn)),
+pub(super) fn idle_until(since: Instant, engine: &Engine) -> Instant {
+    let timeout = since + engine.config.idle_timeout;
+    match engine.life.draining_since() {
+        Some(_) => timeout.min(last_call_ends(since, engine)),
         None => timeout,
     }
 }
 
 /// When the last call is over for who waits since then. Before the drain, and
 /// for who comes later, that is a whole last call away.
-pub(super) fn last_call_ends(since: Instant, turn: &Turn<'_>) -> Instant {
-    let began = turn.engine.life.draining_since();
-    began.map_or(since, |began| began.max(since)) + turn.engine.config.last_call
+pub(super) fn last_call_ends(since: Instant, engine: &Engine) -> Instant {
+    let began = engine.life.draining_since();
+    began.map_or(since, |began| began.max(since)) + engine.config.last_call
 }

@@ -229,6 +229,19 @@ impl Connection {
         }
     }
 
+    /// How it waits for its first byte.
+    pub(crate) fn first_park(&self, engine: &Engine) -> Park {
+        let until = match self.state {
+            State::Idle { since } => Some(input::idle_until(since, engine)),
+            _ => None,
+        };
+        Park {
+            wait: Wait::Input,
+            until,
+            seen: engine.life.phase(),
+        }
+    }
+
     /// Goes as far as it can without waiting.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
         turn.buffer.begin_turn();

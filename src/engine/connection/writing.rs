@@ -270,7 +270,7 @@ impl Connection {
     fn end_with_the_last_call(&mut self, turn: &Turn<'_>) -> Option<Instant> {
         let exchange = self.exchange.as_ref();
         let began = exchange.map_or(turn.now, |exchange| exchange.began);
-        let until = input::last_call_ends(began, turn);
+        let until = input::last_call_ends(began, turn.engine);
         let over = turn.aborting() || turn.now >= until;
         if let State::Writing(Writing {
             rest:

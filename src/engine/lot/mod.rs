@@ -82,6 +82,8 @@ pub(crate) enum Parked {
 pub(crate) struct Spot {
     row: usize,
     index: usize,
+    /// It is registered for room, not only for input.
+    for_room: bool,
 }
 
 /// See the module.
@@ -136,6 +138,8 @@ impl Lot {
     /// Lets threads wait for a connection that is with them.
     pub(crate) fn watch(&self, connection: &mut Connection) -> io::Result<Arc<Watch>> {
         self.ensure_spot(connection)?;
+        self.row_of(connection.number())
+            .enroll_for_room(connection)?;
         let watch = Arc::new(Watch::default());
         if let Some(spot) = connection.spot() {
             self.rows[spot.row].watch(spot, &watch);
@@ -152,13 +156,6 @@ impl Lot {
     /// its next holder once for nothing.
     pub(crate) fn forget(&self, spot: Spot) {
         self.rows[spot.row].forget(spot);
-    }
-
-    /// Wakes everyone who polls.
-    pub(crate) fn wake_up(&self) {
-        for row in &self.rows {
-            row.nudge();
-        }
     }
 
     /// Wakes one of those who poll and sleep, if anyone does.
@@ -186,6 +183,13 @@ impl Lot {
     pub(crate) fn evict(&self) -> VecDeque<Box<Connection>> {
         self.evicted.store(true, SeqCst);
         self.rows.iter().flat_map(Row::evict).collect()
+    }
+
+    /// Closes the queues: nobody is left.
+    pub(crate) fn close(&self) {
+        for row in &self.rows {
+            row.close();
+        }
     }
 
     fn ensure_spot(&self, connection: &mut Connection) -> io::Result<()> {

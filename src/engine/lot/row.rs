@@ -1,18 +1,18 @@
-//! One row of the lot: spots, the epoll that tells what happens there, and
-//! those who are ready to go on.
+//! One row of the lot: spots, the epoll that tells what happens there, and the
+//! queue of those who can go on.
 //!
 //! Whoever has the row's [seat](crate::engine::seats) polls it. Everyone may
-//! park in it, call to it, and take those who are ready.
+//! park in it, call to it, and receive from its queue.
 
-use std::collections::VecDeque;
 use std::io;
+use std::iter;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::TryLockError;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -35,6 +35,9 @@ use super::watch::Watch;
 use crate::drain::books::Gauge;
 use crate::drain::phase::Phase;
 use crate::engine::connection::Connection;
+use crate::engine::queue;
+use crate::engine::queue::Queue;
+use crate::engine::queue::Received;
 
 /// Deadlines are met this late at most, unless the machine is overloaded.
 const SCAN_EVERY: Duration = Duration::from_millis(10);
@@ -48,13 +51,14 @@ const WAKE_UP: Token = Token(usize::MAX);
 pub(crate) struct Row {
     number: usize,
     spots: Mutex<Spots>,
-    /// How many are ready, for a look without the lock.
-    ready: AtomicUsize,
+    queue: Queue,
     registry: Registry,
     waker: mio::Waker,
     poller: Mutex<Poller>,
     /// Whoever polls may be asleep, and has to be woken for what is no event.
     asleep: AtomicBool,
+    /// How often it has been polled.
+    polls: AtomicU32,
 }
 
 /// The receiving end of the row's epoll.
@@ -75,33 +79,30 @@ impl Row {
             events: Events::with_capacity(EVENTS_AT_A_TIME),
             last_scan: Instant::now(),
         });
+        let (sender, queue) = queue::queue(waiting);
         Ok(Self {
             number,
-            spots: Mutex::new(Spots::new(waiting)),
-            ready: AtomicUsize::new(0),
+            spots: Mutex::new(Spots::new(sender)),
+            queue,
             registry,
             waker,
             poller,
             asleep: AtomicBool::new(false),
+            polls: AtomicU32::new(0),
         })
     }
 
-    /// The next one that is ready to go on.
-    pub(crate) fn take_ready(&self) -> Option<Box<Connection>> {
-        if !self.has_ready() {
-            return None;
-        }
-        let mut spots = self.lock();
-        let connection = spots.next_ready();
-        self.ready.store(spots.ready.len(), Relaxed);
-        connection
+    /// Those who can go on.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    pub(crate) fn has_ready(&self) -> bool {
-        self.ready.load(Relaxed) > 0
+    /// How often it has been polled so far, and whether whoever polls sleeps.
+    pub(crate) fn polls(&self) -> (u32, bool) {
+        (self.polls.load(Relaxed), self.asleep.load(SeqCst))
     }
 
-    /// Finds out who is ready; waits for it, as long as it takes, if `idle`
+    /// Finds out who can go on; waits for it, as long as it takes, if `idle`
     /// says that there is nothing else to do. Returns without anyone, too, when
     /// it is woken.
     ///
@@ -133,7 +134,8 @@ impl Row {
 
     fn time_to_sleep(&self, last_scan: Instant) -> Option<Duration> {
         let spots = self.lock();
-        if !spots.called.is_empty() || !spots.ready.is_empty() || !spots.next.is_empty() {
+        let closed = spots.queue.is_none();
+        if closed || !spots.called.is_empty() || !spots.next.is_empty() || !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
         let scan = spots
@@ -152,6 +154,7 @@ impl Row {
             log::error!("cannot poll for events: {error}");
         }
         self.asleep.store(false, SeqCst);
+        self.polls.fetch_add(1, Relaxed);
         let mut spots = self.lock();
         for event in &poller.events {
             if event.token() != WAKE_UP {
@@ -167,7 +170,6 @@ impl Row {
                 spots.scan(now);
             }
         }
-        self.ready.store(spots.ready.len(), Relaxed);
     }
 
     /// Wakes whoever polls, if it sleeps. Says whether it did.
@@ -185,10 +187,14 @@ impl Row {
         }
         // Its waker would have needed a spot as well, and calls nobody now.
         let in_vain = park.wait == Wait::Piece;
-        if connection.spot().is_none()
-            && !in_vain
-            && let Err(error) = self.enroll(&mut connection)
-        {
+        let mut enrolled = Ok(());
+        if connection.spot().is_none() && !in_vain {
+            enrolled = self.enroll(&mut connection);
+        }
+        if enrolled.is_ok() && park.wait == Wait::Room {
+            enrolled = self.enroll_for_room(&mut connection);
+        }
+        if let Err(error) = enrolled {
             return Parked::Refused(connection, Some(error));
         }
         let Some(spot) = connection.spot() else {
@@ -206,7 +212,11 @@ impl Row {
         let State::Away(changes, _) = &mut spots.spots[spot.index] else {
             unreachable!("a connection is in one place at a time");
         };
-        if std::mem::replace(changes, Changes::NONE).satisfy(park.wait) {
+        let noted = std::mem::replace(changes, Changes::NONE);
+        if noted.closed {
+            connection.note_eof();
+        }
+        if noted.satisfy(park.wait) {
             return Parked::Ready(connection);
         }
         spots.spots[spot.index] = State::Parked(connection, park.wait, park.until);
@@ -225,15 +235,26 @@ impl Row {
         if spots.evicted {
             return Parked::Refused(connection, None);
         }
-        match park.until {
-            Some(due) if park.wait == Wait::Soon => spots.soon.push_back((due, connection)),
-            _ => spots.next.push_back(connection),
-        }
+        let first = match park.until {
+            Some(due) if park.wait == Wait::Soon => {
+                spots.soon.push_back((due, connection));
+                spots.soon.len() == 1
+            }
+            _ => {
+                spots.next.push_back(connection);
+                true
+            }
+        };
         drop(spots);
-        self.nudge();
+        // Who sleeps until the first of them is due wakes up for the others.
+        if first {
+            self.nudge();
+        }
         Parked::Yes
     }
 
+    /// Registers it for input. That it could be written to as well at once is
+    /// no news, and would wake somebody for nothing.
     pub(super) fn enroll(&self, connection: &mut Connection) -> io::Result<()> {
         let mut spots = self.lock();
         let index = match spots.vacant.pop() {
@@ -246,19 +267,35 @@ impl Row {
         // Away before the registration: its first events come right away.
         spots.spots[index] = State::AWAY;
         drop(spots);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self
-            .registry
-            .register(connection.source(), Token(index), interest);
+        let registered =
+            self.registry
+                .register(connection.source(), Token(index), Interest::READABLE);
         let spot = Spot {
             row: self.number,
             index,
+            for_room: false,
         };
         match registered {
             Ok(()) => connection.set_spot(spot),
             Err(_) => self.forget(spot),
         }
         registered
+    }
+
+    /// Registers it for room as well, once. If there is room already, that is
+    /// news.
+    pub(super) fn enroll_for_room(&self, connection: &mut Connection) -> io::Result<()> {
+        let Some(spot) = connection.spot().filter(|spot| !spot.for_room) else {
+            return Ok(());
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry
+            .reregister(connection.source(), Token(spot.index), interest)?;
+        connection.set_spot(Spot {
+            for_room: true,
+            ..spot
+        });
+        Ok(())
     }
 
     pub(super) fn watch(&self, spot: Spot, watch: &Arc<Watch>) {
@@ -303,11 +340,18 @@ impl Row {
         self.nudge();
     }
 
-    pub(super) fn evict(&self) -> VecDeque<Box<Connection>> {
-        let mut spots = self.lock();
-        let everyone = spots.evict();
-        self.ready.store(0, Relaxed);
-        everyone
+    pub(super) fn evict(&self) -> impl Iterator<Item = Box<Connection>> {
+        self.lock().evict();
+        iter::from_fn(|| match self.queue.receive() {
+            Received::Connection(connection) => Some(connection),
+            Received::Nobody | Received::Closed => None,
+        })
+    }
+
+    /// Closes the queue: nobody is left.
+    pub(super) fn close(&self) {
+        self.lock().queue = None;
+        self.nudge();
     }
 
     /// Whatever panicked, each spot is in one of its states.

@@ -1,5 +1,4 @@
-//! The spots of a row: who is in each, and what has happened there; and those
-//! who have left theirs and are ready to go on.
+//! The spots of a row: who is in each, and what has happened there.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,24 +10,22 @@ use mio::event::Event;
 
 use super::Wait;
 use super::watch::Watch;
-use crate::drain::books::Gauge;
 use crate::drain::phase::Phase;
 use crate::engine::connection::Connection;
+use crate::engine::queue::Sender;
 
 pub(super) struct Spots {
     pub(super) spots: Vec<State>,
     pub(super) vacant: Vec<usize>,
     /// Spots whose connections were called, or only wait for a turn.
     pub(super) called: Vec<usize>,
-    /// Those who are to go on, in turn; their spots are `Away`.
-    pub(super) ready: VecDeque<Box<Connection>>,
-    /// Those who have had a long turn, and are ready once others had theirs.
+    /// For those who are to go on; their spots are `Away`. Dropped when nobody
+    /// is left, which closes the queue.
+    pub(super) queue: Option<Sender>,
+    /// Those who have had a long turn, and go on once others had theirs.
     pub(super) next: VecDeque<Box<Connection>>,
-    /// Those who are ready at a certain time, in its order.
+    /// Those who go on at a certain time, about in its order.
     pub(super) soon: VecDeque<(Instant, Box<Connection>)>,
-    /// How many of them have no request in progress, and where that is shown.
-    waiting: usize,
-    shown: Gauge,
     /// No deadline is earlier; one may be later.
     pub(super) earliest: Option<Instant>,
     /// What has been announced.
@@ -38,7 +35,7 @@ pub(super) struct Spots {
 
 pub(super) enum State {
     Vacant,
-    /// Ready, with a worker, or taken over. What happened meanwhile, and who
+    /// In the queue, with a worker, or taken over. What happened meanwhile, and who
     /// watches that.
     Away(Changes, Option<Arc<Watch>>),
     Parked(Box<Connection>, Wait, Option<Instant>),
@@ -97,16 +94,14 @@ impl Changes {
 }
 
 impl Spots {
-    pub(super) fn new(shown: Gauge) -> Self {
+    pub(super) fn new(queue: Sender) -> Self {
         Self {
             spots: Vec::new(),
             vacant: Vec::new(),
             called: Vec::new(),
-            ready: VecDeque::new(),
+            queue: Some(queue),
             next: VecDeque::new(),
             soon: VecDeque::new(),
-            waiting: 0,
-            shown,
             earliest: None,
             phase: Phase::Running,
             evicted: false,
@@ -141,7 +136,9 @@ impl Spots {
 
     /// Those who only waited for others, or for some time.
     pub(super) fn take_unbidden(&mut self) {
-        self.ready.extend(self.next.drain(..));
+        while let Some(connection) = self.next.pop_front() {
+            self.send(connection);
+        }
         if self.soon.is_empty() {
             return;
         }
@@ -149,32 +146,22 @@ impl Spots {
         while self.soon.front().is_some_and(|(due, _)| *due <= now)
             && let Some((_, connection)) = self.soon.pop_front()
         {
-            self.ready.push_back(connection);
+            self.send(connection);
         }
     }
 
-    /// The first of those who are ready.
-    pub(super) fn next_ready(&mut self) -> Option<Box<Connection>> {
-        let connection = self.ready.pop_front()?;
-        if connection.is_idle() {
-            self.waiting -= 1;
-            self.shown.set(self.waiting);
-        }
-        Some(connection)
-    }
-
-    /// Hands out everyone, and takes nobody any more.
-    pub(super) fn evict(&mut self) -> VecDeque<Box<Connection>> {
+    /// Takes nobody any more, and sends everyone away.
+    pub(super) fn evict(&mut self) {
         self.evicted = true;
         for index in 0..self.spots.len() {
             self.make_ready(index);
         }
-        self.waiting = 0;
-        self.shown.set(0);
-        let mut everyone = mem::take(&mut self.ready);
-        everyone.extend(self.next.drain(..));
-        everyone.extend(self.soon.drain(..).map(|(_, connection)| connection));
-        everyone
+        while let Some(connection) = self.next.pop_front() {
+            self.send(connection);
+        }
+        while let Some((_, connection)) = self.soon.pop_front() {
+            self.send(connection);
+        }
     }
 
     /// Takes note of a deadline. Says whether it is the earliest.
@@ -210,16 +197,16 @@ impl Spots {
     fn make_ready(&mut self, index: usize) {
         let state = &mut self.spots[index];
         match mem::replace(state, State::AWAY) {
-            State::Parked(connection, ..) => {
-                // What it is does not change until it has its turn.
-                if connection.is_idle() {
-                    self.waiting += 1;
-                    self.shown.set(self.waiting);
-                }
-                self.ready.push_back(connection);
-            }
+            State::Parked(connection, ..) => self.send(connection),
             other => *state = other,
         }
+    }
+
+    fn send(&self, connection: Box<Connection>) {
+        let queue = self.queue.as_ref();
+        queue
+            .expect("the queue is closed when nobody is left")
+            .send(connection);
     }
 
     /// See [`Lot::announce`](super::Lot::announce).

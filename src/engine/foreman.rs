@@ -11,15 +11,18 @@ use super::seats::State;
 use super::seats::Step;
 
 /// How often to look around while there is work.
-const LOOK_EVERY: Duration = Duration::from_micros(500);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Who is in code of the user's, and does not wait there, is held up when so
 /// many looks find it in the same call. It may just have no core at the moment,
 /// which nobody else would have either.
-const LOOKS_UNTIL_CALL_IS_LONG: u32 = 4;
+const LOOKS_UNTIL_CALL_IS_LONG: u32 = 2;
 
 /// The same for all else that a worker does.
-const LOOKS_UNTIL_TURN_IS_LONG: u32 = 20;
+const LOOKS_UNTIL_TURN_IS_LONG: u32 = 10;
+
+/// A row that so many looks have found not polled is polled here.
+const LOOKS_UNTIL_UNPOLLED: u32 = 2;
 
 /// After so many looks without a change there is no work.
 const LOOKS_UNTIL_ASLEEP: u32 = 20;
@@ -98,7 +101,7 @@ impl Foreman {
             true => *looks += 1,
             false => (*seen, *looks) = (polls, 0),
         }
-        if *looks >= LOOKS_UNTIL_TURN_IS_LONG {
+        if *looks >= LOOKS_UNTIL_UNPOLLED {
             row.poll_for_another();
         }
     }

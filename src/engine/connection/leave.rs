@@ -14,6 +14,7 @@ use super::access_log;
 use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
+use crate::drain::phase::Phase;
 use crate::drain::report::CutRequest;
 use crate::engine::Engine;
 use crate::engine::guests::Left;
@@ -35,8 +36,8 @@ pub(super) struct Lingering {
 }
 
 /// A client that has its answer says goodbye at once, as a rule. To look for
-/// that a little later costs less than to be told.
-const GOODBYE_TAKES: Duration = Duration::from_millis(1);
+/// that a little later costs less than to be woken for it.
+const GOODBYE_TAKES: Duration = Duration::from_millis(5);
 
 impl Connection {
     /// Nothing is in progress, and nothing began in time.
@@ -67,7 +68,7 @@ impl Connection {
                 outcome
             },
             unasked,
-            had_time: self.spot.is_some(),
+            had_time: false,
         });
         Step::Go
     }
@@ -101,13 +102,15 @@ impl Connection {
     }
 
     fn await_goodbye(&mut self, lingering: Lingering, turn: &Turn<'_>) -> Step {
-        if lingering.had_time {
+        // In a drain somebody waits for us.
+        if lingering.had_time || turn.phase >= Phase::Draining {
             return turn.park(Wait::Input, Some(lingering.until));
         }
         self.state = State::Lingering(Lingering {
             had_time: true,
             ..lingering
         });
+        turn.engine.lot.leave(self);
         let due = lingering.until.min(turn.now + GOODBYE_TAKES);
         turn.park(Wait::Soon, Some(due))
     }

@@ -417,6 +417,10 @@ impl Connection {
         self.spot = Some(spot);
     }
 
+    pub(crate) fn take_spot(&mut self) -> Option<Spot> {
+        self.spot.take()
+    }
+
     /// What an epoll registers.
     pub(crate) fn source(&mut self) -> &mut impl mio::event::Source {
         self.stream.source()

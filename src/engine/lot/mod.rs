@@ -4,7 +4,7 @@
 //! The lot has as many rows as workers that may be awake; each row has an epoll
 //! of its own, so that those who poll are not in each other's way. A connection
 //! gets a spot when it first parks, in the row that its number says, is
-//! registered with that row's epoll once, and keeps both until it ends:
+//! registered with that row's epoll once, and keeps both until it says goodbye:
 //!
 //! ```text
 //! Vacant --enroll--> Away --park--> Parked --event, deadline, call--> Away --forget--> Vacant
@@ -150,6 +150,14 @@ impl Lot {
     /// The threads that waited for a connection have to let it go.
     pub(crate) fn unwatch(&self, spot: Spot) {
         self.rows[spot.row].unwatch(spot);
+    }
+
+    /// Frees a connection's spot, if it has one: it need not be told of anything
+    /// for a while, and gets another one should it park.
+    pub(crate) fn leave(&self, connection: &mut Connection) {
+        if let Some(spot) = connection.take_spot() {
+            self.rows[spot.row].leave(spot, connection);
+        }
     }
 
     /// Frees a spot. A waker that still points to it calls in vain, or calls

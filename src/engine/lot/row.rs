@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -111,6 +112,12 @@ impl Row {
     /// have said that we sleep, knows of it, or the nudge finds us asleep.
     pub(crate) fn poll(&self, idle: impl FnOnce() -> bool) {
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.events.iter().nth(1).is_some() {
+            // There is some traffic. If others want the core, the clients may be
+            // among them: more gathers when they go first, and to be woken once
+            // for several costs less than once for each.
+            thread::yield_now();
+        }
         self.asleep.store(true, SeqCst);
         let timeout = match idle() {
             true => self.time_to_sleep(poller.last_scan),
@@ -310,6 +317,14 @@ impl Row {
         {
             watch.end();
         }
+    }
+
+    pub(super) fn leave(&self, spot: Spot, connection: &mut Connection) {
+        // First, so that no event of its comes for who has the spot next.
+        if let Err(error) = self.registry.deregister(connection.source()) {
+            log::debug!("cannot deregister {connection:?}: {error}");
+        }
+        self.forget(spot);
     }
 
     pub(super) fn forget(&self, spot: Spot) {

@@ -1,10 +1,12 @@
 //! Requests are answered: framing, order, persistence.
 
+use farewell::Counts;
 use farewell::Html;
 use farewell::IntoResponse;
 use farewell::Request;
 use http::StatusCode;
 
+use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 
@@ -21,6 +23,22 @@ fn a_get_is_answered_and_the_connection_persists() {
             "{response:?}"
         );
         assert!(!response.closes());
+    }
+}
+
+/// So many that the connection has to let others go first in the middle.
+#[test]
+fn a_long_pipeline_is_answered_and_leaves_nobody_waiting() {
+    let server = TestServer::hello(config());
+    let mut client = server.connect();
+    for requests in 45..=60 {
+        let post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+        client.send(post.repeat(requests));
+        for _ in 0..requests {
+            assert_eq!(client.response().body, "hello /x");
+        }
+        let idle = |counts: Counts| counts.idle == 1 && counts.waiting == 0;
+        assert!(server.stop.wait_for_counts(TOO_LONG, idle), "{requests}");
     }
 }
 

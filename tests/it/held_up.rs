@@ -13,6 +13,7 @@ use crate::support::Gate;
 use crate::support::TestServer;
 use crate::support::config;
 use crate::support::gated;
+use crate::support::get;
 
 /// More than there are rows in the lot, so that each has some of them.
 fn connect_many(server: &TestServer) -> Vec<Client> {
@@ -157,4 +158,22 @@ fn a_body_arrives_while_every_other_worker_is_busy() {
     }
     assert_eq!(upload.response().body, (6 * piece.len()).to_string());
     drop(bar);
+}
+
+#[test]
+fn an_eof_that_comes_while_a_handler_runs_is_seen_after_the_answers() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config(), gated(&gate));
+    let mut clients = connect_many(&server);
+    let (client, others) = clients.split_first_mut().unwrap();
+    client.request("/slow");
+    gate.wait_started();
+    client.send(get("/last"));
+    client.half_close();
+    // Whoever serves these has heard of the request and the EOF, at once.
+    expect_answers(others);
+    drop(bar);
+    assert_eq!(client.response().body, "hello /slow");
+    assert_eq!(client.response().body, "hello /last");
+    client.expect_eof();
 }

@@ -229,6 +229,8 @@ fn the_stream_is_to_be_had_as_std_has_it() {
     let server = TestServer::start(config(), |_: Request| {
         switching(|stream| {
             let (mut stream, behind) = stream.into_std().unwrap();
+            // The listener's is about accepting.
+            assert_eq!(stream.read_timeout().unwrap(), None);
             assert_eq!(behind, "hel");
             let mut rest = [0; 2];
             stream.read_exact(&mut rest).unwrap();

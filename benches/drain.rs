@@ -32,6 +32,7 @@ use harness::numbers::table;
 use harness::options::Options;
 use harness::peers::Running;
 use harness::plot;
+use harness::process;
 use harness::process::Process;
 use harness::process::Session;
 use harness::process::free_port;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let options = Options::of_process()?;
+    process::end_with_the_bench()?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let limit = raise_open_files();
     let mut text = format!(

@@ -24,6 +24,7 @@ use harness::peers;
 use harness::peers::Peer;
 use harness::plot;
 use harness::plot::Panel;
+use harness::process;
 use harness::process::Process;
 use harness::process::Session;
 use harness::process::raise_open_files;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let options = Options::of_process()?;
+    process::end_with_the_bench()?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let (chosen, mut notes) = peers::choose(&options.only)?;
     let chosen: Vec<&Peer> = chosen

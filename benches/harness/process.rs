@@ -12,6 +12,9 @@ use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -30,6 +33,30 @@ pub(crate) enum Session {
     Own,
     /// The bench's, with all the others.
     Shared,
+}
+
+/// Those that are to end with the bench, however it ends.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+fn running() -> MutexGuard<'static, Vec<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has Ctrl+C and SIGTERM end the processes too: in sessions of their own they
+/// would not hear of it.
+///
+/// # Errors
+///
+/// When signals cannot be handled.
+#[allow(clippy::exit, reason = "nothing else ends a bench that is interrupted")]
+pub(crate) fn end_with_the_bench() -> Result<()> {
+    ctrlc::set_handler(|| {
+        for &id in running().iter() {
+            kill(id);
+        }
+        std::process::exit(130);
+    })?;
+    Ok(())
 }
 
 /// A process that is killed, with its children, when this is dropped.
@@ -61,6 +88,7 @@ impl Process {
             .stderr(errors)
             .spawn()
             .map_err(|error| format!("{} does not start: {error}", words[0]))?;
+        running().push(child.id());
         Ok(Self { child })
     }
 
@@ -140,39 +168,51 @@ impl Process {
 
     /// The process and its descendants.
     fn tree(&self) -> Vec<u32> {
-        let mut tree = vec![self.id()];
-        let mut next = 0;
-        while let Some(&id) = tree.get(next) {
-            let threads = fs::read_dir(format!("/proc/{id}/task"))
-                .into_iter()
-                .flatten();
-            for thread in threads.flatten() {
-                // A thread that has ended meanwhile has none.
-                let children = fs::read_to_string(thread.path().join("children"));
-                let children = children.unwrap_or_default();
-                tree.extend(
-                    children
-                        .split_whitespace()
-                        .filter_map(|id| id.parse::<u32>().ok()),
-                );
-            }
-            next += 1;
+        tree(self.id())
+    }
+}
+
+/// A process and its descendants.
+fn tree(root: u32) -> Vec<u32> {
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(&id) = tree.get(next) {
+        let threads = fs::read_dir(format!("/proc/{id}/task"))
+            .into_iter()
+            .flatten();
+        for thread in threads.flatten() {
+            // A thread that has ended meanwhile has none.
+            let children = fs::read_to_string(thread.path().join("children"));
+            let children = children.unwrap_or_default();
+            tree.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|id| id.parse::<u32>().ok()),
+            );
         }
-        tree
+        next += 1;
+    }
+    tree
+}
+
+/// Kills a process and its descendants.
+fn kill(root: u32) {
+    for id in tree(root) {
+        if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+            // One that has ended already cannot be killed.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        running().retain(|&id| id != self.id());
         if let Ok(Some(_)) = self.child.try_wait() {
             return;
         }
-        for id in self.tree() {
-            if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-                // One that has ended already cannot be killed.
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
-        }
+        kill(self.id());
+        // It has been killed: there is nothing to learn from how it ended.
         let _ = self.child.wait();
     }
 }

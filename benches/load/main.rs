@@ -33,6 +33,7 @@ use harness::options::Options;
 use harness::peers;
 use harness::peers::Peer;
 use harness::plot;
+use harness::process;
 use harness::process::Session;
 use harness::process::raise_open_files;
 use harness::results;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let options = Options::of_process()?;
+    process::end_with_the_bench()?;
     if !peers::installed("wrk") {
         println!("nothing was measured: {}", wrk::MISSING);
         return Ok(());

@@ -235,16 +235,26 @@ impl Acceptor {
     fn park(&self, connection: Box<Connection>) {
         let engine = &self.engine;
         let first = connection.first_park(engine);
-        let mut parked = engine.lot.park(connection, first);
-        if let Parked::Ready(connection) = parked {
-            let now = Park {
-                wait: Wait::Turn,
-                ..first
-            };
-            parked = engine.lot.park(connection, now);
-        }
-        if let Parked::Ready(mut connection) | Parked::Refused(mut connection, _) = parked {
-            log::error!("cannot wait for {connection:?}");
+        let connection = match engine.lot.park(connection, first) {
+            Parked::Yes => return,
+            // It is there already, or the server is in a new phase.
+            Parked::Ready(connection) => connection,
+            Parked::Refused(connection, error) => {
+                if let Some(error) = error {
+                    log::error!("cannot wait for {connection:?}: {error}");
+                }
+                connection
+            }
+        };
+        // A worker finds out what becomes of it; it need not be registered for
+        // that.
+        let now = Park {
+            wait: Wait::Turn,
+            ..first
+        };
+        if let Parked::Ready(mut connection) | Parked::Refused(mut connection, _) =
+            engine.lot.park(connection, now)
+        {
             let outcome = connection.give_up(engine);
             engine.close(connection, outcome);
         }

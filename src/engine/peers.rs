@@ -22,6 +22,11 @@ impl Peers {
         }
     }
 
+    /// Whether there is a limit.
+    pub(crate) fn are_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// A connection comes. Says whether it is one too many.
     pub(crate) fn come(&self, peer: IpAddr) -> bool {
         let Some(limit) = self.limit else {

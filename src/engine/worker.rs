@@ -12,6 +12,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -47,6 +48,10 @@ const BUFFER_MIN: usize = 16 * 1024;
 
 /// How many steps a connection may take before the others have their turn.
 const STEPS_A_TURN: usize = 64;
+
+/// How many connections of its own row a worker serves before it looks at the
+/// others: whoever should serve those may be held up, and nobody rest.
+const OWN_IN_A_ROW: usize = 64;
 
 /// Where a worker leaves its connection while it is in a handler. At an abort
 /// the connection is taken from there: the handler cannot be stopped, but its
@@ -91,6 +96,10 @@ pub(crate) fn work(engine: &Arc<Engine>, desk: &Arc<Desk>) {
         desk,
         buffer: Buffer::new(engine.config.head_bytes_max.max(BUFFER_MIN)),
         date: DateClock::default(),
+        rota: Rota {
+            engine,
+            own_left: OWN_IN_A_ROW,
+        },
         steps_left: 0,
     };
     let sitter = Sitter::new();
@@ -118,6 +127,7 @@ struct Worker<'a> {
     desk: &'a Arc<Desk>,
     buffer: Buffer,
     date: DateClock,
+    rota: Rota<'a>,
     steps_left: usize,
 }
 
@@ -125,7 +135,7 @@ impl Worker<'_> {
     /// Serves until the seat is lost, or the queues are closed.
     fn work_at(&mut self, seat: &mut Seated<'_>) {
         let engine = self.engine;
-        while let Some(connection) = next(engine.lot.rows(), seat.number()) {
+        while let Some(connection) = self.rota.next(seat.number()) {
             let peer = connection.peer_addr();
             seat.serve();
             // A panic that nobody has caught closer by, in the drop of something
@@ -300,24 +310,53 @@ impl Worker<'_> {
     }
 }
 
-/// Waits for a connection that can go on; `None` once the queues are closed.
-/// Those of our own row go first, and it is polled before those of another row
-/// are taken: their worker has not come to them yet.
-fn next(rows: &[Row], own: usize) -> Option<Box<Connection>> {
-    let row = &rows[own];
-    loop {
-        match row.queue().receive() {
-            Received::Connection(connection) => return Some(connection),
-            Received::Closed => return None,
-            Received::Nobody => {}
-        }
-        row.poll(|| rows.iter().all(|row| row.queue().is_empty()));
-        if row.queue().is_empty()
-            && let Some(connection) = rows.iter().find_map(receive)
-        {
-            return Some(connection);
+/// Whom a worker serves next: those of its own row first, and not for ever.
+struct Rota<'a> {
+    engine: &'a Engine,
+    /// So many of its own go before those of other rows.
+    own_left: usize,
+}
+
+impl Rota<'_> {
+    /// Waits for a connection that can go on; `None` once the queues are closed.
+    fn next(&mut self, own: usize) -> Option<Box<Connection>> {
+        let rows = self.engine.lot.rows();
+        let row = &rows[own];
+        loop {
+            if self.own_left == 0 {
+                self.own_left = OWN_IN_A_ROW;
+                if let Some(connection) = of_another(rows, own) {
+                    return Some(connection);
+                }
+            }
+            self.own_left -= 1;
+            match row.queue().receive() {
+                Received::Connection(connection) => return Some(connection),
+                Received::Closed => return None,
+                Received::Nobody => {}
+            }
+            // If others want the core, the clients may be among them: more
+            // gathers when they go first, and to be woken once for several costs
+            // less than once for each. Not where handlers want it.
+            if row.has_some_traffic() && !self.engine.seats.expects_slow() {
+                thread::yield_now();
+            }
+            // Before those of another row, whose worker has just not come to
+            // them yet.
+            row.poll(|| rows.iter().all(|row| row.queue().is_empty()));
+            if row.queue().is_empty()
+                && let Some(connection) = of_another(rows, own)
+            {
+                return Some(connection);
+            }
         }
     }
+}
+
+/// One who can go on in another row.
+fn of_another(rows: &[Row], own: usize) -> Option<Box<Connection>> {
+    let behind = rows.iter().skip(own + 1);
+    behind.chain(&rows[..own]).find_map(receive)
 }
 
 fn receive(row: &Row) -> Option<Box<Connection>> {

@@ -106,7 +106,11 @@ fn check_line_ends(head: &[u8], request: &httparse::Request<'_, '_>) -> Result<(
     let target = request.path.unwrap_or_default().as_bytes();
     let version = " HTTP/1.1".len();
     let request_line = head.get(end_of(target) + version..).unwrap_or_default();
-    let well = head.first() != Some(&b'\n')
+    let method = request.method.unwrap_or_default().as_bytes();
+    let before = head
+        .get(..end_of(method) - method.len())
+        .unwrap_or_default();
+    let well = before.chunks(2).all(|line_end| line_end == b"\r\n")
         && request_line.starts_with(b"\r\n")
         && request.headers.iter().all(|field| line_end(field.value))
         && head.ends_with(b"\r\n");
@@ -365,6 +369,10 @@ mod tests {
         assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\n\r\n"), 400);
         assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\n\n"), 400);
         assert_eq!(refused("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/1.1\r\nHost: a \t\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\nX:\n\r\n"), 400);
+        complete("GET / HTTP/1.1\r\nHost: a \t\r\nX:\r\nY: \r\n\r\n");
         complete("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
 

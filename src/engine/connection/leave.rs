@@ -102,8 +102,12 @@ impl Connection {
     }
 
     fn await_goodbye(&mut self, lingering: Lingering, turn: &Turn<'_>) -> Step {
-        // In a drain somebody waits for us.
-        if lingering.had_time || turn.phase >= Phase::Draining {
+        // In a drain somebody waits for us, and elsewhere for our place.
+        let engine = turn.engine;
+        let wanted = turn.phase >= Phase::Draining
+            || engine.peers.are_limited()
+            || engine.books.open() >= engine.config.max_connections;
+        if lingering.had_time || wanted {
             return turn.park(Wait::Input, Some(lingering.until));
         }
         self.state = State::Lingering(Lingering {

@@ -231,6 +231,8 @@ impl Connection {
 
     /// How it waits for its first byte.
     pub(crate) fn first_park(&self, engine: &Engine) -> Park {
+        // First: the deadline depends on it.
+        let seen = engine.life.phase();
         let until = match self.state {
             State::Idle { since } => Some(input::idle_until(since, engine)),
             _ => None,
@@ -238,7 +240,7 @@ impl Connection {
         Park {
             wait: Wait::Input,
             until,
-            seen: engine.life.phase(),
+            seen,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::iter;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -13,9 +14,9 @@ use std::sync::PoisonError;
 use std::sync::TryLockError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -46,6 +47,9 @@ const SCAN_EVERY: Duration = Duration::from_millis(10);
 /// Events taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;
 
+/// Of so many events at a time it pays to let more gather.
+const SOME_TRAFFIC: RangeInclusive<usize> = 2..=16;
+
 const WAKE_UP: Token = Token(usize::MAX);
 
 #[derive(Debug)]
@@ -60,6 +64,8 @@ pub(crate) struct Row {
     asleep: AtomicBool,
     /// How often it has been polled.
     polls: AtomicU32,
+    /// How many events the last poll gave.
+    gathered: AtomicUsize,
 }
 
 /// The receiving end of the row's epoll.
@@ -90,6 +96,7 @@ impl Row {
             poller,
             asleep: AtomicBool::new(false),
             polls: AtomicU32::new(0),
+            gathered: AtomicUsize::new(0),
         })
     }
 
@@ -112,18 +119,21 @@ impl Row {
     /// have said that we sleep, knows of it, or the nudge finds us asleep.
     pub(crate) fn poll(&self, idle: impl FnOnce() -> bool) {
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
-        if poller.events.iter().nth(1).is_some() {
-            // There is some traffic. If others want the core, the clients may be
-            // among them: more gathers when they go first, and to be woken once
-            // for several costs less than once for each.
-            thread::yield_now();
-        }
         self.asleep.store(true, SeqCst);
         let timeout = match idle() {
             true => self.time_to_sleep(poller.last_scan),
-            false => Some(Duration::ZERO),
+            false => {
+                self.asleep.store(false, SeqCst);
+                Some(Duration::ZERO)
+            }
         };
         self.collect(&mut poller, timeout);
+    }
+
+    /// Whether the last poll gave several events, but not so many that more of
+    /// them would be no gain.
+    pub(crate) fn has_some_traffic(&self) -> bool {
+        SOME_TRAFFIC.contains(&self.gathered.load(Relaxed))
     }
 
     /// As [`poll`](Self::poll), by somebody else, who waits for nothing, while
@@ -162,6 +172,7 @@ impl Row {
         }
         self.asleep.store(false, SeqCst);
         self.polls.fetch_add(1, Relaxed);
+        self.gathered.store(poller.events.iter().count(), Relaxed);
         let mut spots = self.lock();
         for event in &poller.events {
             if event.token() != WAKE_UP {
@@ -320,7 +331,8 @@ impl Row {
     }
 
     pub(super) fn leave(&self, spot: Spot, connection: &mut Connection) {
-        // First, so that no event of its comes for who has the spot next.
+        // First, so that hardly an event of its comes for who has the spot next;
+        // one that is under way costs that one a turn for nothing.
         if let Err(error) = self.registry.deregister(connection.source()) {
             log::debug!("cannot deregister {connection:?}: {error}");
         }

@@ -17,7 +17,7 @@ use crate::engine::queue::Sender;
 pub(super) struct Spots {
     pub(super) spots: Vec<State>,
     pub(super) vacant: Vec<usize>,
-    /// Spots whose connections were called, or only wait for a turn.
+    /// Spots whose connections were called.
     pub(super) called: Vec<usize>,
     /// For those who are to go on; their spots are `Away`. Dropped when nobody
     /// is left, which closes the queue.

@@ -272,7 +272,8 @@ impl Seats {
         }
     }
 
-    fn expects_slow(&self) -> bool {
+    /// Whether the next call is expected to be slow.
+    pub(crate) fn expects_slow(&self) -> bool {
         self.slow.load(Relaxed) > 0
     }
 

@@ -103,6 +103,7 @@ impl Acceptor {
         loop {
             // Looked at before the backlog is emptied: a handshake that ends in
             // between is found there. The other way round it would be lost.
+            let looked = Instant::now();
             let half_open = closed && self.listener.may_be_half_open();
             let empty = self.empty_backlog(&mut settled, closed);
             if !empty || !closed || life.phase() >= Phase::Aborting {
@@ -116,7 +117,7 @@ impl Acceptor {
                 log::warn!("handshakes did not end within the settle time");
                 return;
             }
-            life.wait_for_phase(Phase::Aborting, Some(Instant::now() + SETTLE_LOOK));
+            life.wait_for_phase(Phase::Aborting, Some(looked + SETTLE_LOOK));
         }
     }
 

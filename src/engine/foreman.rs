@@ -1,10 +1,12 @@
 //! The foreman: looks around, and where a worker is held up has another one
 //! take its seat. Where nobody rests any more, it does the polling that cannot
-//! wait: for handlers that read or write themselves.
+//! wait: for handlers that read or write themselves. And it watches the clock:
+//! where a deadline has come, it wakes whoever polls there.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::Engine;
 use super::seats::State;
@@ -51,6 +53,7 @@ impl Foreman {
     pub(crate) fn run(mut self) {
         let engine = Arc::clone(&self.engine);
         engine.seats.set_foreman();
+        engine.lot.watch_deadlines();
         let mut looks_without_change = 0;
         while !engine.seats.is_closed() {
             thread::park_timeout(LOOK_EVERY);
@@ -60,7 +63,9 @@ impl Foreman {
             }
             if looks_without_change >= LOOKS_UNTIL_ASLEEP {
                 let seen: Vec<Step> = self.seen.iter().map(|(step, _)| *step).collect();
-                engine.seats.foreman_sleeps(&seen);
+                // A deadline that comes from here on unparks this thread.
+                let due = engine.lot.scan_due();
+                engine.seats.foreman_sleeps(&seen, due);
                 looks_without_change = 0;
             }
         }
@@ -83,8 +88,14 @@ impl Foreman {
             }
             self.stand_in(number);
         }
-        // Somebody who sleeps could serve those.
         let rows = self.engine.lot.rows();
+        let now = Instant::now();
+        for row in rows {
+            if row.scan_due().is_some_and(|due| due <= now) {
+                row.nudge();
+            }
+        }
+        // Somebody who sleeps could serve those.
         if rows.iter().any(|row| !row.queue().is_empty()) {
             self.engine.lot.nudge_one();
         }

@@ -26,6 +26,7 @@ use mio::Poll;
 use mio::Registry;
 use mio::Token;
 
+use super::Alarm;
 use super::Park;
 use super::Parked;
 use super::Spot;
@@ -41,9 +42,6 @@ use crate::engine::queue;
 use crate::engine::queue::Queue;
 use crate::engine::queue::Received;
 
-/// Deadlines are met this late at most, unless the machine is overloaded.
-const SCAN_EVERY: Duration = Duration::from_millis(10);
-
 /// Events taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;
 
@@ -57,6 +55,7 @@ pub(crate) struct Row {
     number: usize,
     spots: Mutex<Spots>,
     queue: Queue,
+    alarm: Arc<Alarm>,
     registry: Registry,
     waker: mio::Waker,
     poller: Mutex<Poller>,
@@ -73,24 +72,23 @@ pub(crate) struct Row {
 struct Poller {
     poll: Poll,
     events: Events,
-    last_scan: Instant,
 }
 
 impl Row {
-    pub(super) fn new(number: usize, waiting: Gauge) -> io::Result<Self> {
+    pub(super) fn new(number: usize, waiting: Gauge, alarm: Arc<Alarm>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(&registry, WAKE_UP)?;
         let poller = Mutex::new(Poller {
             poll,
             events: Events::with_capacity(EVENTS_AT_A_TIME),
-            last_scan: Instant::now(),
         });
         let (sender, queue) = queue::queue(waiting);
         Ok(Self {
             number,
             spots: Mutex::new(Spots::new(sender)),
             queue,
+            alarm,
             registry,
             waker,
             poller,
@@ -121,7 +119,7 @@ impl Row {
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
         self.asleep.store(true, SeqCst);
         let timeout = match idle() {
-            true => self.time_to_sleep(poller.last_scan),
+            true => self.time_to_sleep(),
             false => {
                 self.asleep.store(false, SeqCst);
                 Some(Duration::ZERO)
@@ -149,18 +147,16 @@ impl Row {
         }
     }
 
-    fn time_to_sleep(&self, last_scan: Instant) -> Option<Duration> {
+    /// Deadlines are the [foreman](crate::engine::foreman)'s business: a poll
+    /// that ends by itself costs more than one that does not.
+    fn time_to_sleep(&self) -> Option<Duration> {
         let spots = self.lock();
         let closed = spots.queue.is_none();
         if closed || !spots.called.is_empty() || !spots.next.is_empty() || !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        let scan = spots
-            .earliest
-            .map(|until| until.max(last_scan + SCAN_EVERY));
-        let soon = spots.soon.front().map(|(due, _)| *due);
-        let wake_up = scan.into_iter().chain(soon).min()?;
-        Some(wake_up.saturating_duration_since(Instant::now()))
+        let (due, _) = spots.soon.front()?;
+        Some(due.saturating_duration_since(Instant::now()))
     }
 
     fn collect(&self, poller: &mut Poller, timeout: Option<Duration>) {
@@ -181,13 +177,12 @@ impl Row {
         }
         spots.take_called();
         spots.take_unbidden();
-        if spots.earliest.is_some() {
-            let now = Instant::now();
-            if now >= poller.last_scan + SCAN_EVERY && spots.is_late(now) {
-                poller.last_scan = now;
-                spots.scan(now);
-            }
-        }
+        spots.scan_if_due();
+    }
+
+    /// When it has to be polled for deadlines.
+    pub(crate) fn scan_due(&self) -> Option<Instant> {
+        self.lock().scan_due()
     }
 
     /// Wakes whoever polls, if it sleeps. Says whether it did.
@@ -240,8 +235,7 @@ impl Row {
         spots.spots[spot.index] = State::Parked(connection, park.wait, park.until);
         if spots.expect(park.until) {
             drop(spots);
-            // Whoever polls may sleep until a later deadline.
-            self.nudge();
+            self.alarm.changed();
         }
         Parked::Yes
     }
@@ -365,6 +359,7 @@ impl Row {
     pub(super) fn announce(&self, phase: Phase, last_call_ends: Instant) {
         self.lock().announce(phase, last_call_ends);
         self.nudge();
+        self.alarm.changed();
     }
 
     pub(super) fn evict(&self) -> impl Iterator<Item = Box<Connection>> {

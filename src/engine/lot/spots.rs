@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use mio::event::Event;
@@ -13,6 +14,9 @@ use super::watch::Watch;
 use crate::drain::phase::Phase;
 use crate::engine::connection::Connection;
 use crate::engine::queue::Sender;
+
+/// Deadlines are met this late at most, unless the machine is overloaded.
+const SCAN_EVERY: Duration = Duration::from_millis(10);
 
 pub(super) struct Spots {
     pub(super) spots: Vec<State>,
@@ -27,7 +31,8 @@ pub(super) struct Spots {
     /// Those who go on at a certain time, about in its order.
     pub(super) soon: VecDeque<(Instant, Box<Connection>)>,
     /// No deadline is earlier; one may be later.
-    pub(super) earliest: Option<Instant>,
+    earliest: Option<Instant>,
+    last_scan: Instant,
     /// What has been announced.
     pub(super) phase: Phase,
     pub(super) evicted: bool,
@@ -103,6 +108,7 @@ impl Spots {
             next: VecDeque::new(),
             soon: VecDeque::new(),
             earliest: None,
+            last_scan: Instant::now(),
             phase: Phase::Running,
             evicted: false,
         }
@@ -176,11 +182,21 @@ impl Spots {
         sooner
     }
 
-    pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.earliest.is_some_and(|earliest| earliest <= now)
+    /// When to look for those who are past their deadlines.
+    pub(super) fn scan_due(&self) -> Option<Instant> {
+        let earliest = self.earliest?;
+        Some(earliest.max(self.last_scan + SCAN_EVERY))
     }
 
-    pub(super) fn scan(&mut self, now: Instant) {
+    pub(super) fn scan_if_due(&mut self) {
+        let now = Instant::now();
+        if self.scan_due().is_some_and(|due| due <= now) {
+            self.scan(now);
+        }
+    }
+
+    fn scan(&mut self, now: Instant) {
+        self.last_scan = now;
         let mut next: Option<Instant> = None;
         for index in 0..self.spots.len() {
             match self.spots[index] {

@@ -282,17 +282,17 @@ impl Seats {
         self.lock().foreman = Some(thread::current());
     }
 
-    /// The foreman sleeps until somebody works, unless they do already: their
-    /// last steps are not `seen`.
-    pub(crate) fn foreman_sleeps(&self, seen: &[Step]) {
+    /// The foreman sleeps until somebody works, or until `due`, or is unparked;
+    /// not at all if somebody works already: their last steps are not `seen`.
+    pub(crate) fn foreman_sleeps(&self, seen: &[Step], due: Option<Instant>) {
         self.foreman_asleep.store(true, SeqCst);
         // Looked at after it has said so: who begins to serve first makes the
         // step and then looks whether the foreman sleeps.
-        while self.last_steps().eq(seen.iter().copied())
-            && self.foreman_asleep.load(SeqCst)
-            && !self.is_closed()
-        {
-            thread::park();
+        if self.last_steps().eq(seen.iter().copied()) && !self.is_closed() {
+            match due {
+                Some(due) => thread::park_timeout(due.saturating_duration_since(Instant::now())),
+                None => thread::park(),
+            }
         }
         self.foreman_asleep.store(false, SeqCst);
     }

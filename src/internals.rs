@@ -37,17 +37,30 @@ use crate::http::encode;
 use crate::http::encode::HeadParts;
 use crate::http::encode::Length;
 use crate::http::head;
+use crate::http::head::Limits;
 use crate::http::head::Parsed;
 use crate::http::persist::Persist;
 use crate::net::listener::Knocker;
 use crate::net::stream::Stream;
 use crate::service::request::Request;
 
-/// Parses a request head, and says how long it is.
-pub fn parse_head(input: &[u8]) -> Option<usize> {
-    match head::parse(input, &Config::default().head_limits()) {
-        Ok(Parsed::Complete { length, .. }) => Some(length),
-        Ok(Parsed::Partial) | Err(_) => None,
+/// Parses request heads, within the default limits.
+#[derive(Debug)]
+pub struct Parser(Limits);
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self(Config::default().head_limits())
+    }
+}
+
+impl Parser {
+    /// How long the head at the start of `input` is.
+    pub fn parse(&self, input: &[u8]) -> Option<usize> {
+        match head::parse(input, &self.0) {
+            Ok(Parsed::Complete { length, .. }) => Some(length),
+            Ok(Parsed::Partial) | Err(_) => None,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use criterion::Criterion;
 use farewell::internals;
+use farewell::internals::Parser;
 use farewell::internals::Rig;
 
 /// What a browser sends.
@@ -47,11 +48,12 @@ fn main() -> ExitCode {
 }
 
 fn pieces(criterion: &mut Criterion) {
+    let parser = Parser::default();
     criterion.bench_function("parse a head of 7 fields", |bencher| {
-        bencher.iter(|| internals::parse_head(black_box(HEAD)));
+        bencher.iter(|| parser.parse(black_box(HEAD)));
     });
     criterion.bench_function("parse a head of 1 field", |bencher| {
-        bencher.iter(|| internals::parse_head(black_box(SHORT_HEAD)));
+        bencher.iter(|| parser.parse(black_box(SHORT_HEAD)));
     });
     let mut out = Vec::new();
     criterion.bench_function("encode the head of a response", |bencher| {

@@ -32,7 +32,6 @@ use harness::numbers::table;
 use harness::options::Options;
 use harness::peers::Running;
 use harness::plot;
-use harness::process;
 use harness::process::Process;
 use harness::process::Session;
 use harness::process::free_port;
@@ -51,18 +50,11 @@ const DELAY: Duration = Duration::from_millis(100);
 const BEFORE_THE_STOP: Duration = Duration::from_millis(30);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    harness::exit_code(run)
 }
 
 fn run() -> Result<()> {
     let options = Options::of_process()?;
-    process::end_with_the_bench()?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let limit = raise_open_files();
     let mut text = format!(

@@ -24,7 +24,6 @@ use harness::peers;
 use harness::peers::Peer;
 use harness::plot;
 use harness::plot::Panel;
-use harness::process;
 use harness::process::Process;
 use harness::process::Session;
 use harness::process::raise_open_files;
@@ -55,18 +54,11 @@ const ALL: [Mode; 6] = [
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    harness::exit_code(run)
 }
 
 fn run() -> Result<()> {
     let options = Options::of_process()?;
-    process::end_with_the_bench()?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let (chosen, mut notes) = peers::choose(&options.only)?;
     let chosen: Vec<&Peer> = chosen

@@ -13,5 +13,18 @@ pub(crate) mod process;
 pub(crate) mod results;
 pub(crate) mod wrk;
 
+use std::process::ExitCode;
+
+/// Runs a bench, whose processes end with it, and says what was wrong.
+pub(crate) fn exit_code(run: fn() -> Result<()>) -> ExitCode {
+    match process::end_with_the_bench().and_then(|()| run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// What a bench fails with: a sentence for whoever runs it.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -33,7 +33,6 @@ use harness::options::Options;
 use harness::peers;
 use harness::peers::Peer;
 use harness::plot;
-use harness::process;
 use harness::process::Session;
 use harness::process::raise_open_files;
 use harness::results;
@@ -47,18 +46,11 @@ use tables::Row;
 const OPEN_FILES: u64 = 11_000;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    harness::exit_code(run)
 }
 
 fn run() -> Result<()> {
     let options = Options::of_process()?;
-    process::end_with_the_bench()?;
     if !peers::installed("wrk") {
         println!("nothing was measured: {}", wrk::MISSING);
         return Ok(());

@@ -28,6 +28,7 @@ use crate::engine::connection::Turn;
 use crate::engine::lot::Lot;
 use crate::engine::lot::Park;
 use crate::engine::lot::Parked;
+use crate::engine::places::Places;
 use crate::engine::queue;
 use crate::engine::queue::Queue;
 use crate::engine::queue::Received;
@@ -110,7 +111,9 @@ impl Rig {
         let (socket, peer) = listener.accept()?;
         let stream = Stream::of(socket)?;
         let ticket = books.connection_accepted();
-        let connection = Connection::new(stream, peer, address, ticket, false, Instant::now());
+        let place = Places::new(1).take();
+        let now = Instant::now();
+        let connection = Connection::new(stream, peer, address, ticket, place, false, now);
         let (sender, queue) = queue::queue(books.waiting_gauge());
         let knocker = Knocker::new(address)?;
         let handler = Box::new(|_: Request| "not called here");

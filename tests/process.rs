@@ -21,3 +21,5 @@ mod program;
 mod routes;
 #[path = "process/stops.rs"]
 mod stops;
+#[path = "process/wakeups.rs"]
+mod wakeups;

@@ -189,7 +189,10 @@ impl Books {
     /// For one more queue, in which connections without a request in progress
     /// wait for a worker.
     pub(crate) fn waiting_gauge(&self) -> Gauge {
-        let gauge = Gauge::default();
+        let gauge = Gauge {
+            count: Arc::default(),
+            life: Arc::clone(&self.life),
+        };
         self.gauges().push(gauge.clone());
         gauge
     }
@@ -205,6 +208,7 @@ impl Books {
 
     pub(crate) fn lingering_ended(&self) {
         self.lingering.fetch_sub(1, SeqCst);
+        self.life.counts_changed();
     }
 
     pub(crate) fn taken_over(&self) {
@@ -214,16 +218,21 @@ impl Books {
 
     pub(crate) fn given_back(&self) {
         self.taken_over.fetch_sub(1, SeqCst);
+        self.life.counts_changed();
     }
 
     pub(crate) fn follower_came(&self) {
         self.followers.fetch_add(1, SeqCst);
-        self.life.counts_changed();
+        self.life.notify();
     }
 
     pub(crate) fn follower_left(&self) {
         self.followers.fetch_sub(1, SeqCst);
-        self.life.counts_changed();
+        self.life.notify();
+    }
+
+    pub(crate) fn followers(&self) -> usize {
+        self.followers.load(SeqCst)
     }
 
     /// There was no place for the backlog, to the very end.
@@ -234,7 +243,7 @@ impl Books {
     /// The acceptor has ended.
     pub(crate) fn no_more_connections(&self) {
         self.no_more.store(true, SeqCst);
-        self.life.counts_changed();
+        self.life.notify();
     }
 
     pub(crate) fn open(&self) -> usize {
@@ -248,7 +257,7 @@ impl Books {
 
     /// Nobody is left but those who only wait to hear just that.
     pub(crate) fn only_followers_left(&self) -> bool {
-        self.no_more.load(SeqCst) && self.open() <= self.followers.load(SeqCst)
+        self.no_more.load(SeqCst) && self.open() <= self.followers()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -264,7 +273,7 @@ impl Books {
             idle: open.saturating_sub(in_progress + waiting + lingering + taken_over),
             lingering,
             taken_over,
-            followers: self.followers.load(SeqCst),
+            followers: self.followers(),
         }
     }
 
@@ -305,20 +314,25 @@ impl Books {
 }
 
 /// A count that one place keeps by itself, and the books read.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Gauge(Arc<AtomicUsize>);
+#[derive(Clone, Debug)]
+pub(crate) struct Gauge {
+    count: Arc<AtomicUsize>,
+    life: Arc<Lifecycle>,
+}
 
 impl Gauge {
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Relaxed);
+        self.count.fetch_add(1, SeqCst);
+        self.life.counts_changed();
     }
 
     pub(crate) fn subtract_one(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.count.fetch_sub(1, SeqCst);
+        self.life.counts_changed();
     }
 
     fn get(&self) -> usize {
-        self.0.load(Relaxed)
+        self.count.load(SeqCst)
     }
 }
 
@@ -361,6 +375,11 @@ impl Ticket {
             .enter(outcome, self.books.after_trigger());
         self.books.open.fetch_sub(1, SeqCst);
         self.books.life.counts_changed();
+        // What a stop waits for. Every other change that can make it true is
+        // announced by itself.
+        if self.books.only_followers_left() {
+            self.books.life.notify();
+        }
     }
 }
 

@@ -5,5 +5,6 @@
 pub(crate) mod books;
 pub(crate) mod outcome;
 pub(crate) mod phase;
+pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod shutdown;

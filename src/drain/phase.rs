@@ -19,11 +19,11 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU8;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::progress::ProgressWatch;
 use crate::waiting::wait_until;
 
 /// Where a server is in its life. Phases only move forwards.
@@ -121,11 +121,10 @@ pub(crate) struct Log {
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
-    /// How many threads wait for a change of the counts, rather than of the
-    /// phase alone. While there are none, counting costs nobody a lock.
-    watchers: AtomicUsize,
     log: Mutex<Log>,
+    /// The phase, or one of the few other things that a stop waits for.
     changed: Condvar,
+    progress: ProgressWatch,
     lame_duck: Duration,
     drain_timeout: Duration,
 }
@@ -134,9 +133,9 @@ impl Lifecycle {
     pub(crate) fn new(lame_duck: Duration, drain_timeout: Duration) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Running as u8),
-            watchers: AtomicUsize::new(0),
             log: Mutex::new(Log::default()),
             changed: Condvar::new(),
+            progress: ProgressWatch::default(),
             lame_duck,
             drain_timeout,
         }
@@ -192,7 +191,7 @@ impl Lifecycle {
 
     pub(crate) fn door_closed(&self) {
         self.lock().door_closed = Some(Instant::now());
-        self.changed.notify_all();
+        self.announce();
     }
 
     pub(crate) fn stopped(&self) {
@@ -235,18 +234,18 @@ impl Lifecycle {
         self.lock().trigger.map(|(_, at)| at + self.lame_duck)
     }
 
-    /// Says that a count has changed, to those who wait for one.
-    ///
-    /// The counts are changed before this is called, and a waiter announces
-    /// itself before it looks at them: with both in one order (`SeqCst`),
-    /// either the waiter sees the new count or this sees the waiter. The lock
-    /// then makes sure that the waiter is asleep, or has not looked yet, when
-    /// the notice goes out.
+    /// Says that a count has changed, to the threads that watch the counts.
     pub(crate) fn counts_changed(&self) {
-        if self.watchers.load(SeqCst) > 0 {
-            drop(self.lock());
-            self.changed.notify_all();
-        }
+        self.progress.changed();
+    }
+
+    /// Says that something has happened that a stop may wait for: the backlog
+    /// is empty, the last connection has ended, a thread has. It is rare, and
+    /// wakes every thread in [`wait`](Self::wait).
+    pub(crate) fn notify(&self) {
+        // Under the lock, so that no waiter is between looking and waiting.
+        drop(self.lock());
+        self.announce();
     }
 
     /// Waits until the server is in `phase` or beyond it, or until `deadline`.
@@ -255,28 +254,38 @@ impl Lifecycle {
         self.wait(deadline, || self.phase() >= phase)
     }
 
-    /// Waits until `condition` holds of the counts or of the phase, or until
-    /// `deadline`. Says whether it holds. `condition` runs under the lock: it
-    /// reads atomics and the phase, and calls nothing else of this type.
+    /// Waits until `condition` holds, or until `deadline`. Says whether it
+    /// holds. It is asked at every change of the phase and at every
+    /// [`notify`](Self::notify), under the lock: it reads atomics, and calls
+    /// nothing else of this type but [`phase`](Self::phase).
+    pub(crate) fn wait(
+        &self,
+        deadline: Option<Instant>,
+        mut condition: impl FnMut() -> bool,
+    ) -> bool {
+        wait_until(&self.changed, self.lock(), deadline, |_| condition())
+    }
+
+    /// As [`wait`](Self::wait), and asked at every change of a count too,
+    /// without a lock. Each change wakes the caller, so this is for threads
+    /// that follow the counts, and for no other.
     pub(crate) fn wait_for_counts(
         &self,
         deadline: Option<Instant>,
         condition: impl FnMut() -> bool,
     ) -> bool {
-        self.watchers.fetch_add(1, SeqCst);
-        let met = self.wait(deadline, condition);
-        self.watchers.fetch_sub(1, SeqCst);
-        met
-    }
-
-    fn wait(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> bool) -> bool {
-        wait_until(&self.changed, self.lock(), deadline, |_| condition())
+        self.progress.wait(deadline, condition)
     }
 
     /// Moves to a later phase; the lock is held by the caller.
     fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, SeqCst);
+        self.announce();
+    }
+
+    fn announce(&self) {
         self.changed.notify_all();
+        self.progress.changed();
     }
 
     /// The log holds plain values, so it is whole even if a holder panicked.
@@ -287,6 +296,8 @@ impl Lifecycle {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -326,16 +337,16 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_wakes_for_a_count_and_for_its_deadline() {
+    fn a_waiter_wakes_for_a_notice_and_for_its_deadline() {
         let life = Lifecycle::new(Duration::ZERO, SECOND);
-        let count = AtomicUsize::new(0);
+        let happened = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| life.wait_for_counts(None, || count.load(SeqCst) == 1));
-            count.store(1, SeqCst);
-            life.counts_changed();
+            let waiter = scope.spawn(|| life.wait(None, || happened.load(SeqCst)));
+            happened.store(true, SeqCst);
+            life.notify();
             assert!(waiter.join().unwrap());
         });
-        assert!(!life.wait_for_counts(Some(Instant::now()), || false));
+        assert!(!life.wait(Some(Instant::now()), || false));
         assert!(!life.wait_for_phase(Phase::LameDuck, Some(Instant::now())));
     }
 }

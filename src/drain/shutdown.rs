@@ -110,8 +110,12 @@ impl ShutdownHandle {
         self.life.wait_for_phase(phase, until)
     }
 
-    /// Waits until `condition` holds of the counts, or for so long at most.
-    /// Says whether it does. `condition` must not call this handle.
+    /// Waits until `condition` holds of the counts, or for `timeout` at most.
+    /// Says whether it holds.
+    ///
+    /// `condition` is asked on this thread, at once and after every change of a
+    /// count; it holds no lock meanwhile. While a thread waits here, each change
+    /// wakes it, which costs the server's threads a system call.
     pub fn wait_for_counts(
         &self,
         timeout: Duration,
@@ -307,19 +311,20 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
             log::warn!("cut short by {why}: {}", engine.books.counts());
         }
         engine.lot.announce(Phase::Aborting, Instant::now());
+        engine.places.ask_again();
         staff.relieve(Whom::ThoseToCut);
         let grace = Instant::now() + engine.config.linger;
-        life.wait_for_counts(Some(grace), only_followers_left);
+        life.wait(Some(grace), only_followers_left);
     }
     board.publish(Progress::Finished(Box::new(engine.books.report())));
     let grace = Instant::now() + engine.config.linger;
-    life.wait_for_counts(Some(grace), || {
+    life.wait(Some(grace), || {
         engine.books.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
     staff.evict();
     // Who is still there is in code of the user's, which does not return.
     let everyone_left = || engine.books.everyone_left();
-    if !life.wait_for_counts(Some(Instant::now() + staff::GRACE), everyone_left) {
+    if !life.wait(Some(Instant::now() + staff::GRACE), everyone_left) {
         life.abort(Abort::Deadline);
         staff.relieve(Whom::Everyone);
     }
@@ -359,9 +364,8 @@ fn wake_acceptor(engine: &Engine) -> bool {
             Err(error) => log::debug!("knocking at the acceptor: {error}"),
         }
         let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
-        let awake = engine
-            .life
-            .wait_for_counts(Some(again), || engine.acceptor_awake());
+        engine.places.ask_again();
+        let awake = engine.life.wait(Some(again), || engine.acceptor_awake());
         if awake || over {
             return awake;
         }
@@ -369,6 +373,9 @@ fn wake_acceptor(engine: &Engine) -> bool {
 }
 
 /// Waits until `over`, or until `deadline`, and keeps followers informed.
+///
+/// While nothing follows the shutdown, a request wakes this thread no more than
+/// before: it waits for the end, and for the first follower.
 fn follow_until(
     engine: &Engine,
     board: &Board,
@@ -378,13 +385,20 @@ fn follow_until(
     let (life, books) = (&engine.life, &engine.books);
     let mut told = Counts::default();
     loop {
+        // A follower takes no place from the backlog.
+        engine.places.ask_again();
+        if books.followers() == 0 {
+            let in_time = life.wait(deadline, || over() || books.followers() > 0);
+            if over() || !in_time {
+                return;
+            }
+        }
         let counts = books.counts();
-        if counts.followers > 0 && counts != told {
+        if counts != told {
             told = counts;
             board.publish(Progress::Counts(counts));
         }
-        // While nobody follows, a change of the counts is nobody's business.
-        let news = || books.counts().followers > 0 && books.counts() != told;
+        let news = || books.followers() == 0 || books.counts() != told;
         let in_time = life.wait_for_counts(deadline, || over() || news());
         if over() || !in_time {
             return;
@@ -392,6 +406,6 @@ fn follow_until(
         // Changes come in bursts; one piece of news is enough for each.
         let pause = Instant::now() + TELL_EVERY;
         let pause = deadline.map_or(pause, |deadline| deadline.min(pause));
-        life.wait_for_counts(Some(pause), &over);
+        life.wait(Some(pause), &over);
     }
 }

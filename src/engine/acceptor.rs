@@ -66,14 +66,11 @@ impl Acceptor {
     }
 
     fn accept_until_stopped(&self) {
-        let engine = &self.engine;
-        let has_place = || engine.books.open() < engine.config.max_connections;
+        let places = &self.engine.places;
         while !self.stopping() {
             // At the limit the others stay in the kernel's queue.
-            if !has_place() {
-                engine
-                    .life
-                    .wait_for_counts(None, || has_place() || self.stopping());
+            if !places.has_room(0) {
+                places.wait(None, || places.has_room(0) || self.stopping());
                 continue;
             }
             match self.listener.accept() {
@@ -179,20 +176,17 @@ impl Acceptor {
         let Engine {
             books,
             life,
-            config,
+            places,
             ..
         } = &*self.engine;
-        let has_place = || {
-            let counts = books.counts();
-            counts.open.saturating_sub(counts.followers) < config.max_connections
-        };
+        let has_place = || places.has_room(books.followers());
         while !has_place() {
             if self.stop_is_over() {
                 return false;
             }
-            // An abort moves the end; everyone leaves soon then.
+            // An abort moves the end, and connections close soon after it.
             let (phase, end) = (life.phase(), self.end());
-            life.wait_for_counts(end, || has_place() || life.phase() != phase);
+            places.wait(end, || has_place() || life.phase() != phase);
         }
         true
     }
@@ -221,8 +215,8 @@ impl Acceptor {
         let connection = self.intake.let_in(|| {
             let ticket = self.engine.books.connection_accepted();
             let over_limit = self.engine.peers.come(peer.ip());
-            let now = Instant::now();
-            let connection = Connection::new(stream, peer, local, ticket, over_limit, now);
+            let (place, now) = (self.engine.places.take(), Instant::now());
+            let connection = Connection::new(stream, peer, local, ticket, place, over_limit, now);
             Box::new(connection)
         });
         match connection {
@@ -282,13 +276,11 @@ impl Acceptor {
         if !self.out_of_resources.replace(true) {
             log::warn!("cannot accept for the moment: {error}");
         }
-        let open = self.engine.books.open();
-        let stopping = self.stopping();
-        self.engine
-            .life
-            .wait_for_counts(Some(Instant::now() + BACK_OFF), || {
-                self.engine.books.open() < open || self.stopping() != stopping
-            });
+        let places = &self.engine.places;
+        let (taken, stopping) = (places.taken(), self.stopping());
+        places.wait(Some(Instant::now() + BACK_OFF), || {
+            places.taken() < taken || self.stopping() != stopping
+        });
     }
 
     fn stopping(&self) -> bool {

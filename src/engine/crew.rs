@@ -66,7 +66,7 @@ impl Crew {
     /// come to an end.
     pub(crate) fn join(&self, deadline: Instant) -> usize {
         let all_done = || self.running.load(SeqCst) == 0;
-        let all_done = self.life.wait_for_counts(Some(deadline), all_done);
+        let all_done = self.life.wait(Some(deadline), all_done);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut left = 0;
@@ -90,6 +90,6 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.running.fetch_sub(1, SeqCst);
-        self.life.counts_changed();
+        self.life.notify();
     }
 }

@@ -21,6 +21,7 @@ use super::connection::Connection;
 use super::lot::Spot;
 use super::lot::Wait;
 use super::lot::Watch;
+use super::places::Place;
 use super::quietly;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
@@ -61,6 +62,8 @@ pub(crate) struct Guest {
 /// What has to be done when it ends.
 struct Entry {
     ticket: Ticket,
+    /// Given back when the socket is of no use any more.
+    place: Arc<Place>,
     after_delivery: Option<AfterDelivery>,
 }
 
@@ -72,6 +75,7 @@ pub(crate) struct Left {
     /// What the client has sent behind its request.
     pub(crate) input: Bytes,
     pub(crate) ticket: Ticket,
+    pub(crate) place: Place,
     pub(crate) after_delivery: Option<AfterDelivery>,
 }
 
@@ -104,6 +108,7 @@ impl Guests {
             local,
             input,
             ticket,
+            place,
             after_delivery,
         } = connection.leave_http();
         let guest = Arc::new(Guest {
@@ -115,6 +120,7 @@ impl Guests {
             since: Instant::now(),
             entry: Mutex::new(Some(Entry {
                 ticket,
+                place: Arc::new(place),
                 after_delivery,
             })),
             ends_by_close,
@@ -213,6 +219,7 @@ impl Guest {
             .take();
         let Some(Entry {
             ticket,
+            place,
             after_delivery,
         }) = entry
         else {
@@ -226,6 +233,7 @@ impl Guest {
         if let Some(tell) = after_delivery {
             quietly("what was to be called after a delivery", tell);
         }
+        drop(place);
         ticket.end(outcome);
         engine.let_go();
         true

@@ -22,6 +22,7 @@ mod inlet;
 pub(crate) mod lot;
 pub(crate) mod output;
 pub(crate) mod peers;
+pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod seats;
 pub(crate) mod staff;
@@ -38,6 +39,7 @@ use self::crew::Crew;
 use self::guests::Guests;
 use self::lot::Lot;
 use self::peers::Peers;
+use self::places::Places;
 use self::seats::Seats;
 use self::uploads::Uploads;
 use crate::config::Config;
@@ -56,6 +58,7 @@ pub(crate) struct Engine {
     pub(crate) seats: Seats,
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) knocker: Knocker,
+    pub(crate) places: Arc<Places>,
     pub(crate) peers: Peers,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) guests: Guests,
@@ -83,6 +86,7 @@ impl Engine {
     ) -> Self {
         let acceptor_awake = AtomicBool::new(false);
         Self {
+            places: Places::new(config.max_connections),
             peers: Peers::new(config.connections_per_peer),
             uploads: Uploads::new(config.workers),
             guests: Guests::default(),
@@ -104,7 +108,7 @@ impl Engine {
 
     pub(crate) fn set_acceptor_awake(&self) {
         self.acceptor_awake.store(true, SeqCst);
-        self.life.counts_changed();
+        self.life.notify();
     }
 
     /// Ends a connection: its socket first, then its entry in the books, so

@@ -155,8 +155,8 @@ impl Staff {
         // be about to return.
         let soon = Instant::now() + GRACE;
         let all_left = || workers.iter().all(|post| post.desk.left());
-        engine.life.wait_for_counts(Some(soon), all_left);
-        engine.life.wait_for_counts(None, || {
+        engine.life.wait(Some(soon), all_left);
+        engine.life.wait(None, || {
             let aborted = engine.life.phase() >= Phase::Aborting;
             let stuck = |desk: &Desk| desk.in_handler() && aborted;
             workers

@@ -118,7 +118,7 @@ struct Leaving<'a> {
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         self.desk.left.store(true, SeqCst);
-        self.life.counts_changed();
+        self.life.notify();
     }
 }
 

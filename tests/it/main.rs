@@ -5,6 +5,7 @@
 
 mod answers;
 mod backlog;
+mod counts;
 mod deadline;
 mod door;
 mod events;

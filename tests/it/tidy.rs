@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
         "error",
         "pace",
         "waiting",
+        "drain/progress",
         "drain/phase",
         "drain/outcome",
         "drain/books",

@@ -106,7 +106,7 @@ impl Connection {
         let engine = turn.engine;
         let wanted = turn.phase >= Phase::Draining
             || engine.peers.are_limited()
-            || engine.books.open() >= engine.config.max_connections;
+            || !engine.places.has_room(0);
         if lingering.had_time || wanted {
             return turn.park(Wait::Input, Some(lingering.until));
         }
@@ -191,6 +191,7 @@ impl Connection {
             local: self.local,
             input: Bytes::from(self.leftover),
             ticket: self.ticket,
+            place: self.place,
             after_delivery: self.after_delivery,
         }
     }
@@ -207,11 +208,13 @@ impl Connection {
             peer,
             state,
             ticket,
+            place,
             after_delivery,
             ..
         } = self;
         log::debug!("{peer}: {outcome:?}");
         drop(stream);
+        drop(place);
         if matches!(state, State::Lingering(_)) {
             books.lingering_ended();
         }

@@ -51,6 +51,7 @@ use super::guests::HandOver;
 use super::lot::Park;
 use super::lot::Spot;
 use super::lot::Wait;
+use super::places::Place;
 use super::worker::DateClock;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
@@ -91,6 +92,7 @@ pub(crate) struct Connection {
     after_delivery: Option<AfterDelivery>,
     spot: Option<Spot>,
     ticket: Ticket,
+    place: Place,
 }
 
 enum State {
@@ -209,6 +211,7 @@ impl Connection {
         peer: SocketAddr,
         local: SocketAddr,
         ticket: Ticket,
+        place: Place,
         over_limit: bool,
         now: Instant,
     ) -> Self {
@@ -226,6 +229,7 @@ impl Connection {
             after_delivery: None,
             spot: None,
             ticket,
+            place,
         }
     }
 

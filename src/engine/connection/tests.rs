@@ -16,6 +16,7 @@ use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Trigger;
 use crate::engine::lot::Lot;
+use crate::engine::places::Places;
 use crate::net::listener::Knocker;
 use crate::service::response::IntoResponse;
 
@@ -51,6 +52,7 @@ impl Bench {
             peer,
             address,
             books.connection_accepted(),
+            Places::new(1).take(),
             false,
             Instant::now(),
         ));

@@ -37,6 +37,7 @@ use crate::engine::connection::Pulled;
 use crate::engine::connection::Turn;
 use crate::engine::lot::Lot;
 use crate::engine::lot::Wait;
+use crate::engine::places::Places;
 use crate::engine::worker::DateClock;
 use crate::net::listener::Knocker;
 use crate::service::body::Body;
@@ -196,7 +197,9 @@ impl<'a> Bench<'a> {
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let ticket = books.connection_accepted();
-        let connection = Connection::new(stream, address, address, ticket, false, Instant::now());
+        let place = Places::new(1).take();
+        let now = Instant::now();
+        let connection = Connection::new(stream, address, address, ticket, place, false, now);
         let knocker = Knocker::new(address).expect("a knocker opens a socket");
         let handler = Box::new(|_: Request| "not called here");
         Self {

@@ -1,0 +1,121 @@
+//! A watch on the counts: threads that wait for a count to change are told of
+//! every change, and while no thread waits, a change costs one load.
+
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
+
+use crate::waiting::wait_until;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct ProgressWatch {
+    watchers: AtomicUsize,
+    /// Grows with every change that a watcher may have missed.
+    version: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl ProgressWatch {
+    /// Says that something has changed, to the threads that wait.
+    ///
+    /// The change is made before this is called, and a watcher announces
+    /// itself before it looks. With both in one order (`SeqCst`), either the
+    /// watcher sees the change, or this sees the watcher.
+    pub(crate) fn changed(&self) {
+        if self.watchers.load(SeqCst) > 0 {
+            *self.lock() += 1;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until `condition` holds, or until `deadline`. Says whether it
+    /// holds.
+    ///
+    /// `condition` is asked after every change, and runs without any lock: it
+    /// may block, call the server, or panic, and concerns no other thread.
+    pub(crate) fn wait(
+        &self,
+        deadline: Option<Instant>,
+        mut condition: impl FnMut() -> bool,
+    ) -> bool {
+        let _watcher = Watcher::new(self);
+        loop {
+            let seen = *self.lock();
+            if condition() {
+                return true;
+            }
+            let moved_on = |version: &u64| *version != seen;
+            if !wait_until(&self.changed, self.lock(), deadline, moved_on) {
+                return false;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread that waits. Its drop ends that, also when a condition panics.
+struct Watcher<'a>(&'a ProgressWatch);
+
+impl<'a> Watcher<'a> {
+    fn new(watch: &'a ProgressWatch) -> Self {
+        watch.watchers.fetch_add(1, SeqCst);
+        Self(watch)
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+    use std::panic::AssertUnwindSafe;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_watcher_wakes_for_a_change_and_for_its_deadline() {
+        let (watch, count) = (ProgressWatch::default(), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| watch.wait(None, || count.load(SeqCst) == 1));
+            count.store(1, SeqCst);
+            watch.changed();
+            assert!(watcher.join().unwrap());
+        });
+        assert!(!watch.wait(Some(Instant::now()), || false));
+    }
+
+    #[test]
+    fn a_condition_that_panics_leaves_no_watcher_behind() {
+        let watch = ProgressWatch::default();
+        let panics = || watch.wait(None, || panic!("as the test wishes"));
+        assert!(panic::catch_unwind(AssertUnwindSafe(panics)).is_err());
+        assert_eq!(watch.watchers.load(SeqCst), 0);
+        assert!(watch.wait(None, || true));
+    }
+
+    #[test]
+    fn a_condition_runs_without_a_lock() {
+        let watch = ProgressWatch::default();
+        let mut asked = 0;
+        let met = watch.wait(None, || {
+            // With a lock held this would wait for itself.
+            watch.changed();
+            asked += 1;
+            asked == 2
+        });
+        assert!(met);
+    }
+}

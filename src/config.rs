@@ -72,10 +72,15 @@ pub struct Config {
     /// to be read, in bytes a second, averaged over `body_timeout` or
     /// `write_timeout`. With 0 any byte will do. Default: 2 KiB.
     pub rate_min: u64,
-    /// After the last response: how long to wait for the client to close its
-    /// side, which is the only proof that the response has arrived
-    /// (RFC 9112 section 9.6). Default: 2 s.
+    /// After the last response: how long the client may be silent before it
+    /// closes its side, which is the only proof that the response has arrived
+    /// (RFC 9112 section 9.6). A client that is still sending its request
+    /// ([`rate_min`](Self::rate_min) or more) is read on, and what it sends is
+    /// discarded, so that it gets to read its answer. Default: 2 s.
     pub linger: Duration,
+    /// How long that may go on in all. After an abort it is `linger` at most.
+    /// Default: 30 s.
+    pub linger_max: Duration,
 
     /// After the trigger: how long to go on as before, with
     /// [`Phase::LameDuck`](crate::Phase::LameDuck) showing, before the drain
@@ -122,6 +127,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             rate_min: 2 * 1024,
             linger: Duration::from_secs(2),
+            linger_max: Duration::from_secs(30),
             lame_duck: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             last_call: Duration::from_millis(500),
@@ -171,6 +177,7 @@ impl Config {
             ("body_timeout", self.body_timeout, false),
             ("write_timeout", self.write_timeout, false),
             ("linger", self.linger, true),
+            ("linger_max", self.linger_max, true),
             ("lame_duck", self.lame_duck, true),
             ("drain_timeout", self.drain_timeout, true),
             ("last_call", self.last_call, true),

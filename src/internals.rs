@@ -41,6 +41,7 @@ use crate::http::head;
 use crate::http::head::Limits;
 use crate::http::head::Parsed;
 use crate::http::persist::Persist;
+use crate::journal::Journal;
 use crate::net::listener::Knocker;
 use crate::net::stream::Stream;
 use crate::service::request::Request;
@@ -70,15 +71,16 @@ pub fn encode_head(out: &mut Vec<u8>) {
     let mut headers = HeaderMap::new();
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, text);
-    encode::encode_head(
+    let stated = encode::begin_head(out, StatusCode::OK, &headers);
+    encode::finish_head(
         out,
         &HeadParts {
             status: StatusCode::OK,
-            headers: &headers,
+            stated,
             length: Length::Known(13),
             persist: Persist::KeepAlive,
             version: Version::HTTP_11,
-            date: "Sun, 06 Nov 1994 08:49:37 GMT",
+            date: Some("Sun, 06 Nov 1994 08:49:37 GMT"),
         },
     );
 }
@@ -103,7 +105,8 @@ impl Rig {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
-        let lot = Arc::new(Lot::new(1, &books)?);
+        let journal = Journal::unread();
+        let lot = Arc::new(Lot::new(1, &books, &journal)?);
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let client = TcpStream::connect(address)?;
@@ -118,7 +121,7 @@ impl Rig {
         let knocker = Knocker::new(address)?;
         let handler = Box::new(|_: Request| "not called here");
         let mut rig = Self {
-            engine: Engine::new(config, life, books, lot, handler, knocker),
+            engine: Engine::new(config, journal, life, books, lot, handler, knocker),
             sender,
             queue,
             client,
@@ -179,6 +182,7 @@ impl Rig {
             now: Instant::now(),
             phase: self.engine.life.phase(),
             steps_left: &mut 8,
+            deferred: &mut Vec::new(),
         };
         match connection.advance(&mut turn) {
             Next::Park(park) => Ok(park),
@@ -190,7 +194,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.engine.close(connection, ConnectionOutcome::HungUp);
+            let outcome = ConnectionOutcome::HungUp;
+            self.engine.close(connection, outcome, &mut Vec::new());
         }
     }
 }

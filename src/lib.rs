@@ -129,6 +129,8 @@ mod http;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod isolate;
+mod journal;
 mod net;
 mod os;
 mod pace;
@@ -147,6 +149,8 @@ pub use crate::drain::phase::Phase;
 pub use crate::drain::phase::Trigger;
 pub use crate::drain::report::CutRequest;
 pub use crate::drain::report::Report;
+pub use crate::drain::report::Unreturned;
+pub use crate::drain::report::UserCode;
 pub use crate::drain::shutdown::Progress;
 pub use crate::drain::shutdown::ShutdownHandle;
 pub use crate::error::Error;
@@ -158,6 +162,8 @@ pub use crate::service::body::events::Event;
 pub use crate::service::body::events::EventSender;
 pub use crate::service::body::events::Events;
 pub use crate::service::body::events::SendError;
+pub use crate::service::body::take_over::IntoStdError;
+pub use crate::service::body::take_over::StdStream;
 pub use crate::service::body::take_over::TakenOver;
 pub use crate::service::body::writer::BodyWriter;
 pub use crate::service::handler::Handler;

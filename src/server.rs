@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::engine::lot::Lot;
 use crate::engine::staff::Staff;
 use crate::error::Error;
+use crate::journal::Journal;
 use crate::net::listener;
 use crate::net::listener::Knocker;
 use crate::net::listener::Listener;
@@ -125,7 +126,10 @@ impl Server {
     /// # Errors
     ///
     /// Threads or an epoll cannot be made. Errors of single connections never
-    /// end a server; nor does running out of files.
+    /// end a server; nor does running out of files. If a thread of the server
+    /// panics, which is a bug of this library, the server stops as if it had
+    /// been asked to ([`Trigger::Failure`](crate::Trigger::Failure)), and the
+    /// error says which one.
     pub fn serve(self, handler: impl Handler) -> Result<Report, Error> {
         let life = Arc::clone(&self.life);
         // Nobody is to wait for ever for a server that never ran.
@@ -141,20 +145,29 @@ impl Server {
             board,
         } = self;
         let awake = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let lot = Lot::new(awake.min(config.workers), &books)
+        let (journal, lines) = Journal::new();
+        let lot = Lot::new(awake.min(config.workers), &books, &journal)
             .map_err(|error| Error::io("cannot wait for connections", error))?;
         let knocker = Knocker::new(listener.address())
             .map_err(|error| Error::io("cannot make a socket", error))?;
         let engine = Arc::new(Engine::new(
             config,
-            life,
+            journal,
+            Arc::clone(&life),
             books,
             Arc::new(lot),
             Box::new(handler),
             knocker,
         ));
-        let staff = Staff::hire(Arc::clone(&engine), listener)?;
-        Ok(shutdown::drain(&engine, staff, &board))
+        let staff = Staff::hire(engine, listener, lines)?;
+        let report = shutdown::drain(staff, &board);
+        match life.failed_thread() {
+            None => Ok(report),
+            Some(thread) => {
+                let cause = format!("the thread {thread} panicked; {}", report.summary());
+                Err(Error::io("the server failed", io::Error::other(cause)))
+            }
+        }
     }
 
     /// As [`serve`](Self::serve), on a thread of its own.

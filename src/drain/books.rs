@@ -179,7 +179,6 @@ impl Books {
 
     /// Names a request that was cut; its outcome is entered beside this.
     pub(crate) fn name_cut(&self, cut: CutRequest) {
-        log::warn!("cut: {cut}");
         let mut named = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() < NAMED_MAX {
             named.push(cut);
@@ -305,6 +304,7 @@ impl Books {
                 .clone(),
             backlog_abandoned: self.backlog_abandoned.load(SeqCst),
             threads_left: 0,
+            unreturned: Vec::new(),
         }
     }
 

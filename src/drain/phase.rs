@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
@@ -77,6 +78,10 @@ pub enum Trigger {
     Signal,
     /// A request from this peer.
     Request(SocketAddr),
+    /// A thread of the server itself panicked, which is a bug of this library.
+    /// [`serve`](crate::Server::serve) returns an error then, once every
+    /// connection has ended.
+    Failure,
 }
 
 impl fmt::Display for Trigger {
@@ -85,6 +90,7 @@ impl fmt::Display for Trigger {
             Self::Call => f.write_str("the program itself"),
             Self::Signal => f.write_str("a signal"),
             Self::Request(peer) => write!(f, "a request from {peer}"),
+            Self::Failure => f.write_str("a failure of the server"),
         }
     }
 }
@@ -125,6 +131,8 @@ pub(crate) struct Lifecycle {
     /// The phase, or one of the few other things that a stop waits for.
     changed: Condvar,
     progress: ProgressWatch,
+    /// The first thread that panicked.
+    failed: OnceLock<String>,
     lame_duck: Duration,
     drain_timeout: Duration,
 }
@@ -136,6 +144,7 @@ impl Lifecycle {
             log: Mutex::new(Log::default()),
             changed: Condvar::new(),
             progress: ProgressWatch::default(),
+            failed: OnceLock::new(),
             lame_duck,
             drain_timeout,
         }
@@ -164,6 +173,17 @@ impl Lifecycle {
             self.enter(Phase::LameDuck);
         }
         true
+    }
+
+    /// A thread of the server has panicked: the server stops.
+    pub(crate) fn fail(&self, thread: &str) {
+        let _first = self.failed.set(thread.to_owned());
+        self.shutdown(Trigger::Failure);
+    }
+
+    /// The first thread that panicked.
+    pub(crate) fn failed_thread(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
     }
 
     /// Ends the lame duck, unless an abort has ended it already.

@@ -37,6 +37,74 @@ impl fmt::Display for CutRequest {
     }
 }
 
+/// Code of the application that the server calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UserCode {
+    /// A [`Handler`](crate::Handler).
+    Handler,
+    /// A reader or an iterator that gives the pieces of a body, or the function
+    /// that renders what a follower of the shutdown is told.
+    BodyPiece,
+    /// The function of [`Body::from_writer`](crate::Body::from_writer).
+    BodyWriter,
+    /// The function of [`Body::take_over`](crate::Body::take_over).
+    TakeOver,
+    /// The function of [`Body::after_delivery`](crate::Body::after_delivery).
+    AfterDelivery,
+    /// The drop of a value that the application gave to the server: a response,
+    /// its body, a handler with what it captured.
+    Drop,
+    /// The logger that is installed with the `log` crate.
+    Logger,
+}
+
+impl fmt::Display for UserCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handler => "the handler",
+            Self::BodyPiece => "the next piece of the body",
+            Self::BodyWriter => "the writer of the body",
+            Self::TakeOver => "the take-over",
+            Self::AfterDelivery => "the call after the delivery",
+            Self::Drop => "the drop of a value",
+            Self::Logger => "the logger",
+        })
+    }
+}
+
+/// Code of the application that had not returned when the server stopped. Its
+/// thread was left behind, and ends when the code returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreturned {
+    /// What it is.
+    pub code: UserCode,
+    /// Method and target of the request that it ran for, if there is one.
+    pub route: Option<String>,
+    /// The client of that request.
+    pub peer: Option<SocketAddr>,
+    /// The time since the request began, or since the code was called if the
+    /// request was answered before that.
+    pub age: Option<Duration>,
+}
+
+impl fmt::Display for Unreturned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(route) = &self.route {
+            write!(f, " of {route}")?;
+        }
+        if let Some(peer) = &self.peer {
+            write!(f, " from {peer}")?;
+        }
+        match &self.age {
+            Some(age) => write!(f, ", {:.3} s old", age.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What happened, from the trigger to the end, and in all.
 ///
 /// Once [`serve`](crate::Server::serve) has returned it,
@@ -85,9 +153,11 @@ pub struct Report {
     /// in its backlog, which were then reset: all places were taken until the
     /// stop was over.
     pub backlog_abandoned: bool,
-    /// Threads that could not be joined, because a handler does not return.
-    /// They end when their handlers do.
+    /// Threads that could not be joined, because code of the application had
+    /// not returned. They end when that code returns.
     pub threads_left: usize,
+    /// The code that these threads were in, as far as it is known.
+    pub unreturned: Vec<Unreturned>,
 }
 
 impl Report {
@@ -159,11 +229,10 @@ impl fmt::Display for Report {
             f.write_str("\n  the backlog was not empty: who was in it was reset")?;
         }
         if self.threads_left > 0 {
-            write!(
-                f,
-                "\n  threads left with handlers that have not returned: {}",
-                self.threads_left
-            )?;
+            write!(f, "\n  threads left behind: {}", self.threads_left)?;
+        }
+        for unreturned in &self.unreturned {
+            write!(f, "\n  did not return: {unreturned}")?;
         }
         Ok(())
     }

@@ -20,7 +20,8 @@ use super::report::Report;
 use crate::engine::Engine;
 use crate::engine::staff;
 use crate::engine::staff::Staff;
-use crate::engine::staff::Whom;
+use crate::engine::staff::Taken;
+use crate::journal::note;
 use crate::service::body::Body;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
@@ -260,26 +261,32 @@ impl Source for Follower {
         drop(news);
         self.handle.books.follower_came();
     }
-}
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
+    fn end(&mut self) {
+        if let Some(number) = self.number.take() {
             self.handle.board.lock().waiting.remove(&number);
             self.handle.books.follower_left();
         }
     }
 }
 
+impl Drop for Follower {
+    /// If a stop has taken the connection while a piece was rendered.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// From the trigger to the report. This function orders the steps of a
 /// shutdown, and nothing else does.
-pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report {
-    let life = &engine.life;
+pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
+    let shared = Arc::clone(staff.engine());
+    let (engine, life) = (&*shared, &shared.life);
 
     // 1. The trigger moves the phase, once.
     life.wait_for_phase(Phase::LameDuck, None);
     if let Some((trigger, _)) = life.log().trigger {
-        log::info!("asked to stop by {trigger}");
+        note!(engine.journal, Info, "asked to stop by {trigger}");
     }
 
     // 2. The lame duck: readiness says no, everything else goes on.
@@ -287,11 +294,15 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
         life.phase() > Phase::LameDuck
     });
     life.drain();
-    log::info!("draining: {}", engine.books.counts());
+    note!(engine.journal, Info, "draining: {}", engine.books.counts());
 
     // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
     if !wake_acceptor(engine) {
-        log::error!("the acceptor cannot be woken: it is left behind");
+        note!(
+            engine.journal,
+            Error,
+            "the acceptor cannot be woken: it is left behind"
+        );
         staff.dismiss_acceptor();
     }
 
@@ -304,15 +315,26 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
     follow_until(engine, board, life.deadline(), || {
         life.phase() >= Phase::Aborting || only_followers_left()
     });
+    let nothing_to_cut = || engine.books.open() <= engine.books.followers();
+    if nothing_to_cut() {
+        // The time is over, and the acceptor is about to end.
+        let soon = Instant::now() + staff::GRACE;
+        life.wait(Some(soon), || only_followers_left() || !nothing_to_cut());
+    }
     let cut_short = life.phase() >= Phase::Aborting || !only_followers_left();
     if cut_short {
         life.abort(Abort::Deadline);
         if let Some((why, _)) = life.log().abort {
-            log::warn!("cut short by {why}: {}", engine.books.counts());
+            note!(
+                engine.journal,
+                Warn,
+                "cut short by {why}: {}",
+                engine.books.counts()
+            );
         }
         engine.lot.announce(Phase::Aborting, Instant::now());
         engine.places.ask_again();
-        staff.relieve(Whom::ThoseToCut);
+        staff.relieve(Taken::ToCut);
         let grace = Instant::now() + engine.config.linger;
         life.wait(Some(grace), only_followers_left);
     }
@@ -322,20 +344,24 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
         engine.books.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
     staff.evict();
-    // Who is still there is in code of the user's, which does not return.
+    // What is still open waits for code of the application that does not return.
     let everyone_left = || engine.books.everyone_left();
     if !life.wait(Some(Instant::now() + staff::GRACE), everyone_left) {
         life.abort(Abort::Deadline);
-        staff.relieve(Whom::Everyone);
+        staff.relieve(Taken::All);
     }
 
-    // 6. Every thread is joined.
-    let threads_left = staff.join();
+    // 6. Every thread is joined, and the handler is dropped: with the last
+    //    handle of the engine, so this one goes before.
+    let (life, books) = (Arc::clone(life), Arc::clone(&engine.books));
+    drop(shared);
+    let left = staff.join();
     life.stopped();
 
     // 7. The report.
-    let mut report = engine.books.report();
-    report.threads_left = threads_left;
+    let mut report = books.report();
+    report.threads_left = left.threads;
+    report.unreturned = left.unreturned;
     debug_assert!(report.balances(), "the books do not balance: {report:?}");
     report
 }
@@ -361,7 +387,7 @@ fn wake_acceptor(engine: &Engine) -> bool {
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.knocker.knock() {
             Ok(knock) => knocks.push(knock),
-            Err(error) => log::debug!("knocking at the acceptor: {error}"),
+            Err(error) => note!(engine.journal, Debug, "knocking at the acceptor: {error}"),
         }
         let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
         engine.places.ask_again();

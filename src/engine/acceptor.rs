@@ -18,6 +18,7 @@ use super::lot::Park;
 use super::lot::Parked;
 use super::lot::Wait;
 use crate::drain::phase::Phase;
+use crate::journal::note;
 use crate::net::listener::Accepted;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
@@ -92,7 +93,11 @@ impl Acceptor {
         let life = &self.engine.life;
         let closed = self.close_door();
         if let Err(error) = self.listener.sweep() {
-            log::error!("cannot sweep the backlog: {error}");
+            note!(
+                self.engine.journal,
+                Error,
+                "cannot sweep the backlog: {error}"
+            );
             return;
         }
         let mut settled = Instant::now() + self.engine.config.settle;
@@ -111,7 +116,11 @@ impl Acceptor {
                 return;
             }
             if half_open && Instant::now() >= settled {
-                log::warn!("handshakes did not end within the settle time");
+                note!(
+                    self.engine.journal,
+                    Warn,
+                    "handshakes did not end within the settle time"
+                );
                 return;
             }
             life.wait_for_phase(Phase::Aborting, Some(looked + SETTLE_LOOK));
@@ -128,7 +137,11 @@ impl Acceptor {
                 true
             }
             Err(error) => {
-                log::info!("new connections cannot be refused while the backlog is swept: {error}");
+                note!(
+                    self.engine.journal,
+                    Info,
+                    "new connections cannot be refused while the backlog is swept: {error}"
+                );
                 false
             }
         }
@@ -148,7 +161,11 @@ impl Acceptor {
             *settled += before.elapsed();
             // With the door open there may always be one more.
             if !closed && Instant::now() >= *settled {
-                log::warn!("connections still arrive: those in the backlog are reset");
+                note!(
+                    self.engine.journal,
+                    Warn,
+                    "connections still arrive: those in the backlog are reset"
+                );
                 return false;
             }
             match self.listener.accept() {
@@ -166,7 +183,11 @@ impl Acceptor {
     }
 
     fn abandon_backlog(&self) {
-        log::error!("the listener closes with connections in its backlog: they are reset");
+        note!(
+            self.engine.journal,
+            Error,
+            "the listener closes with connections in its backlog: they are reset"
+        );
         self.engine.books.backlog_abandoned();
     }
 
@@ -206,7 +227,7 @@ impl Acceptor {
             return;
         }
         if self.out_of_resources.replace(false) {
-            log::info!("accepting again");
+            note!(self.engine.journal, Info, "accepting again");
         }
         let mut local = self.listener.address();
         if local.ip().is_unspecified() {
@@ -221,7 +242,11 @@ impl Acceptor {
         });
         match connection {
             Some(connection) => self.park(connection),
-            None => log::warn!("{peer} came after the server had stopped, and is not served"),
+            None => note!(
+                self.engine.journal,
+                Warn,
+                "{peer} came after the server had stopped, and is not served"
+            ),
         }
     }
 
@@ -236,7 +261,11 @@ impl Acceptor {
             Parked::Ready(connection) => connection,
             Parked::Refused(connection, error) => {
                 if let Some(error) = error {
-                    log::error!("cannot wait for {connection:?}: {error}");
+                    note!(
+                        self.engine.journal,
+                        Error,
+                        "cannot wait for {connection:?}: {error}"
+                    );
                 }
                 connection
             }
@@ -250,8 +279,10 @@ impl Acceptor {
         if let Parked::Ready(mut connection) | Parked::Refused(mut connection, _) =
             engine.lot.park(connection, now)
         {
-            let outcome = connection.give_up(engine);
-            engine.close(connection, outcome);
+            // It has had no request, so it holds nothing of the application's.
+            let mut deferred = Vec::new();
+            let outcome = connection.give_up(engine, &mut deferred);
+            engine.close(connection, outcome, &mut deferred);
         }
     }
 
@@ -274,7 +305,11 @@ impl Acceptor {
             return;
         }
         if !self.out_of_resources.replace(true) {
-            log::warn!("cannot accept for the moment: {error}");
+            note!(
+                self.engine.journal,
+                Warn,
+                "cannot accept for the moment: {error}"
+            );
         }
         let places = &self.engine.places;
         let (taken, stopping) = (places.taken(), self.stopping());

@@ -1,95 +1,134 @@
-//! Threads that run the user's code beside the workers: whoever writes a body,
-//! whoever has taken a connection over. They are named, owned, and joined as
-//! the others are.
+//! Threads for code of the application beside the workers: functions that write
+//! a body, take-overs, and what an abort leaves to be dropped. They are named,
+//! owned, and joined as the others are.
 
-use std::panic;
-use std::panic::AssertUnwindSafe;
+use std::mem;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
-use std::thread;
-use std::thread::JoinHandle;
-use std::time::Instant;
 
+use super::in_flight::Deferred;
+use super::in_flight::InFlight;
+use super::in_flight::Subject;
+use super::threads::Thread;
 use crate::drain::phase::Lifecycle;
+use crate::drain::report::UserCode;
+use crate::isolate::isolate;
+use crate::journal::Journal;
+use crate::journal::note;
+
+/// How many threads drop what an abort leaves. If all of them block, the rest
+/// is leaked.
+const DEFERRED_THREADS: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Crew {
     life: Arc<Lifecycle>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    running: Arc<AtomicUsize>,
+    journal: Arc<Journal>,
+    threads: Mutex<Vec<Thread>>,
 }
 
 impl Crew {
-    pub(crate) fn new(life: Arc<Lifecycle>) -> Self {
+    pub(crate) fn new(life: Arc<Lifecycle>, journal: Arc<Journal>) -> Self {
         Self {
             life,
+            journal,
             threads: Mutex::default(),
-            running: Arc::default(),
         }
     }
 
-    /// Runs `f` on a thread of its own. If there is none to be had, `f` is
-    /// dropped, and whoever waits for it has to find that out by its drop.
-    pub(crate) fn start(&self, name: &str, f: impl FnOnce() + Send + 'static) {
-        let running = Running {
-            life: Arc::clone(&self.life),
-            running: Arc::clone(&self.running),
-        };
-        self.running.fetch_add(1, SeqCst);
-        let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _running = running;
-            if panic::catch_unwind(AssertUnwindSafe(f)).is_err() {
-                let thread = thread::current();
-                log::error!("{} panicked", thread.name().unwrap_or_default());
+    /// Runs code of the application on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to be had: `f` is handed back, not dropped, since its
+    /// drop may run code of the application too.
+    pub(crate) fn start<F>(
+        &self,
+        name: &str,
+        code: UserCode,
+        subject: Subject,
+        f: F,
+    ) -> Result<(), F>
+    where
+        F: FnOnce(&Arc<InFlight>) + Send + 'static,
+    {
+        let slot = Arc::<InFlight>::default();
+        slot.begin(code, Some(subject));
+        // Shared with the thread, so that it is still here if none starts.
+        let task = Arc::new(Mutex::new(Some(f)));
+        let (own, here, journal) = (
+            Arc::clone(&task),
+            Arc::clone(&slot),
+            Arc::clone(&self.journal),
+        );
+        let started = Thread::spawn(name, &self.life, slot, move || {
+            let f = own.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(f) = f
+                && isolate(|| f(&here)).is_err()
+            {
+                note!(journal, Error, "{code} panicked");
             }
         });
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended are joined at once, so their handles do not pile up.
-        let mut index = 0;
-        while index < threads.len() {
-            if threads[index].is_finished() {
-                super::staff::join(threads.swap_remove(index));
-            } else {
-                index += 1;
-            }
-        }
         match started {
-            Ok(thread) => threads.push(thread),
-            Err(error) => log::error!("cannot start the thread {name}: {error}"),
-        }
-    }
-
-    /// Joins everyone, waiting until `deadline` at most. Says how many do not
-    /// come to an end.
-    pub(crate) fn join(&self, deadline: Instant) -> usize {
-        let all_done = || self.running.load(SeqCst) == 0;
-        let all_done = self.life.wait(Some(deadline), all_done);
-        let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = 0;
-        for thread in threads {
-            if all_done || thread.is_finished() {
-                super::staff::join(thread);
-            } else {
-                left += 1;
+            Ok(thread) => {
+                let mut threads = self.lock();
+                // An ended thread needs no join: only thread-locals are left of
+                // it, whose drops may block.
+                threads.retain(|thread| !thread.has_ended());
+                threads.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                note!(
+                    self.journal,
+                    Error,
+                    "cannot start the thread {name}: {error}"
+                );
+                let f = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+                f.map_or(Ok(()), Err)
             }
         }
-        left
     }
-}
 
-/// Says that a thread has ended, or that it never began.
-struct Running {
-    life: Arc<Lifecycle>,
-    running: Arc<AtomicUsize>,
-}
+    /// Runs what an abort has left of connections, where it can block without
+    /// holding up the stop.
+    pub(crate) fn run_deferred(&self, deferred: Vec<Deferred>) {
+        if deferred.is_empty() {
+            return;
+        }
+        let count = deferred.len().min(DEFERRED_THREADS);
+        let (sender, queue) = crossbeam_channel::unbounded();
+        for (number, next) in deferred.into_iter().enumerate() {
+            if number < count {
+                let (queue, subject) = (queue.clone(), next.subject().clone());
+                let started = self.start("farewell-drop", UserCode::Drop, subject, move |slot| {
+                    // A panic of one is no reason to leave out the others.
+                    let _ = next.run(slot);
+                    for next in queue {
+                        let _ = Deferred::run(next, slot);
+                    }
+                });
+                // Dropped here, it could block.
+                if let Err(unstarted) = started {
+                    mem::forget(unstarted);
+                }
+            } else if let Err(unsent) = sender.send(next) {
+                mem::forget(unsent);
+            }
+        }
+        // With no thread left to receive, the drop of the last end of the
+        // channel would drop what is queued.
+        mem::forget(queue);
+    }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, SeqCst);
-        self.life.notify();
+    /// Every thread that may still run.
+    pub(crate) fn take_threads(&self) -> Vec<Thread> {
+        mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Thread>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

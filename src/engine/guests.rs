@@ -11,26 +11,33 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Engine;
 use super::connection::Connection;
+use super::in_flight::Deferred;
+use super::in_flight::InFlight;
+use super::in_flight::Subject;
+use super::linger::Linger;
+use super::lot::Lot;
 use super::lot::Spot;
 use super::lot::Wait;
 use super::lot::Watch;
 use super::places::Place;
-use super::quietly;
+use crate::config::Config;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
 use crate::drain::report::CutRequest;
+use crate::drain::report::UserCode;
+use crate::journal::note;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
-use crate::service::body::AfterDelivery;
+use crate::service::body::take_over::Held;
 use crate::service::body::take_over::TakeOver;
 use crate::service::body::take_over::TakenOver;
 use crate::service::body::take_over::Wire;
@@ -55,8 +62,9 @@ pub(crate) struct Guest {
     ended: AtomicBool,
     /// The handler has it as a stream of std's, and closes it itself.
     released: AtomicBool,
-    write_timeout: Duration,
-    linger: Duration,
+    lot: Arc<Lot>,
+    life: Arc<Lifecycle>,
+    config: Config,
 }
 
 /// What has to be done when it ends.
@@ -64,7 +72,7 @@ struct Entry {
     ticket: Ticket,
     /// Given back when the socket is of no use any more.
     place: Arc<Place>,
-    after_delivery: Option<AfterDelivery>,
+    after_delivery: Option<Deferred>,
 }
 
 /// What is left of a connection that leaves HTTP.
@@ -76,7 +84,7 @@ pub(crate) struct Left {
     pub(crate) input: Bytes,
     pub(crate) ticket: Ticket,
     pub(crate) place: Place,
-    pub(crate) after_delivery: Option<AfterDelivery>,
+    pub(crate) after_delivery: Option<Deferred>,
 }
 
 /// A connection that a handler takes over.
@@ -91,7 +99,12 @@ pub(crate) struct HandOver {
 
 impl Guests {
     /// Gives a connection to a handler, on a thread of its own.
-    pub(crate) fn host(engine: &Arc<Engine>, mut connection: Box<Connection>, hand_over: HandOver) {
+    pub(crate) fn host(
+        engine: &Arc<Engine>,
+        mut connection: Box<Connection>,
+        hand_over: HandOver,
+        deferred: &mut Vec<Deferred>,
+    ) {
         let HandOver {
             take_over,
             route,
@@ -99,8 +112,13 @@ impl Guests {
         } = hand_over;
         let watch = engine.lot.watch(&mut connection);
         let (Ok(watch), Some(spot)) = (watch, connection.spot()) else {
-            log::error!("cannot wait for {connection:?}, which a handler takes over");
-            return engine.close(connection, ConnectionOutcome::Broken);
+            note!(
+                engine.journal,
+                Error,
+                "cannot wait for {connection:?}, which a handler takes over"
+            );
+            deferred.push(Deferred::drop_of(take_over, connection.subject()));
+            return engine.close(connection, ConnectionOutcome::Broken, deferred);
         };
         let Left {
             stream,
@@ -126,41 +144,53 @@ impl Guests {
             ends_by_close,
             ended: AtomicBool::new(false),
             released: AtomicBool::new(false),
-            write_timeout: engine.config.write_timeout,
-            linger: engine.config.linger,
+            lot: Arc::clone(&engine.lot),
+            life: Arc::clone(&engine.life),
+            config: engine.config.clone(),
         });
         engine.books.taken_over();
         engine.guests.lock().push(Arc::clone(&guest));
         // An abort first moves the phase and then cuts those who are here: so
         // it sees this one here, or this sees the abort.
         if engine.life.phase() >= Phase::Aborting {
-            engine.guests.cut(engine);
-            return quietly("the drop of a take-over", || drop(take_over));
+            engine.guests.cut(engine, deferred);
+            deferred.push(Deferred::drop_of(take_over, guest.subject()));
+            return;
         }
         let wire: Arc<dyn Wire> = guest.clone();
         let taken = TakenOver::new(wire, input, peer, local, Arc::clone(&engine.life));
-        // Declared before the closure runs, so that it is dropped after it,
-        // however it ends; if no thread can be started, too.
+        let subject = guest.subject();
+        // Made before the closure runs, so that it is dropped after it, however
+        // it ends; if no thread can be started, too.
         let mut stay = Stay {
             engine: Arc::clone(engine),
             guest,
-            begun: false,
+            slot: None,
         };
-        engine.crew.start("farewell-taken-over", move || {
-            stay.begun = true;
-            take_over(taken);
-            stay.guest.see_off();
-        });
+        let started = engine.crew.start(
+            "farewell-taken-over",
+            UserCode::TakeOver,
+            subject.clone(),
+            move |slot| {
+                stay.slot = Some(Arc::clone(slot));
+                take_over(taken);
+                stay.guest.see_off();
+            },
+        );
+        if let Err(unstarted) = started {
+            deferred.push(Deferred::drop_of(unstarted, subject));
+        }
     }
 
-    /// At an abort: whoever is left is cut.
-    pub(crate) fn cut(&self, engine: &Engine) {
+    /// At an abort: cuts those that are left.
+    pub(crate) fn cut(&self, engine: &Engine, deferred: &mut Vec<Deferred>) {
         let guests = std::mem::take(&mut *self.lock());
         for guest in guests {
             let ended = guest.end(engine, ConnectionOutcome::Cut);
             guest.break_off();
-            if ended {
-                engine.books.name_cut(CutRequest {
+            if let Some(after_delivery) = ended {
+                deferred.extend(after_delivery);
+                engine.name_cut(CutRequest {
                     route: guest.route.clone(),
                     peer: guest.peer,
                     age: guest.since.elapsed(),
@@ -183,8 +213,8 @@ impl Guests {
 struct Stay {
     engine: Arc<Engine>,
     guest: Arc<Guest>,
-    /// There was a thread for it.
-    begun: bool,
+    /// Its thread's, if there was a thread for it.
+    slot: Option<Arc<InFlight>>,
 }
 
 impl Drop for Stay {
@@ -192,11 +222,11 @@ impl Drop for Stay {
         let Self {
             engine,
             guest,
-            begun,
+            slot,
         } = self;
-        let outcome = match begun {
-            true => ConnectionOutcome::TakenOver,
-            false => ConnectionOutcome::Broken,
+        let outcome = match slot {
+            Some(_) => ConnectionOutcome::TakenOver,
+            None => ConnectionOutcome::Broken,
         };
         engine.guests.remove(guest);
         if std::thread::panicking() || guest.ended.load(SeqCst) {
@@ -204,39 +234,45 @@ impl Drop for Stay {
         } else if !guest.released.load(SeqCst) {
             guest.stream.shut_down();
         }
-        guest.end(engine, outcome);
+        if let Some(Some(after_delivery)) = guest.end(engine, outcome) {
+            // This is a thread for code of the application.
+            let own = Arc::<InFlight>::default();
+            let _ = after_delivery.run(slot.as_ref().unwrap_or(&own));
+        }
     }
 }
 
 impl Guest {
-    /// Enters its outcome, the first one that there is. Says whether it was
-    /// this one.
-    fn end(&self, engine: &Engine, outcome: ConnectionOutcome) -> bool {
+    fn subject(&self) -> Subject {
+        Subject {
+            route: self.route.clone(),
+            peer: self.peer,
+            since: self.since,
+        }
+    }
+
+    /// Enters its outcome, the first one that there is. `None` if there was one
+    /// before; otherwise what the application wants to be called then.
+    fn end(&self, engine: &Engine, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
         let entry = self
             .entry
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(Entry {
+        let Entry {
             ticket,
             place,
             after_delivery,
-        }) = entry
-        else {
-            return false;
-        };
-        log::debug!("{}: {outcome:?}", self.peer);
+        } = entry?;
+        note!(engine.journal, Debug, "{}: {outcome:?}", self.peer);
         self.ended.store(true, SeqCst);
         engine.lot.forget(self.spot);
         engine.peers.go(self.peer.ip());
         engine.books.given_back();
-        if let Some(tell) = after_delivery {
-            quietly("what was to be called after a delivery", tell);
-        }
         drop(place);
         ticket.end(outcome);
         engine.let_go();
-        true
+        Some(after_delivery)
     }
 
     /// Its end is no proper one, and the client has to be able to tell.
@@ -304,7 +340,7 @@ impl Wire for Guest {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let until = Instant::now() + self.write_timeout;
+        let until = Instant::now() + self.config.write_timeout;
         loop {
             self.over()?;
             let mark = self.watch.mark();
@@ -327,21 +363,36 @@ impl Wire for Guest {
 
     fn close(&self) -> io::Result<()> {
         self.half_close()?;
-        let until = Instant::now() + self.linger;
+        let mut linger = Linger::new(&self.config, Instant::now());
         let mut discarded = [0; 4096];
-        while self.read(&mut discarded, Some(until), &mut || false)? > 0 {
-            if Instant::now() >= until {
+        loop {
+            let aborting = self.life.phase() >= Phase::Aborting;
+            let until = linger.until(Instant::now(), aborting);
+            let count = self.read(&mut discarded, Some(until), &mut || false)?;
+            if count == 0 {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= until {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            linger.received(count, now);
         }
-        Ok(())
     }
 
-    fn release(&self) -> io::Result<TcpStream> {
+    fn release(&self) -> io::Result<(TcpStream, Held)> {
         let stream = self.stream.to_std()?;
+        // From here on no event of its concerns a thread of ours.
+        self.lot.deregister(self.spot, &self.stream)?;
+        stream.set_nonblocking(false)?;
+        let place = {
+            let entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner);
+            entry.as_ref().map(|entry| Arc::clone(&entry.place))
+        };
         self.released.store(true, SeqCst);
         // A cut that came in between took it for ours.
         self.over().inspect_err(|_| self.stream.shut_down())?;
-        Ok(stream)
+        let place = place.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((stream, place))
     }
 }

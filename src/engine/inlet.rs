@@ -1,6 +1,6 @@
 //! How a handler reads the rest of its request's body: through the connection,
-//! which lies on its worker's desk meanwhile, so that an abort can take it away
-//! at any time.
+//! which is in its worker's in-flight slot meanwhile, so that an abort can take
+//! it away at any time.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,67 +8,100 @@ use std::time::Instant;
 use http::HeaderMap;
 
 use super::Engine;
+use super::connection::Connection;
 use super::connection::Pulled;
+use super::in_flight::InFlight;
+use super::lot::Lot;
+use super::lot::Wait;
 use super::lot::Watch;
-use super::worker::Desk;
+use crate::journal::Journal;
+use crate::journal::note;
 use crate::service::request_body::BodyError;
 use crate::service::request_body::Inlet;
 
-pub(super) struct DeskInlet {
-    engine: Arc<Engine>,
-    desk: Arc<Desk>,
-    /// Whose body it is. Another request may lie on the desk when a handler has
-    /// given its body to a thread, and returned.
+/// It holds no handle of the engine: a body that outlives its server keeps
+/// nothing of the application's alive.
+pub(super) struct SlotInlet {
+    lot: Arc<Lot>,
+    journal: Arc<Journal>,
+    slot: Arc<InFlight>,
+    /// The exchange that it is the body of. Another request may be in the slot
+    /// when a handler has given its body to a thread, and returned.
     exchange: (u64, u64),
     /// Once it had to wait.
     watch: Option<Arc<Watch>>,
     trailers: Option<Box<HeaderMap>>,
 }
 
-impl DeskInlet {
-    pub(super) fn new(engine: Arc<Engine>, desk: Arc<Desk>, exchange: (u64, u64)) -> Self {
+/// What a look at the connection gave.
+enum Tried {
+    Done(Result<usize, BodyError>),
+    /// There is a watch now: what came before is not noted, so try again.
+    Again,
+    Wait(Wait, Instant),
+}
+
+impl SlotInlet {
+    pub(super) fn new(engine: &Engine, slot: Arc<InFlight>, exchange: (u64, u64)) -> Self {
         Self {
-            engine,
-            desk,
+            lot: Arc::clone(&engine.lot),
+            journal: Arc::clone(&engine.journal),
+            slot,
             exchange,
             watch: None,
             trailers: None,
         }
     }
+
+    fn try_read(&mut self, connection: &mut Connection, buffer: &mut [u8]) -> Tried {
+        let (wait, until) = match connection.pull_body(buffer, Instant::now()) {
+            Pulled::Bytes(count) => return Tried::Done(Ok(count)),
+            Pulled::End(trailers) => {
+                self.trailers = trailers;
+                return Tried::Done(Ok(0));
+            }
+            Pulled::Failed(error) => return Tried::Done(Err(error)),
+            Pulled::Wait(wait, until) => (wait, until),
+        };
+        if self.watch.is_some() {
+            return Tried::Wait(wait, until);
+        }
+        match self.lot.watch(connection) {
+            Ok(watch) => {
+                self.watch = Some(watch);
+                Tried::Again
+            }
+            Err(error) => {
+                note!(
+                    self.journal,
+                    Error,
+                    "cannot wait for {connection:?}: {error}"
+                );
+                Tried::Done(Err(BodyError::GONE))
+            }
+        }
+    }
 }
 
-impl Inlet for DeskInlet {
+impl Inlet for SlotInlet {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        let slot = Arc::clone(&self.slot);
         loop {
             let mark = self.watch.as_ref().map(|watch| watch.mark());
-            let mut desk = self.desk.lock();
-            let Some(connection) = desk
-                .as_mut()
-                .filter(|connection| connection.exchange_number() == self.exchange)
-            else {
-                return Err(BodyError::OVER);
-            };
-            let (wait, until) = match connection.pull_body(buffer, Instant::now()) {
-                Pulled::Bytes(count) => return Ok(count),
-                Pulled::End(trailers) => {
-                    self.trailers = trailers;
-                    return Ok(0);
+            let tried = slot.with_connection(|connection| match connection {
+                Some(connection) if connection.exchange_number() == self.exchange => {
+                    self.try_read(connection, buffer)
                 }
-                Pulled::Failed(error) => return Err(error),
-                Pulled::Wait(wait, until) => (wait, until),
-            };
-            let (Some(watch), Some(mark)) = (&self.watch, mark) else {
-                let watch = self.engine.lot.watch(connection).map_err(|error| {
-                    log::error!("cannot wait for {connection:?}: {error}");
-                    BodyError::GONE
-                })?;
-                // And tries again: what came before there was a watch is not noted.
-                self.watch = Some(watch);
-                continue;
-            };
-            // Whoever takes the connection from the desk ends the watch.
-            drop(desk);
-            watch.wait(wait, mark, Some(until), &mut || false);
+                _ => Tried::Done(Err(BodyError::OVER)),
+            });
+            match (tried, &self.watch, mark) {
+                (Tried::Done(result), ..) => return result,
+                // Taking the connection from the slot ends the watch.
+                (Tried::Wait(wait, until), Some(watch), Some(mark)) => {
+                    watch.wait(wait, mark, Some(until), &mut || false);
+                }
+                (Tried::Again | Tried::Wait(..), ..) => {}
+            }
         }
     }
 

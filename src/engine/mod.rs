@@ -18,7 +18,9 @@ pub(crate) mod connection;
 pub(crate) mod crew;
 mod foreman;
 pub(crate) mod guests;
+pub(crate) mod in_flight;
 mod inlet;
+mod linger;
 pub(crate) mod lot;
 pub(crate) mod output;
 pub(crate) mod peers;
@@ -26,10 +28,10 @@ pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod seats;
 pub(crate) mod staff;
-pub(crate) mod uploads;
+pub(crate) mod threads;
+pub(crate) mod upload_limit;
 pub(crate) mod worker;
 
-use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -37,21 +39,26 @@ use std::sync::atomic::Ordering::SeqCst;
 use self::connection::Connection;
 use self::crew::Crew;
 use self::guests::Guests;
+use self::in_flight::Deferred;
 use self::lot::Lot;
 use self::peers::Peers;
 use self::places::Places;
 use self::seats::Seats;
-use self::uploads::Uploads;
+use self::upload_limit::UploadLimit;
 use crate::config::Config;
 use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Lifecycle;
+use crate::drain::report::CutRequest;
+use crate::journal::Journal;
+use crate::journal::note;
 use crate::net::listener::Knocker;
 use crate::service::handler::Handler;
 
 /// What the threads of one server share.
 pub(crate) struct Engine {
     pub(crate) config: Config,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) life: Arc<Lifecycle>,
     pub(crate) books: Arc<Books>,
     pub(crate) lot: Arc<Lot>,
@@ -60,24 +67,17 @@ pub(crate) struct Engine {
     pub(crate) knocker: Knocker,
     pub(crate) places: Arc<Places>,
     pub(crate) peers: Peers,
-    pub(crate) uploads: Arc<Uploads>,
+    pub(crate) upload_limit: Arc<UploadLimit>,
     pub(crate) guests: Guests,
     pub(crate) crew: Crew,
     /// The acceptor has seen that the server stops, and waits in no accept.
     acceptor_awake: AtomicBool,
 }
 
-/// Runs code of the user's, or what may call it: a panic in it is logged, and is
-/// nobody else's business.
-fn quietly(what: &str, f: impl FnOnce()) {
-    if panic::catch_unwind(panic::AssertUnwindSafe(f)).is_err() {
-        log::error!("{what} panicked");
-    }
-}
-
 impl Engine {
     pub(crate) fn new(
         config: Config,
+        journal: Arc<Journal>,
         life: Arc<Lifecycle>,
         books: Arc<Books>,
         lot: Arc<Lot>,
@@ -88,11 +88,12 @@ impl Engine {
         Self {
             places: Places::new(config.max_connections),
             peers: Peers::new(config.connections_per_peer),
-            uploads: Uploads::new(config.workers),
+            upload_limit: UploadLimit::new(config.workers),
             guests: Guests::default(),
-            crew: Crew::new(Arc::clone(&life)),
+            crew: Crew::new(Arc::clone(&life), Arc::clone(&journal)),
             seats: Seats::new(lot.rows().len()),
             config,
+            journal,
             life,
             books,
             lot,
@@ -111,17 +112,26 @@ impl Engine {
         self.life.notify();
     }
 
-    /// Ends a connection: its socket first, then its entry in the books, so
-    /// that when nobody is left, nobody is.
-    pub(crate) fn close(&self, connection: Box<Connection>, outcome: ConnectionOutcome) {
+    /// Ends a connection: its socket first, then its entry in the accounting,
+    /// so that no connection is open any more when none is counted.
+    pub(crate) fn close(
+        &self,
+        connection: Box<Connection>,
+        outcome: ConnectionOutcome,
+        deferred: &mut Vec<Deferred>,
+    ) {
         if let Some(spot) = connection.spot() {
             self.lot.forget(spot);
         }
         self.peers.go(connection.peer_addr().ip());
-        if let Some(tell) = connection.close(outcome, &self.books) {
-            quietly("what was to be called after a delivery", tell);
-        }
+        deferred.extend(connection.close(outcome, self));
         self.let_go();
+    }
+
+    /// Names a request that was cut, in the log and for the report.
+    pub(crate) fn name_cut(&self, cut: CutRequest) {
+        note!(self.journal, Warn, "cut: {cut}");
+        self.books.name_cut(cut);
     }
 
     /// Has the workers end, if nobody is left and nobody can come.

@@ -9,7 +9,7 @@ use crate::net::stream::Stream;
 
 /// A body that is smaller is written as one with its head: to copy it costs
 /// less than to have the kernel gather it. In bytes.
-const COPIED_MAX: usize = 2048;
+pub(crate) const COPIED_MAX: usize = 2048;
 
 /// Up to three parts that are written as one: a head, a body, an end.
 #[derive(Debug, Default)]

@@ -4,14 +4,8 @@
 
 use std::fmt::Write;
 use std::io;
-use std::panic;
-use std::panic::AssertUnwindSafe;
+use std::mem;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -27,16 +21,20 @@ use super::connection::Connection;
 use super::connection::Next;
 use super::connection::Turn;
 use super::guests::Guests;
-use super::inlet::DeskInlet;
+use super::in_flight::Deferred;
+use super::in_flight::InFlight;
+use super::inlet::SlotInlet;
 use super::lot::Parked;
 use super::lot::Row;
 use super::queue::Received;
-use super::quietly;
 use super::seats::Seated;
 use super::seats::Sitter;
 use crate::drain::outcome::RequestOutcome;
-use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
+use crate::drain::report::UserCode;
+use crate::isolate::Panicked;
+use crate::isolate::isolate;
+use crate::journal::note;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
 use crate::service::body::Source;
@@ -53,47 +51,11 @@ const STEPS_A_TURN: usize = 64;
 /// others: whoever should serve those may be held up, and nobody rest.
 const OWN_IN_A_ROW: usize = 64;
 
-/// Where a worker leaves its connection while it is in a handler. At an abort
-/// the connection is taken from there: the handler cannot be stopped, but its
-/// client need not wait for it.
-#[derive(Debug, Default)]
-pub(crate) struct Desk {
-    connection: Mutex<Option<Box<Connection>>>,
-    in_handler: AtomicBool,
-    left: AtomicBool,
-}
-
-impl Desk {
-    /// Takes the connection that lies here, if `wanted`.
-    pub(crate) fn take_if(&self, wanted: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
-        self.lock().take_if(|connection| wanted(connection))
-    }
-
-    pub(crate) fn in_handler(&self) -> bool {
-        self.in_handler.load(SeqCst)
-    }
-
-    /// Whether the worker's loop has ended.
-    pub(crate) fn left(&self) -> bool {
-        self.left.load(SeqCst)
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Box<Connection>>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Serves connections until nobody is left and nobody can come.
-pub(crate) fn work(engine: &Arc<Engine>, desk: &Arc<Desk>) {
-    let _leaving = Leaving {
-        desk,
-        life: &engine.life,
-    };
+/// Serves connections until none is left and none can come.
+pub(crate) fn work(engine: &Arc<Engine>, slot: &Arc<InFlight>) {
     let mut worker = Worker {
         engine,
-        desk,
+        slot,
         buffer: Buffer::new(engine.config.head_bytes_max.max(BUFFER_MIN)),
         date: DateClock::default(),
         rota: Rota {
@@ -101,6 +63,7 @@ pub(crate) fn work(engine: &Arc<Engine>, desk: &Arc<Desk>) {
             own_left: OWN_IN_A_ROW,
         },
         steps_left: 0,
+        deferred: Vec::new(),
     };
     let sitter = Sitter::new();
     // Ends when the seats are closed.
@@ -109,26 +72,15 @@ pub(crate) fn work(engine: &Arc<Engine>, desk: &Arc<Desk>) {
     }
 }
 
-/// Says that the worker has left, however it did.
-struct Leaving<'a> {
-    desk: &'a Desk,
-    life: &'a Lifecycle,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.desk.left.store(true, SeqCst);
-        self.life.notify();
-    }
-}
-
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
-    desk: &'a Arc<Desk>,
+    slot: &'a Arc<InFlight>,
     buffer: Buffer,
     date: DateClock,
     rota: Rota<'a>,
     steps_left: usize,
+    /// Code of the application that is to run after the turn.
+    deferred: Vec<Deferred>,
 }
 
 impl Worker<'_> {
@@ -138,15 +90,15 @@ impl Worker<'_> {
         while let Some(connection) = self.rota.next(seat.number()) {
             let peer = connection.peer_addr();
             seat.serve();
-            // A panic that nobody has caught closer by, in the drop of something
-            // of the user's, say, costs this connection and no other. The drop
-            // of its ticket keeps the books.
-            let served = panic::catch_unwind(AssertUnwindSafe(|| self.serve(connection, seat)));
-            if served.is_err() {
-                log::error!("serving {peer} panicked: it is cut");
+            // Code of the application does not panic through here. A bug of ours
+            // costs this connection and no other: the drop of its guard keeps
+            // the accounting.
+            if isolate(|| self.serve(connection, seat)).is_err() {
+                note!(engine.journal, Error, "serving {peer} panicked: it is cut");
                 engine.peers.go(peer.ip());
                 engine.let_go();
             }
+            self.run_deferred(seat);
             if !seat.served() {
                 return;
             }
@@ -159,7 +111,9 @@ impl Worker<'_> {
         let mut next = connection.advance(&mut self.turn());
         loop {
             match next {
-                Next::Close(outcome) => return self.engine.close(connection, outcome),
+                Next::Close(outcome) => {
+                    return self.engine.close(connection, outcome, &mut self.deferred);
+                }
                 Next::Park(park) => match self.engine.lot.park(connection, park) {
                     Parked::Yes => return,
                     Parked::Ready(back) => {
@@ -169,14 +123,18 @@ impl Worker<'_> {
                     }
                     Parked::Refused(mut back, error) => {
                         if let Some(error) = error {
-                            log::error!("cannot wait for {back:?}: {error}");
+                            note!(
+                                self.engine.journal,
+                                Error,
+                                "cannot wait for {back:?}: {error}"
+                            );
                         }
-                        let outcome = back.give_up(self.engine);
-                        return self.engine.close(back, outcome);
+                        let outcome = back.give_up(self.engine, &mut self.deferred);
+                        return self.engine.close(back, outcome, &mut self.deferred);
                     }
                 },
                 Next::TakeOver(hand_over) => {
-                    return Guests::host(self.engine, connection, hand_over);
+                    return Guests::host(self.engine, connection, hand_over, &mut self.deferred);
                 }
                 Next::Pull(source, waker) => {
                     let Some((back, source, piece)) = self.pull(connection, source, &waker, seat)
@@ -197,48 +155,51 @@ impl Worker<'_> {
         }
     }
 
-    /// Has the handler answer. `None` if the connection was taken from the
-    /// desk meanwhile.
+    /// Has the handler answer. `None` if a stop has taken the connection
+    /// meanwhile.
     fn call(
-        &self,
+        &mut self,
         connection: Box<Connection>,
         mut request: Request,
         seat: &mut Seated<'_>,
     ) -> Option<(Box<Connection>, Answer)> {
         if connection.body_follows() {
-            let (engine, desk) = (Arc::clone(self.engine), Arc::clone(self.desk));
-            let rest = DeskInlet::new(engine, desk, connection.exchange_number());
+            let slot = Arc::clone(self.slot);
+            let rest = SlotInlet::new(self.engine, slot, connection.exchange_number());
             request.body_mut().attach(Box::new(rest));
         }
-        log::debug!(
+        note!(
+            self.engine.journal,
+            Debug,
             "{}: {} {}",
             request.peer_addr(),
             request.method(),
             request.uri()
         );
-        if let Err(connection) = self.lay_on_desk(connection, false) {
+        if let Err(connection) = self.begin_call(UserCode::Handler, connection, false) {
             return Some((connection, Answer::turned_away()));
         }
-        let handle = || self.engine.handler.handle(request);
-        let handled = seat.call(|| panic::catch_unwind(AssertUnwindSafe(handle)));
-        let (connection, handled) = self.take_from_desk(handled)?;
-        let answer = match handled {
-            Ok(response) => Answer {
-                response,
-                outcome: RequestOutcome::Answered,
-            },
-            Err(_) => {
-                log::error!("the handler panicked ({connection:?}): the client gets a 500");
-                Answer::failed()
-            }
-        };
+        let handler = &self.engine.handler;
+        let answered = self.run(UserCode::Handler, seat, || {
+            Answer::new(handler.handle(request), RequestOutcome::Answered)
+        });
+        let (connection, answered) = self.end_call(answered)?;
+        let answer = answered.unwrap_or_else(|Panicked| {
+            let text = "the handler panicked";
+            note!(
+                self.engine.journal,
+                Error,
+                "{text} ({connection:?}): the client gets a 500"
+            );
+            Answer::failed()
+        });
         Some((connection, answer))
     }
 
-    /// Asks a body for its next piece, which may run code of the user's, as a
-    /// handler does. `None` if the connection was taken from the desk meanwhile.
+    /// Asks a body for its next piece, which may run code of the application, as
+    /// a handler does. `None` if a stop has taken the connection meanwhile.
     fn pull(
-        &self,
+        &mut self,
         connection: Box<Connection>,
         mut source: Box<dyn Source>,
         waker: &Waker,
@@ -247,48 +208,60 @@ impl Worker<'_> {
         // At an abort a body that ends by itself is cut; the others are to end
         // in good order.
         let to_the_end = source.nature() != Nature::Finite;
-        if let Err(connection) = self.lay_on_desk(connection, to_the_end) {
+        if let Err(connection) = self.begin_call(UserCode::BodyPiece, connection, to_the_end) {
             return Some((connection, source, Piece::NotYet));
         }
-        let next = || source.next(waker);
-        let pulled = seat.call(|| panic::catch_unwind(AssertUnwindSafe(next)));
-        let (connection, (source, pulled)) = self.take_from_desk((source, pulled))?;
-        let piece = pulled.unwrap_or_else(|_| Piece::Failed(io::Error::other("it panicked")));
+        let pulled = self.run(UserCode::BodyPiece, seat, || match source.next(waker) {
+            // The error may be the application's, and so are its text and drop.
+            Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
+            piece => piece,
+        });
+        let (connection, (source, pulled)) = self.end_call((source, pulled))?;
+        let piece =
+            pulled.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
         Some((connection, source, piece))
     }
 
-    /// Lays a connection where an abort finds it while code of the user's runs.
-    /// Hands it back if that has come already; those that end in good order then
-    /// are laid there until everyone has been evicted.
-    fn lay_on_desk(
+    /// Puts a connection where a stop finds it while code of the application
+    /// runs. Hands it back if the stop cuts already; those that end in good
+    /// order then are put there until the lot is empty.
+    fn begin_call(
         &self,
+        code: UserCode,
         connection: Box<Connection>,
         at_an_abort_too: bool,
     ) -> Result<(), Box<Connection>> {
-        let mut desk = self.desk.lock();
-        // Looked at under the lock: an abort first moves the phase and then
-        // takes what is on the desks, so it sees this connection there, or
-        // this sees the abort.
-        let aborting = self.engine.life.phase() >= Phase::Aborting;
-        if aborting && (!at_an_abort_too || self.engine.lot.is_evicted()) {
-            return Err(connection);
-        }
-        *desk = Some(connection);
-        self.desk.in_handler.store(true, SeqCst);
-        Ok(())
+        self.slot.begin_for(code, connection, || {
+            // Asked under the slot's lock: an abort first moves the phase and
+            // then takes what is in the slots, so it sees this connection there,
+            // or this sees the abort.
+            let aborting = self.engine.life.phase() >= Phase::Aborting;
+            aborting && (!at_an_abort_too || self.engine.lot.is_evicted())
+        })
     }
 
-    /// The code of the user's has returned, and given this. `None` if an abort
-    /// has taken the connection.
-    fn take_from_desk<T>(&self, given: T) -> Option<(Box<Connection>, T)> {
-        let connection = self.desk.lock().take();
-        let Some(connection) = connection else {
-            // The user's code too, and may block.
-            quietly("the drop of an answer", || drop(given));
-            self.desk.in_handler.store(false, SeqCst);
-            return None;
-        };
-        self.desk.in_handler.store(false, SeqCst);
+    /// Runs code of the application, and before it what earlier answers on this
+    /// connection have left to run.
+    fn run<T>(
+        &mut self,
+        code: UserCode,
+        seat: &mut Seated<'_>,
+        f: impl FnOnce() -> T,
+    ) -> Result<T, Panicked> {
+        let deferred = mem::take(&mut self.deferred);
+        seat.call(|| {
+            if !deferred.is_empty() {
+                self.run_all(deferred);
+                self.slot.begin(code, None);
+            }
+            isolate(f)
+        })
+    }
+
+    /// The code of the application has returned, and given this. `None` if a
+    /// stop has taken the connection.
+    fn end_call<T>(&self, given: T) -> Option<(Box<Connection>, T)> {
+        let (connection, given) = self.slot.end(given)?;
         // A thread that was given the body does not wait for the rest.
         if connection.body_follows()
             && let Some(spot) = connection.spot()
@@ -296,6 +269,24 @@ impl Worker<'_> {
             self.engine.lot.unwatch(spot);
         }
         Some((connection, given))
+    }
+
+    /// Runs what the turn has left to run. No connection waits for it.
+    fn run_deferred(&mut self, seat: &mut Seated<'_>) {
+        if self.deferred.is_empty() {
+            return;
+        }
+        let deferred = mem::take(&mut self.deferred);
+        seat.call(|| self.run_all(deferred));
+        let _no_connection = self.slot.end(());
+    }
+
+    fn run_all(&self, deferred: Vec<Deferred>) {
+        for next in deferred {
+            if let Err((code, Panicked)) = next.run(self.slot) {
+                note!(self.engine.journal, Error, "{code} panicked");
+            }
+        }
     }
 
     fn turn(&mut self) -> Turn<'_> {
@@ -306,6 +297,7 @@ impl Worker<'_> {
             now: Instant::now(),
             phase: self.engine.life.phase(),
             steps_left: &mut self.steps_left,
+            deferred: &mut self.deferred,
         }
     }
 }
@@ -374,19 +366,50 @@ pub(crate) struct DateClock {
     until: Option<Instant>,
 }
 
+/// 9999-12-31T23:59:59Z, in seconds since 1970: the last second that has an
+/// IMF-fixdate (RFC 9110 section 5.6.7), and the last that httpdate takes.
+pub(crate) const LAST_DATE: u64 = 253_402_300_799;
+
 impl DateClock {
-    pub(crate) fn at(&mut self, now: Instant) -> &str {
+    /// `None` if the system's clock is beyond the year 9999.
+    pub(crate) fn at(&mut self, now: Instant) -> Option<&str> {
         if self.until.is_none_or(|until| now >= until) {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH);
-            let since = since.unwrap_or_default();
-            self.text.clear();
-            // From whole seconds since 1970: a clock that is set before that
-            // would make httpdate panic.
-            let second = Duration::from_secs(since.as_secs());
+            self.read(now, SystemTime::now());
+        }
+        (!self.text.is_empty()).then_some(self.text.as_str())
+    }
+
+    fn read(&mut self, now: Instant, clock: SystemTime) {
+        // A clock that is set before 1970 shows 1970.
+        let since = clock.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = Duration::from_secs(since.as_secs());
+        self.text.clear();
+        if second.as_secs() <= LAST_DATE {
             let date = HttpDate::from(UNIX_EPOCH + second);
             write!(self.text, "{date}").expect("a String takes every write");
-            self.until = Some(now + Duration::from_secs(1) - (since - second));
         }
-        &self.text
+        self.until = Some(now + Duration::from_secs(1) - (since - second));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(clock: SystemTime) -> Option<String> {
+        let (mut date, now) = (DateClock::default(), Instant::now());
+        date.read(now, clock);
+        date.at(now).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_clock_without_a_date_gives_none() {
+        let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let last = date(after(LAST_DATE) + Duration::from_millis(999));
+        assert_eq!(last.as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!(date(after(LAST_DATE + 1)), None);
+        assert_eq!(date(after(u64::from(u32::MAX) * 1000)), None);
+        let early = date(UNIX_EPOCH - Duration::from_secs(1));
+        assert_eq!(early.as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
     }
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::Version;
 use http::header;
 
+use super::persist;
 use super::persist::Persist;
 
 /// How a client finds the end of a response body.
@@ -31,46 +32,75 @@ fn is_bodiless(status: StatusCode) -> bool {
         || status == StatusCode::NOT_MODIFIED
 }
 
-/// Everything that a response head is made of.
+/// What the fields of a handler say about matters that are the server's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stated {
+    /// `Date` is among them.
+    pub(crate) date: bool,
+    /// `Connection` lists `close`.
+    pub(crate) close: bool,
+    /// `Upgrade` is among them.
+    pub(crate) upgrade: bool,
+    /// `Content-Length`, if it is a number.
+    pub(crate) length: Option<u64>,
+}
+
+/// What is added to a head that was begun.
 #[derive(Debug)]
 pub(crate) struct HeadParts<'a> {
     pub(crate) status: StatusCode,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) stated: Stated,
     pub(crate) length: Length,
     pub(crate) persist: Persist,
     /// Of the request.
     pub(crate) version: Version,
-    /// An IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
-    pub(crate) date: &'a str,
+    /// An IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT`. `None` if the
+    /// clock has no such date.
+    pub(crate) date: Option<&'a str>,
 }
 
-/// Appends a response head to `out`.
+/// Appends the status line and a handler's fields to `out`.
 ///
 /// The framing is ours: `Content-Length`, `Transfer-Encoding` and `Connection`
 /// among `headers` are left out. Names and values cannot hold CR or LF by
 /// their types, so a response cannot be split.
-pub(crate) fn encode_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
-    let status = parts.status;
+pub(crate) fn begin_head(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) -> Stated {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
 
-    let mut dated = false;
-    for (name, value) in parts.headers {
+    let mut stated = Stated::default();
+    for (name, value) in headers {
         match *name {
-            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION => continue,
-            header::DATE => dated = true,
+            header::CONTENT_LENGTH => {
+                stated.length = stated.length.or_else(|| value.to_str().ok()?.parse().ok());
+                continue;
+            }
+            header::TRANSFER_ENCODING => continue,
+            header::CONNECTION => {
+                stated.close |= persist::lists(value, "close");
+                continue;
+            }
+            header::UPGRADE => stated.upgrade = true,
+            header::DATE => stated.date = true,
             _ => {}
         }
         field(out, name.as_str(), value.as_bytes());
     }
-    if !dated {
-        field(out, "date", parts.date.as_bytes());
+    stated
+}
+
+/// Appends the server's own fields, and ends the head.
+pub(crate) fn finish_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
+    if !parts.stated.date
+        && let Some(date) = parts.date
+    {
+        field(out, "date", date.as_bytes());
     }
     match parts.length {
-        _ if is_bodiless(status) => {}
+        _ if is_bodiless(parts.status) => {}
         Length::Known(length) => {
             let mut digits = itoa::Buffer::new();
             field(out, "content-length", digits.format(length).as_bytes());
@@ -126,15 +156,16 @@ mod tests {
         headers.insert("x-kept", "yes".parse().unwrap());
         let mut out = Vec::new();
         let status = StatusCode::from_u16(status).unwrap();
+        let stated = begin_head(&mut out, status, &headers);
         let parts = HeadParts {
             status,
-            headers: &headers,
+            stated,
             length,
             persist,
             version,
-            date: DATE,
+            date: Some(DATE),
         };
-        encode_head(&mut out, &parts);
+        finish_head(&mut out, &parts);
         String::from_utf8(out).unwrap()
     }
 
@@ -146,6 +177,40 @@ mod tests {
             "HTTP/1.1 200 OK\r\nx-kept: yes\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              content-length: 5\r\nconnection: close\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_a_handler_states_is_noted() {
+        let mut headers = HeaderMap::new();
+        headers.append("connection", "x, Close".parse().unwrap());
+        headers.append("content-length", "no number".parse().unwrap());
+        headers.append("content-length", "7".parse().unwrap());
+        headers.append("upgrade", "websocket".parse().unwrap());
+        headers.append("date", DATE.parse().unwrap());
+        let mut out = Vec::new();
+        let stated = begin_head(&mut out, StatusCode::OK, &headers);
+        let all = Stated {
+            date: true,
+            close: true,
+            upgrade: true,
+            length: Some(7),
+        };
+        assert_eq!(stated, all);
+    }
+
+    #[test]
+    fn a_clock_without_a_date_gives_none() {
+        let mut out = Vec::new();
+        let parts = HeadParts {
+            status: StatusCode::OK,
+            stated: Stated::default(),
+            length: Length::None,
+            persist: Persist::KeepAlive,
+            version: Version::HTTP_11,
+            date: None,
+        };
+        finish_head(&mut out, &parts);
+        assert_eq!(out, b"\r\n");
     }
 
     #[test]

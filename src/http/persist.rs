@@ -1,6 +1,7 @@
 //! Whether a connection goes on after a response (RFC 9112 section 9.3).
 
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Version;
 use http::header;
 
@@ -69,8 +70,14 @@ pub(crate) fn has_token(headers: &HeaderMap, token: &str) -> bool {
     headers
         .iter()
         .filter(|(name, _)| *name == header::CONNECTION)
-        .map(|(_, value)| value)
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .any(|(_, value)| lists(value, token))
+}
+
+/// Whether a list of tokens has this one, in any case.
+pub(crate) fn lists(value: &HeaderValue, token: &str) -> bool {
+    value
+        .as_bytes()
+        .split(|&byte| byte == b',')
         .any(|listed| listed.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use mio::Registry;
 use mio::event::Source;
 use socket2::SockRef;
 
@@ -147,18 +148,22 @@ impl Stream {
     /// Has the close reset the connection, so that nobody takes what came for
     /// the whole.
     pub(crate) fn reset_on_close(&self) {
-        if let Err(error) = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)) {
-            log::debug!("a connection that is cut cannot be reset: {error}");
-        }
+        // It fails only on a connection that is gone.
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 
-    /// The same socket as a stream of std's, in blocking mode.
+    /// The same socket as a stream of std's. It is in non-blocking mode still:
+    /// the mode belongs to the socket, and so to every handle of it.
     pub(crate) fn to_std(&self) -> io::Result<TcpStream> {
         let socket = SockRef::from(&self.socket).try_clone()?;
-        socket.set_nonblocking(false)?;
         // It has the listener's, which is about accepting.
         socket.set_read_timeout(None)?;
         Ok(socket.into())
+    }
+
+    /// Has an epoll tell no more of this socket, though it stays open.
+    pub(crate) fn deregister(&self, registry: &Registry) -> io::Result<()> {
+        os::deregister(registry, &self.socket)
     }
 
     /// What an epoll registers.

@@ -7,6 +7,8 @@ mod linux;
 mod portable;
 #[cfg(target_os = "linux")]
 mod sock_diag;
+#[cfg(unix)]
+mod unix;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::accepted_is_nonblocking;
@@ -32,6 +34,8 @@ pub(crate) use linux::thread_number;
 pub(crate) use portable::accepted_is_nonblocking;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::close_door;
+#[cfg(not(unix))]
+pub(crate) use portable::deregister;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::half_open;
 #[cfg(not(target_os = "linux"))]
@@ -48,3 +52,5 @@ pub(crate) use portable::send_file;
 pub(crate) use portable::short_read_means_empty;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::thread_number;
+#[cfg(unix)]
+pub(crate) use unix::deregister;

@@ -23,6 +23,11 @@ pub(crate) fn half_open(_: SocketAddr) -> Option<usize> {
     None
 }
 
+/// A registration cannot be ended without the socket's own handle.
+pub(crate) fn deregister(_: &mio::Registry, _: &mio::net::TcpStream) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Nothing tells how many files the process may have open.
 pub(crate) fn open_files_max() -> Option<usize> {
     None
@@ -62,14 +67,15 @@ pub(crate) fn is_running(_: u32) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::net::TcpStream;
 
     use super::*;
 
     #[test]
     fn the_portable_answers_are_no() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let listener = SockRef::from(&listener);
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = SockRef::from(&socket);
         let refused = close_door(&listener, address).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let refused = limit_unsent(&listener, 1).unwrap_err();
@@ -81,6 +87,11 @@ mod tests {
         assert!(!accepted_is_nonblocking());
         assert_eq!(thread_number(), None);
         assert_eq!(is_running(1), None);
+        let poll = mio::Poll::new().unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        let stream = mio::net::TcpStream::from_std(stream);
+        let refused = deregister(poll.registry(), &stream).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let file = File::open(file!()).unwrap();
         let refused = send_file(&listener, &file, 0, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);

@@ -8,6 +8,7 @@ mod backlog;
 mod counts;
 mod deadline;
 mod door;
+mod early_answers;
 mod events;
 mod expectations;
 #[cfg(all(feature = "json", feature = "form"))]
@@ -17,6 +18,7 @@ mod held_up;
 mod hostile;
 mod in_flight;
 mod last_call;
+mod left_behind;
 mod lifecycle;
 mod listeners;
 mod loss;

@@ -22,7 +22,7 @@ use http::StatusCode;
 
 use crate::support::Client;
 use crate::support::Gate;
-use crate::support::TOO_LONG;
+use TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 
@@ -244,6 +244,81 @@ fn the_stream_is_to_be_had_as_std_has_it() {
     drop(client);
     server.stop.shutdown();
     assert!(server.join().everyone_answered());
+}
+
+#[test]
+fn a_stream_of_std_wakes_no_thread_of_the_server() {
+    let (sender, streams) = crossbeam_channel::unbounded();
+    let server = TestServer::start(config(), move |_: Request| {
+        let sender = sender.clone();
+        switching(move |stream| sender.send(stream.into_std().unwrap().0).unwrap())
+    });
+    let mut client = upgraded(&server, "");
+    let mut stream = streams.recv_timeout(TOO_LONG).unwrap();
+    server.wait_open(0);
+    // Its spot is vacant: an event of its would be told to the next connection.
+    let mut next = server.connect();
+    assert_eq!(next.get("/").status, 500);
+    for _ in 0..100 {
+        client.send("x");
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    stream.write_all(b"bye").unwrap();
+    drop(stream);
+    assert_eq!(client.raw(3), b"bye");
+    client.expect_eof();
+}
+
+#[test]
+fn a_stream_of_std_cannot_be_had_beside_other_handles() {
+    let server = TestServer::start(config(), |_: Request| {
+        switching(|stream| {
+            let mut other = stream.share();
+            other.set_read_timeout(Some(Duration::from_millis(10)));
+            let refused = stream.into_std().unwrap_err();
+            let text = refused.to_string();
+            assert!(text.contains("another handle"), "{text}");
+            let mut stream = refused.into_inner();
+            // Both are as they were.
+            let late = other.read(&mut [0]).unwrap_err();
+            assert_eq!(late.kind(), std::io::ErrorKind::TimedOut);
+            stream.write_all(b"one").unwrap();
+            drop(other);
+            let (mut stream, _) = stream.into_std().unwrap();
+            stream.write_all(b"two").unwrap();
+        })
+    });
+    let mut client = upgraded(&server, "");
+    assert_eq!(client.raw(6), b"onetwo");
+}
+
+#[test]
+fn a_stream_of_std_takes_a_place_as_long_as_it_exists() {
+    let mut config = config();
+    config.max_connections = 1;
+    let (sender, streams) = crossbeam_channel::unbounded();
+    let server = TestServer::start(config, move |request: Request| {
+        let sender = sender.clone();
+        match request.headers().contains_key("upgrade") {
+            true => switching(move |stream| sender.send(stream.into_std().unwrap().0).unwrap()),
+            false => Response::new("text".into()),
+        }
+    });
+    let client = upgraded(&server, "");
+    let stream = streams.recv_timeout(TOO_LONG).unwrap();
+    server.wait_open(0);
+    let mut waiting = server.connect();
+    waiting.request("/");
+    let accepted = |timeout| {
+        server
+            .stop
+            .wait_for_counts(timeout, |counts| counts.open == 1)
+    };
+    assert!(!accepted(Duration::from_millis(50)), "there was no place");
+    drop(stream);
+    assert!(accepted(TOO_LONG));
+    assert_eq!(waiting.response().body, "text");
+    drop(client);
 }
 
 #[test]

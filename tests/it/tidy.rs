@@ -9,6 +9,8 @@ use std::path::PathBuf;
 const LAYERS: &[&[&str]] = &[
     &[
         "error",
+        "isolate",
+        "journal",
         "pace",
         "waiting",
         "drain/progress",

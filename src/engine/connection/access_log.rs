@@ -16,13 +16,17 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use httpdate::HttpDate;
+use log::Level;
 
 use super::Exchange;
+use crate::engine::worker::LAST_DATE;
+use crate::journal::Journal;
 
-pub(super) fn log(peer: SocketAddr, exchange: &Exchange) {
+pub(super) fn write(journal: &Journal, peer: SocketAddr, exchange: &Exchange) {
     let took = exchange.began.elapsed();
     let began = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
-    log::info!(target: "farewell::access", "{}", line(peer, exchange, began, took));
+    let line = line(peer, exchange, began, took);
+    journal.write(Level::Info, "farewell::access", format_args!("{line}"));
 }
 
 fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {
@@ -65,8 +69,9 @@ fn escaped(text: &str) -> String {
 
 /// `06/Nov/1994:08:49:37 +0000`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn date(at: SystemTime) -> String {
-    // A clock that is set before 1970 would make httpdate panic.
-    let at = at.max(UNIX_EPOCH);
+    // Times before 1970 and after 9999 would make httpdate panic.
+    let last = UNIX_EPOCH + Duration::from_secs(LAST_DATE);
+    let at = at.clamp(UNIX_EPOCH, last);
     let date = HttpDate::from(at).to_string();
     let words: Vec<&str> = date.split(' ').collect();
     match words[..] {

@@ -4,7 +4,6 @@
 use std::mem;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -19,29 +18,63 @@ use super::writing::Rest;
 use super::writing::Writing;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
+use crate::drain::report::UserCode;
+use crate::engine::in_flight::Deferred;
+use crate::engine::output::COPIED_MAX;
 use crate::engine::output::Output;
-use crate::engine::quietly;
 use crate::http::Refusal;
 use crate::http::encode;
 use crate::http::encode::HeadParts;
 use crate::http::encode::Length;
-use crate::http::persist;
+use crate::http::encode::Stated;
 use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
+use crate::isolate::isolate;
+use crate::journal::note;
 use crate::service::body::Body;
 use crate::service::body::Content;
 use crate::service::body::Nature;
 use crate::service::response::IntoResponse;
 use crate::service::response::Response;
 
-/// A response, and what it means in the books.
+/// A response, taken apart, and what it means in the accounting.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) response: Response,
-    pub(crate) outcome: RequestOutcome,
+    status: StatusCode,
+    /// The status line and the handler's fields.
+    head: Vec<u8>,
+    stated: Stated,
+    body: Body,
+    outcome: RequestOutcome,
 }
 
 impl Answer {
+    /// Takes a response apart. This drops its fields, its extensions and a small
+    /// body, which may run code of the application: so it is called where that
+    /// runs anyway.
+    pub(crate) fn new(response: Response, outcome: RequestOutcome) -> Self {
+        let (parts, mut body) = response.into_parts();
+        let status = parts.status;
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        let stated = encode::begin_head(&mut head, status, &parts.headers);
+        // The answer is whole, whatever these drops do.
+        let _ = isolate(|| drop(parts));
+        if let Content::Shared(bytes) = &mut body.content
+            && bytes.len() < COPIED_MAX
+        {
+            let copy = Bytes::copy_from_slice(bytes);
+            let shared = mem::replace(&mut body.content, Content::Full(copy));
+            let _ = isolate(|| drop(shared));
+        }
+        Self {
+            status,
+            head,
+            stated,
+            body,
+            outcome,
+        }
+    }
+
     /// The handler panicked.
     pub(crate) fn failed() -> Self {
         let mut response =
@@ -49,19 +82,13 @@ impl Answer {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Self {
-            response,
-            outcome: RequestOutcome::Failed,
-        }
+        Self::new(response, RequestOutcome::Failed)
     }
 
     /// The server itself answers.
     pub(crate) fn refusal(Refusal { status, reason }: Refusal) -> Self {
         let response = (status, format!("{reason}\n")).into_response();
-        Self {
-            response,
-            outcome: RequestOutcome::Refused,
-        }
+        Self::new(response, RequestOutcome::Refused)
     }
 
     /// The server stops before a handler could start this one.
@@ -71,17 +98,16 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Self {
-            response,
-            outcome: RequestOutcome::TurnedAway,
-        }
+        Self::new(response, RequestOutcome::TurnedAway)
     }
 }
+
+/// Room for the head of most responses, in bytes.
+const HEAD_BYTES: usize = 512;
 
 impl Connection {
     /// `Handling` becomes `Writing`.
     pub(super) fn answer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
-        let Answer { response, outcome } = answer;
         let State::Handling(mut asked) =
             mem::replace(&mut self.state, State::Idle { since: turn.now })
         else {
@@ -90,30 +116,29 @@ impl Connection {
         let read = self.discard_body(asked.incoming.take(), turn);
         asked.persist = asked.persist.close_if(!read, CloseReason::UnreadBody);
 
-        let response = match problem(&response, &asked, read) {
-            None => response,
-            Some(problem) => {
-                log::error!("a handler's answer to {} is a 500: {problem}", self.peer);
-                quietly("the drop of an answer", || drop(response));
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
-        };
-        let (parts, body) = response.into_parts();
+        let Answer {
+            status,
+            mut head,
+            stated,
+            body,
+            outcome,
+        } = self.checked(answer, &asked, read, turn);
         let Body {
             mut content,
             after_delivery,
         } = body;
         let wants_delivery = after_delivery.is_some();
-        self.after_delivery = after_delivery;
+        self.after_delivery = after_delivery
+            .map(|tell| Deferred::call(UserCode::AfterDelivery, tell, self.subject()));
 
-        let taken_over = is_taken_over(&content, &asked, parts.status);
+        let taken_over = is_taken_over(&content, &asked, status);
         if !taken_over && matches!(content, Content::TakeOver(_)) {
             let unused = mem::take(&mut content);
-            quietly("the drop of a take-over", || drop(unused));
+            self.defer_drop(unused, turn);
         }
-        let length = length(&content, &asked, &parts.headers);
+        let length = length(&content, &asked, stated);
         let nature = content.nature();
-        let persist = match parts.status {
+        let persist = match status {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
             _ => asked
                 .persist
@@ -121,28 +146,28 @@ impl Connection {
                 .close_if(wants_delivery, CloseReason::Delivery)
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
-        let persist = persist_after(persist, nature, &parts.headers);
+        let persist = persist_after(persist, nature, stated);
         let draining = turn.phase >= Phase::Draining && !self.another_counts(persist, turn);
         let persist = persist.close_if(draining, CloseReason::Draining);
 
-        let head = encoded(&HeadParts {
-            status: parts.status,
-            headers: &parts.headers,
+        let own = HeadParts {
+            status,
+            stated,
             length,
             persist,
             version: asked.version,
             date: turn.date.at(turn.now),
-        });
-        self.count_answer(parts.status, head.len());
-        let may_have_body = taken_over || encode::may_have_body(&asked.method, parts.status);
+        };
+        encode::finish_head(&mut head, &own);
+        self.count_answer(status, head.len());
+        let may_have_body = taken_over || encode::may_have_body(&asked.method, status);
         let (body, rest) = match may_have_body {
             true => self.split_body(content, turn),
             false => {
-                quietly("the drop of a body", || drop(content));
+                self.defer_drop(content, turn);
                 (Bytes::new(), Rest::Nothing)
             }
         };
-        quietly("the drop of an answer", || drop(parts));
         self.state = State::Writing(Writing {
             output: Output::new(head, body, b""),
             rest,
@@ -154,10 +179,39 @@ impl Connection {
         });
     }
 
+    /// The answer, or a 500 if it is none that can be sent.
+    fn checked(&self, answer: Answer, asked: &Asked, read: bool, turn: &mut Turn<'_>) -> Answer {
+        let Some(problem) = problem(&answer, asked, read) else {
+            return answer;
+        };
+        let peer = self.peer;
+        note!(
+            turn.engine.journal,
+            Error,
+            "a handler's answer to {peer} is a 500: {problem}"
+        );
+        let outcome = answer.outcome;
+        let unsent = Deferred::drop_of(answer.body, self.subject());
+        turn.deferred.push(unsent);
+        Answer::new(StatusCode::INTERNAL_SERVER_ERROR.into_response(), outcome)
+    }
+
+    /// Content that is not sent. Its drop may run code of the application.
+    fn defer_drop(&self, mut content: Content, turn: &mut Turn<'_>) {
+        match &mut content {
+            Content::Full(_) | Content::File { .. } => return,
+            Content::Stream(source, _) => source.end(),
+            Content::Shared(_) | Content::TakeOver(_) => {}
+        }
+        let unsent = Deferred::drop_of(content, self.subject());
+        turn.deferred.push(unsent);
+    }
+
     /// What of a body is written with the head, and what comes later.
-    fn split_body(&mut self, content: Content, turn: &Turn<'_>) -> (Bytes, Rest) {
+    fn split_body(&mut self, content: Content, turn: &mut Turn<'_>) -> (Bytes, Rest) {
         match content {
             Content::Full(bytes) => (bytes, Rest::Nothing),
+            Content::Shared(bytes) => (bytes.clone(), Rest::Shared(bytes)),
             Content::File {
                 file,
                 offset,
@@ -171,7 +225,16 @@ impl Connection {
                 source.begin();
                 let waker = turn.engine.lot.waker(self);
                 if let Some(feeder) = source.feeder() {
-                    turn.engine.crew.start("farewell-body", feeder);
+                    let subject = self.subject();
+                    let started = turn.engine.crew.start(
+                        "farewell-body",
+                        UserCode::BodyWriter,
+                        subject.clone(),
+                        |_| feeder(),
+                    );
+                    if let Err(unstarted) = started {
+                        turn.deferred.push(Deferred::drop_of(unstarted, subject));
+                    }
                 }
                 let rest = Rest::Stream {
                     source: Some(source),
@@ -206,31 +269,25 @@ impl Connection {
     }
 }
 
-fn encoded(parts: &HeadParts<'_>) -> Vec<u8> {
-    let mut head = Vec::with_capacity(512);
-    encode::encode_head(&mut head, parts);
-    head
-}
-
 /// What an answer of this nature, with these fields, does to a connection that
 /// would persist otherwise.
-fn persist_after(persist: Persist, nature: Nature, headers: &HeaderMap) -> Persist {
+fn persist_after(persist: Persist, nature: Nature, stated: Stated) -> Persist {
     persist
-        .close_if(persist::has_token(headers, "close"), CloseReason::Handler)
+        .close_if(stated.close, CloseReason::Handler)
         .close_if(nature == Nature::Follower, CloseReason::Follower)
         .close_if(nature == Nature::Endless, CloseReason::Endless)
 }
 
 /// What is wrong with a handler's answer, if anything is. `read`: nothing of the
 /// request's body is left.
-fn problem(response: &Response, asked: &Asked, read: bool) -> Option<&'static str> {
-    let status = response.status();
-    let takes_over = matches!(response.body().content, Content::TakeOver(_));
+fn problem(answer: &Answer, asked: &Asked, read: bool) -> Option<&'static str> {
+    let status = answer.status;
+    let takes_over = matches!(answer.body.content, Content::TakeOver(_));
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return match takes_over {
             false => Some("it switches protocols, and does not take the connection over"),
             true if !asked.upgrade => Some("it switches protocols, and the client did not ask"),
-            true if !response.headers().contains_key(header::UPGRADE) => {
+            true if !answer.stated.upgrade => {
                 Some("it switches protocols, and does not say to which")
             }
             true if !read => Some("it switches protocols in the middle of the request's body"),
@@ -255,12 +312,12 @@ fn is_taken_over(content: &Content, asked: &Asked, status: StatusCode) -> bool {
 }
 
 /// How the client finds the end of the body.
-fn length(content: &Content, asked: &Asked, headers: &HeaderMap) -> Length {
+fn length(content: &Content, asked: &Asked, stated: Stated) -> Length {
     match content {
         Content::TakeOver(_) => Length::None,
         // What a GET would have got, if the handler knows.
         Content::Full(bytes) if asked.method == Method::HEAD && bytes.is_empty() => {
-            Length::Known(stated_length(headers).unwrap_or(0))
+            Length::Known(stated.length.unwrap_or(0))
         }
         content => match content.length() {
             Some(length) => Length::Known(length),
@@ -268,13 +325,4 @@ fn length(content: &Content, asked: &Asked, headers: &HeaderMap) -> Length {
             None => Length::Chunked,
         },
     }
-}
-
-fn stated_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
 }

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::engine::buffer::Buffer;
 use crate::engine::lot::Wait;
 use crate::engine::output::Output;
-use crate::engine::uploads::Place;
-use crate::engine::uploads::Queued;
+use crate::engine::upload_limit::Permit;
+use crate::engine::upload_limit::Waiter;
 use crate::http::Refusal;
 use crate::http::body::Decoded;
 use crate::http::body::Decoder;
@@ -25,6 +25,7 @@ use crate::http::framing;
 use crate::http::framing::Framing;
 use crate::http::head::Head;
 use crate::http::persist;
+use crate::journal::note;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
@@ -46,9 +47,9 @@ pub(super) struct PartialBody {
     body: Vec<u8>,
     incoming: Box<Incoming>,
     /// While too many others wait for theirs.
-    queued: Option<Queued>,
+    waiter: Option<Waiter>,
     /// When that has taken too long.
-    queued_until: Option<Instant>,
+    waits_until: Option<Instant>,
 }
 
 /// A body that has not ended yet.
@@ -62,7 +63,7 @@ pub(super) struct Incoming {
     input: Option<Buffer>,
     failed: Option<BodyError>,
     /// While its handler may wait for it.
-    place: Option<Place>,
+    permit: Option<Permit>,
 }
 
 /// What there is of a body for its handler.
@@ -100,7 +101,7 @@ impl Incoming {
             interim,
             input: None,
             failed: None,
-            place: None,
+            permit: None,
         })))
     }
 
@@ -124,7 +125,7 @@ impl Incoming {
         };
         loop {
             if self.decoder.is_done() {
-                self.place = None;
+                self.permit = None;
                 return Pulled::End(self.decoder.take_trailers());
             }
             if input.is_empty() {
@@ -218,8 +219,8 @@ impl Connection {
             head,
             body: Vec::with_capacity(usize::try_from(reserve).unwrap_or(0)),
             incoming,
-            queued: None,
-            queued_until: None,
+            waiter: None,
+            waits_until: None,
         }));
         Step::Go
     }
@@ -273,13 +274,13 @@ impl Connection {
         };
         // Time spent waiting for others is not the client's.
         partial.incoming.pace.start_again(turn.now);
-        let (uploads, number) = (&turn.engine.uploads, self.ticket.number());
-        partial.incoming.place = uploads.enter(number, waker, &mut partial.queued);
-        if partial.incoming.place.is_some() {
+        let limit = &turn.engine.upload_limit;
+        partial.incoming.permit = limit.acquire(waker, &mut partial.waiter);
+        if partial.incoming.permit.is_some() {
             return self.call_with_body(turn);
         }
         let longest = turn.engine.config.body_timeout;
-        let until = *partial.queued_until.get_or_insert(turn.now + longest);
+        let until = *partial.waits_until.get_or_insert(turn.now + longest);
         match self.stream.look() {
             Received::Gone => self.abandon(turn),
             // With nothing here either, the body will never be whole.
@@ -288,7 +289,11 @@ impl Connection {
             _ => {
                 if !turn.aborting() {
                     let peer = self.peer;
-                    log::warn!("{peer} is turned away: too many bodies are slow to come");
+                    note!(
+                        turn.engine.journal,
+                        Warn,
+                        "{peer} is turned away: too many bodies are slow to come"
+                    );
                 }
                 self.turn_away(turn)
             }

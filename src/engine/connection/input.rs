@@ -27,6 +27,7 @@ use crate::http::head::Head;
 use crate::http::head::Parsed;
 use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
+use crate::journal::note;
 use crate::net::stream::Received;
 
 impl Connection {
@@ -142,7 +143,12 @@ impl Connection {
     /// The server itself answers, and closes.
     pub(super) fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
         let Refusal { status, reason } = refusal;
-        log::info!("refused with {status}: {reason} ({})", self.peer);
+        note!(
+            turn.engine.journal,
+            Info,
+            "refused with {status}: {reason} ({})",
+            self.peer
+        );
         self.state = State::Handling(self.asked_in_vain());
         self.answer(Answer::refusal(refusal), turn);
         Step::Go
@@ -171,8 +177,8 @@ impl Connection {
     }
 
     /// The client is gone in the middle of its request.
-    pub(super) fn abandon(&mut self, turn: &Turn<'_>) -> Step {
-        self.end_exchange(RequestOutcome::Abandoned, turn.engine);
+    pub(super) fn abandon(&mut self, turn: &mut Turn<'_>) -> Step {
+        self.end_exchange(RequestOutcome::Abandoned, turn.engine, turn.deferred);
         Step::close(ConnectionOutcome::Vanished)
     }
 }

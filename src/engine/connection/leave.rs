@@ -11,23 +11,23 @@ use super::State;
 use super::Step;
 use super::Turn;
 use super::access_log;
-use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::CutRequest;
 use crate::engine::Engine;
 use crate::engine::guests::Left;
+use crate::engine::in_flight::Deferred;
+use crate::engine::linger::Linger;
 use crate::engine::lot::Wait;
-use crate::engine::quietly;
+use crate::journal::note;
 use crate::net::stream::Received;
-use crate::service::body::AfterDelivery;
 use crate::service::body::Nature;
 
 /// How we wait for the client's goodbye.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lingering {
-    until: Instant,
+    linger: Linger,
     outcome: ConnectionOutcome,
     /// The client did not ask for the end: what it sends may be a request.
     unasked: bool,
@@ -61,7 +61,7 @@ impl Connection {
         let _ = self.stream.half_close();
         turn.engine.books.lingering_begun();
         self.state = State::Lingering(Lingering {
-            until: turn.now + turn.engine.config.linger,
+            linger: Linger::new(&turn.engine.config, turn.now),
             outcome: if crossed {
                 ConnectionOutcome::Crossed
             } else {
@@ -75,52 +75,58 @@ impl Connection {
 
     /// `Lingering`: reads and discards, until the client's EOF, which proves
     /// that it has everything.
-    pub(super) fn linger(&mut self, lingering: Lingering, turn: &mut Turn<'_>) -> Step {
-        let Lingering { until, outcome, .. } = lingering;
-        let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
+    pub(super) fn linger(&mut self, turn: &mut Turn<'_>) -> Step {
         turn.buffer.clear();
-        if !given_up && self.nothing_to_read(turn) {
-            return self.await_goodbye(lingering, turn);
+        let nothing_to_read = self.nothing_to_read(turn);
+        let State::Lingering(lingering) = &mut self.state else {
+            unreachable!("called in Lingering only");
+        };
+        let until = lingering.linger.until(turn.now, turn.aborting());
+        let outcome = lingering.outcome;
+        let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
+        if !given_up && nothing_to_read {
+            return self.await_goodbye(until, turn);
         }
         let received = turn.buffer.fill(&self.stream);
         turn.buffer.clear();
         match received {
             Received::Eof => Step::close(outcome),
             Received::Bytes(_) if lingering.unasked && outcome != ConnectionOutcome::Crossed => {
-                self.state = State::Lingering(Lingering {
-                    outcome: ConnectionOutcome::Crossed,
-                    ..lingering
-                });
+                lingering.outcome = ConnectionOutcome::Crossed;
                 Step::Go
             }
-            Received::Bytes(_) if !given_up => Step::Go,
-            Received::Wait if !given_up => self.await_goodbye(lingering, turn),
+            Received::Bytes(count) if !given_up => {
+                lingering.linger.received(count, turn.now);
+                Step::Go
+            }
+            Received::Wait if !given_up => self.await_goodbye(until, turn),
             Received::Bytes(_) | Received::Wait | Received::Gone => {
                 Step::close(unconfirmed(outcome))
             }
         }
     }
 
-    fn await_goodbye(&mut self, lingering: Lingering, turn: &Turn<'_>) -> Step {
-        // In a drain somebody waits for us, and elsewhere for our place.
+    fn await_goodbye(&mut self, until: Instant, turn: &Turn<'_>) -> Step {
+        let State::Lingering(lingering) = &mut self.state else {
+            unreachable!("called in Lingering only");
+        };
+        // In a drain the stop waits for this connection, and elsewhere others
+        // may wait for its place.
         let engine = turn.engine;
         let wanted = turn.phase >= Phase::Draining
             || engine.peers.are_limited()
             || !engine.places.has_room(0);
         if lingering.had_time || wanted {
-            return turn.park(Wait::Input, Some(lingering.until));
+            return turn.park(Wait::Input, Some(until));
         }
-        self.state = State::Lingering(Lingering {
-            had_time: true,
-            ..lingering
-        });
+        lingering.had_time = true;
         turn.engine.lot.leave(self);
-        let due = lingering.until.min(turn.now + GOODBYE_TAKES);
+        let due = until.min(turn.now + GOODBYE_TAKES);
         turn.park(Wait::Soon, Some(due))
     }
 
     /// We end it, before its answer is complete.
-    pub(super) fn cut(&mut self, turn: &Turn<'_>) -> Step {
+    pub(super) fn cut(&mut self, turn: &mut Turn<'_>) -> Step {
         self.break_off(RequestOutcome::Cut, ConnectionOutcome::Cut, turn)
     }
 
@@ -128,25 +134,36 @@ impl Connection {
         &mut self,
         request: RequestOutcome,
         connection: ConnectionOutcome,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Step {
-        self.end_exchange(request, turn.engine);
+        self.end_exchange(request, turn.engine, turn.deferred);
         self.make_the_end_plain(connection);
         Step::close(connection)
     }
 
-    /// Enters how the request in progress ended.
-    pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, engine: &Engine) {
+    /// Enters how the request in progress ended. What is left of the
+    /// application's answer is to be dropped later.
+    pub(super) fn end_exchange(
+        &mut self,
+        outcome: RequestOutcome,
+        engine: &Engine,
+        deferred: &mut Vec<Deferred>,
+    ) {
+        if let State::Writing(writing) = &mut self.state
+            && let Some(foreign) = writing.take_foreign()
+        {
+            deferred.push(Deferred::drop_of(foreign, self.subject()));
+        }
         let Some(exchange) = self.exchange.take() else {
             debug_assert!(false, "an exchange ends once");
             return;
         };
         self.ticket.request_ended(outcome, exchange.on_last_call);
         if engine.config.access_log {
-            access_log::log(self.peer, &exchange);
+            access_log::write(&engine.journal, self.peer, &exchange);
         }
         if outcome == RequestOutcome::Cut {
-            engine.books.name_cut(CutRequest {
+            engine.name_cut(CutRequest {
                 route: exchange.route(),
                 peer: self.peer,
                 age: exchange.began.elapsed(),
@@ -156,7 +173,11 @@ impl Connection {
     }
 
     /// Ends it wherever it is; how, depends on that. The caller closes it.
-    pub(crate) fn give_up(&mut self, engine: &Engine) -> ConnectionOutcome {
+    pub(crate) fn give_up(
+        &mut self,
+        engine: &Engine,
+        deferred: &mut Vec<Deferred>,
+    ) -> ConnectionOutcome {
         let (request, connection) = match &self.state {
             State::Idle { .. } => return ConnectionOutcome::HungUp,
             State::Lingering(lingering) => return unconfirmed(lingering.outcome),
@@ -167,7 +188,7 @@ impl Connection {
                 (RequestOutcome::Cut, ConnectionOutcome::Cut)
             }
         };
-        self.end_exchange(request, engine);
+        self.end_exchange(request, engine, deferred);
         self.make_the_end_plain(connection);
         connection
     }
@@ -197,8 +218,8 @@ impl Connection {
     }
 
     /// Closes the socket and enters the outcome, in this order. What is left is
-    /// whom to tell.
-    pub(crate) fn close(self, outcome: ConnectionOutcome, books: &Books) -> Option<AfterDelivery> {
+    /// the call that the application wants after the delivery.
+    pub(crate) fn close(self, outcome: ConnectionOutcome, engine: &Engine) -> Option<Deferred> {
         debug_assert!(
             self.exchange.is_none(),
             "closed in the middle of an exchange"
@@ -212,13 +233,13 @@ impl Connection {
             after_delivery,
             ..
         } = self;
-        log::debug!("{peer}: {outcome:?}");
+        note!(engine.journal, Debug, "{peer}: {outcome:?}");
         drop(stream);
         drop(place);
         if matches!(state, State::Lingering(_)) {
-            books.lingering_ended();
+            engine.books.lingering_ended();
         }
-        quietly("the drop of an answer", || drop(state));
+        drop(state);
         ticket.end(outcome);
         after_delivery
     }

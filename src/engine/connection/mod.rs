@@ -48,6 +48,8 @@ use self::writing::Writing;
 use super::Engine;
 use super::buffer::Buffer;
 use super::guests::HandOver;
+use super::in_flight::Deferred;
+use super::in_flight::Subject;
 use super::lot::Park;
 use super::lot::Spot;
 use super::lot::Wait;
@@ -61,7 +63,6 @@ use crate::http::persist::Persist;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
 use crate::net::stream::Stream;
-use crate::service::body::AfterDelivery;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
 use crate::service::body::Source;
@@ -89,7 +90,8 @@ pub(crate) struct Connection {
     over_limit: bool,
     /// The client may have closed its side: an event has said so.
     may_be_at_eof: bool,
-    after_delivery: Option<AfterDelivery>,
+    /// What the application wants to be called when it has ended.
+    after_delivery: Option<Deferred>,
     spot: Option<Spot>,
     ticket: Ticket,
     place: Place,
@@ -189,6 +191,8 @@ pub(crate) struct Turn<'a> {
     /// A client that keeps us busy for longer waits for another turn, behind
     /// the others.
     pub(crate) steps_left: &'a mut usize,
+    /// Code of the application that is to run after the turn.
+    pub(crate) deferred: &'a mut Vec<Deferred>,
 }
 
 impl Turn<'_> {
@@ -301,7 +305,7 @@ impl Connection {
                 State::Head { .. } => self.read_head(turn),
                 State::Body(_) => self.read_body(turn),
                 State::Writing(_) => self.write(turn),
-                State::Lingering(lingering) => self.linger(lingering, turn),
+                State::Lingering(_) => self.linger(turn),
                 State::Handling(_) => unreachable!("a handler's answer comes by resume"),
             };
             if let Step::Next(next) = step {
@@ -360,6 +364,16 @@ impl Connection {
     /// connection's.
     pub(crate) fn exchange_number(&self) -> (u64, u64) {
         (self.ticket.number(), self.exchanges)
+    }
+
+    /// The request in progress, for people.
+    pub(crate) fn subject(&self) -> Subject {
+        let exchange = self.exchange.as_ref();
+        Subject {
+            route: exchange.map_or_else(|| "no request".to_owned(), Exchange::route),
+            peer: self.peer,
+            since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
+        }
     }
 
     /// An answer has a head of so many bytes.

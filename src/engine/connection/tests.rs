@@ -17,6 +17,7 @@ use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Trigger;
 use crate::engine::lot::Lot;
 use crate::engine::places::Places;
+use crate::journal::Journal;
 use crate::net::listener::Knocker;
 use crate::service::response::IntoResponse;
 
@@ -41,7 +42,8 @@ impl Bench {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
-        let lot = Lot::new(1, &books).unwrap();
+        let journal = Journal::unread();
+        let lot = Lot::new(1, &books, &journal).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
@@ -58,7 +60,15 @@ impl Bench {
         ));
         let knocker = Knocker::new(address).unwrap();
         let handler = Box::new(|_: Request| "not called here");
-        let engine = Engine::new(config, life, books, Arc::new(lot), handler, knocker);
+        let engine = Engine::new(
+            config,
+            journal,
+            life,
+            books,
+            Arc::new(lot),
+            handler,
+            knocker,
+        );
         Self {
             engine,
             buffer: Buffer::new(16 * 1024),
@@ -78,6 +88,7 @@ impl Bench {
                 now: Instant::now(),
                 phase: self.engine.life.phase(),
                 steps_left: &mut 64,
+                deferred: &mut Vec::new(),
             };
             let next = match answer.take() {
                 Some(answer) => self.connection.resume(answer, &mut turn),
@@ -92,10 +103,7 @@ impl Bench {
                 body: request.bytes().unwrap().to_vec(),
             });
             let response = "ok".into_response();
-            answer = Some(Answer {
-                response,
-                outcome: RequestOutcome::Answered,
-            });
+            answer = Some(Answer::new(response, RequestOutcome::Answered));
         }
     }
 
@@ -103,7 +111,7 @@ impl Bench {
     fn finish(mut self, seen: &mut Vec<Seen>) -> ConnectionOutcome {
         loop {
             if let Next::Close(outcome) = self.go_on(seen) {
-                self.connection.close(outcome, &self.engine.books);
+                self.connection.close(outcome, &self.engine);
                 assert!(self.engine.books.report().balances());
                 return outcome;
             }
@@ -263,6 +271,7 @@ fn one_that_keeps_sending_lets_the_others_have_their_turn() {
         .client
         .write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100))
         .unwrap();
+    let mut deferred = Vec::new();
     let mut turn = Turn {
         engine: &bench.engine,
         buffer: &mut bench.buffer,
@@ -270,15 +279,13 @@ fn one_that_keeps_sending_lets_the_others_have_their_turn() {
         now: Instant::now(),
         phase: Phase::Running,
         steps_left: &mut 6,
+        deferred: &mut deferred,
     };
     let mut next = bench.connection.advance(&mut turn);
     let mut calls = 0;
     while let Next::Call(_) = next {
         calls += 1;
-        let answer = Answer {
-            response: "ok".into_response(),
-            outcome: RequestOutcome::Answered,
-        };
+        let answer = Answer::new("ok".into_response(), RequestOutcome::Answered);
         next = bench.connection.resume(answer, &mut turn);
     }
     let Next::Park(park) = next else {

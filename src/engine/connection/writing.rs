@@ -22,13 +22,14 @@ use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::engine::guests::HandOver;
+use crate::engine::in_flight::Deferred;
 use crate::engine::lot::Wait;
 use crate::engine::output::Output;
-use crate::engine::quietly;
 use crate::http::encode;
 use crate::http::encode::Length;
 use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
+use crate::journal::note;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::pace::Pace;
@@ -56,6 +57,10 @@ pub(super) struct Writing {
 /// What comes after the output.
 pub(super) enum Rest {
     Nothing,
+    /// Nothing either: the output is the rest. A second handle of its memory,
+    /// which may be the application's, so that its last one is not dropped by
+    /// the connection.
+    Shared(#[expect(dead_code, reason = "its drop is what counts")] Bytes),
     File {
         file: File,
         offset: u64,
@@ -76,6 +81,20 @@ impl Writing {
     pub(super) fn ends_by_close(&self) -> bool {
         self.length == Length::UntilClose
     }
+
+    /// What of this the application made. Its drop may run the application's
+    /// code, so it is not the connection's to drop.
+    pub(super) fn take_foreign(&mut self) -> Option<Rest> {
+        match &mut self.rest {
+            Rest::Nothing | Rest::File { .. } | Rest::Stream { source: None, .. } => return None,
+            Rest::Stream {
+                source: Some(source),
+                ..
+            } => source.end(),
+            Rest::Shared(_) | Rest::TakeOver(_) => {}
+        }
+        Some(mem::replace(&mut self.rest, Rest::Nothing))
+    }
 }
 
 impl Connection {
@@ -92,7 +111,7 @@ impl Connection {
             return self.sent(sent, turn);
         }
         match &mut writing.rest {
-            Rest::Nothing => self.finish(turn),
+            Rest::Nothing | Rest::Shared(_) => self.finish(turn),
             Rest::File { left: 0, .. } => {
                 writing.rest = Rest::Nothing;
                 Step::Go
@@ -122,7 +141,7 @@ impl Connection {
     }
 
     /// What became of a write.
-    fn sent(&mut self, sent: Sent, turn: &Turn<'_>) -> Step {
+    fn sent(&mut self, sent: Sent, turn: &mut Turn<'_>) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
@@ -145,12 +164,12 @@ impl Connection {
     }
 
     /// The client is gone in the middle of its answer.
-    fn leave_abandoned(&mut self, turn: &Turn<'_>) -> Step {
+    fn leave_abandoned(&mut self, turn: &mut Turn<'_>) -> Step {
         self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, turn)
     }
 
     /// The system has no call for sending a file: reads it piece by piece.
-    fn read_file(&mut self, turn: &Turn<'_>) -> Step {
+    fn read_file(&mut self, turn: &mut Turn<'_>) -> Step {
         let waker = turn.engine.lot.waker(self);
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
@@ -177,14 +196,18 @@ impl Connection {
 
     /// Has the source asked for a piece. It may run code of the user's, so that
     /// is the worker's to do, as with a handler.
-    fn pull(&mut self, turn: &Turn<'_>) -> Step {
+    fn pull(&mut self, turn: &mut Turn<'_>) -> Step {
         let State::Writing(Writing {
+            output,
             rest: Rest::Stream { source, waker, .. },
             ..
         }) = &mut self.state
         else {
             unreachable!("called with a stream only");
         };
+        // The source has the last handle of the piece before, and drops it
+        // where code of the application may run.
+        *output = Output::default();
         match source.take() {
             Some(source) => Step::Next(Next::Pull(source, Arc::clone(waker))),
             None => self.broken(&"what gives it is gone", turn),
@@ -196,7 +219,7 @@ impl Connection {
         &mut self,
         source: Box<dyn Source>,
         piece: Piece,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
@@ -217,10 +240,12 @@ impl Connection {
                 return self.broken(&"it is shorter than its length", turn);
             }
             Piece::End => {
-                let rest = mem::replace(&mut writing.rest, Rest::Nothing);
-                quietly("the drop of a body", || drop(rest));
                 if writing.length == Length::Chunked {
                     writing.output = Output::new(Vec::new(), Bytes::new(), encode::LAST_CHUNK);
+                }
+                if let Some(done) = writing.take_foreign() {
+                    let done = Deferred::drop_of(done, self.subject());
+                    turn.deferred.push(done);
                 }
             }
             Piece::Data(data) if writing.length == Length::Chunked => {
@@ -238,7 +263,7 @@ impl Connection {
     }
 
     /// There is nothing to write, and that is not the client's fault.
-    fn await_piece(&mut self, turn: &Turn<'_>) -> Step {
+    fn await_piece(&mut self, turn: &mut Turn<'_>) -> Step {
         let received = self.stream.look();
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
@@ -290,8 +315,13 @@ impl Connection {
     }
 
     /// The body cannot be what was promised: the client has to be able to tell.
-    fn broken(&mut self, why: &dyn std::fmt::Display, turn: &Turn<'_>) -> Step {
-        log::error!("the body of an answer to {} is cut: {why}", self.peer);
+    fn broken(&mut self, why: &dyn std::fmt::Display, turn: &mut Turn<'_>) -> Step {
+        note!(
+            turn.engine.journal,
+            Error,
+            "the body of an answer to {} is cut: {why}",
+            self.peer
+        );
         self.break_off(RequestOutcome::Broken, ConnectionOutcome::Broken, turn)
     }
 
@@ -303,7 +333,7 @@ impl Connection {
         else {
             unreachable!("called in Writing only");
         };
-        self.end_exchange(outcome, turn.engine);
+        self.end_exchange(outcome, turn.engine, turn.deferred);
         match persist {
             Persist::KeepAlive | Persist::Upgrade => {
                 self.state = State::Idle { since: turn.now };
@@ -317,7 +347,7 @@ impl Connection {
     }
 
     /// The head is written, and the rest is the handler's business.
-    fn hand_over(&mut self, turn: &Turn<'_>) -> Step {
+    fn hand_over(&mut self, turn: &mut Turn<'_>) -> Step {
         let idle = State::Idle { since: turn.now };
         let State::Writing(writing) = mem::replace(&mut self.state, idle) else {
             unreachable!("called in Writing only");
@@ -334,7 +364,7 @@ impl Connection {
                 .unwrap_or_default(),
             ends_by_close: writing.persist != Persist::Upgrade,
         };
-        self.end_exchange(writing.outcome, turn.engine);
+        self.end_exchange(writing.outcome, turn.engine, turn.deferred);
         Step::Next(Next::TakeOver(hand_over))
     }
 }

@@ -41,6 +41,9 @@ pub(crate) use self::watch::Watch;
 use super::connection::Connection;
 use crate::drain::books::Books;
 use crate::drain::phase::Phase;
+use crate::journal::Journal;
+use crate::journal::note;
+use crate::net::stream::Stream;
 use crate::service::body::Waker;
 
 /// What a connection waits for.
@@ -106,17 +109,22 @@ impl Alarm {
 pub(crate) struct Lot {
     rows: Box<[Row]>,
     alarm: Arc<Alarm>,
+    journal: Arc<Journal>,
     evicted: AtomicBool,
 }
 
 impl Lot {
     /// An empty lot with so many rows.
-    pub(crate) fn new(rows: usize, books: &Books) -> io::Result<Self> {
+    pub(crate) fn new(rows: usize, books: &Books, journal: &Arc<Journal>) -> io::Result<Self> {
         let alarm = Arc::new(Alarm::default());
-        let row = |number| Row::new(number, books.waiting_gauge(), Arc::clone(&alarm));
+        let row = |number| {
+            let (alarm, journal) = (Arc::clone(&alarm), Arc::clone(journal));
+            Row::new(number, books.waiting_gauge(), alarm, journal)
+        };
         Ok(Self {
             rows: (0..rows).map(row).collect::<io::Result<_>>()?,
             alarm,
+            journal: Arc::clone(journal),
             evicted: AtomicBool::new(false),
         })
     }
@@ -153,7 +161,11 @@ impl Lot {
     pub(crate) fn waker(self: &Arc<Self>, connection: &mut Connection) -> Waker {
         if let Err(error) = self.ensure_spot(connection) {
             // It can be called only where it can park, and `park` will say so.
-            log::debug!("cannot register {connection:?}: {error}");
+            note!(
+                self.journal,
+                Debug,
+                "cannot register {connection:?}: {error}"
+            );
         }
         let lot = Arc::clone(self);
         let spot = connection.spot();
@@ -187,6 +199,11 @@ impl Lot {
         if let Some(spot) = connection.take_spot() {
             self.rows[spot.row].leave(spot, connection);
         }
+    }
+
+    /// Has events of a connection told no more. It keeps its spot.
+    pub(crate) fn deregister(&self, spot: Spot, stream: &Stream) -> io::Result<()> {
+        stream.deregister(self.rows[spot.row].registry())
     }
 
     /// Frees a spot. A waker that still points to it calls in vain, or calls

@@ -41,6 +41,8 @@ use crate::engine::connection::Connection;
 use crate::engine::queue;
 use crate::engine::queue::Queue;
 use crate::engine::queue::Received;
+use crate::journal::Journal;
+use crate::journal::note;
 
 /// Events taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;
@@ -56,6 +58,7 @@ pub(crate) struct Row {
     spots: Mutex<Spots>,
     queue: Queue,
     alarm: Arc<Alarm>,
+    journal: Arc<Journal>,
     registry: Registry,
     waker: mio::Waker,
     poller: Mutex<Poller>,
@@ -75,7 +78,12 @@ struct Poller {
 }
 
 impl Row {
-    pub(super) fn new(number: usize, waiting: Gauge, alarm: Arc<Alarm>) -> io::Result<Self> {
+    pub(super) fn new(
+        number: usize,
+        waiting: Gauge,
+        alarm: Arc<Alarm>,
+        journal: Arc<Journal>,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(&registry, WAKE_UP)?;
@@ -89,6 +97,7 @@ impl Row {
             spots: Mutex::new(Spots::new(sender)),
             queue,
             alarm,
+            journal,
             registry,
             waker,
             poller,
@@ -101,6 +110,10 @@ impl Row {
     /// Those who can go on.
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// How often it has been polled so far, and whether whoever polls sleeps.
@@ -164,7 +177,7 @@ impl Row {
             && error.kind() != io::ErrorKind::Interrupted
         {
             // There is no event to lose: they stay with the kernel.
-            log::error!("cannot poll for events: {error}");
+            note!(self.journal, Error, "cannot poll for events: {error}");
         }
         self.asleep.store(false, SeqCst);
         self.polls.fetch_add(1, Relaxed);
@@ -189,7 +202,7 @@ impl Row {
     pub(crate) fn nudge(&self) -> bool {
         let asleep = self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst);
         if asleep && let Err(error) = self.waker.wake() {
-            log::error!("cannot wake the lot: {error}");
+            note!(self.journal, Error, "cannot wake a poll: {error}");
         }
         asleep
     }
@@ -328,7 +341,11 @@ impl Row {
         // First, so that hardly an event of its comes for who has the spot next;
         // one that is under way costs that one a turn for nothing.
         if let Err(error) = self.registry.deregister(connection.source()) {
-            log::debug!("cannot deregister {connection:?}: {error}");
+            note!(
+                self.journal,
+                Debug,
+                "cannot deregister {connection:?}: {error}"
+            );
         }
         self.forget(spot);
     }

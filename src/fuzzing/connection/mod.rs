@@ -35,10 +35,12 @@ use crate::engine::connection::Connection;
 use crate::engine::connection::Next;
 use crate::engine::connection::Pulled;
 use crate::engine::connection::Turn;
+use crate::engine::in_flight::Deferred;
 use crate::engine::lot::Lot;
 use crate::engine::lot::Wait;
 use crate::engine::places::Places;
 use crate::engine::worker::DateClock;
+use crate::journal::Journal;
 use crate::net::listener::Knocker;
 use crate::service::body::Body;
 use crate::service::body::Piece;
@@ -177,6 +179,7 @@ struct Bench<'a> {
     engine: Engine,
     buffer: Buffer,
     date: DateClock,
+    deferred: Vec<Deferred>,
     client: Client<'a>,
     connection: Box<Connection>,
     /// How far the clock is ahead.
@@ -193,7 +196,8 @@ impl<'a> Bench<'a> {
         let config = plan.config();
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
-        let lot = Lot::new(1, &books).expect("a lot opens an epoll");
+        let journal = Journal::unread();
+        let lot = Lot::new(1, &books, &journal).expect("a lot opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let ticket = books.connection_accepted();
@@ -204,9 +208,18 @@ impl<'a> Bench<'a> {
         let handler = Box::new(|_: Request| "not called here");
         Self {
             plan,
-            engine: Engine::new(config, life, books, Arc::new(lot), handler, knocker),
+            engine: Engine::new(
+                config,
+                journal,
+                life,
+                books,
+                Arc::new(lot),
+                handler,
+                knocker,
+            ),
             buffer: Buffer::new(BUFFER_BYTES),
             date: DateClock::default(),
+            deferred: Vec::new(),
             client,
             connection: Box::new(connection),
             ahead: Duration::ZERO,
@@ -229,6 +242,7 @@ impl<'a> Bench<'a> {
             date: &mut self.date,
             phase: self.engine.life.phase(),
             steps_left: &mut self.plan.steps.clone(),
+            deferred: &mut self.deferred,
         };
         match given {
             Given::Nothing => self.connection.advance(&mut turn),
@@ -295,10 +309,7 @@ impl<'a> Bench<'a> {
             }
             Err(error) => error.into_response(),
         };
-        Answer {
-            response,
-            outcome: RequestOutcome::Answered,
-        }
+        Answer::new(response, RequestOutcome::Answered)
     }
 
     fn response(&self) -> Response {
@@ -343,7 +354,8 @@ impl<'a> Bench<'a> {
 
     /// Checks what is left when a connection has ended.
     fn close(mut self, outcome: ConnectionOutcome) -> Seen {
-        self.engine.close(self.connection, outcome);
+        self.engine
+            .close(self.connection, outcome, &mut self.deferred);
         let report = self.engine.books.report();
         assert!(report.balances(), "the books do not balance: {report}");
         let counts = self.engine.books.counts();

@@ -331,15 +331,20 @@ impl Source for Stream {
         self.shared.lock().ended = true;
         self.shared.changed.notify_all();
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         let mut state = self.shared.lock();
         state.closed = true;
         state.pieces.clear();
         drop(state);
         self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Stream {
+    /// If no connection ever had it.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -53,7 +53,11 @@ pub struct Body {
 pub(crate) type AfterDelivery = Box<dyn FnOnce() + Send>;
 
 pub(crate) enum Content {
+    /// Bytes in memory that is the library's.
     Full(Bytes),
+    /// Bytes in memory that may be the application's: the drop of the last
+    /// handle can run its code ([`Bytes::from_owner`]).
+    Shared(Bytes),
     /// So many bytes of a file, from an offset on.
     File {
         file: File,
@@ -92,6 +96,10 @@ pub(crate) trait Source: Send {
 
     /// The last call is over: what is there is the rest.
     fn close(&mut self) {}
+
+    /// The connection is done with it. Its drop, which may run code of the
+    /// application, comes later.
+    fn end(&mut self) {}
 
     /// What has to run on a thread of its own for this body to come.
     fn feeder(&mut self) -> Option<Feeder> {
@@ -203,8 +211,9 @@ impl Body {
     /// ([`Config::linger`](crate::Config::linger)).
     ///
     /// So a response with such a body is its connection's last. `f` runs on a
-    /// thread of the server and must not block. If the response is never sent,
-    /// `f` is dropped without a call.
+    /// thread of the server, which it holds as a handler does; a stop waits for
+    /// it until the deadline. If the response is never sent, `f` is dropped
+    /// without a call.
     #[must_use]
     pub fn after_delivery(mut self, f: impl FnOnce() + Send + 'static) -> Self {
         self.after_delivery = Some(Box::new(f));
@@ -227,7 +236,7 @@ impl Content {
     /// The length, where it is known beforehand.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Full(bytes) | Self::Shared(bytes) => Some(bytes.len() as u64),
             Self::File { length, .. } => Some(*length),
             Self::Stream(_, length) => *length,
             Self::TakeOver(_) => None,
@@ -237,7 +246,9 @@ impl Content {
     pub(crate) fn nature(&self) -> Nature {
         match self {
             Self::Stream(source, _) => source.nature(),
-            Self::Full(_) | Self::File { .. } | Self::TakeOver(_) => Nature::Finite,
+            Self::Full(_) | Self::Shared(_) | Self::File { .. } | Self::TakeOver(_) => {
+                Nature::Finite
+            }
         }
     }
 }
@@ -245,7 +256,9 @@ impl Content {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
-            Content::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Content::Full(bytes) | Content::Shared(bytes) => {
+                write!(f, "Body({} bytes)", bytes.len())
+            }
             Content::File { length, .. } => write!(f, "Body(file, {length} bytes)"),
             Content::Stream(_, Some(length)) => write!(f, "Body(stream, {length} bytes)"),
             Content::Stream(_, None) => f.write_str("Body(stream)"),
@@ -256,30 +269,30 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self::of(Content::Full(bytes))
+        Self::of(Content::Shared(bytes))
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Bytes::from(bytes).into()
+        Self::of(Content::Full(bytes.into()))
     }
 }
 
 impl From<&'static [u8]> for Body {
     fn from(bytes: &'static [u8]) -> Self {
-        Bytes::from_static(bytes).into()
+        Self::of(Content::Full(Bytes::from_static(bytes)))
     }
 }
 
 impl From<String> for Body {
     fn from(text: String) -> Self {
-        Bytes::from(text).into()
+        text.into_bytes().into()
     }
 }
 
 impl From<&'static str> for Body {
     fn from(text: &'static str) -> Self {
-        Bytes::from_static(text.as_bytes()).into()
+        text.as_bytes().into()
     }
 }

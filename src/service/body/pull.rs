@@ -43,11 +43,16 @@ impl<R: Read + Send> Source for Reading<R> {
 /// What an iterator gives.
 pub(crate) struct Chunks<I> {
     chunks: I,
+    /// A second handle of the chunk that is being sent. The memory may be the
+    /// application's; with this handle its last one is dropped here, where code
+    /// of the application runs anyway, and not by the connection.
+    last: Bytes,
 }
 
 impl<I: Iterator<Item = io::Result<Bytes>> + Send> Chunks<I> {
     pub(crate) fn new(chunks: I) -> Self {
-        Self { chunks }
+        let last = Bytes::new();
+        Self { chunks, last }
     }
 }
 
@@ -56,7 +61,10 @@ impl<I: Iterator<Item = io::Result<Bytes>> + Send> Source for Chunks<I> {
         let with_something =
             |chunk: &io::Result<Bytes>| !matches!(chunk, Ok(bytes) if bytes.is_empty());
         match self.chunks.find(with_something) {
-            Some(Ok(chunk)) => Piece::Data(chunk),
+            Some(Ok(chunk)) => {
+                self.last = chunk.clone();
+                Piece::Data(chunk)
+            }
             Some(Err(error)) => Piece::Failed(error),
             None => Piece::End,
         }

@@ -1,12 +1,15 @@
 //! Taking a connection over: HTTP ends with the response's head, and what
 //! comes after it is the handler's own business, on a thread of its own.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::ops::Deref;
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -64,7 +67,12 @@ pub struct TakenOver {
     life: Arc<Lifecycle>,
     read_timeout: Option<Duration>,
     wake_on_drain: bool,
+    /// Every handle of this connection has one of these.
+    handles: Arc<()>,
 }
+
+/// What a connection takes up on the server as long as this is held.
+pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
 /// A socket on which a thread can wait.
 pub(crate) trait Wire: Send + Sync {
@@ -81,9 +89,9 @@ pub(crate) trait Wire: Send + Sync {
     /// Half-closes, and discards what comes until EOF, for as long as the
     /// server lingers; then: `TimedOut`.
     fn close(&self) -> io::Result<()>;
-    /// A stream of std's in blocking mode, which nobody waits on for us any
-    /// more.
-    fn release(&self) -> io::Result<TcpStream>;
+    /// A stream of std's in blocking mode, whose events concern no thread of the
+    /// server any more, and what to hold while it is open.
+    fn release(&self) -> io::Result<(TcpStream, Held)>;
 }
 
 impl TakenOver {
@@ -102,6 +110,7 @@ impl TakenOver {
             life,
             read_timeout: None,
             wake_on_drain: false,
+            handles: Arc::default(),
         }
     }
 
@@ -153,6 +162,7 @@ impl TakenOver {
             life: Arc::clone(&self.life),
             read_timeout: self.read_timeout,
             wake_on_drain: self.wake_on_drain,
+            handles: Arc::clone(&self.handles),
         }
     }
 
@@ -178,14 +188,126 @@ impl TakenOver {
     }
 
     /// The stream as std has it, in blocking mode, and what the client had sent
-    /// behind its request. Nothing wakes its reads when the server drains; at
-    /// the deadline it is shut down all the same.
+    /// behind its request. Nothing wakes its reads when the server drains; while
+    /// the closure that took the connection over runs, it is shut down at the
+    /// deadline all the same.
+    ///
+    /// When the closure has returned, the stream is yours alone: no stop waits
+    /// for it, cuts it or counts it. As long as the [`StdStream`] exists, its
+    /// connection takes one of
+    /// [`Config::max_connections`](crate::Config::max_connections).
     ///
     /// # Errors
     ///
-    /// The system has no file descriptor left.
-    pub fn into_std(self) -> io::Result<(TcpStream, Bytes)> {
-        Ok((self.wire.release()?, self.input))
+    /// [`share`](Self::share) has made other handles, and these still exist
+    /// (`ResourceBusy`): blocking mode belongs to the socket, and would take
+    /// their timeouts away. The system has no file descriptor left. The server
+    /// has cut the connection (`BrokenPipe`). It is not a Unix system
+    /// (`Unsupported`). The error has the connection:
+    /// [`IntoStdError::into_inner`].
+    pub fn into_std(self) -> Result<(StdStream, Bytes), IntoStdError> {
+        if Arc::strong_count(&self.handles) > 1 {
+            let busy = "another handle of this connection is in use";
+            let error = io::Error::new(io::ErrorKind::ResourceBusy, busy);
+            return Err(IntoStdError {
+                error,
+                taken_over: Box::new(self),
+            });
+        }
+        // No other handle can come: this is the only one, and it is ours.
+        match self.wire.release() {
+            Ok((stream, held)) => Ok((
+                StdStream {
+                    stream,
+                    _held: held,
+                },
+                self.input,
+            )),
+            Err(error) => Err(IntoStdError {
+                error,
+                taken_over: Box::new(self),
+            }),
+        }
+    }
+}
+
+/// A connection that was taken over, as a [`TcpStream`] of std's:
+/// [`TakenOver::into_std`] makes it.
+///
+/// It dereferences to the stream. As long as it exists, the connection counts
+/// in [`Config::max_connections`](crate::Config::max_connections); a
+/// [`try_clone`](TcpStream::try_clone) that outlives it does not.
+pub struct StdStream {
+    stream: TcpStream,
+    _held: Held,
+}
+
+impl Deref for StdStream {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl DerefMut for StdStream {
+    fn deref_mut(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+}
+
+impl Read for StdStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for StdStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl fmt::Debug for StdStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stream.fmt(f)
+    }
+}
+
+/// Why a connection could not become a stream of std's. It has the connection.
+#[derive(Debug)]
+pub struct IntoStdError {
+    error: io::Error,
+    taken_over: Box<TakenOver>,
+}
+
+impl IntoStdError {
+    /// The connection, as it was.
+    pub fn into_inner(self) -> TakenOver {
+        *self.taken_over
+    }
+}
+
+impl fmt::Display for IntoStdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot hand out the stream: {}", self.error)
+    }
+}
+
+impl std::error::Error for IntoStdError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<IntoStdError> for io::Error {
+    /// The error alone; the connection is dropped.
+    fn from(error: IntoStdError) -> Self {
+        error.error
     }
 }
 

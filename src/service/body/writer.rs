@@ -285,15 +285,20 @@ impl Source for Outlet {
     fn feeder(&mut self) -> Option<Feeder> {
         self.feeder.take()
     }
-}
 
-impl Drop for Outlet {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         let mut state = self.pipe.lock();
         state.closed = true;
         state.pieces.clear();
         drop(state);
         self.pipe.room.notify_all();
+    }
+}
+
+impl Drop for Outlet {
+    /// If no connection ever had it.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -1,0 +1,89 @@
+//! How long a connection that we have half-closed waits for the client to close
+//! its side (RFC 9112 section 9.6).
+//!
+//! A client may still be sending: one that gets its answer early reads it only
+//! when it has sent its whole request. If we closed before that, the reset would
+//! destroy the answer. So as long as the client sends at the least rate, what it
+//! sends is read and discarded; silence is bounded by `linger`, and the whole by
+//! `linger_max`.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::pace::Pace;
+use crate::pace::Rule;
+
+/// One connection's wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linger {
+    began: Instant,
+    pace: Pace,
+    /// After an abort: no longer than this from when it began.
+    linger: Duration,
+    /// Otherwise no longer than this.
+    linger_max: Duration,
+}
+
+impl Linger {
+    pub(crate) fn new(config: &Config, now: Instant) -> Self {
+        Self {
+            began: now,
+            pace: Rule::new(config.linger, config.rate_min).start(now),
+            linger: config.linger,
+            linger_max: config.linger_max,
+        }
+    }
+
+    /// The client has sent so many bytes.
+    pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
+        self.pace.moved(bytes, now);
+    }
+
+    /// When to give up, unless the client sends enough before that.
+    pub(crate) fn until(&mut self, now: Instant, aborting: bool) -> Instant {
+        let most = if aborting {
+            self.linger
+        } else {
+            self.linger_max
+        };
+        self.pace.wait(now).min(self.began + most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn linger(start: Instant) -> Linger {
+        let mut config = Config::default();
+        config.linger = 2 * SECOND;
+        config.linger_max = 30 * SECOND;
+        config.rate_min = 1000;
+        Linger::new(&config, start)
+    }
+
+    #[test]
+    fn silence_is_bounded() {
+        let start = Instant::now();
+        let mut linger = linger(start);
+        assert_eq!(linger.until(start, false), start + 2 * SECOND);
+        linger.received(100, start + SECOND);
+        assert_eq!(linger.until(start + SECOND, false), start + 2 * SECOND);
+    }
+
+    #[test]
+    fn a_client_that_keeps_sending_is_read_for_longer() {
+        let start = Instant::now();
+        let mut linger = linger(start);
+        for second in 1..40 {
+            let now = start + second * SECOND;
+            linger.received(2000, now);
+            let until = (now + 2 * SECOND).min(start + 30 * SECOND);
+            assert_eq!(linger.until(now, false), until);
+            assert_eq!(linger.until(now, true), start + 2 * SECOND);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! How many handlers may wait for the rest of their request's body at a time:
+//! as many as half of the workers. So clients that send slowly cannot take all
+//! workers away from the others, however many they are.
+//!
+//! A semaphore, first come, first served: a permit that is given back goes to
+//! the connection that has waited longest, and a newcomer waits behind it.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use crate::service::body::Waker;
+
+pub(crate) struct UploadLimit {
+    permits: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Permits that are held, or granted and not fetched yet.
+    taken: usize,
+    /// The number of the next waiter. They count up, so the first is the oldest.
+    next: u64,
+    waiting: BTreeMap<u64, Waker>,
+    /// Waiters that were given a permit, and have not come for it yet.
+    granted: BTreeSet<u64>,
+}
+
+impl UploadLimit {
+    pub(crate) fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            permits: (workers / 2).max(1),
+            state: Mutex::default(),
+        })
+    }
+
+    /// A permit. If there is none, the connection has a waiter afterwards, and
+    /// `waker` is called when a permit is granted to it: then it asks again.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        waker: Waker,
+        waiter: &mut Option<Waiter>,
+    ) -> Option<Permit> {
+        let mut state = self.lock();
+        let number = match waiter {
+            None if state.taken < self.permits && state.waiting.is_empty() => {
+                state.taken += 1;
+                return Some(Permit(Arc::clone(self)));
+            }
+            None => {
+                state.next += 1;
+                state.next
+            }
+            Some(Waiter { number, .. }) if state.granted.remove(number) => {
+                // Its drop takes the lock.
+                drop(state);
+                *waiter = None;
+                return Some(Permit(Arc::clone(self)));
+            }
+            Some(Waiter { number, .. }) => *number,
+        };
+        state.waiting.insert(number, waker);
+        drop(state);
+        waiter.get_or_insert_with(|| Waiter {
+            limit: Arc::clone(self),
+            number,
+        });
+        None
+    }
+
+    /// Passes a permit on to the waiter that is first in line.
+    fn release(&self, mut state: MutexGuard<'_, State>) {
+        match state.waiting.pop_first() {
+            None => state.taken -= 1,
+            Some((number, wake)) => {
+                state.granted.insert(number);
+                drop(state);
+                wake();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for UploadLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken = self.lock().taken;
+        write!(f, "UploadLimit({taken} of {} taken)", self.permits)
+    }
+}
+
+/// One handler may wait for its body. Its drop gives the permit back.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<UploadLimit>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.release(self.0.lock());
+    }
+}
+
+/// A connection's place in the line. Its drop leaves the line; a permit that was
+/// granted and not fetched goes to the next waiter.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    limit: Arc<UploadLimit>,
+    number: u64,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut state = self.limit.lock();
+        state.waiting.remove(&self.number);
+        if state.granted.remove(&self.number) {
+            self.limit.release(state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The connections that were woken, in order.
+    #[derive(Clone, Default)]
+    struct Calls(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Calls {
+        fn so_far(&self) -> Vec<&'static str> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    /// One connection that wants a permit.
+    struct Upload {
+        name: &'static str,
+        waiter: Option<Waiter>,
+    }
+
+    impl Upload {
+        fn of(name: &'static str) -> Self {
+            let waiter = None;
+            Self { name, waiter }
+        }
+
+        fn acquire(&mut self, limit: &Arc<UploadLimit>, calls: &Calls) -> Option<Permit> {
+            let (calls, name) = (calls.clone(), self.name);
+            let waker: Waker = Arc::new(move || calls.0.lock().unwrap().push(name));
+            limit.acquire(waker, &mut self.waiter)
+        }
+    }
+
+    #[test]
+    fn permits_are_granted_in_the_order_of_arrival() {
+        let (limit, calls) = (UploadLimit::new(4), Calls::default());
+        let first = Upload::of("first").acquire(&limit, &calls).unwrap();
+        let second = Upload::of("second").acquire(&limit, &calls).unwrap();
+        let (mut third, mut fourth) = (Upload::of("third"), Upload::of("fourth"));
+        assert!(third.acquire(&limit, &calls).is_none());
+        assert!(fourth.acquire(&limit, &calls).is_none());
+        // To ask again, for whatever reason, changes nothing.
+        assert!(third.acquire(&limit, &calls).is_none());
+        drop(first);
+        assert_eq!(calls.so_far(), ["third"]);
+        // The permit is granted: neither another waiter nor a newcomer gets it.
+        assert!(fourth.acquire(&limit, &calls).is_none());
+        let mut newcomer = Upload::of("newcomer");
+        assert!(newcomer.acquire(&limit, &calls).is_none());
+        let third = third.acquire(&limit, &calls).unwrap();
+        drop((second, third));
+        assert_eq!(calls.so_far(), ["third", "fourth", "newcomer"]);
+        assert!(newcomer.acquire(&limit, &calls).is_some());
+        assert!(fourth.acquire(&limit, &calls).is_some());
+        assert_eq!(limit.lock().taken, 0);
+    }
+
+    #[test]
+    fn a_waiter_that_leaves_passes_its_permit_on() {
+        let (limit, calls) = (UploadLimit::new(1), Calls::default());
+        let permit = Upload::of("first").acquire(&limit, &calls).unwrap();
+        let (mut gone, mut leaves) = (Upload::of("gone"), Upload::of("leaves"));
+        let mut stays = Upload::of("stays");
+        for upload in [&mut gone, &mut leaves, &mut stays] {
+            assert!(upload.acquire(&limit, &calls).is_none());
+        }
+        drop(gone);
+        drop(permit);
+        assert_eq!(calls.so_far(), ["leaves"]);
+        drop(leaves);
+        assert_eq!(calls.so_far(), ["leaves", "stays"]);
+        drop(stays.acquire(&limit, &calls).unwrap());
+        assert_eq!(limit.lock().taken, 0);
+    }
+}

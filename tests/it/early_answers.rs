@@ -1,0 +1,169 @@
+//! An answer that is given before the client has sent its whole request: a
+//! client that sends all of it first still gets the answer.
+
+use std::io::Read;
+use std::thread;
+use std::time::Duration;
+
+use farewell::Config;
+use farewell::ConnectionOutcome;
+use farewell::Phase;
+use farewell::Request;
+use http::StatusCode;
+
+use crate::support::Client;
+use crate::support::TOO_LONG;
+use crate::support::TestServer;
+use crate::support::config;
+
+/// Silence is not tolerated for long, slow sending is.
+fn quick_to_close() -> Config {
+    let mut config = config();
+    config.linger = Duration::from_millis(100);
+    config.linger_max = TOO_LONG;
+    config.rate_min = 1000;
+    config.discard_bytes_max = 1000;
+    config
+}
+
+/// Sends a body so slowly that it takes several times the `linger`, and only
+/// then reads.
+fn upload_slowly(client: &mut Client, path: &str, pieces: usize) -> u16 {
+    let length = pieces * PIECE.len();
+    client.send(format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    for _ in 0..pieces {
+        client.send(PIECE);
+        // A slow network, and no wait for anything.
+        thread::sleep(Duration::from_millis(5));
+    }
+    client.response().status
+}
+
+const PIECE: &[u8] = &[b'x'; 10_000];
+
+#[test]
+fn a_client_that_reads_late_gets_its_answer() {
+    let server = TestServer::start(quick_to_close(), |request: Request| {
+        match request.uri().path() {
+            "/refuses" => StatusCode::METHOD_NOT_ALLOWED,
+            _ => StatusCode::OK,
+        }
+    });
+    for (path, status) in [("/ignores", 200), ("/refuses", 405)] {
+        assert_eq!(upload_slowly(&mut server.connect(), path, 100), status);
+    }
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.to_string(), "2 completed");
+}
+
+#[test]
+fn a_body_that_is_too_large_gets_its_413() {
+    let mut config = quick_to_close();
+    config.body_bytes_max = 1000;
+    let server = TestServer::hello(config);
+    assert_eq!(upload_slowly(&mut server.connect(), "/", 100), 413);
+}
+
+#[test]
+fn a_client_that_is_told_by_a_take_over_is_read_on_too() {
+    let server = TestServer::start(quick_to_close(), |mut request: Request| {
+        request.bytes().unwrap();
+        farewell::Body::take_over(|mut stream| {
+            std::io::Write::write_all(&mut stream, b"early").unwrap();
+        })
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.wait_readable();
+    for _ in 0..60 {
+        client.send(PIECE);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(client.response().body, "early");
+}
+
+#[test]
+fn a_client_that_falls_silent_is_not_waited_for() {
+    let server = TestServer::hello(quick_to_close());
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    client.send("x".repeat(100_000));
+    assert_eq!(client.response().status, 200);
+    server.wait_open(0);
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.count(ConnectionOutcome::Unconfirmed), 1);
+}
+
+#[test]
+fn a_client_that_sends_for_ever_is_bounded() {
+    let mut config = quick_to_close();
+    config.linger_max = Duration::from_millis(300);
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\n\r\n");
+    while client.try_send(PIECE).is_ok() {}
+    server.wait_open(0);
+}
+
+#[test]
+fn a_drain_ends_it_at_the_deadline() {
+    let mut config = quick_to_close();
+    config.drain_timeout = Duration::from_millis(200);
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\n\r\n");
+    client.wait_readable();
+    server.stop.shutdown();
+    while client.try_send(PIECE).is_ok() {}
+    assert!(server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG));
+    let report = server.join();
+    assert!(report.everyone_answered(), "{report}");
+}
+
+#[test]
+fn uploads_have_their_turns_in_the_order_in_which_they_came() {
+    const CLIENTS: usize = 12;
+    const UPLOADS: usize = 240;
+    let mut config = config();
+    config.workers = 2;
+    let server = TestServer::start(config, |request: Request| {
+        let mut body = request.into_body();
+        let mut discarded = Vec::new();
+        body.read_to_end(&mut discarded)
+            .map(|count| count.to_string())
+            .unwrap()
+    });
+    let left = std::sync::atomic::AtomicUsize::new(UPLOADS);
+    let counts: Vec<usize> = thread::scope(|scope| {
+        let uploading = || {
+            let mut client = server.connect();
+            let mut count = 0;
+            while left
+                .fetch_update(
+                    std::sync::atomic::Ordering::SeqCst,
+                    std::sync::atomic::Ordering::SeqCst,
+                    |left| left.checked_sub(1),
+                )
+                .is_ok()
+            {
+                client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+                client.send("x".repeat(200_000));
+                assert_eq!(client.response().body, "200000");
+                count += 1;
+            }
+            count
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(uploading)).collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    });
+    // 20 each. A client that is slow for a moment misses a turn or two.
+    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+    assert!(*least >= 14 && *most <= 28, "{counts:?}");
+}

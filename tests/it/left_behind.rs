@@ -1,0 +1,437 @@
+//! Code of the application that never returns, wherever the server calls it: the
+//! client has its answer where there is one, the stop ends in time, and the
+//! report names what was left behind.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::io::Read;
+use std::panic;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use farewell::Body;
+use farewell::Config;
+use farewell::IntoResponse;
+use farewell::Phase;
+use farewell::Report;
+use farewell::Request;
+use farewell::RequestOutcome;
+use farewell::Response;
+use farewell::UserCode;
+use http::HeaderValue;
+use http::StatusCode;
+
+use crate::support::Gate;
+use crate::support::TOO_LONG;
+use crate::support::TestServer;
+use crate::support::config;
+
+/// Two workers, and a drain that is over soon.
+fn impatient() -> Config {
+    let mut config = config();
+    config.workers = 2;
+    config.drain_timeout = Duration::from_millis(100);
+    config.linger = Duration::from_millis(100);
+    config
+}
+
+/// Its drop blocks until the test is over. It can be many things.
+struct Blocks(Arc<Gate>);
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        self.0.pass("dropping");
+    }
+}
+
+impl Read for Blocks {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = &'static str;
+
+    fn next(&mut self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blocks")
+    }
+}
+
+impl fmt::Display for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("as the test wishes")
+    }
+}
+
+impl Error for Blocks {}
+
+/// Memory of the application.
+struct Owner(
+    Vec<u8>,
+    #[expect(dead_code, reason = "its drop is what counts")] Blocks,
+);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn owned(bytes: usize, blocks: Blocks) -> Bytes {
+    Bytes::from_owner(Owner(vec![b'x'; bytes], blocks))
+}
+
+fn with_status(status: StatusCode, body: Body) -> Response {
+    (status, body).into_response()
+}
+
+/// Stops a server whose stop has to end though code of the application does not.
+fn stopped(server: TestServer) -> Report {
+    server.stop.shutdown();
+    let ended = server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG);
+    assert!(ended, "the stop does not end");
+    server.join()
+}
+
+/// One thread was left behind, in this.
+fn assert_left(report: &Report, code: UserCode, what: &str) {
+    assert_eq!(report.threads_left, 1, "{what}: {report}");
+    let [left] = &report.unreturned[..] else {
+        panic!("{what}: {report}");
+    };
+    assert_eq!(left.code, code, "{what}: {report}");
+}
+
+/// How a handler makes a response out of something whose drop blocks.
+type Make = fn(Blocks) -> Response;
+
+#[test]
+fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
+    let make: [(&str, u16, Make); 11] = [
+        ("a reader", 200, |blocks| {
+            Body::from_reader(blocks).into_response()
+        }),
+        ("a reader with a length", 200, |blocks| {
+            Body::from_reader_sized(blocks, 0).into_response()
+        }),
+        ("an iterator", 200, |blocks| {
+            Body::from_chunks(blocks).into_response()
+        }),
+        ("a reader without a place", 204, |blocks| {
+            with_status(StatusCode::NO_CONTENT, Body::from_reader(blocks))
+        }),
+        ("a response that is none", 500, |blocks| {
+            with_status(StatusCode::PROCESSING, Body::from_reader(blocks))
+        }),
+        ("a take-over without a place", 404, |blocks| {
+            let body = Body::take_over(move |_| drop(blocks));
+            with_status(StatusCode::NOT_FOUND, body)
+        }),
+        ("a writer without a place", 204, |blocks| {
+            let body = Body::from_writer(move |_| {
+                drop(blocks);
+                Ok(())
+            });
+            with_status(StatusCode::NO_CONTENT, body)
+        }),
+        ("large memory", 200, |blocks| {
+            owned(100_000, blocks).into_response()
+        }),
+        ("large memory without a place", 304, |blocks| {
+            with_status(StatusCode::NOT_MODIFIED, owned(100_000, blocks).into())
+        }),
+        ("memory of a chunk", 200, |blocks| {
+            Body::from_chunks([owned(100_000, blocks)]).into_response()
+        }),
+        ("a little memory of a chunk", 200, |blocks| {
+            Body::from_chunks([owned(10, blocks)]).into_response()
+        }),
+    ];
+    for (what, status, make) in make {
+        let (gate, bar) = Gate::new();
+        let server = TestServer::start(impatient(), {
+            let gate = Arc::clone(&gate);
+            move |request: Request| match request.uri().path() {
+                "/" => make(Blocks(Arc::clone(&gate))),
+                _ => "another".into_response(),
+            }
+        });
+        let mut client = server.connect();
+        assert_eq!(client.get("/").status, status, "{what}");
+        gate.wait_started();
+        // Neither this connection nor another waits for the drop.
+        assert_eq!(client.get("/other").body, "another", "{what}");
+        assert_eq!(server.connect().get("/other").body, "another", "{what}");
+        drop(client);
+        let report = stopped(server);
+        assert_left(&report, UserCode::Drop, what);
+        assert_eq!(
+            report.unreturned[0].route.as_deref(),
+            Some("GET /"),
+            "{what}"
+        );
+        assert!(report.everyone_answered(), "{what}: {report}");
+        drop(bar);
+    }
+}
+
+#[test]
+fn a_body_whose_client_leaves_may_block_when_it_is_dropped() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(impatient(), {
+        let gate = Arc::clone(&gate);
+        move |_: Request| {
+            let blocks = Blocks(Arc::clone(&gate));
+            Body::from_chunks((0..).map(move |_| {
+                let _captured = &blocks;
+                vec![b'x'; 100_000]
+            }))
+        }
+    });
+    let mut client = server.connect();
+    client.request("/");
+    client.wait_readable();
+    drop(client);
+    gate.wait_started();
+    server.wait_open(0);
+    assert_left(&stopped(server), UserCode::Drop, "the client left");
+    drop(bar);
+}
+
+#[test]
+fn a_body_that_an_abort_cuts_may_block_when_it_is_dropped() {
+    const CLIENTS: usize = 40;
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(impatient(), {
+        let gate = Arc::clone(&gate);
+        move |_: Request| {
+            let blocks = Blocks(Arc::clone(&gate));
+            Body::from_chunks((0..).map(move |_| {
+                let _captured = &blocks;
+                vec![b'x'; 100_000]
+            }))
+        }
+    });
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = server.connect();
+            client.request("/");
+            client.wait_readable();
+            client
+        })
+        .collect();
+    let report = stopped(server);
+    let cut = report.requests.count(RequestOutcome::Cut);
+    let stalled = report.requests.count(RequestOutcome::Stalled);
+    assert_eq!(cut + stalled, CLIENTS as u64, "{report}");
+    assert!(report.threads_left >= 2, "{report}");
+    assert_eq!(report.threads_left, report.unreturned.len(), "{report}");
+    drop((clients, bar));
+}
+
+#[test]
+fn what_blocks_before_the_answer_is_cut_at_the_deadline() {
+    let make: [(&str, UserCode, Make); 6] = [
+        ("an extension", UserCode::Handler, |blocks| {
+            let mut response = "text".into_response();
+            response.extensions_mut().insert(Arc::new(blocks));
+            response
+        }),
+        ("a little memory", UserCode::Handler, |blocks| {
+            owned(10, blocks).into_response()
+        }),
+        ("the memory of a field", UserCode::Handler, |blocks| {
+            let mut response = "text".into_response();
+            let value = HeaderValue::from_maybe_shared(owned(10, blocks)).unwrap();
+            response.headers_mut().insert("x-field", value);
+            response
+        }),
+        ("what a panic carries", UserCode::Handler, |blocks| {
+            panic::panic_any(blocks)
+        }),
+        ("an error of a body", UserCode::BodyPiece, |blocks| {
+            Body::try_from_chunks([Err::<Bytes, _>(io::Error::other(blocks))]).into_response()
+        }),
+        ("a reader that waits", UserCode::BodyPiece, |blocks| {
+            Body::from_chunks(std::iter::from_fn(move || {
+                blocks.0.pass("the next piece");
+                None::<Bytes>
+            }))
+            .into_response()
+        }),
+    ];
+    for (what, code, make) in make {
+        let (gate, bar) = Gate::new();
+        let server = TestServer::start(impatient(), {
+            let gate = Arc::clone(&gate);
+            move |_: Request| make(Blocks(Arc::clone(&gate)))
+        });
+        let mut client = server.connect();
+        client.request("/");
+        gate.wait_started();
+        let report = stopped(server);
+        assert_left(&report, code, what);
+        assert_eq!(
+            report.unreturned[0].route.as_deref(),
+            Some("GET /"),
+            "{what}"
+        );
+        assert_eq!(
+            report.requests.count(RequestOutcome::Cut),
+            1,
+            "{what}: {report}"
+        );
+        drop(bar);
+    }
+}
+
+#[test]
+fn a_call_after_the_delivery_that_blocks_is_left_behind() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(impatient(), {
+        let gate = Arc::clone(&gate);
+        move |_: Request| {
+            let gate = Arc::clone(&gate);
+            Body::from("text").after_delivery(move || gate.pass("told"))
+        }
+    });
+    assert_eq!(server.connect().get("/").body, "text");
+    gate.wait_started();
+    server.wait_open(0);
+    let report = stopped(server);
+    assert_left(&report, UserCode::AfterDelivery, "after the delivery");
+    assert!(report.everyone_answered(), "{report}");
+    drop(bar);
+}
+
+#[test]
+fn a_writer_and_a_take_over_that_do_not_return_are_left_behind() {
+    let make: [(UserCode, fn(Arc<Gate>) -> Body); 2] = [
+        (UserCode::BodyWriter, |gate| {
+            Body::from_writer(move |_| {
+                gate.pass("writing");
+                Ok(())
+            })
+        }),
+        (UserCode::TakeOver, |gate| {
+            Body::take_over(move |_| gate.pass("taken over"))
+        }),
+    ];
+    for (code, make) in make {
+        let (gate, bar) = Gate::new();
+        let server = TestServer::start(impatient(), {
+            let gate = Arc::clone(&gate);
+            move |_: Request| make(Arc::clone(&gate))
+        });
+        let mut client = server.connect();
+        client.request("/");
+        gate.wait_started();
+        assert_left(&stopped(server), code, &code.to_string());
+        drop(bar);
+    }
+}
+
+#[test]
+fn a_handler_whose_drop_blocks_is_left_behind() {
+    let (gate, bar) = Gate::new();
+    let blocks = Blocks(Arc::clone(&gate));
+    let server = TestServer::start(impatient(), move |_: Request| {
+        let _captured = &blocks;
+        "text"
+    });
+    assert_eq!(server.connect().get("/").body, "text");
+    let report = stopped(server);
+    assert_left(&report, UserCode::Drop, "the handler");
+    assert!(report.everyone_answered(), "{report}");
+    drop(bar);
+}
+
+#[test]
+fn a_handler_is_dropped_when_its_server_has_stopped() {
+    let captured = Arc::new(());
+    let server = TestServer::start(impatient(), {
+        let captured = Arc::clone(&captured);
+        move |_: Request| {
+            let _captured = &captured;
+            "text"
+        }
+    });
+    assert_eq!(server.connect().get("/").body, "text");
+    assert_eq!(stopped(server).threads_left, 0);
+    assert_eq!(Arc::strong_count(&captured), 1);
+}
+
+#[test]
+fn a_request_body_that_outlives_its_server_keeps_no_handler() {
+    let (sender, bodies) = crossbeam_channel::unbounded();
+    let captured = Arc::new(());
+    let server = TestServer::start(impatient(), {
+        let captured = Arc::clone(&captured);
+        move |request: Request| {
+            let _captured = &captured;
+            sender.send(request.into_body()).unwrap();
+        }
+    });
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    client.send("x".repeat(100_000));
+    let body = bodies.recv_timeout(TOO_LONG).unwrap();
+    assert_eq!(client.response().status, 200);
+    drop(client);
+    stopped(server);
+    assert_eq!(Arc::strong_count(&captured), 1);
+    drop(body);
+}
+
+#[test]
+fn a_second_trigger_ends_the_wait_for_a_drop() {
+    let mut config = impatient();
+    config.drain_timeout = crate::support::NEVER;
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config, {
+        let gate = Arc::clone(&gate);
+        move |_: Request| Body::from_reader(Blocks(Arc::clone(&gate)))
+    });
+    assert_eq!(server.connect().get("/").status, 200);
+    gate.wait_started();
+    server.wait_open(0);
+    server.stop.shutdown();
+    server.stop.wait_for(Phase::Draining);
+    server.stop.abort();
+    let ended = server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG);
+    assert!(ended, "the stop does not end");
+    assert_left(&server.join(), UserCode::Drop, "aborted");
+    drop(bar);
+}
+
+#[test]
+fn a_thread_local_of_the_application_may_block_when_its_thread_ends() {
+    thread_local! {
+        static LOCAL: RefCell<Option<Blocks>> = const { RefCell::new(None) };
+    }
+    let (gate, bar) = Gate::new();
+    let mut config = impatient();
+    config.workers = 1;
+    let server = TestServer::start(config, {
+        let gate = Arc::clone(&gate);
+        move |_: Request| {
+            LOCAL.with(|local| *local.borrow_mut() = Some(Blocks(Arc::clone(&gate))));
+            "text"
+        }
+    });
+    assert_eq!(server.connect().get("/").body, "text");
+    let report = stopped(server);
+    assert!(report.threads_left >= 1, "{report}");
+    assert!(report.everyone_answered(), "{report}");
+    drop(bar);
+}

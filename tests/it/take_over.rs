@@ -22,9 +22,10 @@ use http::StatusCode;
 
 use crate::support::Client;
 use crate::support::Gate;
-use TOO_LONG;
+use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
+use TOO_LONG;
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n";
 

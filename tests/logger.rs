@@ -1,0 +1,262 @@
+//! Loggers that block or panic: they cost lines of the log, and nothing else.
+//!
+//! A process has one logger, so these tests have a binary of their own, and take
+//! turns.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(unix)]
+
+#[path = "it/support/client.rs"]
+#[allow(dead_code, reason = "another test binary uses the rest")]
+mod client;
+
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::Once;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use farewell::Config;
+use farewell::Phase;
+use farewell::Request;
+use farewell::Server;
+use farewell::Spawned;
+use farewell::UserCode;
+use log::Level;
+use log::LevelFilter;
+use log::Log;
+use log::Metadata;
+use log::Record;
+
+use client::Client;
+
+/// No test waits for this; it turns a hang into a failure.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// What the logger of this process does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Keeps,
+    Blocks,
+    Panics,
+}
+
+struct Logger {
+    state: Mutex<(Mode, Vec<String>)>,
+    changed: Condvar,
+}
+
+static LOGGER: Logger = Logger {
+    state: Mutex::new((Mode::Keeps, Vec::new())),
+    changed: Condvar::new(),
+};
+
+impl Logger {
+    fn lock(&self) -> MutexGuard<'_, (Mode, Vec<String>)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, mode: Mode) {
+        self.lock().0 = mode;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a line that contains this.
+    fn wait_logged(&self, part: &str) {
+        let missing =
+            |(_, lines): &mut (Mode, Vec<String>)| !lines.iter().any(|line| line.contains(part));
+        let (state, late) = self
+            .changed
+            .wait_timeout_while(self.lock(), TOO_LONG, missing)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!late.timed_out(), "{part:?} is not in {:?}", state.1);
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let blocks = |(mode, _): &mut (Mode, Vec<String>)| *mode == Mode::Blocks;
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), blocks)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.1.push(record.args().to_string());
+        self.changed.notify_all();
+        let panics = state.0 == Mode::Panics && record.level() <= Level::Warn;
+        drop(state);
+        assert!(!panics, "as the test wishes");
+    }
+
+    fn flush(&self) {}
+}
+
+/// One test's turn. The logger blocks nothing any more when it is over.
+struct Turn(#[expect(dead_code, reason = "its drop is what counts")] MutexGuard<'static, ()>);
+
+impl Turn {
+    fn with(mode: Mode, level: LevelFilter) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        static INSTALLED: Once = Once::new();
+
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        INSTALLED.call_once(|| log::set_logger(&LOGGER).unwrap());
+        log::set_max_level(level);
+        *LOGGER.lock() = (mode, Vec::new());
+        Self(turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        LOGGER.set(Mode::Keeps);
+    }
+}
+
+fn start(change: impl FnOnce(&mut Config)) -> Spawned {
+    let mut config = Config::default();
+    config.workers = 2;
+    config.last_call = Duration::from_millis(100);
+    config.access_log = true;
+    change(&mut config);
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    server.spawn(|_: Request| "text").unwrap()
+}
+
+fn refused(server: &Spawned) -> u16 {
+    let mut client = Client::connect(server.local_addr());
+    client.send("NONSENSE\r\n\r\n");
+    client.response().status
+}
+
+#[test]
+fn a_logger_that_blocks_holds_up_neither_a_client_nor_a_stop() {
+    for level in [LevelFilter::Info, LevelFilter::Trace] {
+        let _turn = Turn::with(Mode::Blocks, level);
+        let server = start(|_| ());
+        for _ in 0..40 {
+            assert_eq!(refused(&server), 400);
+        }
+        let mut client = Client::connect(server.local_addr());
+        for _ in 0..2000 {
+            assert_eq!(client.get("/").body, "text");
+        }
+        drop(client);
+        let stop = server.shutdown_handle();
+        stop.shutdown();
+        assert!(stop.wait_for_timeout(Phase::Stopped, TOO_LONG), "no end");
+        let report = server.join().unwrap();
+        assert!(report.everyone_answered(), "{report}");
+        assert_eq!(report.threads_left, 1, "{report}");
+        assert_eq!(report.unreturned[0].code, UserCode::Logger, "{report}");
+    }
+}
+
+#[test]
+fn lines_that_were_dropped_are_counted_in_the_log() {
+    let _turn = Turn::with(Mode::Blocks, LevelFilter::Info);
+    let server = start(|_| ());
+    let mut client = Client::connect(server.local_addr());
+    for _ in 0..2000 {
+        assert_eq!(client.get("/").body, "text");
+    }
+    LOGGER.set(Mode::Keeps);
+    LOGGER.wait_logged("lines were dropped");
+    drop(client);
+    server.shutdown_handle().shutdown();
+    assert_eq!(server.join().unwrap().threads_left, 0);
+}
+
+#[test]
+fn the_log_is_written_when_the_server_has_stopped() {
+    let _turn = Turn::with(Mode::Keeps, LevelFilter::Info);
+    let server = start(|_| ());
+    assert_eq!(Client::connect(server.local_addr()).get("/").body, "text");
+    server.shutdown_handle().shutdown();
+    server.join().unwrap();
+    let logged = LOGGER.lock().1.join("\n");
+    for part in ["\"GET / HTTP/1.1\" 200 4", "asked to stop", "draining"] {
+        assert!(logged.contains(part), "{part:?} is not in {logged}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_logger_that_panics_costs_no_thread() {
+    use rustix::process::Resource;
+    use rustix::process::Rlimit;
+
+    let _turn = Turn::with(Mode::Panics, LevelFilter::Debug);
+    let server = start(|_| ());
+    let address = server.local_addr();
+    let mut first = Client::connect(address);
+    assert_eq!(first.get("/").body, "text");
+
+    // Sockets of this process are the clients' and the server's. Those of the
+    // clients that wait are made before there is no file left.
+    let whole = rustix::process::getrlimit(Resource::Nofile);
+    let mut waiting: Vec<_> = (0..3).map(|_| socket2_client(address)).collect();
+    let free = std::fs::File::open("/dev/null").unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&free);
+    drop(free);
+    let none = Rlimit {
+        current: Some(u64::try_from(number).unwrap()),
+        maximum: whole.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, none).unwrap();
+    for client in &mut waiting {
+        client.connect();
+    }
+    LOGGER.wait_logged("cannot accept for the moment");
+    assert_eq!(first.get("/").body, "text");
+    rustix::process::setrlimit(Resource::Nofile, whole).unwrap();
+    for client in waiting {
+        assert_eq!(client.get_and_close(), "text");
+    }
+    drop(first);
+    server.shutdown_handle().shutdown();
+    let report = server.join().unwrap();
+    assert!(report.everyone_answered(), "{report}");
+    assert_eq!(report.threads_left, 0, "{report}");
+}
+
+/// A socket that connects later.
+#[cfg(target_os = "linux")]
+struct Later {
+    socket: socket2::Socket,
+    address: std::net::SocketAddr,
+}
+
+#[cfg(target_os = "linux")]
+fn socket2_client(address: std::net::SocketAddr) -> Later {
+    use socket2::Domain;
+    use socket2::Socket;
+    use socket2::Type;
+
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_read_timeout(Some(TOO_LONG)).unwrap();
+    Later { socket, address }
+}
+
+#[cfg(target_os = "linux")]
+impl Later {
+    fn connect(&mut self) {
+        use std::io::Write;
+
+        self.socket.connect(&self.address.into()).unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        self.socket.write_all(request.as_bytes()).unwrap();
+    }
+
+    fn get_and_close(mut self) -> String {
+        use std::io::Read;
+
+        let mut answer = String::new();
+        self.socket.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+}

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 const LAYERS: &[&[&str]] = &[
     &[
         "error",
+        "escaped",
         "pace",
         "waiting",
         "drain/phase",

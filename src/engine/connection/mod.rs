@@ -55,6 +55,7 @@ use super::worker::DateClock;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Phase;
+use crate::escaped::Escaped;
 use crate::http::head::Head;
 use crate::http::persist::Persist;
 #[cfg(any(test, fuzzing))]
@@ -123,10 +124,10 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// The request, for people.
+    /// The request, for people: escaped, since the client chose it.
     fn route(&self) -> String {
         match &self.route {
-            Some(Route { method, uri, .. }) => format!("{method} {uri}"),
+            Some(Route { method, uri, .. }) => format!("{} {}", Escaped(method), Escaped(uri)),
             None => "a request whose head was not complete".to_owned(),
         }
     }

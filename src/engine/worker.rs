@@ -37,6 +37,7 @@ use super::seats::Sitter;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
+use crate::escaped::Escaped;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
 use crate::service::body::Source;
@@ -214,7 +215,7 @@ impl Worker<'_> {
             "{}: {} {}",
             request.peer_addr(),
             request.method(),
-            request.uri()
+            Escaped(request.uri())
         );
         if let Err(connection) = self.lay_on_desk(connection, false) {
             return Some((connection, Answer::turned_away()));

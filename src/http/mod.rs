@@ -50,6 +50,7 @@
 //! | 7.1 | large sizes must not overflow | 16 digits at most; 413 beyond `body_bytes_max` | `a_chunk_size_is_hexadecimal_digits_alone` |
 //! | 7.1 | a chunk is as long as it says | else 400 | `a_chunk_is_as_long_as_it_says` |
 //! | 7.1.1 | unknown extensions are ignored, and ought to be bounded | ignored, 16 KiB of them in a body; else 400 | `a_chunk_line_that_never_ends_is_refused` |
+//! | 7.1.1 | an extension is a token, and perhaps `=` and a token or a quoted string; blanks only before `;` and `=` and behind them | else 400 | `a_chunk_extension_is_a_name_and_perhaps_a_value` |
 //! | 7.1.2 | trailers are kept apart from the head, or dropped | kept apart, as large as a head may be | `trailers_are_there_after_the_body` |
 //! | 7.1.2 | no trailer frames, routes or changes the message | 400 | `a_trailer_frames_and_routes_nothing` |
 //! | 7.4 | no trailers to a client that does not want them | we send none | `every_kind_of_body_arrives_whole_and_the_connection_goes_on` |
@@ -78,6 +79,7 @@ pub(crate) mod body;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod framing;
+mod grammar;
 pub(crate) mod head;
 pub(crate) mod persist;
 

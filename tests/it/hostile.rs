@@ -393,6 +393,42 @@ fn a_chunk_line_that_never_ends_is_refused() {
 }
 
 #[test]
+fn a_chunk_extension_is_a_name_and_perhaps_a_value() {
+    let target = Target::new();
+    for wrong in [
+        ";",
+        ";=b",
+        ";a=",
+        ";a=\"b",
+        ";a=\"b\"c",
+        ";bad[=x",
+        ";;a",
+        ";a ",
+        ";a=b ",
+        ";a b",
+        ";a=b=c",
+        ";a=\u{e9}",
+        ";a,b",
+    ] {
+        target.refuses(&chunked(&format!("5{wrong}\r\nhello\r\n0\r\n\r\n")), 400);
+        target.refuses(&chunked(&format!("5\r\nhello\r\n0{wrong}\r\n\r\n")), 400);
+    }
+    for fine in [
+        ";a",
+        " ; a = b",
+        "\t;\ta\t=\t\"b\" ;c",
+        ";a=\"\\\"\\\\;\u{e9}\"",
+        ";a=\"\"",
+        ";a;b=c",
+    ] {
+        target.takes(
+            &chunked(&format!("5{fine}\r\nhello\r\n0{fine}\r\n\r\n")),
+            "hello",
+        );
+    }
+}
+
+#[test]
 fn a_trailer_frames_and_routes_nothing() {
     let target = Target::new();
     for name in [

@@ -27,7 +27,10 @@ use crate::http::head::Head;
 use crate::http::head::Parsed;
 use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
+use crate::http::request_line::AsksForHead;
+use crate::http::target::NO_TUNNELS;
 use crate::net::stream::Received;
+use crate::service::body::Body;
 
 impl Connection {
     /// `Idle`: a byte begins a request.
@@ -143,31 +146,43 @@ impl Connection {
     pub(super) fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
         let Refusal { status, reason } = refusal;
         log::info!("refused with {status}: {reason} ({})", self.peer);
-        self.state = State::Handling(self.asked_in_vain());
-        self.answer(Answer::refusal(refusal), turn);
-        Step::Go
+        self.answer_without_handler(Answer::refusal(refusal), turn)
     }
 
     /// No handler has started the request, and none will: the server stops.
     pub(super) fn turn_away(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.state = State::Handling(self.asked_in_vain());
-        self.answer(Answer::turned_away(), turn);
-        Step::Go
+        self.answer_without_handler(Answer::turned_away(), turn)
     }
 
-    /// What is known of a request that no handler gets.
-    fn asked_in_vain(&self) -> Asked {
+    /// A request that no handler gets is answered. If it is a HEAD, the answer has
+    /// no body, whatever was read of the request (RFC 9110 section 9.3.2).
+    fn answer_without_handler(&mut self, mut answer: Answer, turn: &mut Turn<'_>) -> Step {
         let route = self
             .exchange
             .as_ref()
             .and_then(|exchange| exchange.route.as_ref());
-        Asked {
-            method: route.map_or(Method::GET, |route| route.method.clone()),
+        let method = match route {
+            Some(route) => route.method.clone(),
+            // What has come of the head is still in the buffer.
+            None => match AsksForHead::of(turn.buffer.unused()) {
+                AsksForHead::Yes => Method::HEAD,
+                AsksForHead::No => Method::GET,
+                AsksForHead::Unknown => {
+                    // An empty body is right for every method.
+                    answer.response = answer.response.map(|_| Body::default());
+                    Method::GET
+                }
+            },
+        };
+        self.state = State::Handling(Asked {
+            method,
             version: Version::HTTP_11,
             persist: Persist::Close(CloseReason::Refused),
             upgrade: false,
             incoming: None,
-        }
+        });
+        self.answer(answer, turn);
+        Step::Go
     }
 
     /// The client is gone in the middle of its request.
@@ -181,9 +196,6 @@ const TOO_MANY_CONNECTIONS: Refusal = Refusal::new(
     StatusCode::TOO_MANY_REQUESTS,
     "this address has too many connections open",
 );
-
-const NO_TUNNELS: Refusal =
-    Refusal::new(StatusCode::NOT_IMPLEMENTED, "this server opens no tunnels");
 
 impl Turn<'_> {
     /// Half an empty line is none yet, and no request either.

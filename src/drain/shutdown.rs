@@ -329,6 +329,7 @@ pub(crate) fn drain(engine: &Engine, mut staff: Staff, board: &Board) -> Report 
     life.stopped();
 
     // 7. The report.
+    engine.refusals.tell_rest();
     let mut report = engine.books.report();
     report.threads_left = threads_left;
     debug_assert!(report.balances(), "the books do not balance: {report:?}");

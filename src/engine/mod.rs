@@ -23,6 +23,7 @@ pub(crate) mod lot;
 pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod queue;
+pub(crate) mod refusals;
 pub(crate) mod seats;
 pub(crate) mod staff;
 pub(crate) mod uploads;
@@ -32,12 +33,14 @@ use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
 
 use self::connection::Connection;
 use self::crew::Crew;
 use self::guests::Guests;
 use self::lot::Lot;
 use self::peers::Peers;
+use self::refusals::Refusals;
 use self::seats::Seats;
 use self::uploads::Uploads;
 use crate::config::Config;
@@ -59,6 +62,7 @@ pub(crate) struct Engine {
     pub(crate) peers: Peers,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) guests: Guests,
+    pub(crate) refusals: Refusals,
     pub(crate) crew: Crew,
     /// The acceptor has seen that the server stops, and waits in no accept.
     acceptor_awake: AtomicBool,
@@ -86,6 +90,7 @@ impl Engine {
             peers: Peers::new(config.connections_per_peer),
             uploads: Uploads::new(config.workers),
             guests: Guests::default(),
+            refusals: Refusals::new(Instant::now()),
             crew: Crew::new(Arc::clone(&life)),
             seats: Seats::new(lot.rows().len()),
             config,

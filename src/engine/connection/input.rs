@@ -145,7 +145,8 @@ impl Connection {
     /// The server itself answers, and closes.
     pub(super) fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
         let Refusal { status, reason } = refusal;
-        log::info!("refused with {status}: {reason} ({})", self.peer);
+        log::debug!("{}: refused with {status}: {reason}", self.peer);
+        turn.engine.refusals.note(status, turn.now);
         self.answer_without_handler(Answer::refusal(refusal), turn)
     }
 

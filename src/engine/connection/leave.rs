@@ -142,6 +142,7 @@ impl Connection {
             return;
         };
         self.ticket.request_ended(outcome, exchange.on_last_call);
+        engine.refusals.tell_if_due();
         if engine.config.access_log {
             access_log::log(self.peer, &exchange);
         }

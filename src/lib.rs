@@ -122,6 +122,7 @@ mod config;
 mod drain;
 mod engine;
 mod error;
+mod escaped;
 #[cfg(all(unix, any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -3,6 +3,7 @@
 
 mod hyper_side;
 
+use farewell::fuzzing::Exchange;
 use farewell::fuzzing::Seen;
 use farewell::fuzzing::connection;
 use libfuzzer_sys::fuzz_target;
@@ -34,9 +35,21 @@ fn compare(first: &Seen, second: &Second) {
     let Some(further) = first.exchanges.get(second.exchanges.len()) else {
         return;
     };
+    if no_uri_holds(further, &first.stream) {
+        return;
+    }
     match &second.end {
         End::Refused(why) => panic!("hyper refuses {further:?}: {why}"),
         // It went by another reading of `Connection`, which moves no boundary.
         End::Closed => {}
     }
+}
+
+/// Whether hyper may refuse this one because its `Uri` cannot hold the target: a
+/// backtick in the path, which farewell encodes; or an absolute target with an odd
+/// host, which farewell leaves to the field `Host`.
+fn no_uri_holds(further: &Exchange, stream: &[u8]) -> bool {
+    let path = further.target.split('?').next().unwrap_or_default();
+    let absolute = || stream.windows(3).any(|window| window == b"://");
+    path.contains("%60") || path.starts_with('/') && absolute()
 }

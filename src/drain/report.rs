@@ -14,7 +14,8 @@ use super::phase::Trigger;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CutRequest {
-    /// Method and target, `GET /slow`; or what is known of them.
+    /// Method and target, `GET /slow`; or what is known of them. It is escaped as
+    /// in the access log: what is not visible ASCII is there as `\xc3\xbc`.
     pub route: String,
     /// Who asked.
     pub peer: SocketAddr,

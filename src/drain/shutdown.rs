@@ -351,6 +351,8 @@ pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
         staff.relieve(Taken::All);
     }
 
+    engine.refusals.tell_rest(&engine.journal);
+
     // 6. Every thread is joined, and the handler is dropped: with the last
     //    handle of the engine, so this one goes before.
     let (life, books) = (Arc::clone(life), Arc::clone(&engine.books));

@@ -26,6 +26,7 @@ pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod places;
 pub(crate) mod queue;
+pub(crate) mod refusals;
 pub(crate) mod seats;
 pub(crate) mod staff;
 pub(crate) mod threads;
@@ -35,6 +36,7 @@ pub(crate) mod worker;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
 
 use self::connection::Connection;
 use self::crew::Crew;
@@ -43,6 +45,7 @@ use self::in_flight::Deferred;
 use self::lot::Lot;
 use self::peers::Peers;
 use self::places::Places;
+use self::refusals::Refusals;
 use self::seats::Seats;
 use self::upload_limit::UploadLimit;
 use crate::config::Config;
@@ -69,6 +72,7 @@ pub(crate) struct Engine {
     pub(crate) peers: Peers,
     pub(crate) upload_limit: Arc<UploadLimit>,
     pub(crate) guests: Guests,
+    pub(crate) refusals: Refusals,
     pub(crate) crew: Crew,
     /// The acceptor has seen that the server stops, and waits in no accept.
     acceptor_awake: AtomicBool,
@@ -90,6 +94,7 @@ impl Engine {
             peers: Peers::new(config.connections_per_peer),
             upload_limit: UploadLimit::new(config.workers),
             guests: Guests::default(),
+            refusals: Refusals::new(Instant::now()),
             crew: Crew::new(Arc::clone(&life), Arc::clone(&journal)),
             seats: Seats::new(lot.rows().len()),
             config,

@@ -32,6 +32,7 @@ use super::seats::Sitter;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::UserCode;
+use crate::escaped::Escaped;
 use crate::isolate::Panicked;
 use crate::isolate::isolate;
 use crate::journal::note;
@@ -174,7 +175,7 @@ impl Worker<'_> {
             "{}: {} {}",
             request.peer_addr(),
             request.method(),
-            request.uri()
+            Escaped(request.uri())
         );
         if let Err(connection) = self.begin_call(UserCode::Handler, connection, false) {
             return Some((connection, Answer::turned_away()));

@@ -5,17 +5,22 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::Uri;
 use http::Version;
-use http::uri::Authority;
 
 use super::Refusal;
+use super::authority;
 use super::fields::Fields;
 use super::fields::Noted;
 use super::fields::Present;
+use super::request_line;
+use super::request_line::BAD_VERSION;
+use super::request_line::METHOD_BYTES_MAX;
+use super::request_line::METHOD_TOO_LONG;
+use super::target;
+use super::target::Target;
 
 /// The most header lines that [`Limits::headers`] may allow.
 pub(crate) const HEADERS_CAP: usize = 256;
@@ -65,19 +70,34 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
     let mut request = httparse::Request::new(&mut []);
     let status = request.parse_with_uninit_headers(input, &mut fields[..limits.headers]);
+    let method_too_long = match request.method {
+        Some(method) => method.len() > METHOD_BYTES_MAX,
+        None => request_line::begins_with_long_method(input),
+    };
+    if method_too_long {
+        return Err(METHOD_TOO_LONG);
+    }
     let target_too_long = |target: &str| target.len() > limits.target_bytes;
     if request.path.is_some_and(target_too_long) {
-        return Err(TARGET_TOO_LONG);
+        return Err(target::TOO_LONG);
     }
-    match status.map_err(|error| explain(error, input))? {
-        httparse::Status::Complete(length) => {
+    match status {
+        Ok(httparse::Status::Complete(length)) => {
             check_line_ends(&input[..length], &request)?;
             let head = build(&request, &input[..length])?;
-            Ok(Parsed::Complete { head, length })
+            return Ok(Parsed::Complete { head, length });
         }
-        httparse::Status::Partial if input.len() < limits.head_bytes => Ok(Parsed::Partial),
-        httparse::Status::Partial if request.path.is_none() => Err(TARGET_TOO_LONG),
-        httparse::Status::Partial => Err(TOO_LARGE),
+        Ok(httparse::Status::Partial) => {}
+        Err(error) => {
+            if let Some(refusal) = explain(error, behind_target(&request, input)) {
+                return Err(refusal);
+            }
+        }
+    }
+    match request.path {
+        _ if input.len() < limits.head_bytes => Ok(Parsed::Partial),
+        None => Err(target::TOO_LONG),
+        Some(_) => Err(TOO_LARGE),
     }
 }
 
@@ -85,9 +105,6 @@ const TOO_LARGE: Refusal = Refusal::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "the head is too large",
 );
-
-const TARGET_TOO_LONG: Refusal =
-    Refusal::new(StatusCode::URI_TOO_LONG, "the request target is too long");
 
 const BAD_LINE_END: Refusal = Refusal::bad_request("a line does not end in CR LF");
 
@@ -120,46 +137,35 @@ fn check_line_ends(head: &[u8], request: &httparse::Request<'_, '_>) -> Result<(
     }
 }
 
-fn explain(error: httparse::Error, input: &[u8]) -> Refusal {
+/// What stands where the version should.
+fn behind_target<'a>(request: &httparse::Request<'_, '_>, input: &'a [u8]) -> Option<&'a [u8]> {
+    let target = request.path?.as_bytes();
+    let end = target.as_ptr().addr() - input.as_ptr().addr() + target.len();
+    input.get(end + " ".len()..)
+}
+
+/// Why a head is refused that httparse does not take. `None` if it may become one
+/// that has another refusal.
+fn explain(error: httparse::Error, behind_target: Option<&[u8]>) -> Option<Refusal> {
     use httparse::Error;
 
-    match error {
+    Some(match error {
         Error::TooManyHeaders => Refusal::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the head has too many fields",
         ),
-        Error::Version if names_another_version(input) => Refusal::new(
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "this server speaks HTTP/1.1 and HTTP/1.0",
-        ),
-        Error::Version => Refusal::bad_request("the request line has no HTTP version"),
+        Error::Version => return request_line::refused_version(behind_target.unwrap_or_default()),
         Error::HeaderName => Refusal::bad_request(
             "a header line has no valid field name, or continues the line before it",
         ),
         Error::HeaderValue => Refusal::bad_request("a header field's value is not valid"),
-        Error::NewLine => BAD_LINE_END,
+        Error::NewLine => match behind_target.and_then(|rest| rest.get("HTTP/1.1".len())) {
+            None | Some(b'\r' | b'\n') => BAD_LINE_END,
+            // A version goes on behind what is one.
+            Some(_) => BAD_VERSION,
+        },
         _ => Refusal::bad_request("the request line is not valid"),
-    }
-}
-
-/// Whether a version stands where it should, and is not ours. What it is shows
-/// in its first digit that is not as in `1.1` or `1.0`, and nothing behind that
-/// is looked at: it may not be here yet.
-fn names_another_version(input: &[u8]) -> bool {
-    let line = input
-        .split(|&byte| byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
-    let words: Vec<&[u8]> = line.splitn(3, |&byte| byte == b' ').collect();
-    let [_, _, version] = words[..] else {
-        return false;
-    };
-    match version.strip_prefix(b"HTTP/") {
-        Some([b'1', b'.', minor, ..]) => minor.is_ascii_digit(),
-        Some([b'1', ..] | []) | None => false,
-        Some([major, ..]) => major.is_ascii_digit(),
-    }
+    })
 }
 
 fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refusal> {
@@ -175,15 +181,9 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     let head = Bytes::copy_from_slice(input);
     let target = head.slice(target);
 
-    // RFC 9112 section 3.2: no form of a target has a fragment. `Uri` drops it.
-    if target.contains(&b'#') {
-        return Err(Refusal::bad_request("the request target has a fragment"));
-    }
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| Refusal::bad_request("the method is not valid"))?;
-    let uri = Uri::from_maybe_shared(target)
-        .map_err(|_| Refusal::bad_request("the request target is not valid"))?;
-    check_form(&method, &uri)?;
+    let Target { uri, host } = target::read(&method, target)?;
     let version = match minor {
         0 => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -193,16 +193,6 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         return Err(Refusal::bad_request("a header field's name is too long"));
     }
     check_host(version, &noted)?;
-    // RFC 9112 section 3.2.2: where a target names its host, the field does not
-    // count, and nobody is to go by it.
-    let mut host = None;
-    if uri.scheme().is_some()
-        && let Some(named) = uri.authority().map(Authority::as_str)
-    {
-        let named = HeaderValue::from_str(named)
-            .map_err(|_| Refusal::bad_request("the request target's host is not valid"))?;
-        host = Some(named);
-    }
     Ok(Head {
         method,
         uri,
@@ -210,47 +200,6 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
         present: noted.present,
         fields: Fields::new(head, host),
     })
-}
-
-/// Each form of a target goes with its own methods (RFC 9112 section 3.2).
-fn check_form(method: &Method, uri: &Uri) -> Result<(), Refusal> {
-    // The authority-form is for CONNECT alone.
-    if uri.path().is_empty() && method != Method::CONNECT {
-        return Err(Refusal::bad_request("the request target is not a path"));
-    }
-    if uri.path() == "*" && method != Method::OPTIONS {
-        return Err(Refusal::bad_request("the target * is for OPTIONS alone"));
-    }
-    if uri.authority().is_some_and(|host| !is_host_and_port(host)) {
-        return Err(Refusal::bad_request(
-            "the request target names more than a host and a port",
-        ));
-    }
-    Ok(())
-}
-
-/// What nearly every `Host` is: a name or an IPv4 address, and perhaps a port; or
-/// nothing, for a target that has no host.
-fn is_plain_host(host: &[u8]) -> bool {
-    let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    let name = host.iter().take_while(plain).count();
-    match &host[name..] {
-        [] => true,
-        [b':', port @ ..] => name > 0 && port.iter().all(u8::is_ascii_digit),
-        _ => false,
-    }
-}
-
-/// Whether nothing but digits stands behind the host, and nothing before it:
-/// userinfo is there to mislead (RFC 9110 section 4.2.4).
-fn is_host_and_port(authority: &Authority) -> bool {
-    let Some(port) = authority.as_str().strip_prefix(authority.host()) else {
-        return false;
-    };
-    match port.strip_prefix(':') {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => port.is_empty(),
-    }
 }
 
 /// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
@@ -261,11 +210,10 @@ fn check_host(version: Version, noted: &Noted<'_>) -> Result<(), Refusal> {
         Some(_) if noted.hosts > 1 => {
             Err(Refusal::bad_request("there are several Host header fields"))
         }
-        Some(host) if is_plain_host(host) => Ok(()),
-        Some(host) => match Authority::try_from(host) {
-            Ok(authority) if is_host_and_port(&authority) => Ok(()),
-            _ => Err(Refusal::bad_request("the Host header field is not valid")),
-        },
+        // A target without a host has an empty field (RFC 9112 section 3.2).
+        Some([]) => Ok(()),
+        Some(host) if authority::is_plain(host) || authority::is_host_and_port(host) => Ok(()),
+        Some(_) => Err(Refusal::bad_request("the Host header field is not valid")),
     }
 }
 
@@ -325,8 +273,13 @@ mod tests {
             (format!("{long_target}{}\r\n", "A: b\r\n".repeat(8)), 414),
             (format!("{large}\0\r\n\r\n"), 431),
             (large.replace("A: x", "A: \0"), 400),
-            ("GET / HTTP/2$0\r\n".to_owned(), 505),
-            ("GET / HTTP/2.0 x\r\n".to_owned(), 505),
+            ("GET / HTTP/2$0\r\n".to_owned(), 400),
+            ("GET / HTTP/2.0 x\r\n".to_owned(), 400),
+            ("GET / HTTP/2.0\r\n".to_owned(), 505),
+            ("GET / HTTP/01.01\r\n".to_owned(), 400),
+            (format!("{} / HTTP/1.1\r\n", "x".repeat(33)), 501),
+            (format!("{}\0", "x".repeat(33)), 501),
+            ("x".repeat(2000), 501),
             ("GET / HTTP/1\r\n\r\n".to_owned(), 400),
             ("GET / HTTP/1.x\r\n".to_owned(), 400),
         ] {
@@ -380,7 +333,19 @@ mod tests {
     fn versions_other_than_1_0_and_1_1() {
         assert_eq!(refused("GET / HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
-        assert_eq!(refused("GET / HTTP/2"), 505, "split");
+        assert_eq!(refused("GET / HTTP/1.10\r\nHost: a\r\n\r\n"), 400);
+        assert_eq!(refused("GET / HTTP/01.01\r\nHost: a\r\n\r\n"), 400);
+        for wrong in [
+            "HTTP/1.10",
+            "HTTP/01.01",
+            "HTTP/1.1 ",
+            "HTTP/1",
+            "b HTTP/1.1",
+        ] {
+            let head = format!("GET / {wrong}\r\nHost: a\r\n\r\n");
+            let refusal = parse(head.as_bytes(), &LIMITS).unwrap_err();
+            assert_eq!(refusal, BAD_VERSION, "{wrong}");
+        }
         assert_eq!(refused("GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(refused("GET / HTTQ/1.1\r\n\r\n"), 400);
         assert_eq!(refused("GET /\r\n\r\n"), 400);
@@ -391,6 +356,12 @@ mod tests {
         complete("GET / HTTP/1.0\r\n\r\n");
         complete("GET / HTTP/1.1\r\nHost:\r\n\r\n");
         complete("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
+        let (head, _) = complete("GET / HTTP/1.1\r\nHost: a%41\r\n\r\n");
+        assert_eq!(head.headers()["host"], "a%41");
+        for wrong in ["[zz]", "[]", "[]:80", ":80", "a:65536"] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {wrong}\r\n\r\n");
+            assert_eq!(refused(&head), 400, "{wrong}");
+        }
         assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), 400);
         assert_eq!(refused(&with_fields("Host: a\r\n")), 400);
         assert_eq!(refused("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), 400);

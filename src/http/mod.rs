@@ -18,16 +18,19 @@
 //! | 2.2 | a bare CR is invalid | 400 | `a_bare_cr_or_a_nul_is_refused` |
 //! | 2.2 | blanks before the first field: reject, or drop these lines | 400 | `blanks_before_the_first_field_are_refused` |
 //! | 2.2 | what is no HTTP gets a 400 | 400 | `a_head_that_is_not_http_is_400` |
-//! | 2.3 | the version is `HTTP/1.1`, case-sensitive, one digit each | else 400 | `a_request_line_has_three_parts_and_two_spaces` |
+//! | 2.3 | the version is `HTTP/1.1`, case-sensitive, one digit each | else 400; `HTTP/01.01` and `HTTP/1.10` too | `a_request_line_has_three_parts_and_two_spaces` |
 //! | 2.3 | a major version that is not ours may get 505; a higher minor one should be read as ours | 505 for both: there is no such version | `another_major_or_minor_version_is_505` |
 //! | 3 | request lines may be parsed leniently | single spaces, no blanks within the target; else 400 | `a_request_line_has_three_parts_and_two_spaces` |
 //! | 3 | a line too long to be read is 414; 8000 octets should be | 414 beyond `target_bytes_max`, 8 KiB | `a_head_is_bounded_in_every_direction` |
+//! | 3 | a method longer than any that is implemented should be 501 | 501 beyond 32 bytes, whether it ends or not | `a_method_longer_than_any_is_501` |
 //! | 3.1 | an unknown method is 501, a forbidden one 405 | any token reaches the handler, or the router's 405 | `a_method_without_a_handler_is_a_405_that_names_the_others` |
 //! | 3.2 | no `Host` in HTTP/1.1, several, or an invalid one is 400 | 400; several or invalid in HTTP/1.0 too | `a_host_is_there_once_and_valid` |
+//! | 3.2 | a host is a name, with escapes, or an address; the port is digits (RFC 3986 section 3.2.2) | checked, in `Host` and in a target alike; a port beyond 65535, a zone, and a port without a host are 400 | `a_host_is_there_once_and_valid`, `a_host_is_a_name_or_an_address_and_perhaps_a_port` |
 //! | 3.2.1 | the origin-form is a path and perhaps a query | taken | `a_target_is_in_one_of_four_forms` |
-//! | 3.2.2 | the absolute-form has to be accepted | taken; userinfo, or no host, is 400 | `a_target_is_in_one_of_four_forms` |
+//! | 3.2.1 | path and query are those of RFC 3986 | taken, and UTF-8, and what browsers send as it is: ``[ ] \ ^ { | } ` `` and a `%` that begins no escape, in both; all else, such as `"`, `<` and `>`, is 400 | `one_rule_for_path_and_query` |
+//! | 3.2.2 | the absolute-form has to be accepted | taken; userinfo, or no host, or a scheme that is not `http`, is 400 | `a_target_is_in_one_of_four_forms` |
 //! | 3.2.2 | the host of an absolute target counts, not the field | the field is replaced | `the_host_of_the_target_counts` |
-//! | 3.2.3 | the authority-form is for CONNECT | there are no tunnels: 501; with another method 400 | `there_are_no_tunnels` |
+//! | 3.2.3 | the authority-form is for CONNECT | there are no tunnels: 501; without a port, or with another method, 400 | `there_are_no_tunnels`, `a_target_is_in_one_of_four_forms` |
 //! | 3.2.4 | the asterisk-form is for OPTIONS | else 400 | `a_target_is_in_one_of_four_forms` |
 //! | 4 | the space behind the status stays though no reason follows | so it does | `a_status_without_a_name_has_its_space` |
 //! | 5 | a field is a token, a colon, a value | else 400 | `a_field_is_a_token_and_a_colon_with_no_blank_between` |
@@ -50,6 +53,7 @@
 //! | 7.1 | large sizes must not overflow | 16 digits at most; 413 beyond `body_bytes_max` | `a_chunk_size_is_hexadecimal_digits_alone` |
 //! | 7.1 | a chunk is as long as it says | else 400 | `a_chunk_is_as_long_as_it_says` |
 //! | 7.1.1 | unknown extensions are ignored, and ought to be bounded | ignored, 16 KiB of them in a body; else 400 | `a_chunk_line_that_never_ends_is_refused` |
+//! | 7.1.1 | an extension is a token, and perhaps `=` and a token or a quoted string; blanks only before `;` and `=` and behind them | else 400 | `a_chunk_extension_is_a_name_and_perhaps_a_value` |
 //! | 7.1.2 | trailers are kept apart from the head, or dropped | kept apart, as large as a head may be | `trailers_are_there_after_the_body` |
 //! | 7.1.2 | no trailer frames, routes or changes the message | 400 | `a_trailer_frames_and_routes_nothing` |
 //! | 7.4 | no trailers to a client that does not want them | we send none | `every_kind_of_body_arrives_whole_and_the_connection_goes_on` |
@@ -68,18 +72,25 @@
 //!
 //! | section | rule | what we do | test |
 //! |---|---|---|---|
+//! | 4.2.1 | no host, no `http` URI | 400 | `a_target_is_in_one_of_four_forms` |
+//! | 7.4 | an `https` target needs a secure connection | 421: there is no TLS | `a_target_is_in_one_of_four_forms` |
 //! | 7.8 | no switch of protocols that was not asked for | 500 | `nobody_is_switched_who_did_not_ask` |
+//! | 9.3.2 | no answer to HEAD has a body | nor has a refusal, whatever was parsed of the request; while it may still become a HEAD, the body is empty | `a_refusal_to_a_head_has_no_body`, `what_may_become_a_head_gets_an_empty_body` |
 //! | 10.1.1 | `100 Continue` before the body is read | when the handler first reads | `the_body_is_asked_for_when_the_handler_reads` |
 //! | 10.1.1 | none if the body has begun, or in HTTP/1.0 | none | `a_client_that_does_not_wait_is_not_asked`, `without_a_body_or_in_http_1_0_there_is_nothing_to_ask_for` |
 //! | 10.1.1 | other expectations may be 417 | 417 | `other_expectations_are_417` |
 //! | 5.5 | no CR, LF or NUL in a field that we send | impossible by type | `a_response_cannot_be_split` |
 
+mod authority;
 pub(crate) mod body;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod framing;
+mod grammar;
 pub(crate) mod head;
 pub(crate) mod persist;
+pub(crate) mod request_line;
+pub(crate) mod target;
 
 use ::http::StatusCode;
 

@@ -14,8 +14,9 @@ pub(crate) fn flaw(path: &str) -> Option<String> {
     if !path.starts_with('/') {
         return Some("does not begin with '/'".to_owned());
     }
-    // A client sends these encoded, or ends the path before them.
-    let never = |c: char| matches!(c, '?' | '#') || !c.is_ascii_graphic();
+    // A client sends these encoded, or ends the path before them; a backtick is
+    // encoded when it arrives (`Request::uri`).
+    let never = |c: char| matches!(c, '?' | '#' | '"' | '<' | '>' | '`') || !c.is_ascii_graphic();
     if let Some(c) = path.chars().find(|&c| never(c)) {
         return Some(format!("holds {c:?}, which is percent-encoded in a path"));
     }
@@ -87,6 +88,9 @@ mod tests {
             ("a", "does not begin with '/'"),
             ("*", "does not begin with '/'"),
             ("/a?b", "holds '?', which is percent-encoded in a path"),
+            ("/`", "holds '`', which is percent-encoded in a path"),
+            ("/<a>", "holds '<', which is percent-encoded in a path"),
+            ("/\"", "holds '\"', which is percent-encoded in a path"),
             ("/a b", "holds ' ', which is percent-encoded in a path"),
             ("/ü", "holds 'ü', which is percent-encoded in a path"),
             ("/a\n", "holds '\\n', which is percent-encoded in a path"),

@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::request_body::BodyError;
 use super::response::IntoResponse;
 use super::response::Response;
+use crate::escaped::Escaped;
 
 /// Why a request is not what its handler needs: a status, and a line for the
 /// client's developer.
@@ -79,7 +80,8 @@ impl From<io::Error> for Rejection {
         if let Some(error) = BodyError::of(&error) {
             return error.into();
         }
-        log::error!("a request failed: {error}");
+        // What the client has sent may be in it.
+        log::error!("a request failed: {}", Escaped(&error));
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")
     }
 }

@@ -57,14 +57,28 @@ impl Request {
         }))
     }
 
-    /// The method. `HEAD` reaches the handler as it is; the body of its
-    /// response is not sent.
+    /// The method: any token of at most 32 bytes (a longer one is refused with
+    /// 501). `HEAD` reaches the handler as it is; the body of its response is not
+    /// sent.
     pub fn method(&self) -> &Method {
         &self.0.head.method
     }
 
-    /// The request target (RFC 9112 section 3.2), as the client sent it. Only
-    /// an `OPTIONS` can be for `*`, and no user stands before a host.
+    /// The request target (RFC 9112 section 3.2), as the client sent it: nothing
+    /// is decoded or normalized. Only an `OPTIONS` can be for `*`. If the target
+    /// is absolute, its scheme is `http`, and no user stands before its host.
+    ///
+    /// Path and query hold the characters that RFC 3986 allows there; those that
+    /// browsers send beside them as they are (the URL standard of the WHATWG):
+    /// ``[ ] \ ^ { | } ` `` and a `%` that begins no escape; and any other
+    /// character that is not ASCII, as UTF-8. A target with anything else, such as
+    /// `"`, `<`, `>`, a blank or a control character, is refused with 400.
+    ///
+    /// Two targets are not there as they were sent, because a [`Uri`] cannot hold
+    /// them: a backtick in the path is there as `%60`; and of an absolute target
+    /// whose host has escapes, or is an address of a future version of IP that a
+    /// `Uri` does not take, only path and query are there. Its host stands in
+    /// [`Host`](Self::headers), as that of every absolute target.
     pub fn uri(&self) -> &Uri {
         &self.0.head.uri
     }

@@ -63,6 +63,25 @@ fn stuck_handlers_are_named_and_the_queue_is_turned_away() {
 }
 
 #[test]
+fn what_a_client_has_chosen_is_escaped_where_it_is_named() {
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.drain_timeout = SOON;
+    let server = TestServer::start(config, gated(&gate));
+    let mut client = server.connect();
+    client.request("/slow\u{9b}2J\u{202e}\u{2028}\u{feff}\\?\u{fc}");
+    gate.wait_started();
+    server.stop.shutdown();
+    client.expect_end();
+    let report = server.join();
+    let route = r"GET /slow\xc2\x9b2J\xe2\x80\xae\xe2\x80\xa8\xef\xbb\xbf\\?\xc3\xbc";
+    assert_eq!(report.cut[0].route, route);
+    let text = report.to_string();
+    assert!(text.contains(route) && text.is_ascii(), "{text}");
+    drop(bar);
+}
+
+#[test]
 fn a_client_that_never_reads_is_cut_and_named() {
     let mut config = config();
     config.drain_timeout = SOON;

@@ -153,6 +153,12 @@ fn a_request_line_has_three_parts_and_two_spaces() {
         "GET / HTTP/11",
         "GET / HTTP/1.1.1",
         "GET / HTTP/+1.1",
+        "GET / HTTP/1.10",
+        "GET / HTTP/01.01",
+        "GET / HTTP/01.1",
+        "GET / HTTP/2",
+        "GET / HTTP/2.0 ",
+        "GET / HTTP/2.00",
     ] {
         target.refuses(&format!("{line}\r\nHost: a\r\n\r\n"), 400);
     }
@@ -170,10 +176,22 @@ fn another_major_or_minor_version_is_505() {
 fn a_target_is_in_one_of_four_forms() {
     let target = Target::new();
     let with = |method: &str, form: &str| format!("{method} {form} HTTP/1.1\r\nHost: a\r\n\r\n");
-    for form in ["/", "/?a", "http://a/", "http://a", "http://a?b"] {
+    for form in [
+        "/",
+        "/?a",
+        "//a",
+        "http://a/",
+        "http://a",
+        "http://a?b",
+        "HTTP://a:80/",
+        "http://a:/",
+        "http://a%41/",
+        "http://[::1]/",
+    ] {
         target.takes(&with("GET", form), "");
     }
     target.takes(&with("OPTIONS", "*"), "");
+    target.takes(&with("OPTIONS", "http://a"), "");
     for form in [
         "*",
         "a",
@@ -185,10 +203,29 @@ fn a_target_is_in_one_of_four_forms() {
         "#",
         "/a#b",
         "http://a/#b",
+        "http:/x",
+        "http:x",
+        "http://",
+        "http://:80/x",
+        "http://?b",
+        "http://@a/",
+        "http://a:65536/",
+        "http://a:b/",
+        "http://[zz]/",
+        "http://[]:80/",
+        "ftp://a/x",
+        "ws://a/x",
+        "https:///x",
     ] {
         target.refuses(&with("GET", form), 400);
     }
+    for form in ["https://a/x", "HTTPS://a", "https://a:443/x"] {
+        target.refuses(&with("GET", form), 421);
+    }
     target.refuses(&with("CONNECT", "a:80"), 501);
+    for form in ["a", "a:", ":80", "/", "http://a:80"] {
+        target.refuses(&with("CONNECT", form), 400);
+    }
 }
 
 #[test]
@@ -204,9 +241,31 @@ fn a_host_is_there_once_and_valid() {
         "Host: a/b\r\n",
         "Host: http://a\r\n",
         "Host: a:x\r\n",
+        "Host: a:65536\r\n",
+        "Host: :80\r\n",
+        "Host: a%4\r\n",
+        "Host: a\\b\r\n",
+        "Host: \u{fc}\r\n",
         "Host: [::1\r\n",
+        "Host: [zz]\r\n",
+        "Host: []\r\n",
+        "Host: []:80\r\n",
+        "Host: [127.0.0.1]\r\n",
+        "Host: [fe80::1%25eth0]\r\n",
+        "Host: [v1]\r\n",
     ] {
         target.refuses(&format!("GET / HTTP/1.1\r\n{hosts}\r\n"), 400);
+    }
+    for host in [
+        "",
+        "a%41",
+        "a_b:",
+        "a,b",
+        "[::1]:80",
+        "[v1.a:b]",
+        "999.1.1.1:65535",
+    ] {
+        target.takes(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), "");
     }
     target.refuses("GET http://a/ HTTP/1.1\r\n\r\n", 400);
 }
@@ -217,8 +276,52 @@ fn the_host_of_the_target_counts() {
         request.headers()["host"].to_str().unwrap().to_owned()
     });
     let mut client = server.connect();
-    client.send("GET http://a:1/ HTTP/1.1\r\nHost: b\r\n\r\n");
-    assert_eq!(client.response().body, "a:1");
+    for host in ["a:1", "a%41:1", "[v1.1:2:3:4:5:6:7:8:9:10]"] {
+        client.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: b\r\n\r\n"));
+        assert_eq!(client.response().body, host);
+    }
+}
+
+#[test]
+fn one_rule_for_path_and_query() {
+    let server = TestServer::start(config(), |request: Request| request.uri().to_string());
+    let mut client = server.connect();
+    for taken in [
+        "/?filter[name]=x",
+        "/a[0]/{b}|c^d\\e",
+        "/?{\\}|^`",
+        "/a!$&'()*+,;=:@-._~/?/?!$&'()*+,;=:@-._~",
+        "/%41%zz%?100%",
+        "/\u{fc}/\u{1f600}?\u{fc}",
+        "//a//b",
+    ] {
+        assert_eq!(client.get(taken).body, taken);
+    }
+    assert_eq!(client.get("/`a?`").body, "/%60a?`");
+
+    let target = Target::new();
+    for wrong in ['"', '<', '>', '#', '\x01', '\x1b', '\x7f', '\t'] {
+        for before in ["/", "/?", "http://a/", "http://a/?"] {
+            let line = format!("GET {before}{wrong}b HTTP/1.1");
+            target.refuses(&format!("{line}\r\nHost: a\r\n\r\n"), 400);
+        }
+    }
+    let mut client = target.server.connect();
+    client.send(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().status, 400);
+}
+
+#[test]
+fn a_method_longer_than_any_is_501() {
+    let target = Target::new();
+    let method = |length| format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length));
+    target.takes(&method(32), "");
+    for length in [33, 2000, 3000, 9 * 1024, 17 * 1024] {
+        target.refuses(&method(length), 501);
+    }
+    target.refuses(&"x".repeat(3000), 501);
+    // Its beginning is what counts, in any split.
+    target.refuses(&format!("{}(\r\n\r\n", "x".repeat(40)), 501);
 }
 
 #[test]
@@ -251,7 +354,7 @@ fn a_head_is_bounded_in_every_direction() {
     let target = Target::new();
     let long = "x".repeat(3000);
     target.refuses(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414);
-    target.refuses(&format!("{long} / HTTP/1.1\r\nHost: a\r\n\r\n"), 414);
+    target.refuses(&format!("{long} / HTTP/1.1\r\nHost: a\r\n\r\n"), 501);
     target.refuses(&post(&format!("X: {long}\r\n"), ""), 431);
     target.refuses(&post(&format!("{long}: x\r\n"), ""), 431);
     target.refuses(&post(&"X: y\r\n".repeat(10), ""), 431);
@@ -390,6 +493,42 @@ fn a_chunk_line_that_never_ends_is_refused() {
     let many = format!("1;{}\r\nx\r\n", "e".repeat(100)).repeat(200);
     target.refuses(&chunked(&format!("{many}0\r\n\r\n")), 400);
     target.takes(&chunked("5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n"), "hello");
+}
+
+#[test]
+fn a_chunk_extension_is_a_name_and_perhaps_a_value() {
+    let target = Target::new();
+    for wrong in [
+        ";",
+        ";=b",
+        ";a=",
+        ";a=\"b",
+        ";a=\"b\"c",
+        ";bad[=x",
+        ";;a",
+        ";a ",
+        ";a=b ",
+        ";a b",
+        ";a=b=c",
+        ";a=\u{e9}",
+        ";a,b",
+    ] {
+        target.refuses(&chunked(&format!("5{wrong}\r\nhello\r\n0\r\n\r\n")), 400);
+        target.refuses(&chunked(&format!("5\r\nhello\r\n0{wrong}\r\n\r\n")), 400);
+    }
+    for fine in [
+        ";a",
+        " ; a = b",
+        "\t;\ta\t=\t\"b\" ;c",
+        ";a=\"\\\"\\\\;\u{e9}\"",
+        ";a=\"\"",
+        ";a;b=c",
+    ] {
+        target.takes(
+            &chunked(&format!("5{fine}\r\nhello\r\n0{fine}\r\n\r\n")),
+            "hello",
+        );
+    }
 }
 
 #[test]

@@ -122,13 +122,15 @@ fn at_the_deadline_it_is_cut_and_named() {
     config.drain_timeout = Duration::from_millis(50);
     config.linger = Duration::from_millis(50);
     let server = server(config);
-    let mut client = upgraded(&server, "");
+    let mut client = server.connect();
+    client.send(UPGRADE.replace("GET /", "GET /\u{202e}\u{85}"));
+    client.head();
     server.stop.shutdown();
     assert_eq!(client.raw(8), b"STOPPING");
     client.expect_end();
     let report = server.join();
     assert_eq!(report.connections.count(ConnectionOutcome::Cut), 1);
-    assert_eq!(report.cut[0].route, "GET /");
+    assert_eq!(report.cut[0].route, r"GET /\xe2\x80\xae\xc2\x85", "escaped");
     assert_eq!(report.cut[0].peer, client.address());
     assert!(!report.everyone_answered());
     assert_eq!(report.threads_left, 0, "its reads ended");

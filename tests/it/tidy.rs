@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
         "error",
         "isolate",
         "journal",
+        "escaped",
         "pace",
         "waiting",
         "drain/progress",

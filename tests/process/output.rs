@@ -1,6 +1,7 @@
 //! What the program prints, and what it says to wrong input.
 
 use std::net::TcpListener;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
@@ -187,4 +188,72 @@ fn without_being_asked_for_there_is_no_access_log() {
     program.connect().get("/");
     program.signal(Signal::TERM);
     assert!(!program.end().stderr.contains("farewell::access"));
+}
+
+#[test]
+fn what_a_client_has_chosen_is_shown_escaped() {
+    let program = Program::start_logging(&["--drain-timeout", "100ms", "--access-log"]);
+    let mut client = program.connect();
+    client.request("/slow\u{9b}\u{202e}\u{2028}\u{fc}?delay=60s");
+    program.wait_logged("GET /slow");
+    program.signal(Signal::TERM);
+    client.expect_end();
+    let ended = program.end();
+    let route = r"GET /slow\xc2\x9b\xe2\x80\xae\xe2\x80\xa8\xc3\xbc?delay=60s";
+    assert_eq!(ended.report()["cut"][0]["route"], route);
+    assert!(ended.stdout.is_ascii(), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains(&format!("cut: {route} from ")),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.is_ascii(), "{}", ended.stderr);
+}
+
+#[test]
+fn a_burst_of_refusals_is_one_line() {
+    const REFUSED: u64 = 40;
+    let begun = Instant::now();
+    let program = Program::start(&[]);
+    for number in 0..REFUSED {
+        let mut client = program.connect();
+        let line = ["NONSENSE", "GET / HTTP/2.0"][usize::from(number == 0)];
+        client.send(format!("{line}\r\n\r\n"));
+        client.response();
+    }
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    assert!(!ended.stderr.contains("refused with"), "{}", ended.stderr);
+    let lines: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains(" refused ("))
+        .collect();
+    let count = |line: &&str| -> u64 {
+        let (before, _) = line.split_once(" request").unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(lines.iter().map(count).sum::<u64>(), REFUSED, "{lines:?}");
+    // One for the burst, and if it took so long, one more each ten seconds.
+    let most =
+        1 + usize::from(begun.elapsed().as_secs() > 0) + begun.elapsed().as_secs() as usize / 10;
+    assert!(lines.len() <= most, "{lines:?}");
+    assert!(
+        lines[0].contains("with 400") && lines[0].contains("1 with 505"),
+        "{lines:?}"
+    );
+    assert_eq!(ended.count("requests", "refused"), REFUSED);
+}
+
+#[test]
+fn the_debug_level_names_each_refusal() {
+    let program = Program::start_logging(&[]);
+    for _ in 0..3 {
+        let mut client = program.connect();
+        client.send("NONSENSE\r\n\r\n");
+        client.response();
+        program.wait_logged("refused with 400 Bad Request: the request line is not valid");
+    }
+    program.signal(Signal::TERM);
+    program.end();
 }

@@ -85,6 +85,15 @@ impl Answer {
         Self::new(response, RequestOutcome::Failed)
     }
 
+    /// The same answer with an empty body. For answers that the server itself
+    /// makes: what a handler made is not dropped here.
+    pub(super) fn without_body(self) -> Self {
+        Self {
+            body: Body::default(),
+            ..self
+        }
+    }
+
     /// The server itself answers.
     pub(crate) fn refusal(Refusal { status, reason }: Refusal) -> Self {
         let response = (status, format!("{reason}\n")).into_response();

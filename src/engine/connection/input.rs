@@ -9,11 +9,11 @@ use http::Version;
 
 use super::Asked;
 use super::Connection;
-use super::Exchange;
-use super::Route;
 use super::State;
 use super::Step;
 use super::Turn;
+use super::exchange::Exchange;
+use super::exchange::Route;
 use super::incoming::Incoming;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
@@ -27,6 +27,8 @@ use crate::http::head::Head;
 use crate::http::head::Parsed;
 use crate::http::persist::CloseReason;
 use crate::http::persist::Persist;
+use crate::http::request_line::AsksForHead;
+use crate::http::target::NO_TUNNELS;
 use crate::journal::note;
 use crate::net::stream::Received;
 
@@ -145,35 +147,48 @@ impl Connection {
         let Refusal { status, reason } = refusal;
         note!(
             turn.engine.journal,
-            Info,
-            "refused with {status}: {reason} ({})",
+            Debug,
+            "{}: refused with {status}: {reason}",
             self.peer
         );
-        self.state = State::Handling(self.asked_in_vain());
-        self.answer(Answer::refusal(refusal), turn);
-        Step::Go
+        turn.engine.refusals.note(status, turn.now);
+        self.answer_without_handler(Answer::refusal(refusal), turn)
     }
 
     /// No handler has started the request, and none will: the server stops.
     pub(super) fn turn_away(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.state = State::Handling(self.asked_in_vain());
-        self.answer(Answer::turned_away(), turn);
-        Step::Go
+        self.answer_without_handler(Answer::turned_away(), turn)
     }
 
-    /// What is known of a request that no handler gets.
-    fn asked_in_vain(&self) -> Asked {
+    /// A request that no handler gets is answered. If it is a HEAD, the answer has
+    /// no body, whatever was read of the request (RFC 9110 section 9.3.2).
+    fn answer_without_handler(&mut self, mut answer: Answer, turn: &mut Turn<'_>) -> Step {
         let route = self
             .exchange
             .as_ref()
             .and_then(|exchange| exchange.route.as_ref());
-        Asked {
-            method: route.map_or(Method::GET, |route| route.method.clone()),
+        let method = match route {
+            Some(route) => route.method.clone(),
+            // What has come of the head is still in the buffer.
+            None => match AsksForHead::of(turn.buffer.unused()) {
+                AsksForHead::Yes => Method::HEAD,
+                AsksForHead::No => Method::GET,
+                AsksForHead::Unknown => {
+                    // An empty body is right for every method.
+                    answer = answer.without_body();
+                    Method::GET
+                }
+            },
+        };
+        self.state = State::Handling(Asked {
+            method,
             version: Version::HTTP_11,
             persist: Persist::Close(CloseReason::Refused),
             upgrade: false,
             incoming: None,
-        }
+        });
+        self.answer(answer, turn);
+        Step::Go
     }
 
     /// The client is gone in the middle of its request.
@@ -187,9 +202,6 @@ const TOO_MANY_CONNECTIONS: Refusal = Refusal::new(
     StatusCode::TOO_MANY_REQUESTS,
     "this address has too many connections open",
 );
-
-const NO_TUNNELS: Refusal =
-    Refusal::new(StatusCode::NOT_IMPLEMENTED, "this server opens no tunnels");
 
 impl Turn<'_> {
     /// Half an empty line is none yet, and no request either.

@@ -159,6 +159,7 @@ impl Connection {
             return;
         };
         self.ticket.request_ended(outcome, exchange.on_last_call);
+        engine.refusals.tell_if_due(&engine.journal);
         if engine.config.access_log {
             access_log::write(&engine.journal, self.peer, &exchange);
         }

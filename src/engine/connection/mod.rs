@@ -20,6 +20,7 @@
 
 mod access_log;
 mod answer;
+mod exchange;
 mod incoming;
 mod input;
 mod leave;
@@ -36,10 +37,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::Method;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 
 pub(crate) use self::answer::Answer;
+use self::exchange::Exchange;
 use self::incoming::Incoming;
 use self::incoming::PartialBody;
 pub(crate) use self::incoming::Pulled;
@@ -110,38 +111,6 @@ enum State {
     Writing(Writing),
     /// We have said goodbye, and wait for the client's.
     Lingering(Lingering),
-}
-
-/// A request and its answer, in the books.
-#[derive(Debug)]
-struct Exchange {
-    /// Of its answer, once there is one.
-    status: Option<StatusCode>,
-    /// How much of its answer's body has been sent. The head counts less than
-    /// nothing.
-    sent: i64,
-    began: Instant,
-    on_last_call: bool,
-    /// Known once its head is.
-    route: Option<Route>,
-}
-
-impl Exchange {
-    /// The request, for people.
-    fn route(&self) -> String {
-        match &self.route {
-            Some(Route { method, uri, .. }) => format!("{method} {uri}"),
-            None => "a request whose head was not complete".to_owned(),
-        }
-    }
-}
-
-/// What a request line says.
-#[derive(Debug)]
-struct Route {
-    method: Method,
-    uri: Uri,
-    version: Version,
 }
 
 /// What an answer depends on.
@@ -379,14 +348,13 @@ impl Connection {
     /// An answer has a head of so many bytes.
     fn count_answer(&mut self, status: StatusCode, head_bytes: usize) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.status = Some(status);
-            exchange.sent = -i64::try_from(head_bytes).unwrap_or(0);
+            exchange.count_answer(status, head_bytes);
         }
     }
 
     fn count_sent(&mut self, bytes: usize) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.sent += i64::try_from(bytes).unwrap_or(0);
+            exchange.count_sent(bytes);
         }
     }
 

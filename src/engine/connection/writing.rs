@@ -12,11 +12,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Connection;
-use super::Exchange;
 use super::Next;
 use super::State;
 use super::Step;
 use super::Turn;
+use super::exchange::Exchange;
 use super::input;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;

@@ -6,10 +6,13 @@
 //!           v                                           |
 //! chunked: Size --CR LF--> Data of that size --> DataEnd
 //!           |  \                   ^
-//!           |   +--;--> Extension -+
+//!           |   +-----> Extension -+
 //!           +-- size 0 --> Trailers --empty line--> Done
 //! ```
+//!
+//! What an extension is stands in [`extension`].
 
+mod extension;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +22,7 @@ use http::HeaderValue;
 use http::StatusCode;
 use http::header;
 
+use self::extension::Extension;
 use super::Refusal;
 use super::framing::Framing;
 use super::head::HEADERS_CAP;
@@ -51,12 +55,9 @@ enum State {
         value: u64,
         digits: u8,
     },
-    /// Behind them, in blanks that only an extension may follow.
-    SizeBlank {
-        value: u64,
-    },
     Extension {
         value: u64,
+        at: Extension,
     },
     SizeLineFeed {
         value: u64,
@@ -181,24 +182,15 @@ impl Decoder {
                 })
             }
             (State::Size { digits: 0, .. }, _) => Err(BAD_SIZE),
-            (
-                &State::Size { value, .. }
-                | &State::SizeBlank { value }
-                | &State::Extension { value },
-                b';',
-            ) => self.extension(value),
-            (&State::Size { value, .. } | &State::SizeBlank { value }, b' ' | b'\t') => {
-                self.count_extension_byte()?;
-                Ok(State::SizeBlank { value })
+            (&State::Size { value, .. }, b'\r') => Ok(State::SizeLineFeed { value }),
+            (&State::Size { value, .. }, b' ' | b'\t' | b';') => {
+                self.extension(value, Extension::Blank, byte)
             }
-            (&State::Size { value, .. } | &State::Extension { value }, b'\r') => {
+            (State::Size { .. }, _) => Err(BAD_SIZE),
+            (&State::Extension { value, at }, b'\r') if at.may_end() => {
                 Ok(State::SizeLineFeed { value })
             }
-            (State::Size { .. } | State::SizeBlank { .. }, _) => Err(BAD_SIZE),
-            (&State::Extension { value }, b'\t' | b' '..=b'~' | 0x80..) => self.extension(value),
-            (State::Extension { .. }, _) => Err(Refusal::bad_request(
-                "a chunk extension holds a control character",
-            )),
+            (&State::Extension { value, at }, _) => self.extension(value, at, byte),
             (&State::SizeLineFeed { value }, b'\n') => self.begin_chunk(value),
             (
                 State::DataEnd {
@@ -223,17 +215,14 @@ impl Decoder {
         }
     }
 
-    fn extension(&mut self, value: u64) -> Result<State, Refusal> {
-        self.count_extension_byte()?;
-        Ok(State::Extension { value })
-    }
-
-    fn count_extension_byte(&mut self) -> Result<(), Refusal> {
+    /// One byte more of a chunk's extensions.
+    fn extension(&mut self, value: u64, at: Extension, byte: u8) -> Result<State, Refusal> {
+        let at = at.next(byte)?;
         self.extension_bytes += 1;
         if self.extension_bytes > EXTENSIONS_MAX {
             return Err(Refusal::bad_request("there are too many chunk extensions"));
         }
-        Ok(())
+        Ok(State::Extension { value, at })
     }
 
     fn begin_chunk(&mut self, size: u64) -> Result<State, Refusal> {

@@ -126,6 +126,32 @@ fn extensions_are_bounded_over_the_whole_body() {
 }
 
 #[test]
+fn what_is_no_extension_is_refused_however_it_is_split() {
+    for wrong in [
+        ";",
+        ";=b",
+        ";a=",
+        ";a=\"b",
+        ";a=\"b\"c",
+        ";bad[=x",
+        ";a ",
+        " ",
+        ";;a",
+        ";a=b c",
+        ";a=\"b\\\"",
+        ";a=\"\x01\"",
+    ] {
+        let input = format!("5{wrong}\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(refused(&input), 400, "{input:?}");
+        for cut in 1..input.len() {
+            let (first, rest) = input.as_bytes().split_at(cut);
+            let result = decode(&mut chunked(1000), [first, rest]);
+            assert_eq!(result, Err(400), "{input:?} cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn a_trailer_may_not_be_what_a_head_is_for() {
     for name in ["Content-Length", "transfer-encoding", "Host", "Connection"] {
         assert_eq!(refused(&format!("0\r\n{name}: 1\r\n\r\n")), 400, "{name}");
@@ -152,7 +178,7 @@ proptest! {
     #[test]
     fn how_the_input_is_split_makes_no_difference(
         chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
-        extension in "(;[a-z]{1,5}(=[a-z]{1,5})?)?",
+        extension in "([ \t]?;[ \t]?[a-z]{1,5}([ \t]?=[ \t]?([a-z]{1,5}|\"([a-z; ]|\\\\[\"a]){0,5}\"))?){0,3}",
         trailer in "([A-Z]: [a-z]{0,5}\r\n){0,2}",
         behind in prop::collection::vec(any::<u8>(), 0..20),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
@@ -175,5 +201,19 @@ proptest! {
         prop_assert!(decoder.is_done());
         prop_assert_eq!(body, chunks.concat());
         prop_assert_eq!(left, behind);
+    }
+
+    #[test]
+    fn a_refusal_is_the_same_however_the_input_is_split(
+        line in "5[ \t;=a\"\\\\\r\n\\[]{0,8}\r\n",
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let input = format!("{line}hello\r\n0\r\n\r\n").into_bytes();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(input.len())).collect();
+        cuts.extend([0, input.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).map(|pair| &input[pair[0]..pair[1]]);
+        let whole = decode(&mut chunked(1000), [&input[..]]);
+        prop_assert_eq!(decode(&mut chunked(1000), pieces), whole);
     }
 }

@@ -1,10 +1,9 @@
 //! A blocking, threaded HTTP/1.1 server that answers everyone before it leaves.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> Result<(), farewell::Error> {
 //! let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
-//! let stop = server.shutdown_handle();
-//! ctrlc::set_handler(move || stop.shutdown())?;
+//! server.stop_on_signals()?;
 //! let report = server.serve(|request: farewell::Request| {
 //!     format!("you asked for {}\n", request.uri().path())
 //! })?;
@@ -15,7 +14,9 @@
 //!
 //! With more than one thing to serve, a [`Router`] finds the handler for each
 //! request. The features `json` and `form` read and write bodies as values:
-//! `Json`, [`Request`]`::json`, `query` and `form`.
+//! `Json`, [`Request`]`::json`, `query` and `form`. The feature `signals` has
+//! Ctrl+C, SIGTERM and SIGHUP stop a server: the first drains, the second aborts
+//! (`Server::stop_on_signals`).
 //!
 //! # The contract
 //!
@@ -113,6 +114,7 @@
 //! | `net/` | sockets, no HTTP |
 //! | `engine/` | the connection, and the threads that carry it |
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
+//! | `signals.rs` | the first signal drains, the second aborts |
 //! | `server.rs` | assembly |
 //! | `main.rs`, `cli/` | the program, on the public API alone |
 //! | `internals.rs` | what `benches/micro.rs` measures; in no other build |
@@ -134,6 +136,8 @@ mod os;
 mod pace;
 mod server;
 mod service;
+#[cfg(feature = "signals")]
+mod signals;
 mod waiting;
 
 pub use crate::config::Config;
@@ -172,6 +176,8 @@ pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
 pub use crate::service::router::Router;
 pub use crate::service::routes::Routes;
+#[cfg(feature = "signals")]
+pub use crate::signals::Signals;
 
 // What requests and responses are made of.
 pub use ::http::HeaderMap;

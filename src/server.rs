@@ -24,6 +24,10 @@ use crate::net::listener::Knocker;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::service::handler::Handler;
+#[cfg(feature = "signals")]
+use crate::signals;
+#[cfg(feature = "signals")]
+use crate::signals::Signals;
 
 /// A server that is bound to its address and does not serve yet. Connections
 /// that arrive meanwhile wait in the kernel's queue.
@@ -115,6 +119,61 @@ impl Server {
             Arc::clone(&self.books),
             Arc::clone(&self.board),
         )
+    }
+
+    /// Has signals stop this server: Ctrl+C (SIGINT), SIGTERM and SIGHUP. Needs
+    /// the feature `signals`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), farewell::Error> {
+    /// let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
+    /// server.stop_on_signals()?;
+    /// println!("{}", server.serve(|_: farewell::Request| "hello\n")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The first signal drains, as
+    /// [`shutdown_by`](ShutdownHandle::shutdown_by) with [`Trigger::Signal`](crate::Trigger::Signal) does; the
+    /// second aborts, as [`abort_by`](ShutdownHandle::abort_by) does. Signals within
+    /// 200 ms of the first are the same one: supervisors such as `timeout` signal
+    /// a process and then its group. A first signal that comes after another
+    /// trigger (`/shutdown`, say) belongs to the same stop and changes nothing.
+    /// Before [`serve`](Self::serve) is called, a signal has it stop as soon as it
+    /// is called.
+    ///
+    /// A signal that the process ignores at this call stays ignored: so it is
+    /// with SIGHUP under `nohup`, and with SIGINT in a background job of a
+    /// script. That is known on Linux; other systems do not tell, and the
+    /// signal stops the server there.
+    ///
+    /// Several servers may ask for this, each before it serves: every signal
+    /// goes to all of them, and each counts those that it has had. To ask again for the same
+    /// server changes nothing.
+    ///
+    /// Once all of them have stopped, signals have no effect for a second, so
+    /// that the program can write what it knows. After that, from the second signal on, they
+    /// end the process, as they do where they are not handled: a program that hangs
+    /// after `serve` is not immune to Ctrl+C.
+    ///
+    /// It takes the signals over for the whole process, with the crates `ctrlc` and
+    /// `signal-hook`, and for the rest of its life; so it does with two threads that
+    /// wait for them, `ctrl-c` and `farewell-signal`. Handlers that were set with
+    /// `signal-hook` before are called too.
+    ///
+    /// Not promised: anything about other signals (SIGQUIT ends the process); that
+    /// two signals which arrive together are both seen; that a signal which is blocked
+    /// (`pthread_sigmask`) arrives. Elsewhere than on Unix there is Ctrl+C and what else `ctrlc` takes,
+    /// the events of a console.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses (a thread, a pair of sockets), or the program has
+    /// given `ctrlc` a handler of its own before: it takes one. The error is the
+    /// same at every further call.
+    #[cfg(feature = "signals")]
+    pub fn stop_on_signals(&self) -> Result<Signals, Error> {
+        signals::stop(&self.life)
     }
 
     /// Serves until it is asked to stop and everyone has left; see the

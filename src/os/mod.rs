@@ -1,12 +1,16 @@
 //! What differs between operating systems: small functions, each with a
 //! portable version that says "not here".
 
+#[cfg(feature = "signals")]
+mod ctrl_c;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
 #[cfg(target_os = "linux")]
 mod sock_diag;
+#[cfg(all(unix, feature = "signals"))]
+mod unix;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::accepted_is_nonblocking;
@@ -14,6 +18,8 @@ pub(crate) use linux::accepted_is_nonblocking;
 pub(crate) use linux::close_door;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::half_open;
+#[cfg(all(target_os = "linux", feature = "signals"))]
+use linux::ignored_signals;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::is_running;
 #[cfg(target_os = "linux")]
@@ -34,6 +40,10 @@ pub(crate) use portable::accepted_is_nonblocking;
 pub(crate) use portable::close_door;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::half_open;
+#[cfg(all(not(unix), feature = "signals"))]
+pub(crate) use portable::handle_signals;
+#[cfg(all(unix, not(target_os = "linux"), feature = "signals"))]
+use portable::ignored_signals;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::is_running;
 #[cfg(not(target_os = "linux"))]
@@ -48,3 +58,15 @@ pub(crate) use portable::send_file;
 pub(crate) use portable::short_read_means_empty;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::thread_number;
+#[cfg(all(unix, feature = "signals"))]
+pub(crate) use unix::handle_signals;
+
+/// What is to become of a signal.
+#[cfg(feature = "signals")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It has done what it is for.
+    Nothing,
+    /// It ends the process, as it does where it is not handled.
+    EndProcess,
+}

@@ -8,6 +8,9 @@ mod built;
 #[path = "it/support/client.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod client;
+#[path = "process/inherited.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
+mod inherited;
 #[path = "examples/running.rs"]
 mod running;
 

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 use crate::built::built;
 use crate::client::Client;
+use crate::inherited::begin_with_default_signals;
 
 /// An example, listening on a free port.
 pub(crate) struct Running {
@@ -89,6 +90,7 @@ impl Drop for Running {
 }
 
 fn command(name: &str, arguments: &[&str]) -> Command {
+    begin_with_default_signals();
     let mut command = Command::new(built(name));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command

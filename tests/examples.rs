@@ -370,6 +370,58 @@ fn graceful_answers_who_is_there_and_then_writes_what_it_knows() {
 }
 
 #[test]
+fn graceful_ends_although_a_handler_never_returns() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("words");
+    let mut example = Running::start("graceful", &[path(&file)]);
+    let mut idle = example.connect();
+    // Both at once: where the one has been answered, the other is under way.
+    let mut client = example.connect();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\nthree more words\
+         GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
+    assert_eq!(client.response().body, "3 words\n");
+    example.signal(Signal::INT);
+    // The last call is over, and with it what could be answered.
+    idle.expect_eof();
+    // The first few that follow are taken for the same one.
+    while example.runs() {
+        example.signal(Signal::INT);
+        std::thread::yield_now();
+    }
+    client.expect_end();
+    let (code, stdout) = example.end();
+    assert_eq!(code, Some(1), "{stdout}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "3\n");
+    assert!(
+        stdout.contains(" by a signal, cut short by a signal: "),
+        "{stdout}"
+    );
+    assert!(stdout.contains("cut: GET /stuck from "), "{stdout}");
+    assert!(
+        stdout.contains("threads left with handlers that have not returned: 1"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_program_that_hangs_after_its_server_is_ended_by_signals() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut example = Running::start("hangs", &[]);
+        example.signal(signal);
+        let report = example.line();
+        assert!(report.contains(" by a signal: 0 answered"), "{report}");
+        // For a second the program may be writing what it knows.
+        while example.runs() {
+            example.signal(signal);
+            std::thread::yield_now();
+        }
+        assert_eq!(example.end_signal(), Some(signal.as_raw()));
+    }
+}
+
+#[test]
 fn graceful_starts_without_a_file() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("words");
@@ -396,6 +448,10 @@ fn every_example_is_short_and_documented_and_exercised() {
         assert!(
             tests.contains(&format!("Running::start(\"{name}\"")),
             "{name} is not exercised"
+        );
+        assert!(
+            text.contains("    server.stop_on_signals()?;\n"),
+            "{name} is not stopped by signals"
         );
         assert!(
             readme.contains(&format!("`{name}`")),

@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::process::ChildStdout;
 use std::process::Command;
@@ -55,6 +56,22 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits for its end: the signal that ended it.
+    pub(crate) fn end_signal(mut self) -> Option<i32> {
+        self.child.wait().unwrap().signal()
     }
 
     /// Waits until the stop has got so far that nobody is let in any more.

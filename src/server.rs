@@ -133,44 +133,47 @@ impl Server {
     /// # }
     /// ```
     ///
-    /// The first signal drains, as
-    /// [`shutdown_by`](ShutdownHandle::shutdown_by) with [`Trigger::Signal`](crate::Trigger::Signal) does; the
-    /// second aborts, as [`abort_by`](ShutdownHandle::abort_by) does. Signals within
-    /// 200 ms of the first are the same one: supervisors such as `timeout` signal
-    /// a process and then its group. A first signal that comes after another
-    /// trigger (`/shutdown`, say) belongs to the same stop and changes nothing.
-    /// Before [`serve`](Self::serve) is called, a signal has it stop as soon as it
-    /// is called.
+    /// The first signal drains, as [`shutdown_by`](ShutdownHandle::shutdown_by)
+    /// with [`Trigger::Signal`](crate::Trigger::Signal) does; the second aborts,
+    /// as [`abort_by`](ShutdownHandle::abort_by) does. Signals within 200 ms of
+    /// the first are the same one: supervisors such as `timeout` signal a
+    /// process and then its group. A first signal that comes after another
+    /// trigger (`/shutdown`, say) belongs to the same stop, and changes nothing.
+    /// After a signal that comes before [`serve`](Self::serve) is called, the
+    /// server stops as soon as that is called.
     ///
-    /// A signal that the process ignores at this call stays ignored: so it is
-    /// with SIGHUP under `nohup`, and with SIGINT in a background job of a
-    /// script. That is known on Linux; other systems do not tell, and the
-    /// signal stops the server there.
+    /// A signal that the process ignores at this call stays ignored: SIGHUP
+    /// under `nohup`, SIGINT in a background job of a script. Linux tells which
+    /// they are. Other systems do not, and there every one of the three stops
+    /// the server.
     ///
-    /// Several servers may ask for this, each before it serves: every signal
-    /// goes to all of them, and each counts those that it has had. To ask again for the same
+    /// Several servers of a process may ask for this, each before it serves.
+    /// Every signal goes to all of them, and each counts its own: a server that
+    /// is added later drains at the next signal. To ask again for the same
     /// server changes nothing.
     ///
-    /// Once all of them have stopped, signals have no effect for a second, so
-    /// that the program can write what it knows. After that, from the second signal on, they
-    /// end the process, as they do where they are not handled: a program that hangs
-    /// after `serve` is not immune to Ctrl+C.
+    /// Once all of them have stopped, the program has a second, from the next
+    /// signal on, to write what it knows. A signal after that ends the process,
+    /// as it would without this call. So a program that hangs after `serve` can
+    /// still be ended by Ctrl+C.
     ///
-    /// It takes the signals over for the whole process, with the crates `ctrlc` and
-    /// `signal-hook`, and for the rest of its life; so it does with two threads that
-    /// wait for them, `ctrl-c` and `farewell-signal`. Handlers that were set with
-    /// `signal-hook` before are called too.
+    /// Signals belong to the process, and it takes these over for the rest of
+    /// its life. Two threads wait for them until the process ends: `ctrl-c`, of
+    /// the crate `ctrlc`, and `farewell-signal`. They run none of your code and
+    /// log nothing, so that nothing keeps the second signal waiting. A handler
+    /// that was set before is replaced if it is one for SIGINT, and called too if
+    /// it is one of the others.
     ///
-    /// Not promised: anything about other signals (SIGQUIT ends the process); that
-    /// two signals which arrive together are both seen; that a signal which is blocked
-    /// (`pthread_sigmask`) arrives. Elsewhere than on Unix there is Ctrl+C and what else `ctrlc` takes,
-    /// the events of a console.
+    /// Not promised: that two signals which arrive together are both seen; that
+    /// a signal which all threads block (`pthread_sigmask`) is seen; anything
+    /// about other signals (SIGQUIT ends the process). Elsewhere than on Unix
+    /// this is Ctrl+C, and what else of a console's events `ctrlc` takes.
     ///
     /// # Errors
     ///
-    /// The operating system refuses (a thread, a pair of sockets), or the program has
-    /// given `ctrlc` a handler of its own before: it takes one. The error is the
-    /// same at every further call.
+    /// The operating system refuses a thread or a pair of sockets; or the
+    /// program has given `ctrlc` a handler of its own, and `ctrlc` takes one.
+    /// Every further call returns the same error.
     #[cfg(feature = "signals")]
     pub fn stop_on_signals(&self) -> Result<Signals, Error> {
         signals::stop(&self.life)

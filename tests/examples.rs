@@ -406,6 +406,34 @@ fn graceful_ends_although_a_handler_never_returns() {
 }
 
 #[test]
+fn every_example_is_stopped_by_each_signal() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("words");
+    for name in names() {
+        let arguments: &[&str] = match name.as_str() {
+            "upload" | "download" => &[path(folder.path())],
+            "graceful" => &[path(&file)],
+            _ => &[],
+        };
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let example = Running::start(&name, arguments);
+            example.signal(signal);
+            assert_eq!(example.end().0, Some(0), "{name}, {signal:?}");
+        }
+    }
+}
+
+/// The names of the examples.
+fn names() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let name = |file: &Path| file.file_stem()?.to_str().map(str::to_owned);
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| name(&entry.unwrap().path()).unwrap())
+        .collect()
+}
+
+#[test]
 fn a_program_that_hangs_after_its_server_is_ended_by_signals() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut example = Running::start("hangs", &[]);
@@ -434,11 +462,10 @@ fn every_example_is_short_and_documented_and_exercised() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tests = fs::read_to_string(root.join("tests/examples.rs")).unwrap();
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let mut count = 0;
-    for entry in fs::read_dir(root.join("examples")).unwrap() {
-        let file = entry.unwrap().path();
-        let name = file.file_stem().unwrap().to_str().unwrap();
-        let text = fs::read_to_string(&file).unwrap();
+    let names = names();
+    assert!(!names.is_empty());
+    for name in names {
+        let text = fs::read_to_string(root.join(format!("examples/{name}.rs"))).unwrap();
         assert!(text.lines().count() < 60, "{name} is long");
         let usage = format!("//! cargo run --example {name}");
         assert!(
@@ -457,7 +484,5 @@ fn every_example_is_short_and_documented_and_exercised() {
             readme.contains(&format!("`{name}`")),
             "the README does not name {name}"
         );
-        count += 1;
     }
-    assert!(count > 0);
 }

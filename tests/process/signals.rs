@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use rustix::process::Pid;
 use rustix::process::Signal;
 
 use crate::inherited::is_ignored;
@@ -128,16 +129,23 @@ fn nohup_keeps_it_alive() {
 
 #[test]
 fn ctrl_c_does_not_stop_a_background_job_of_a_script() {
-    let script = "\"$@\" & echo \"job $!\" >&2; wait";
+    // The shell passes SIGTERM on, and ends after its job.
+    let script = r#"
+        "$@" &
+        job=$!
+        trap 'kill -TERM "$job"' TERM
+        echo "job $job" >&2
+        while ! wait "$job"; do kill -0 "$job" || exit 1; done
+    "#;
     let program = Program::spawn(by_shell(script));
     let line = program.wait_logged("job ");
     let id = line.strip_prefix("job ").unwrap();
     assert!(is_ignored(id, Signal::INT), "{id}");
-    let id = id.parse().ok().and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(id.unwrap(), Signal::INT).unwrap();
+    let id = id.parse().ok().and_then(Pid::from_raw).unwrap();
+    rustix::process::kill_process(id, Signal::INT).unwrap();
     let mut client = program.connect();
     assert_eq!(client.get("/readyz").status, 200);
-    rustix::process::kill_process(id.unwrap(), Signal::TERM).unwrap();
+    program.signal(Signal::TERM);
     drop(client);
     let ended = program.end();
     assert_eq!(ended.report()["trigger"]["by"], "signal");

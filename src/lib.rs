@@ -15,7 +15,8 @@
 //! With more than one thing to serve, a [`Router`] finds the handler for each
 //! request. The features `json` and `form` read and write bodies as values:
 //! `Json`, [`Request`]`::json`, `query` and `form`. The feature `signals` has
-//! Ctrl+C, SIGTERM and SIGHUP stop a server: the first drains, the second aborts
+//! Ctrl+C, SIGTERM and SIGHUP stop a server: the first drains, the second aborts,
+//! and one that was ignored from the start stays ignored
 //! (`Server::stop_on_signals`).
 //!
 //! # The contract

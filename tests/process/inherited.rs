@@ -24,10 +24,11 @@ pub(crate) fn begin_with_default_signals() {
     });
 }
 
-/// Whether a process ignores a signal. Its id may be `self`.
+/// Whether a process ignores a signal, where the system tells. Its id may be
+/// `self`.
 pub(crate) fn is_ignored(process: &str, signal: Signal) -> bool {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    let mask = mask.map_or(0, |mask| u64::from_str_radix(mask.trim(), 16).unwrap());
     mask & (1 << (signal.as_raw() - 1)) != 0
 }

@@ -47,8 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args().nth(1).ok_or("of which FOLDER?")?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || stop.shutdown())?;
+    server.stop_on_signals()?;
 
     let get = move |request: Request| download(Path::new(&folder), &request);
     println!("listening on http://{}", server.local_addr());

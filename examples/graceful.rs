@@ -1,53 +1,59 @@
-//! State that outlives its server: a count of words, written to a file after
-//! the drain, when no handler is left to change it.
+//! State that outlives its server: words are counted by a thread that the
+//! handlers feed, and their number is written to a file after the drain.
 //!
 //! ```sh
 //! cargo run --example graceful FILE [ADDRESS]
 //! curl -d 'three more words' http://127.0.0.1:8080/
+//! curl http://127.0.0.1:8080/stuck    # is never answered; the stop ends all the same
 //! ```
-//!
-//! Ctrl+C or SIGTERM stops it; the last thing it prints is what became of
-//! everyone.
 
 #![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 
-use std::io::ErrorKind;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::{env, error::Error, fs};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::{env, error::Error, fs, io, thread, time::Duration};
 
-use farewell::{BodyError, Config, Request, Router, Server, Trigger};
+use farewell::{Config, Rejection, Request, Router, Server};
+
+enum Job {
+    Count(String, Sender<usize>),
+    /// A message: a handler that does not return keeps the routes, and their sender.
+    End,
+}
+
+fn count(jobs: Receiver<Job>, mut words: usize) -> usize {
+    while let Ok(Job::Count(text, reply)) = jobs.recv() {
+        words += text.split_whitespace().count();
+        let _ = reply.send(words); // fails if the handler was cut
+    }
+    words
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let file = env::args().nth(1).ok_or("in which FILE is the count?")?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
     let before = match fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse()?,
-        Err(error) if error.kind() == ErrorKind::NotFound => 0,
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        text => text?.trim().parse()?,
     };
-    let words = Arc::new(AtomicU64::new(before));
-
-    let counted = Arc::clone(&words);
-    let count = move |mut request: Request| -> Result<String, BodyError> {
-        let new = request.text()?.split_whitespace().count() as u64;
-        Ok(format!("{} words\n", counted.fetch_add(new, Relaxed) + new))
+    let (jobs, received) = channel();
+    let counting = thread::spawn(move || count(received, before));
+    let feed = jobs.clone();
+    let add = move |mut request: Request| -> Result<String, Rejection> {
+        let (reply, answer) = channel();
+        let _ = feed.send(Job::Count(request.text()?, reply)); // fails after the end
+        let words = answer.recv().map_err(io::Error::other)?;
+        Ok(format!("{words} words\n"))
     };
-    let routes = Router::new().post("/", count).build()?;
-
+    let stuck = |_: Request| thread::sleep(Duration::MAX);
+    let routes = Router::new().post("/", add).get("/stuck", stuck);
     let server = Server::bind(address, Config::default())?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || {
-        stop.shutdown_by(Trigger::Signal);
-    })?;
+    server.stop_on_signals()?;
     println!("listening on http://{}", server.local_addr());
-    let report = server.serve(routes)?;
-
-    // Everyone has been answered, or cut; every answer is in the count.
-    fs::write(&file, format!("{}\n", words.load(Relaxed)))?;
+    let report = server.serve(routes.build()?)?;
+    let _ = jobs.send(Job::End); // comes after all that was answered
+    let words = counting.join().map_err(|_| "the count is lost")?;
+    fs::write(&file, format!("{words}\n"))?;
     println!("{report}");
-    match report.everyone_answered() {
-        true => Ok(()),
-        false => Err("the stop cut somebody".into()),
-    }
+    let all_answered = report.everyone_answered().then_some(());
+    all_answered.ok_or("the stop cut a request".into())
 }

@@ -5,7 +5,8 @@
 //! curl http://127.0.0.1:8080/
 //! ```
 //!
-//! Ctrl+C or SIGTERM stops it: who has asked by then gets an answer.
+//! Ctrl+C or SIGTERM stops it: every request that has come by then gets its
+//! answer. A second one stops it at once.
 
 #![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 
@@ -17,8 +18,7 @@ use farewell::{Config, Request, Server};
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || stop.shutdown())?;
+    server.stop_on_signals()?;
 
     println!("listening on http://{}", server.local_addr());
     server.serve(|request: Request| format!("hello {}\n", request.peer_addr().ip()))?;

@@ -44,8 +44,7 @@ fn timed(request: Request, next: &dyn Handler) -> Response {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || stop.shutdown())?;
+    server.stop_on_signals()?;
 
     let routes = Router::new()
         .get("/squares/{number}", square)

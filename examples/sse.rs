@@ -35,8 +35,7 @@ fn tick(arrivals: mpsc::Receiver<EventSender>, stop: &ShutdownHandle) {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || stop.shutdown())?;
+    server.stop_on_signals()?;
     let (arrive, arrivals) = mpsc::channel();
     let stop = server.shutdown_handle();
     let ticking = thread::spawn(move || tick(arrivals, &stop));

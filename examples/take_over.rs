@@ -34,6 +34,7 @@ fn stop(_: Request) -> Body {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
+    server.stop_on_signals()?;
 
     println!("listening on http://{}", server.local_addr());
     let routes = Router::new()

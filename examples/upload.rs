@@ -47,8 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.body_bytes_max = 10 << 30;
     config.drain_timeout = Duration::from_secs(300); // for an upload to end
     let server = Server::bind(address, config)?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || stop.shutdown())?;
+    server.stop_on_signals()?;
 
     let put = move |request: Request| upload(Path::new(&folder), request);
     println!("listening on http://{}", server.local_addr());

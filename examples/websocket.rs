@@ -49,8 +49,7 @@ fn echo(mut connection: TakenOver) -> tungstenite::Result<()> {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
-    let stop = server.shutdown_handle();
-    ctrlc::set_handler(move || stop.shutdown())?;
+    server.stop_on_signals()?;
 
     println!("listening on http://{}", server.local_addr());
     server.serve(Router::new().get("/", upgrade).build()?)?;

@@ -1,10 +1,9 @@
 //! A blocking, threaded HTTP/1.1 server that answers everyone before it leaves.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> Result<(), farewell::Error> {
 //! let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
-//! let stop = server.shutdown_handle();
-//! ctrlc::set_handler(move || stop.shutdown())?;
+//! server.stop_on_signals()?;
 //! let report = server.serve(|request: farewell::Request| {
 //!     format!("you asked for {}\n", request.uri().path())
 //! })?;
@@ -15,7 +14,10 @@
 //!
 //! With more than one thing to serve, a [`Router`] finds the handler for each
 //! request. The features `json` and `form` read and write bodies as values:
-//! `Json`, [`Request`]`::json`, `query` and `form`.
+//! `Json`, [`Request`]`::json`, `query` and `form`. The feature `signals` has
+//! Ctrl+C, SIGTERM and SIGHUP stop a server: the first drains, the second aborts,
+//! and one that was ignored from the start stays ignored
+//! (`Server::stop_on_signals`).
 //!
 //! # The contract
 //!
@@ -113,6 +115,7 @@
 //! | `net/` | sockets, no HTTP |
 //! | `engine/` | the connection, and the threads that carry it |
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
+//! | `signals.rs` | the first signal drains, the second aborts |
 //! | `server.rs` | assembly |
 //! | `main.rs`, `cli/` | the program, on the public API alone |
 //! | `internals.rs` | what `benches/micro.rs` measures; in no other build |
@@ -137,6 +140,8 @@ mod os;
 mod pace;
 mod server;
 mod service;
+#[cfg(feature = "signals")]
+mod signals;
 mod waiting;
 
 pub use crate::config::Config;
@@ -179,6 +184,8 @@ pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
 pub use crate::service::router::Router;
 pub use crate::service::routes::Routes;
+#[cfg(feature = "signals")]
+pub use crate::signals::Signals;
 
 // What requests and responses are made of.
 pub use ::http::HeaderMap;

@@ -25,6 +25,10 @@ use crate::net::listener::Knocker;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::service::handler::Handler;
+#[cfg(feature = "signals")]
+use crate::signals;
+#[cfg(feature = "signals")]
+use crate::signals::Signals;
 
 /// A server that is bound to its address and does not serve yet. Connections
 /// that arrive meanwhile wait in the kernel's queue.
@@ -116,6 +120,64 @@ impl Server {
             Arc::clone(&self.books),
             Arc::clone(&self.board),
         )
+    }
+
+    /// Has signals stop this server: Ctrl+C (SIGINT), SIGTERM and SIGHUP. Needs
+    /// the feature `signals`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), farewell::Error> {
+    /// let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
+    /// server.stop_on_signals()?;
+    /// println!("{}", server.serve(|_: farewell::Request| "hello\n")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The first signal drains, as [`shutdown_by`](ShutdownHandle::shutdown_by)
+    /// with [`Trigger::Signal`](crate::Trigger::Signal) does; the second aborts,
+    /// as [`abort_by`](ShutdownHandle::abort_by) does. Signals within 200 ms of
+    /// the first are the same one: supervisors such as `timeout` signal a
+    /// process and then its group. A first signal that comes after another
+    /// trigger (`/shutdown`, say) belongs to the same stop, and changes nothing.
+    /// After a signal that comes before [`serve`](Self::serve) is called, the
+    /// server stops as soon as that is called.
+    ///
+    /// A signal that the process ignores at this call stays ignored: SIGHUP
+    /// under `nohup`, SIGINT in a background job of a script. Linux tells which
+    /// they are. Other systems do not, and there every one of the three stops
+    /// the server.
+    ///
+    /// Several servers of a process may ask for this, each before it serves.
+    /// Every signal goes to all of them, and each counts its own: a server that
+    /// is added later drains at the next signal. To ask again for the same
+    /// server changes nothing.
+    ///
+    /// Once all of them have stopped, the program has a second, from the next
+    /// signal on, to write what it knows. A signal after that ends the process,
+    /// as it would without this call. So a program that hangs after `serve` can
+    /// still be ended by Ctrl+C.
+    ///
+    /// Signals belong to the process, and it takes these over for the rest of
+    /// its life. Two threads wait for them until the process ends: `ctrl-c`, of
+    /// the crate `ctrlc`, and `farewell-signal`. They run none of your code and
+    /// log nothing, so that nothing keeps the second signal waiting. A handler
+    /// that was set before is replaced if it is one for SIGINT, and called too if
+    /// it is one of the others.
+    ///
+    /// Not promised: that two signals which arrive together are both seen; that
+    /// a signal which all threads block (`pthread_sigmask`) is seen; anything
+    /// about other signals (SIGQUIT ends the process). Elsewhere than on Unix
+    /// this is Ctrl+C, and what else of a console's events `ctrlc` takes.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses a thread or a pair of sockets; or the
+    /// program has given `ctrlc` a handler of its own, and `ctrlc` takes one.
+    /// Every further call returns the same error.
+    #[cfg(feature = "signals")]
+    pub fn stop_on_signals(&self) -> Result<Signals, Error> {
+        signals::stop(&self.life)
     }
 
     /// Serves until it is asked to stop and everyone has left; see the

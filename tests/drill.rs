@@ -10,7 +10,12 @@ mod built;
 mod errors;
 #[path = "drill/faults.rs"]
 mod faults;
+#[path = "process/inherited.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
+mod inherited;
 #[path = "drill/program.rs"]
 mod program;
+#[path = "drill/signals.rs"]
+mod signals;
 #[path = "drill/usage.rs"]
 mod usage;

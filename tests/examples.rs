@@ -8,6 +8,9 @@ mod built;
 #[path = "it/support/client.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod client;
+#[path = "process/inherited.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
+mod inherited;
 #[path = "examples/running.rs"]
 mod running;
 
@@ -367,6 +370,86 @@ fn graceful_answers_who_is_there_and_then_writes_what_it_knows() {
 }
 
 #[test]
+fn graceful_ends_although_a_handler_never_returns() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("words");
+    let mut example = Running::start("graceful", &[path(&file)]);
+    let mut idle = example.connect();
+    // Both at once: where the one has been answered, the other is under way.
+    let mut client = example.connect();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\nthree more words\
+         GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
+    assert_eq!(client.response().body, "3 words\n");
+    example.signal(Signal::INT);
+    // The last call is over, and with it what could be answered.
+    idle.expect_eof();
+    // The first few that follow are taken for the same one.
+    while example.runs() {
+        example.signal(Signal::INT);
+        std::thread::yield_now();
+    }
+    client.expect_end();
+    let (code, stdout) = example.end();
+    assert_eq!(code, Some(1), "{stdout}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "3\n");
+    assert!(
+        stdout.contains(" by a signal, cut short by a signal: "),
+        "{stdout}"
+    );
+    assert!(stdout.contains("cut: GET /stuck from "), "{stdout}");
+    assert!(
+        stdout.contains("threads left with handlers that have not returned: 1"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn every_example_is_stopped_by_each_signal() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("words");
+    for name in names() {
+        let arguments: &[&str] = match name.as_str() {
+            "upload" | "download" => &[path(folder.path())],
+            "graceful" => &[path(&file)],
+            _ => &[],
+        };
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let example = Running::start(&name, arguments);
+            example.signal(signal);
+            assert_eq!(example.end().0, Some(0), "{name}, {signal:?}");
+        }
+    }
+}
+
+/// The names of the examples.
+fn names() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let name = |file: &Path| file.file_stem()?.to_str().map(str::to_owned);
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| name(&entry.unwrap().path()).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_program_that_hangs_after_its_server_is_ended_by_signals() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut example = Running::start("hangs", &[]);
+        example.signal(signal);
+        let report = example.line();
+        assert!(report.contains(" by a signal: 0 answered"), "{report}");
+        // For a second the program may be writing what it knows.
+        while example.runs() {
+            example.signal(signal);
+            std::thread::yield_now();
+        }
+        assert_eq!(example.end_signal(), Some(signal.as_raw()));
+    }
+}
+
+#[test]
 fn graceful_starts_without_a_file() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("words");
@@ -379,11 +462,10 @@ fn every_example_is_short_and_documented_and_exercised() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tests = fs::read_to_string(root.join("tests/examples.rs")).unwrap();
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let mut count = 0;
-    for entry in fs::read_dir(root.join("examples")).unwrap() {
-        let file = entry.unwrap().path();
-        let name = file.file_stem().unwrap().to_str().unwrap();
-        let text = fs::read_to_string(&file).unwrap();
+    let names = names();
+    assert!(!names.is_empty());
+    for name in names {
+        let text = fs::read_to_string(root.join(format!("examples/{name}.rs"))).unwrap();
         assert!(text.lines().count() < 60, "{name} is long");
         let usage = format!("//! cargo run --example {name}");
         assert!(
@@ -395,10 +477,12 @@ fn every_example_is_short_and_documented_and_exercised() {
             "{name} is not exercised"
         );
         assert!(
+            text.contains("    server.stop_on_signals()?;\n"),
+            "{name} is not stopped by signals"
+        );
+        assert!(
             readme.contains(&format!("`{name}`")),
             "the README does not name {name}"
         );
-        count += 1;
     }
-    assert!(count > 0);
 }

@@ -9,6 +9,8 @@
 mod client;
 #[path = "process/files.rs"]
 mod files;
+#[path = "process/inherited.rs"]
+mod inherited;
 #[path = "process/load.rs"]
 mod load;
 #[path = "process/loss.rs"]
@@ -19,6 +21,8 @@ mod output;
 mod program;
 #[path = "process/routes.rs"]
 mod routes;
+#[path = "process/signals.rs"]
+mod signals;
 #[path = "process/stops.rs"]
 mod stops;
 #[path = "process/wakeups.rs"]

@@ -23,6 +23,9 @@ use rustix::process::Pid;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::Signal;
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
 
 use super::Result;
 
@@ -50,12 +53,14 @@ fn running() -> MutexGuard<'static, Vec<u32>> {
 /// When signals cannot be handled.
 #[allow(clippy::exit, reason = "nothing else ends a bench that is interrupted")]
 pub(crate) fn end_with_the_bench() -> Result<()> {
-    ctrlc::set_handler(|| {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        signals.forever().next();
         for &id in running().iter() {
             kill(id);
         }
         std::process::exit(130);
-    })?;
+    });
     Ok(())
 }
 

@@ -143,7 +143,7 @@ Routes: /healthz, /readyz, POST /echo, /shutdown, /shutdown?wait, /shutdown?now;
 any other path says hello, with ?delay=3s after so long.
 Log: RUST_LOG, default info, to stderr.
 Signals: Ctrl+C, SIGTERM and SIGHUP stop; a second one, 200 ms later or more,
-stops at once.
+stops at once. On Linux one that was ignored at the start stays ignored.
 Exit codes: 0 everyone was answered; 1 error; 2 wrong usage; 3 somebody was cut
 or turned away, at the deadline or by ?now; 130 stopped at once by a signal.";
 

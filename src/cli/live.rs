@@ -5,7 +5,6 @@ use std::env;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
@@ -17,8 +16,8 @@ use env_logger::Target;
 use env_logger::WriteStyle;
 use farewell::Phase;
 use farewell::ShutdownHandle;
+use farewell::Signals;
 
-use super::Signals;
 use super::seconds_left;
 
 /// How often the seconds on the live line change.
@@ -86,8 +85,7 @@ impl Narrator {
 }
 
 /// Tells how the drain goes, from the trigger to the end.
-pub(super) fn narrate(stop: ShutdownHandle, signals: &Arc<Signals>) -> Narrator {
-    let signals = Arc::clone(signals);
+pub(super) fn narrate(stop: ShutdownHandle, signals: Signals) -> Narrator {
     let terminal = io::stderr().is_terminal();
     let thread = thread::Builder::new()
         .name("farewell-live".to_owned())

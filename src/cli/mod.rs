@@ -9,8 +9,6 @@ mod routes;
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -94,10 +92,12 @@ pub(crate) fn run() -> Result<u8, Failure> {
     let permit = Permit::from_options(&options)?;
     let server = Server::bind(options.listen.as_str(), options.config())?;
     let stop = server.shutdown_handle();
-    let signals = Signals::handle(stop.clone())?;
+    let signals = server
+        .stop_on_signals()
+        .map_err(|error| Failure::error(error.to_string()))?;
 
     say(&greeting(&server, &options, &permit));
-    let live = live::narrate(stop.clone(), &signals);
+    let live = live::narrate(stop.clone(), signals);
     let handler = routes::handler(stop, permit, &options);
     let report = server.serve(handler)?;
     live.join();
@@ -114,47 +114,6 @@ fn exit_code(report: &Report) -> u8 {
         Some(Abort::Demand(Trigger::Signal)) => 130,
         _ if report.everyone_answered() => 0,
         _ => 3,
-    }
-}
-
-/// How close together two signals are one: `timeout` and other supervisors
-/// signal a process and then its group, which reaches it twice.
-const BOUNCE: Duration = Duration::from_millis(200);
-
-/// What the signals of this process ask for.
-///
-/// The first drains; the second cuts. A drain that `/shutdown` began is not cut
-/// by the first signal: an orchestrator that calls `/shutdown` and then sends
-/// SIGTERM means one stop, not two.
-#[derive(Debug, Default)]
-struct Signals {
-    first: OnceLock<Instant>,
-}
-
-impl Signals {
-    /// Has every signal from here on stop the server.
-    fn handle(stop: ShutdownHandle) -> Result<Arc<Self>, Failure> {
-        let signals = Arc::new(Self::default());
-        let here = Arc::clone(&signals);
-        ctrlc::set_handler(move || here.received(&stop))
-            .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))?;
-        Ok(signals)
-    }
-
-    fn received(&self, stop: &ShutdownHandle) {
-        let now = Instant::now();
-        let first = *self.first.get_or_init(|| now);
-        if first == now {
-            if !stop.shutdown_by(Trigger::Signal) {
-                log::info!("a signal: stopping already; once more to stop at once");
-            }
-        } else if now.duration_since(first) >= BOUNCE {
-            stop.abort_by(Trigger::Signal);
-        }
-    }
-
-    fn seen(&self) -> bool {
-        self.first.get().is_some()
     }
 }
 

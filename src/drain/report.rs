@@ -155,7 +155,19 @@ pub struct Report {
     /// stop was over.
     pub backlog_abandoned: bool,
     /// Threads that could not be joined, because code of the application had
-    /// not returned. They end when that code returns.
+    /// not returned. They end when that code returns, or when `main` does.
+    ///
+    /// While one is left, the handlers or routes are not dropped, nor what they have
+    /// captured. If that is the sender of a channel, the channel is not closed,
+    /// and a thread of yours that ends with it does not end: its `join()` would
+    /// wait for ever. Bound your own part of the stop too, in one of these ways:
+    ///
+    /// - End such a thread by a message or a flag, and not by dropping the
+    ///   senders, as `examples/graceful.rs` does.
+    /// - Let it wait by `recv_timeout`, and look at
+    ///   [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) each time.
+    /// - Do not join it if this is not 0; return from `main`, which ends the
+    ///   process with all its threads.
     pub threads_left: usize,
     /// The code that these threads were in, as far as it is known.
     pub unreturned: Vec<Unreturned>,

@@ -68,7 +68,8 @@ impl ShutdownHandle {
     /// does.
     ///
     /// It may be called from any thread, a handler and a signal handler of the
-    /// [`ctrlc`](https://docs.rs/ctrlc) crate included.
+    /// [`ctrlc`](https://docs.rs/ctrlc) crate included. For signals there is
+    /// `Server::stop_on_signals`, with the feature `signals`.
     pub fn shutdown(&self) {
         self.shutdown_by(Trigger::Call);
     }

@@ -8,6 +8,7 @@ use std::sync::Weak;
 
 use super::Failure;
 use super::server::Server;
+use super::system;
 
 /// Whether the drill was interrupted, and the server that would be left behind.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +26,7 @@ impl Interrupt {
     pub(super) fn handle() -> Result<Self, Failure> {
         let interrupt = Self::default();
         let here = interrupt.clone();
-        ctrlc::set_handler(move || here.interrupt())
+        system::on_interrupt(move || here.interrupt())
             .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))?;
         Ok(interrupt)
     }

@@ -58,10 +58,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn linger(start: Instant) -> Linger {
-        let mut config = Config::default();
-        config.linger = 2 * SECOND;
-        config.linger_max = 30 * SECOND;
-        config.rate_min = 1000;
+        let config = Config {
+            linger: 2 * SECOND,
+            linger_max: 30 * SECOND,
+            rate_min: 1000,
+            ..Config::default()
+        };
         Linger::new(&config, start)
     }
 

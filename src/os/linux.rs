@@ -155,6 +155,25 @@ pub(crate) fn is_running(thread: u32) -> Option<bool> {
     stat.get(name_ends + 2).map(|&state| state == b'R')
 }
 
+/// The signals that this process ignores: bit 0 for signal 1, and so on.
+#[cfg(feature = "signals")]
+pub(crate) fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_by_status(&status).unwrap_or_default()
+}
+
+/// The line reads `SigIgn:`, a tab, and 16 hexadecimal digits; more where
+/// there are more than 64 signals.
+#[cfg(feature = "signals")]
+fn ignored_by_status(status: &str) -> Option<u64> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?
+        .trim();
+    let first_64 = mask.get(mask.len().saturating_sub(16)..)?;
+    u64::from_str_radix(first_64, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -233,5 +252,20 @@ mod tests {
     #[test]
     fn the_limit_on_open_files_is_known() {
         assert!(open_files_max().unwrap() > 0);
+    }
+
+    #[cfg(feature = "signals")]
+    #[test]
+    fn the_signals_that_the_process_ignores_are_known() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t00\n";
+        assert_eq!(ignored_by_status(status), Some(0x1001));
+        let of_128 = "SigIgn:\t00000000000000010000000000000001\n";
+        assert_eq!(ignored_by_status(of_128), Some(1));
+        assert_eq!(ignored_by_status("SigIgn:\tnothing\n"), None);
+        assert_eq!(ignored_by_status(""), None);
+        // Every program in Rust ignores SIGPIPE, and cannot ignore SIGKILL.
+        let bit = |signal: u32| 1 << (signal - 1);
+        assert_ne!(ignored_signals() & bit(13), 0);
+        assert_eq!(ignored_signals() & bit(9), 0);
     }
 }

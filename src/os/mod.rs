@@ -1,21 +1,29 @@
 //! What differs between operating systems: small functions, each with a
 //! portable version that says "not here".
 
+#[cfg(feature = "signals")]
+mod ctrl_c;
+#[cfg(unix)]
+mod deregister;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
 #[cfg(target_os = "linux")]
 mod sock_diag;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "signals"))]
 mod unix;
 
+#[cfg(unix)]
+pub(crate) use deregister::deregister;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::accepted_is_nonblocking;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::close_door;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::half_open;
+#[cfg(all(target_os = "linux", feature = "signals"))]
+use linux::ignored_signals;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::is_running;
 #[cfg(target_os = "linux")]
@@ -38,6 +46,10 @@ pub(crate) use portable::close_door;
 pub(crate) use portable::deregister;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::half_open;
+#[cfg(all(not(unix), feature = "signals"))]
+pub(crate) use portable::handle_signals;
+#[cfg(all(unix, not(target_os = "linux"), feature = "signals"))]
+use portable::ignored_signals;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::is_running;
 #[cfg(not(target_os = "linux"))]
@@ -52,5 +64,15 @@ pub(crate) use portable::send_file;
 pub(crate) use portable::short_read_means_empty;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::thread_number;
-#[cfg(unix)]
-pub(crate) use unix::deregister;
+#[cfg(all(unix, feature = "signals"))]
+pub(crate) use unix::handle_signals;
+
+/// What is to become of a signal.
+#[cfg(feature = "signals")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It has done what it is for.
+    Nothing,
+    /// It ends the process, as it does where it is not handled.
+    EndProcess,
+}

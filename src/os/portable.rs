@@ -8,6 +8,9 @@ use std::net::SocketAddr;
 
 use socket2::SockRef;
 
+#[cfg(feature = "signals")]
+use super::Then;
+
 /// Some systems tell of what comes later only after a read has found nothing.
 pub(crate) fn short_read_means_empty() -> bool {
     false
@@ -64,6 +67,25 @@ pub(crate) fn is_running(_: u32) -> Option<bool> {
     None
 }
 
+/// Nothing tells which signals the process ignores.
+#[cfg(feature = "signals")]
+#[cfg_attr(
+    not(any(unix, test)),
+    expect(dead_code, reason = "there are none to ask for")
+)]
+pub(crate) fn ignored_signals() -> u64 {
+    0
+}
+
+/// `ctrlc` knows the events of a console; there are no signals beside them.
+#[cfg(feature = "signals")]
+#[cfg_attr(unix, allow(dead_code, reason = "compiled there for the tests"))]
+pub(crate) fn handle_signals(received: fn() -> Then) -> io::Result<()> {
+    #[allow(clippy::exit, reason = "what Ctrl+C does where it is not handled")]
+    let end = || std::process::exit(130);
+    super::ctrl_c::handle(received, end)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -92,6 +114,8 @@ mod tests {
         let stream = mio::net::TcpStream::from_std(stream);
         let refused = deregister(poll.registry(), &stream).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        #[cfg(feature = "signals")]
+        assert_eq!(ignored_signals(), 0);
         let file = File::open(file!()).unwrap();
         let refused = send_file(&listener, &file, 0, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);

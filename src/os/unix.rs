@@ -1,16 +1,70 @@
-//! What every Unix has.
+//! Unix: signals, each on its own.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::sync::mpsc;
+use std::thread;
 
-use mio::Registry;
-use mio::event::Source;
-use mio::net::TcpStream;
-use mio::unix::SourceFd;
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
-/// Ends a socket's registration with a poll, while the socket stays open. The
-/// registration belongs to the open socket and not to one descriptor: closing
-/// ours would leave it to the other handles.
-pub(crate) fn deregister(registry: &Registry, socket: &TcpStream) -> io::Result<()> {
-    SourceFd(&socket.as_raw_fd()).deregister(registry)
+use super::Then;
+use super::ctrl_c;
+use super::ignored_signals;
+
+/// Has `received` called for each SIGINT, SIGTERM and SIGHUP, on threads that
+/// live until the process ends. A signal that the process ignores stays ignored.
+pub(crate) fn handle_signals(received: fn() -> Then) -> io::Result<()> {
+    let ignored = ignored_signals();
+    let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
+    signals.retain(|signal| ignored & (1 << (signal - 1)) == 0);
+    // `ctrlc` takes Ctrl+C, that is SIGINT; and with its feature `termination`,
+    // which any crate of the program may have turned on, the other two as well,
+    // ignored or not. So it is left out where one of them is ignored.
+    let by_ctrlc = signals.len() == 3;
+    signals.retain(|&signal| !(by_ctrlc && signal == SIGINT));
+    if !signals.is_empty() {
+        watch(signals, received)?;
+    }
+    // After `watch`: with `termination` it then replaces what `watch` has set,
+    // and no signal arrives twice.
+    if by_ctrlc {
+        ctrl_c::handle(received, || end_process(SIGINT))?;
+    }
+    Ok(())
+}
+
+/// Waits for these signals on a thread of its own.
+fn watch(signals: Vec<i32>, received: fn() -> Then) -> io::Result<()> {
+    // The thread takes the signals over. If it cannot be started, they keep
+    // their effect.
+    let (say, said) = mpsc::channel();
+    let wait = move || match Signals::new(signals) {
+        Ok(mut signals) => {
+            // If that fails, nothing waits for it.
+            let _ = say.send(Ok(()));
+            for signal in signals.forever() {
+                match received() {
+                    Then::Nothing => {}
+                    Then::EndProcess => end_process(signal),
+                }
+            }
+        }
+        Err(error) => {
+            let _ = say.send(Err(error));
+        }
+    };
+    thread::Builder::new()
+        .name("farewell-signal".to_owned())
+        .spawn(wait)?;
+    said.recv()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread for signals has ended")))
+}
+
+/// Ends the process by this signal.
+fn end_process(signal: i32) {
+    // It fails for a signal whose default action is unknown, and these are known.
+    let _ = low_level::emulate_default_handler(signal);
 }

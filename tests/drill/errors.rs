@@ -88,7 +88,7 @@ fn somebody_elses_server_is_not_drilled() {
 
 /// The number is not free for sure, but nobody else asks for it either: it lies
 /// below those that systems give out.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let offset = u16::try_from(std::process::id() % 1000).unwrap();
     (10_000 + offset..20_000)
         .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())

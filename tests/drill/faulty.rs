@@ -24,6 +24,11 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+
 /// So that at any time there are requests in flight.
 const WORK: Duration = Duration::from_millis(2);
 
@@ -87,7 +92,8 @@ fn main() {
         panic!("usage: faulty FAULT PORT");
     };
     let fault = Fault::named(fault);
-    ctrlc::set_handler(move || stop(fault)).unwrap();
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).unwrap();
+    thread::spawn(move || signals.forever().for_each(|_| stop(fault)));
     if fault == Fault::IsAbsent {
         thread::park();
     }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::built::built;
+use crate::inherited::begin_with_default_signals;
 
 /// What it says at its end.
 pub(crate) struct Drilled {
@@ -23,6 +24,7 @@ impl Drilled {
 
 /// A drill with these options, and a server behind them.
 pub(crate) fn command(options: &[&str], server: &[&str]) -> Command {
+    begin_with_default_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_farewell"));
     command
         .arg("drill")

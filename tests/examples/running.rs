@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::process::ChildStdout;
 use std::process::Command;
@@ -14,6 +15,7 @@ use rustix::process::Signal;
 
 use crate::built::built;
 use crate::client::Client;
+use crate::inherited::begin_with_default_signals;
 
 /// An example, listening on a free port.
 pub(crate) struct Running {
@@ -56,6 +58,22 @@ impl Running {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits for its end: the signal that ended it.
+    pub(crate) fn end_signal(mut self) -> Option<i32> {
+        self.child.wait().unwrap().signal()
+    }
+
     /// Waits until the stop has got so far that nobody is let in any more.
     pub(crate) fn wait_refusing(&self) {
         while Client::try_connect(self.address).is_ok() {
@@ -89,6 +107,7 @@ impl Drop for Running {
 }
 
 fn command(name: &str, arguments: &[&str]) -> Command {
+    begin_with_default_signals();
     let mut command = Command::new(built(name));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command

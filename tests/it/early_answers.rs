@@ -2,9 +2,13 @@
 //! client that sends all of it first still gets the answer.
 
 use std::io::Read;
+use std::io::Write;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
+use farewell::Body;
 use farewell::Config;
 use farewell::ConnectionOutcome;
 use farewell::Phase;
@@ -71,8 +75,8 @@ fn a_body_that_is_too_large_gets_its_413() {
 fn a_client_that_is_told_by_a_take_over_is_read_on_too() {
     let server = TestServer::start(quick_to_close(), |mut request: Request| {
         request.bytes().unwrap();
-        farewell::Body::take_over(|mut stream| {
-            std::io::Write::write_all(&mut stream, b"early").unwrap();
+        Body::take_over(|mut stream| {
+            stream.write_all(b"early").unwrap();
         })
     });
     let mut client = server.connect();
@@ -137,19 +141,13 @@ fn uploads_have_their_turns_in_the_order_in_which_they_came() {
             .map(|count| count.to_string())
             .unwrap()
     });
-    let left = std::sync::atomic::AtomicUsize::new(UPLOADS);
+    let left = AtomicUsize::new(UPLOADS);
+    let next = || left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
     let counts: Vec<usize> = thread::scope(|scope| {
         let uploading = || {
             let mut client = server.connect();
             let mut count = 0;
-            while left
-                .fetch_update(
-                    std::sync::atomic::Ordering::SeqCst,
-                    std::sync::atomic::Ordering::SeqCst,
-                    |left| left.checked_sub(1),
-                )
-                .is_ok()
-            {
+            while next().is_ok() {
                 client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
                 client.send("x".repeat(200_000));
                 assert_eq!(client.response().body, "200000");

@@ -25,7 +25,6 @@ use crate::support::Gate;
 use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
-use TOO_LONG;
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n";
 
@@ -251,7 +250,7 @@ fn the_stream_is_to_be_had_as_std_has_it() {
 
 #[test]
 fn a_stream_of_std_wakes_no_thread_of_the_server() {
-    let (sender, streams) = crossbeam_channel::unbounded();
+    let (sender, streams) = unbounded();
     let server = TestServer::start(config(), move |_: Request| {
         let sender = sender.clone();
         switching(move |stream| sender.send(stream.into_std().unwrap().0).unwrap())
@@ -284,7 +283,7 @@ fn a_stream_of_std_cannot_be_had_beside_other_handles() {
             let mut stream = refused.into_inner();
             // Both are as they were.
             let late = other.read(&mut [0]).unwrap_err();
-            assert_eq!(late.kind(), std::io::ErrorKind::TimedOut);
+            assert_eq!(late.kind(), io::ErrorKind::TimedOut);
             stream.write_all(b"one").unwrap();
             drop(other);
             let (mut stream, _) = stream.into_std().unwrap();
@@ -299,7 +298,7 @@ fn a_stream_of_std_cannot_be_had_beside_other_handles() {
 fn a_stream_of_std_takes_a_place_as_long_as_it_exists() {
     let mut config = config();
     config.max_connections = 1;
-    let (sender, streams) = crossbeam_channel::unbounded();
+    let (sender, streams) = unbounded();
     let server = TestServer::start(config, move |request: Request| {
         let sender = sender.clone();
         match request.headers().contains_key("upgrade") {

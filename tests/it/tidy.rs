@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["os", "net"],
     &["engine"],
     &["drain/shutdown", "drain"],
-    &["server", "fuzzing", "internals"],
+    &["server", "signals", "fuzzing", "internals"],
     &["lib"],
     &["drill"],
     &["cli", "main"],

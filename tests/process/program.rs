@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::inherited::begin_with_default_signals;
 
 /// No test waits for this; it turns a hang into a failure.
 const TOO_LONG: Duration = Duration::from_secs(60);
@@ -110,8 +111,8 @@ impl Program {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits for a line of its log that contains this.
-    pub(crate) fn wait_logged(&self, part: &str) {
+    /// Waits for a line of its log that contains this, and returns it.
+    pub(crate) fn wait_logged(&self, part: &str) -> String {
         loop {
             let line = self
                 .stderr
@@ -119,7 +120,7 @@ impl Program {
                 .expect("a line of the log");
             *self.logged.borrow_mut() += &(line.clone() + "\n");
             if line.contains(part) {
-                return;
+                return line;
             }
         }
     }
@@ -232,6 +233,7 @@ pub(crate) fn command(options: &[&str]) -> Command {
 
 /// Another program, likewise.
 pub(crate) fn command_of(program: &str, arguments: &[&str]) -> Command {
+    begin_with_default_signals();
     let mut command = Command::new(program);
     command
         .args(arguments)

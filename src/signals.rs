@@ -1,0 +1,274 @@
+//! Signals: the first one drains, the second aborts.
+//!
+//! A process has its signals once, whatever number of servers it has. So there
+//! is one list of the servers that signals stop, and one place that takes each
+//! signal to all of them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::drain::phase::Abort;
+use crate::drain::phase::Lifecycle;
+use crate::drain::phase::Phase;
+use crate::drain::phase::Trigger;
+use crate::error::Error;
+use crate::os;
+use crate::os::Then;
+
+/// Signals that follow the first this soon are taken for the same one:
+/// `timeout` and other supervisors signal a process and then its group, which
+/// reaches the process twice.
+const BOUNCE: Duration = Duration::from_millis(200);
+
+/// How long signals have no effect once no server is left, from the first such
+/// signal on: the program may be writing what it knows.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// The servers of this process that signals stop.
+static SERVERS: Mutex<Servers> = Mutex::new(Servers::new());
+
+/// Tells whether a signal has asked this server to stop; from
+/// [`Server::stop_on_signals`](crate::Server::stop_on_signals). Clones tell the
+/// same. To drop it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Signals(Arc<Signalled>);
+
+impl Signals {
+    /// Whether a signal has come, so that the next one aborts.
+    ///
+    /// It may be one that found the server stopping already, because something
+    /// else had asked for that.
+    pub fn seen(&self) -> bool {
+        self.0.first.get().is_some()
+    }
+}
+
+/// Has signals stop this server, too.
+pub(crate) fn stop(life: &Arc<Lifecycle>) -> Result<Signals, Error> {
+    static HANDLED: OnceLock<Result<(), String>> = OnceLock::new();
+
+    // Once for the process. To try again after an error would not help: what
+    // has been set up by then cannot be taken back.
+    let handle = || os::handle_signals(received).map_err(|error| error.to_string());
+    if let Err(error) = HANDLED.get_or_init(handle) {
+        let error = io::Error::other(error.as_str());
+        return Err(Error::io("cannot handle signals", error));
+    }
+    Ok(with_servers(|servers| servers.add(life)))
+}
+
+/// Takes a signal to every server. It runs no user code and logs nothing, so
+/// that nothing keeps the next signal waiting.
+fn received() -> Then {
+    with_servers(|servers| servers.receive(Instant::now()))
+}
+
+fn with_servers<T>(action: impl FnOnce(&mut Servers) -> T) -> T {
+    action(&mut SERVERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[derive(Debug)]
+struct Servers {
+    list: Vec<Arc<Signalled>>,
+    /// When the first signal came that found no server left.
+    none_left: Option<Instant>,
+}
+
+impl Servers {
+    const fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            none_left: None,
+        }
+    }
+
+    /// A server is in the list once, however often it is added.
+    fn add(&mut self, life: &Arc<Lifecycle>) -> Signals {
+        self.list.retain(|server| !server.has_stopped());
+        self.none_left = None;
+        let known = |server: &&Arc<Signalled>| server.life.as_ptr() == Arc::as_ptr(life);
+        if let Some(server) = self.list.iter().find(known) {
+            return Signals(Arc::clone(server));
+        }
+        let server = Arc::new(Signalled {
+            life: Arc::downgrade(life),
+            first: OnceLock::new(),
+        });
+        self.list.push(Arc::clone(&server));
+        Signals(server)
+    }
+
+    fn receive(&mut self, now: Instant) -> Then {
+        self.list.retain(|server| !server.has_stopped());
+        if !self.list.is_empty() {
+            for server in &self.list {
+                server.receive(now);
+            }
+            return Then::Nothing;
+        }
+        let since = *self.none_left.get_or_insert(now);
+        match now.saturating_duration_since(since) >= LEAVE {
+            true => Then::EndProcess,
+            false => Then::Nothing,
+        }
+    }
+}
+
+/// A server, and the first signal that it has had.
+#[derive(Debug)]
+struct Signalled {
+    /// Not owned: a server that is dropped is gone.
+    life: Weak<Lifecycle>,
+    first: OnceLock<Instant>,
+}
+
+impl Signalled {
+    fn has_stopped(&self) -> bool {
+        self.life
+            .upgrade()
+            .is_none_or(|life| life.phase() == Phase::Stopped)
+    }
+
+    fn receive(&self, now: Instant) {
+        let Some(life) = self.life.upgrade() else {
+            return;
+        };
+        match self.first.set(now) {
+            // If `/shutdown` has begun the stop, this changes nothing: an
+            // orchestrator that calls it and then sends SIGTERM means one stop.
+            Ok(()) => {
+                life.shutdown(Trigger::Signal);
+            }
+            Err(_) if self.is_bounce(now) => {}
+            Err(_) => {
+                life.abort(Abort::Demand(Trigger::Signal));
+            }
+        }
+    }
+
+    fn is_bounce(&self, now: Instant) -> bool {
+        self.first
+            .get()
+            .is_some_and(|&first| now.saturating_duration_since(first) < BOUNCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn server(servers: &mut Servers) -> (Arc<Lifecycle>, Signals) {
+        let life = Arc::new(Lifecycle::new(Duration::ZERO, 10 * SECOND));
+        let signals = servers.add(&life);
+        (life, signals)
+    }
+
+    #[test]
+    fn the_first_signal_drains_and_the_second_aborts() {
+        let mut servers = Servers::new();
+        let (life, signals) = server(&mut servers);
+        let start = Instant::now();
+        assert!(!signals.seen());
+        assert_eq!(servers.receive(start), Then::Nothing);
+        assert!(signals.seen());
+        assert_eq!(life.phase(), Phase::Draining);
+        assert_eq!(life.log().trigger.unwrap().0, Trigger::Signal);
+        servers.receive(start + BOUNCE);
+        assert_eq!(life.phase(), Phase::Aborting);
+        let (why, _) = life.log().abort.unwrap();
+        assert_eq!(why, Abort::Demand(Trigger::Signal));
+        // While it aborts, it has all the time that it needs.
+        assert_eq!(servers.receive(start + 60 * SECOND), Then::Nothing);
+    }
+
+    #[test]
+    fn signals_within_200_ms_are_one() {
+        let mut servers = Servers::new();
+        let (life, _) = server(&mut servers);
+        let start = Instant::now();
+        for after in [0, 1, 100, 199] {
+            servers.receive(start + Duration::from_millis(after));
+            assert_eq!(life.phase(), Phase::Draining, "{after} ms");
+        }
+        servers.receive(start + Duration::from_millis(200));
+        assert_eq!(life.phase(), Phase::Aborting);
+    }
+
+    #[test]
+    fn a_signal_after_another_trigger_belongs_to_the_same_stop() {
+        let mut servers = Servers::new();
+        let (life, signals) = server(&mut servers);
+        life.shutdown(Trigger::Call);
+        let start = Instant::now();
+        servers.receive(start);
+        assert!(signals.seen());
+        assert_eq!(life.phase(), Phase::Draining);
+        assert_eq!(life.log().trigger.unwrap().0, Trigger::Call);
+        servers.receive(start + SECOND);
+        assert_eq!(life.phase(), Phase::Aborting);
+    }
+
+    #[test]
+    fn every_server_has_its_own_first_signal() {
+        let mut servers = Servers::new();
+        let (early, _) = server(&mut servers);
+        let start = Instant::now();
+        servers.receive(start);
+        let (late, _) = server(&mut servers);
+        servers.receive(start + SECOND);
+        assert_eq!(early.phase(), Phase::Aborting);
+        assert_eq!(late.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn a_server_is_added_once() {
+        let mut servers = Servers::new();
+        let (life, first) = server(&mut servers);
+        let again = servers.add(&life);
+        assert_eq!(servers.list.len(), 1);
+        servers.receive(Instant::now());
+        assert!(first.seen() && again.seen());
+        assert_eq!(life.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn servers_that_are_gone_are_forgotten() {
+        let mut servers = Servers::new();
+        let (stopped, _) = server(&mut servers);
+        stopped.stopped();
+        let (dropped, signals) = server(&mut servers);
+        drop(dropped);
+        let _here = server(&mut servers);
+        assert_eq!(servers.list.len(), 1);
+        servers.receive(Instant::now());
+        assert!(!signals.seen());
+    }
+
+    #[test]
+    fn with_no_server_left_a_signal_ends_the_process_but_not_at_once() {
+        let mut servers = Servers::new();
+        let (life, _) = server(&mut servers);
+        let start = Instant::now();
+        servers.receive(start);
+        life.stopped();
+        assert_eq!(servers.receive(start + 60 * SECOND), Then::Nothing);
+        let soon = start + 60 * SECOND + LEAVE / 2;
+        assert_eq!(servers.receive(soon), Then::Nothing);
+        let late = start + 60 * SECOND + LEAVE;
+        assert_eq!(servers.receive(late), Then::EndProcess);
+        // With the next server it begins anew.
+        let (next, _) = server(&mut servers);
+        assert_eq!(servers.receive(late + SECOND), Then::Nothing);
+        assert_eq!(next.phase(), Phase::Draining);
+        next.stopped();
+        assert_eq!(servers.receive(late + 2 * SECOND), Then::Nothing);
+    }
+}

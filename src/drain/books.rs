@@ -179,7 +179,8 @@ impl Books {
 
     /// Names a request that was cut; its outcome is entered beside this.
     pub(crate) fn name_cut(&self, cut: CutRequest) {
-        log::warn!("cut: {cut}");
+        // The report names it, for people. This is the order of events.
+        log::debug!("cut: {cut}");
         let mut named = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() < NAMED_MAX {
             named.push(cut);
@@ -248,7 +249,13 @@ impl Books {
 
     /// Nobody is left but those who only wait to hear just that.
     pub(crate) fn only_followers_left(&self) -> bool {
-        self.no_more.load(SeqCst) && self.open() <= self.followers.load(SeqCst)
+        self.no_more.load(SeqCst) && self.only_followers_open()
+    }
+
+    /// Every open connection only waits to hear the end; the acceptor may still
+    /// let in others.
+    pub(crate) fn only_followers_open(&self) -> bool {
+        self.open() <= self.followers.load(SeqCst)
     }
 
     pub(crate) fn counts(&self) -> Counts {

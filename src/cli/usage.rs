@@ -61,7 +61,7 @@ fn wrong_variable(command: &Command, arguments: &[OsString]) -> Option<(String, 
 fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String {
     let of_kind = |kind| match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        ContextValue::Strings(texts) if !texts.is_empty() => Some(texts.join(" and ")),
+        ContextValue::Strings(texts) if !texts.is_empty() => Some(texts.join(", ")),
         _ => None,
     };
     let argument = of_kind(ContextKind::InvalidArg).unwrap_or_default();
@@ -84,7 +84,8 @@ fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String
             }
         }
         ErrorKind::MissingRequiredArgument => {
-            format!("missing: {}", argument.replace("<COMMAND>", "-- <COMMAND>"))
+            let arguments = argument.replace("<COMMAND>", "-- <COMMAND>");
+            format!("missing: {}", arguments.replace(", ", " and "))
         }
         ErrorKind::TooManyValues => format!("{name} takes no value"),
         ErrorKind::InvalidSubcommand => {

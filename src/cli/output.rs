@@ -197,6 +197,8 @@ impl Output {
     fn wake(&'static self, mut queue: MutexGuard<'_, Queue>) {
         match queue.writer {
             Writer::Waits => {
+                // One wake-up is enough, however many lines come before it.
+                queue.writer = Writer::Writes;
                 drop(queue);
                 self.changed.notify_all();
             }

@@ -156,9 +156,21 @@ impl Stream {
     }
 }
 
+/// A process, which a test that fails does not leave behind.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|status| status.is_none()) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+}
+
 /// A program on such streams.
 struct Program {
-    child: Child,
+    process: Process,
     stdout: Stream,
     stderr: Stream,
     address: String,
@@ -168,11 +180,11 @@ impl Program {
     /// Starts it, and reads the greeting from stdout.
     fn start(mut command: Command, mut stdout: Stream, stderr: Stream) -> Self {
         command.args(["--listen", "127.0.0.1:0"]);
-        let child = spawn(command, &stdout, &stderr);
+        let process = spawn(command, &stdout, &stderr);
         let greeting = stdout.read_until(|text| text.matches('\n').count() == 2);
         let (_, rest) = greeting.split_once("listening on http://").unwrap();
         Self {
-            child,
+            process,
             address: rest.split(' ').next().unwrap().to_owned(),
             stdout,
             stderr,
@@ -184,11 +196,11 @@ impl Program {
     }
 
     fn signal(&self, signal: Signal) {
-        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+        rustix::process::kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
     fn runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.process.0.try_wait().unwrap().is_none()
     }
 
     /// The input of the fault: each of these logs a line.
@@ -215,31 +227,26 @@ impl Program {
     }
 
     fn end(mut self) -> (Option<i32>, Stream, Stream) {
-        let code = wait(&mut self.child);
+        let code = wait(&mut self.process);
         (code, self.stdout, self.stderr)
     }
 }
 
-fn spawn(mut command: Command, stdout: &Stream, stderr: &Stream) -> Child {
+fn spawn(mut command: Command, stdout: &Stream, stderr: &Stream) -> Process {
     command
         .stdout(stdout.for_child())
-        .stderr(stderr.for_child())
-        .spawn()
-        .unwrap()
+        .stderr(stderr.for_child());
+    Process(command.spawn().unwrap())
 }
 
-/// Waits for its end, and leaves no process behind.
-fn wait(child: &mut Child) -> Option<i32> {
+/// Waits for its end.
+fn wait(process: &mut Process) -> Option<i32> {
     let until = Instant::now() + TOO_LONG;
     loop {
-        if let Some(status) = child.try_wait().unwrap() {
+        if let Some(status) = process.0.try_wait().unwrap() {
             return status.code();
         }
-        if Instant::now() > until {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("the program does not end");
-        }
+        assert!(Instant::now() < until, "the program does not end");
         thread::yield_now();
     }
 }
@@ -293,7 +300,9 @@ fn a_second_signal_ends_it_whatever_blocks() {
         let _slow = program.slow_request("slow");
         program.signal(Signal::TERM);
         // Those that follow within an instant are taken for the same one.
+        let until = Instant::now() + TOO_LONG;
         while program.runs() {
+            assert!(Instant::now() < until, "the program does not end");
             program.signal(Signal::TERM);
             thread::yield_now();
         }
@@ -408,7 +417,7 @@ fn a_slow_reader_gets_the_whole_report() {
     }
     // It goes on slowly, for longer in all than a stream may take nothing.
     program.stdout.read_filler();
-    let (mut child, stdout) = (program.child, program.stdout);
+    let (mut process, stdout) = (program.process, program.stdout);
     let mut stdout = stdout.without_our_writer();
     let mut text = String::new();
     loop {
@@ -419,7 +428,7 @@ fn a_slow_reader_gets_the_whole_report() {
         text += &piece;
         thread::sleep(Duration::from_millis(25));
     }
-    assert_eq!(wait(&mut child), Some(3));
+    assert_eq!(wait(&mut process), Some(3));
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let cut = report["cut"].as_array().unwrap();
     assert_eq!(cut.len(), CUT);
@@ -467,8 +476,6 @@ fn live_line(columns: u16) -> String {
         Some(line.split_once("\x1b[?7h")?.0.to_owned())
     };
     let text = program.stderr.read_until(|text| shown(text).is_some());
-    program.child.kill().unwrap();
-    program.child.wait().unwrap();
     drop(slow);
     shown(&text).unwrap()
 }
@@ -523,8 +530,8 @@ fn what_ends_it_early_does_so_whatever_blocks() {
         for (options, code) in cases {
             scope.spawn(move || {
                 let (stdout, stderr) = (Stream::full_pipe(), Stream::full_pipe());
-                let mut child = spawn(command(options), &stdout, &stderr);
-                assert_eq!(wait(&mut child), Some(code), "{options:?}");
+                let mut process = spawn(command(options), &stdout, &stderr);
+                assert_eq!(wait(&mut process), Some(code), "{options:?}");
             });
         }
     });

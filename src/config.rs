@@ -20,7 +20,7 @@ use crate::pace::Rule;
 /// ```
 ///
 /// A stop takes at most `lame_duck + drain_timeout + 2 * linger`, and a second
-/// more where the acceptor cannot be woken. The first `linger` is for the
+/// more where the acceptor cannot be woken or still has handshakes to wait for. The first `linger` is for the
 /// answers that were given at the deadline, the second for those who follow
 /// the shutdown to its end.
 #[derive(Clone, Debug)]

@@ -86,7 +86,7 @@ impl Server {
         let affordable = listener::affordable_connections(config.max_connections);
         if affordable < config.max_connections {
             log::info!(
-                "the limit on open files allows {affordable} connections at a time, not {}",
+                "the limit on open files (ulimit -n) allows {affordable} connections at a time, not {}",
                 config.max_connections
             );
             config.max_connections = affordable;

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
+#[path = "process/blocked.rs"]
+mod blocked;
 #[path = "it/support/client.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod client;

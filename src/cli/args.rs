@@ -1,37 +1,47 @@
 //! The program's options, from the command line and the environment.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ArgMatches;
+use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
-use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use farewell::Config;
 
 use crate::drill;
 
 use super::Failure;
+use super::usage;
+use super::values::bytes;
+use super::values::count;
+use super::values::duration;
+use super::values::flag;
 
-/// A threaded HTTP/1.1 server that answers everyone before it leaves.
+/// A threaded HTTP/1.1 server that answers every request before it stops.
 ///
-/// Every option is an environment variable too. Durations are written 500ms,
-/// 10s, 1m.
+/// Every option is an environment variable too; the command line has the last
+/// word. A DURATION is written 500ms, 10s or 1m; a SIZE in bytes, or 64KiB,
+/// 2MiB, 1GiB.
 #[derive(Debug, Parser)]
 #[command(
     name = "farewell",
     version,
     after_help = AFTER_HELP,
-    args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true
+    args_conflicts_with_subcommands = true
 )]
 pub(super) struct Options {
     /// What else the program does.
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 
-    /// Address and port to listen on; port 0 takes any free one.
+    /// Address and port to listen on. A port alone, as in :8081, means all
+    /// addresses of this machine; port 0 takes any free port.
     #[arg(
         long,
         value_name = "ADDR",
@@ -41,88 +51,93 @@ pub(super) struct Options {
     pub(super) listen: String,
 
     /// Threads that run handlers [default: 8 for each core, at least 16].
-    #[arg(long, value_name = "N", env = "FAREWELL_WORKERS")]
+    #[arg(long, value_name = "N", env = "FAREWELL_WORKERS", value_parser = count)]
     workers: Option<usize>,
 
-    /// Connections open at a time; further ones wait [default: 10000].
-    #[arg(long, value_name = "N", env = "FAREWELL_MAX_CONNECTIONS")]
+    /// Most connections open at a time; further ones wait in the kernel's
+    /// queue [default: 10000, or what the limit on open files allows].
+    #[arg(long, value_name = "N", env = "FAREWELL_MAX_CONNECTIONS", value_parser = count)]
     max_connections: Option<usize>,
 
-    /// Connections of one address at a time; further ones get a 429
-    /// [default: no limit].
-    #[arg(long, value_name = "N", env = "FAREWELL_CONNECTIONS_PER_PEER")]
+    /// Most connections of one client address at a time; further ones get a
+    /// 429 [default: no limit].
+    #[arg(long, value_name = "N", env = "FAREWELL_CONNECTIONS_PER_PEER", value_parser = count)]
     connections_per_peer: Option<usize>,
 
-    /// The largest request body, in bytes [default: 2097152].
-    #[arg(long, value_name = "BYTES", env = "FAREWELL_BODY_BYTES_MAX")]
+    /// Largest request body; a larger one gets a 413 [default: 2MiB].
+    #[arg(long, value_name = "SIZE", env = "FAREWELL_BODY_BYTES_MAX", value_parser = bytes)]
     body_bytes_max: Option<u64>,
 
-    /// How long a drain may take, after the lame duck, before what is left is
-    /// cut [default: 10s].
+    /// Longest time that a stop may take, after --lame-duck; then requests that
+    /// are not answered yet are cut [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_DRAIN_TIMEOUT", value_parser = duration)]
     drain_timeout: Option<Duration>,
 
-    /// How long, in a stop, an open connection may still begin a request
-    /// [default: 500ms].
+    /// How long in a stop, after --lame-duck, an open connection may still send
+    /// a request [default: 500ms].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LAST_CALL", value_parser = duration)]
     last_call: Option<Duration>,
 
-    /// How long to wait for a client to close its side after its last response
-    /// [default: 2s].
+    /// How long, after the last response on a connection, to wait for the
+    /// client to close its side [default: 2s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LINGER", value_parser = duration)]
     linger: Option<Duration>,
 
-    /// How long a stop waits for handshakes that had begun [default: 250ms].
+    /// How long a stop waits for TCP handshakes that had begun before it
+    /// [default: 250ms].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_SETTLE", value_parser = duration)]
     settle: Option<Duration>,
 
-    /// How long to go on, with /readyz saying 503, before a stop begins to
-    /// drain [default: 0s].
+    /// How long, once asked to stop, to go on serving while /readyz answers
+    /// 503, so that load balancers turn away first [default: 0s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LAME_DUCK", value_parser = duration)]
     lame_duck: Option<Duration>,
 
-    /// How long a connection may be idle [default: 1m].
+    /// How long a connection may stay open without a request [default: 1m].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_IDLE_TIMEOUT", value_parser = duration)]
     idle_timeout: Option<Duration>,
 
-    /// How long a request's head may take from its first byte [default: 10s].
+    /// Longest time from the first byte of a request's head to its last; then
+    /// the request gets a 408 [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_HEAD_TIMEOUT", value_parser = duration)]
     head_timeout: Option<Duration>,
 
-    /// In each such time a request body has to come forward by so much as
-    /// --rate-min makes of it [default: 30s].
+    /// Longest time in which a request body may make no progress of at least
+    /// --rate-min bytes a second; then the request gets a 408 [default: 30s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_BODY_TIMEOUT", value_parser = duration)]
     body_timeout: Option<Duration>,
 
-    /// In each such time a client has to read so much of its response as
-    /// --rate-min makes of it [default: 30s].
+    /// Longest time in which a client may read less of its response than
+    /// --rate-min bytes a second; then its connection is cut [default: 30s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WRITE_TIMEOUT", value_parser = duration)]
     write_timeout: Option<Duration>,
 
-    /// The least rate of request bodies, and of responses being read, in bytes
-    /// a second [default: 2048].
-    #[arg(long, value_name = "BYTES", env = "FAREWELL_RATE_MIN")]
+    /// Least that a client must send of a body, or read of a response, in a
+    /// second, averaged over --body-timeout or --write-timeout; with 0, any byte
+    /// is progress [default: 2KiB].
+    #[arg(long, value_name = "SIZE", env = "FAREWELL_RATE_MIN", value_parser = bytes)]
     rate_min: Option<u64>,
 
-    /// Log a line for each request, in the common log format and with the
-    /// seconds that it took, as farewell::access at the level info.
-    #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = BoolishValueParser::new())]
+    /// Log a line for each request, as farewell::access at the level info: the
+    /// common log format, and the seconds that the request took.
+    #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = flag)]
     access_log: bool,
 
-    /// How long each hello takes: a stand-in for real work.
+    /// Time that each answer of "Hello" takes, as a stand-in for real work.
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WORK", value_parser = duration, default_value = "0s")]
     pub(super) work: Duration,
 
-    /// Take /shutdown from whoever has the token in this file, and from nobody
-    /// else. The token itself may be in FAREWELL_SHUTDOWN_TOKEN instead.
+    /// Let only requests with the token in this file use /shutdown; they send
+    /// it as Authorization: Bearer TOKEN. FAREWELL_SHUTDOWN_TOKEN may hold the
+    /// token itself instead. Without a token, clients on this machine may.
     #[arg(long, value_name = "FILE", env = "FAREWELL_SHUTDOWN_TOKEN_FILE")]
     pub(super) shutdown_token_file: Option<PathBuf>,
 
-    /// Have no /shutdown: only signals stop the program.
-    #[arg(long, env = "FAREWELL_NO_SHUTDOWN_ROUTE", value_parser = BoolishValueParser::new())]
+    /// Serve no /shutdown: only signals stop the program.
+    #[arg(long, env = "FAREWELL_NO_SHUTDOWN_ROUTE", value_parser = flag)]
     pub(super) no_shutdown_route: bool,
 
-    /// How to print the report at the end.
+    /// How to print the report at the end, on stdout.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -130,6 +145,10 @@ pub(super) struct Options {
         default_value = "text"
     )]
     pub(super) report: ReportFormat,
+
+    /// The options that the environment has set, by their fields.
+    #[arg(skip)]
+    by_variable: Vec<String>,
 }
 
 /// What the program does instead of serving.
@@ -139,13 +158,22 @@ pub(super) enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Routes: /healthz, /readyz, POST /echo, /shutdown, /shutdown?wait, /shutdown?now;
-any other path says hello, with ?delay=3s after so long.
-Log: RUST_LOG, default info, to stderr.
-Signals: Ctrl+C, SIGTERM and SIGHUP stop; a second one, 200 ms later or more,
-stops at once. On Linux one that was ignored at the start stays ignored.
-Exit codes: 0 everyone was answered; 1 error; 2 wrong usage; 3 somebody was cut
-or turned away, at the deadline or by ?now; 130 stopped at once by a signal.";
+Routes:
+  /healthz         200 while the program runs
+  /readyz          200, and 503 once it is asked to stop
+  POST /echo       answers with the body of the request
+  /shutdown        stops the program; the answer says what is in progress
+  /shutdown?wait   stops it, and tells how that goes until its end
+  /shutdown?now    stops it, and cuts what is in progress
+  anything else    answers \"Hello\"; with ?delay=3s after that time
+Log: to stderr, by RUST_LOG (error, warn, info, debug, trace or off); default
+  info. While stderr takes nothing, lines are dropped and counted.
+Signals: Ctrl+C, SIGTERM and SIGHUP stop the program; a second signal, 200 ms
+  later or more, cuts what is in progress. On Linux a signal that was ignored
+  when the program started stays ignored.
+Exit codes: 0 every request was answered; 1 an error; 2 wrong usage; 3 requests
+  were cut or refused, at --drain-timeout or by /shutdown?now; 130 a second
+  signal cut them.";
 
 /// How the report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -156,19 +184,40 @@ pub(super) enum ReportFormat {
     Json,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 500ms, 10s, 1m"))
-}
-
 impl Options {
     /// The options; or what `--help` and `--version` print.
     pub(super) fn from_command_line() -> Result<Result<Self, String>, Failure> {
-        match Self::try_parse() {
+        let parsed = Self::command().try_get_matches();
+        match parsed.and_then(|matches| Self::from_matches(&matches)) {
             Ok(options) => Ok(Ok(options)),
             Err(error) => match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Err(error.to_string())),
-                _ => Err(Failure::usage(one_line(&error.to_string()))),
+                _ => {
+                    let arguments: Vec<_> = env::args_os().collect();
+                    Err(usage::explain(&Self::command(), &arguments, &error))
+                }
             },
+        }
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut options = Self::from_arg_matches(matches)?;
+        let by_variable =
+            |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::EnvVariable);
+        options.by_variable = matches
+            .ids()
+            .filter(by_variable)
+            .map(ToString::to_string)
+            .collect();
+        Ok(options)
+    }
+
+    /// The option that sets a field, as its user knows it: the variable, if that
+    /// has set it.
+    pub(super) fn name(&self, field: &str) -> String {
+        match self.by_variable.iter().any(|set| set == field) {
+            true => format!("FAREWELL_{}", field.to_uppercase()),
+            false => format!("--{}", field.replace('_', "-")),
         }
     }
 
@@ -200,25 +249,8 @@ impl Options {
     }
 }
 
-/// What clap says in several lines, up to its usage, in one.
-fn one_line(message: &str) -> String {
-    let said: Vec<&str> = message
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
-        .filter(|line| !line.is_empty())
-        .collect();
-    let said = said.join("; ");
-    format!(
-        "{} (see --help)",
-        said.strip_prefix("error: ").unwrap_or(&said)
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -239,11 +271,27 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_option_is_told_in_one_line() {
-        let error = Options::try_parse_from(["farewell", "--linger", "5"]).unwrap_err();
-        let line = one_line(&error.to_string());
-        assert!(line.contains("--linger"), "{line}");
-        assert!(line.contains("write it as 500ms"), "{line}");
-        assert!(!line.contains('\n'), "{line}");
+    fn the_defaults_of_the_help_are_those_of_the_library() {
+        let help = Options::command().render_long_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let config = Config::default();
+        let seconds = Duration::from_secs;
+        assert_eq!(config.body_bytes_max, bytes("2MiB").unwrap());
+        assert!(help.contains("a 413 [default: 2MiB]"));
+        assert_eq!(config.rate_min, bytes("2KiB").unwrap());
+        assert!(help.contains("progress [default: 2KiB]"));
+        assert_eq!(
+            (config.drain_timeout, config.linger),
+            (seconds(10), seconds(2))
+        );
+        assert!(help.contains("are cut [default: 10s]"));
+        assert!(help.contains("close its side [default: 2s]"));
+        assert_eq!(
+            (config.body_timeout, config.write_timeout),
+            (seconds(30), seconds(30))
+        );
+        assert!(
+            help.contains("gets a 408 [default: 30s]") && help.contains("is cut [default: 30s]")
+        );
     }
 }

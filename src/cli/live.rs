@@ -1,23 +1,22 @@
-//! What the user sees while the program drains: one line that changes on a
-//! terminal, log lines elsewhere. And the log, which must not tear that line.
+//! The log, and what the user sees while the program drains: one line that
+//! changes on a terminal, log lines elsewhere.
 
 use std::env;
-use std::io;
-use std::io::IsTerminal;
-use std::io::Write;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use env_logger::Env;
 use env_logger::Target;
 use env_logger::WriteStyle;
 use farewell::Phase;
 use farewell::ShutdownHandle;
 use farewell::Signals;
 
+use super::os;
+use super::os::Stream;
+use super::output;
+use super::output::LiveLine;
+use super::output::STDERR;
 use super::seconds_left;
 
 /// How often the seconds on the live line change.
@@ -26,47 +25,43 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often a log line tells how the drain goes on.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// To the start of the line, and clear it.
-const CLEAR: &str = "\r\x1b[2K";
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT_FILTER: &str = "info";
 
-/// Cut off at the edge of the terminal what is longer, instead of wrapping it:
-/// a line that wraps cannot be cleared. And back again.
-const NO_WRAP: &str = "\x1b[?7l";
-const WRAP: &str = "\x1b[?7h";
-
-/// The live line, while there is one. Whoever writes to the terminal holds it.
-static LINE: Mutex<String> = Mutex::new(String::new());
-
-/// Log by `RUST_LOG`, default `info`, to stderr.
+/// Log by `RUST_LOG` to stderr, which never waits for stderr.
 pub(super) fn init_logger() {
-    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info"));
-    if io::stderr().is_terminal() {
-        builder.target(Target::Pipe(Box::new(AboveLine)));
-        if env::var_os("NO_COLOR").is_none() && env::var_os("RUST_LOG_STYLE").is_none() {
-            builder.write_style(WriteStyle::Always);
-        }
+    let filter = env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    // env_logger would print what is wrong with it, and wait for that.
+    let wrong = env_filter::Builder::new().try_parse(&filter).err();
+    let mut builder = env_logger::Builder::new();
+    builder
+        .parse_filters(if wrong.is_none() {
+            &filter
+        } else {
+            DEFAULT_FILTER
+        })
+        .write_style(write_style())
+        .target(Target::Pipe(Box::new(output::Log)))
+        .init();
+    if let Some(error) = wrong {
+        log::warn!("RUST_LOG is ignored, and {DEFAULT_FILTER} used: {error}");
     }
-    builder.init();
 }
 
-/// Writes above the live line: clears it, writes, draws it again.
-struct AboveLine;
-
-impl Write for AboveLine {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stderr = io::stderr().lock();
-        if line.is_empty() {
-            return stderr.write(bytes);
-        }
-        stderr.write_all(CLEAR.as_bytes())?;
-        stderr.write_all(bytes)?;
-        write!(stderr, "{NO_WRAP}{line}{WRAP}")?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+/// Colours where stderr is a terminal, and where the environment says so.
+fn write_style() -> WriteStyle {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_zero = |name| env::var_os(name).is_some_and(|value| value == "0");
+    let colours = match env::var("RUST_LOG_STYLE").as_deref() {
+        Ok("always") => true,
+        Ok("never") => false,
+        _ if is_set("NO_COLOR") => false,
+        _ if is_set("CLICOLOR_FORCE") && !is_zero("CLICOLOR_FORCE") => true,
+        _ => os::is_screen(Stream::Stderr) && !is_zero("CLICOLOR"),
+    };
+    match colours {
+        true => WriteStyle::Always,
+        false => WriteStyle::Never,
     }
 }
 
@@ -86,7 +81,7 @@ impl Narrator {
 
 /// Tells how the drain goes, from the trigger to the end.
 pub(super) fn narrate(stop: ShutdownHandle, signals: Signals) -> Narrator {
-    let terminal = io::stderr().is_terminal();
+    let terminal = os::is_screen(Stream::Stderr);
     let thread = thread::Builder::new()
         .name("farewell-live".to_owned())
         .spawn(move || {
@@ -99,7 +94,7 @@ pub(super) fn narrate(stop: ShutdownHandle, signals: Signals) -> Narrator {
     match thread {
         Ok(thread) => Narrator(Some(thread)),
         Err(error) => {
-            log::warn!("nobody will tell how the drain goes: {error}");
+            log::warn!("the progress of a drain will not be shown: {error}");
             Narrator(None)
         }
     }
@@ -109,23 +104,18 @@ fn draw(stop: &ShutdownHandle, signals: &Signals) {
     while !stop.wait_for_timeout(Phase::Stopped, TICK) {
         let counts = stop.counts();
         let how = if signals.seen() { "again" } else { "twice" };
-        redraw(format!(
-            "{}: {} in progress, {} idle, {:.1} s left; Ctrl+C {how} to stop at once",
-            stop.phase(),
-            counts.in_progress + counts.waiting,
-            counts.idle,
-            seconds_left(stop),
-        ));
+        STDERR.show_live(Some(LiveLine {
+            text: format!(
+                "{}: {} in progress, {} idle, {:.1} s left",
+                stop.phase(),
+                counts.in_progress + counts.waiting,
+                counts.idle,
+                seconds_left(stop),
+            ),
+            hint: format!("; Ctrl+C {how} to stop at once"),
+        }));
     }
-    redraw(String::new());
-}
-
-fn redraw(text: String) {
-    let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
-    *line = text;
-    // A terminal that is gone is no reason to stop draining.
-    let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{CLEAR}{NO_WRAP}{line}{WRAP}").and_then(|()| stderr.flush());
+    STDERR.show_live(None);
 }
 
 fn write_log(stop: &ShutdownHandle) {

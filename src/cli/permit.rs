@@ -65,28 +65,39 @@ impl Denial {
 
 impl Permit {
     pub(super) fn from_options(options: &Options) -> Result<Self, Failure> {
-        let token = match (&options.shutdown_token_file, env::var_os(TOKEN_VARIABLE)) {
+        let by_file = || options.name("shutdown_token_file");
+        let (token, place) = match (&options.shutdown_token_file, env::var_os(TOKEN_VARIABLE)) {
             (None, None) => return Ok(Self::Loopback),
             (Some(_), Some(_)) => {
                 return Err(Failure::usage(format!(
-                    "the token is given twice: in {TOKEN_VARIABLE} and by --shutdown-token-file"
+                    "the token is given twice: in {TOKEN_VARIABLE} and by {}",
+                    by_file()
                 )));
             }
-            (None, Some(token)) => token
-                .into_string()
-                .map_err(|_| Failure::usage(format!("{TOKEN_VARIABLE} is not text")))?,
-            (Some(file), None) => fs::read_to_string(file).map_err(|error| {
-                Failure::error(format!(
-                    "cannot read the token in {}: {error}",
-                    file.display()
-                ))
-            })?,
+            (None, Some(token)) => (
+                token
+                    .into_string()
+                    .map_err(|_| Failure::usage(format!("{TOKEN_VARIABLE} is not UTF-8")))?,
+                TOKEN_VARIABLE.to_owned(),
+            ),
+            (Some(file), None) => {
+                let place = format!("{} ({})", file.display(), by_file());
+                let token = fs::read_to_string(file).map_err(|error| {
+                    Failure::error(format!("cannot read the token in {place}: {error}"))
+                })?;
+                (token, place)
+            }
         };
         let token = token.trim();
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Failure::usage(
-                "the shutdown token must be one word of visible ASCII characters",
-            ));
+        if token.is_empty() {
+            return Err(Failure::usage(format!(
+                "there is no token in {place}: it must be one word of visible ASCII characters"
+            )));
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::usage(format!(
+                "the token in {place} must be one word of visible ASCII characters"
+            )));
         }
         Ok(Self::Bearer(Token(token.to_owned())))
     }

@@ -256,7 +256,13 @@ impl Books {
 
     /// Nobody is left but those who only wait to hear just that.
     pub(crate) fn only_followers_left(&self) -> bool {
-        self.no_more.load(SeqCst) && self.open() <= self.followers()
+        self.no_more.load(SeqCst) && self.only_followers_open()
+    }
+
+    /// Every open connection only waits to hear the end; the acceptor may still
+    /// let in others.
+    pub(crate) fn only_followers_open(&self) -> bool {
+        self.open() <= self.followers()
     }
 
     pub(crate) fn counts(&self) -> Counts {

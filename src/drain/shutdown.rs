@@ -38,6 +38,10 @@ const KNOCK_EVERY: Duration = Duration::from_millis(50);
 /// accept.
 const KNOCK_LAST: Duration = Duration::from_secs(1);
 
+/// How long, from the deadline on, an acceptor may still look at its backlog
+/// where no connection is open.
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
 /// Stops a server, and tells how that goes. Clones are the same handle.
 ///
 /// ```
@@ -316,12 +320,13 @@ pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
     follow_until(engine, board, life.deadline(), || {
         life.phase() >= Phase::Aborting || only_followers_left()
     });
-    let nothing_to_cut = || engine.books.open() <= engine.books.followers();
-    if nothing_to_cut() {
-        // The time is over, and the acceptor is about to end.
-        let soon = Instant::now() + staff::GRACE;
-        life.wait(Some(soon), || only_followers_left() || !nothing_to_cut());
-    }
+    // With no connection left but the acceptor's look at its backlog still under
+    // way, nothing is cut: the look takes some milliseconds.
+    life.wait(Some(Instant::now() + LAST_LOOK), || {
+        life.phase() >= Phase::Aborting
+            || only_followers_left()
+            || !engine.books.only_followers_open()
+    });
     let cut_short = life.phase() >= Phase::Aborting || !only_followers_left();
     if cut_short {
         life.abort(Abort::Deadline);

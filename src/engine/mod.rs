@@ -133,9 +133,10 @@ impl Engine {
         self.let_go();
     }
 
-    /// Names a request that was cut, in the log and for the report.
+    /// Names a request that was cut, for the report. The line in the log is for
+    /// the order of events.
     pub(crate) fn name_cut(&self, cut: CutRequest) {
-        note!(self.journal, Warn, "cut: {cut}");
+        note!(self.journal, Debug, "cut: {cut}");
         self.books.name_cut(cut);
     }
 

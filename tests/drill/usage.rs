@@ -33,7 +33,18 @@ fn wrong_usage_is_told_in_one_line() {
             vec!["--url", "http://localhost/", "--clients", "0"],
             "--clients",
         ),
-        (vec![], "--url"),
+        (
+            vec![],
+            "farewell drill: missing: --url <URL> (see farewell drill --help)",
+        ),
+        (
+            vec!["--url", "http://localhost/", "--rounds", "-1"],
+            "--rounds is '-1': it must not be negative",
+        ),
+        (
+            vec!["--url", "http://localhost/", "--rounds", "0"],
+            "--rounds is '0': it must be from 1 to 10000",
+        ),
     ] {
         let drilled = run(command(&options, &["true"]));
         assert_eq!(drilled.code, Some(2), "{options:?}");

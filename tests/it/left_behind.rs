@@ -316,7 +316,8 @@ fn a_call_after_the_delivery_that_blocks_is_left_behind() {
 
 #[test]
 fn a_writer_and_a_take_over_that_do_not_return_are_left_behind() {
-    let make: [(UserCode, fn(Arc<Gate>) -> Body); 2] = [
+    type MakeBody = fn(Arc<Gate>) -> Body;
+    let make: [(UserCode, MakeBody); 2] = [
         (UserCode::BodyWriter, |gate| {
             Body::from_writer(move |_| {
                 gate.pass("writing");

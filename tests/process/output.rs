@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::client::Client;
 use crate::program::Program;
 use crate::program::command;
+use crate::program::command_of;
 use crate::program::run;
 
 #[test]
@@ -82,10 +84,48 @@ fn wrong_usage_is_told_in_one_line_with_code_2() {
     refuses(&["--nonsense"], 2, "--nonsense");
     refuses(&["stray"], 2, "stray");
     refuses(&["--workers", "0"], 2, "--workers is 0");
-    refuses(&["--workers", "many"], 2, "--workers");
+    refuses(
+        &["--workers", "many"],
+        2,
+        "--workers is 'many': it must be a whole number",
+    );
+    refuses(
+        &["--workers", "-1"],
+        2,
+        "--workers is '-1': it must not be negative",
+    );
+    refuses(
+        &["--workers=-1"],
+        2,
+        "--workers is '-1': it must be a whole number",
+    );
+    refuses(
+        &["--linger", "-1s"],
+        2,
+        "--linger is '-1s': it must not be negative",
+    );
+    refuses(&["--linger"], 2, "--linger has no value");
+    refuses(
+        &["--workers", "--linger", "3s"],
+        2,
+        "--workers has no value",
+    );
+    refuses(&["--worker", "3"], 2, "do you mean --workers?");
+    refuses(&["--access-log=true"], 2, "--access-log takes no value");
     refuses(&["--linger", "5"], 2, "500ms");
+    for option in ["--body-bytes-max", "--rate-min"] {
+        let says = format!("{option} is '2M': write it in bytes, or as 64KiB, 2MiB or 1GiB");
+        refuses(&[option, "2M"], 2, &says);
+        refuses(&[option, "99999999999999999999"], 2, "it is too large");
+    }
     refuses(&["--report", "xml"], 2, "text, json");
-    refuses(&["--listen", "nowhere"], 2, "write it as 127.0.0.1:8081");
+    for wrong in ["nowhere", "8081", ":", ":http", ":65536", ""] {
+        let says = "write --listen as 127.0.0.1:8081, or :8081 for all addresses";
+        refuses(&["--listen", wrong], 2, says);
+    }
+    refuses(&["dril"], 2, "do you mean drill?");
+    refuses(&["help", "nonsense"], 2, "nonsense");
+    refuses(&["--workers", "2", "drill"], 2, "drill must come first");
     refuses(
         &["--lame-duck", "1s", "--drain-timeout", "0s"],
         2,
@@ -99,6 +139,7 @@ fn what_the_system_refuses_is_told_in_one_line_with_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refuses(&["--listen", &address], 1, "in use");
+    refuses(&["--listen", &address], 1, "is another instance running?");
     refuses(
         &["--listen", "192.0.2.1:0"],
         1,
@@ -110,6 +151,219 @@ fn what_the_system_refuses_is_told_in_one_line_with_code_1() {
         "/no/such/file",
     );
     refuses(&["--shutdown-token-file", "/dev/null"], 2, "one word");
+}
+
+/// The program says no to this variable, in one line that names it.
+fn refuses_variable(variable: &str, value: &str, says: &str) {
+    let mut command = command(&[]);
+    command.env(variable, value);
+    let ended = run(command);
+    assert_ne!(ended.code, Some(0));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    for part in [variable, says] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("--listen"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let (number, duration) = ("a whole number", "write it as 500ms, 10s or 1m");
+    let (size, flag) = ("write it in bytes, or as 64KiB", "write true or false");
+    for (variable, says) in [
+        ("FAREWELL_LISTEN", "write FAREWELL_LISTEN as 127.0.0.1:8081"),
+        ("FAREWELL_WORKERS", number),
+        ("FAREWELL_MAX_CONNECTIONS", number),
+        ("FAREWELL_CONNECTIONS_PER_PEER", number),
+        ("FAREWELL_BODY_BYTES_MAX", size),
+        ("FAREWELL_DRAIN_TIMEOUT", duration),
+        ("FAREWELL_LAST_CALL", duration),
+        ("FAREWELL_LINGER", duration),
+        ("FAREWELL_SETTLE", duration),
+        ("FAREWELL_LAME_DUCK", duration),
+        ("FAREWELL_IDLE_TIMEOUT", duration),
+        ("FAREWELL_HEAD_TIMEOUT", duration),
+        ("FAREWELL_BODY_TIMEOUT", duration),
+        ("FAREWELL_WRITE_TIMEOUT", duration),
+        ("FAREWELL_RATE_MIN", size),
+        ("FAREWELL_ACCESS_LOG", flag),
+        ("FAREWELL_WORK", duration),
+        ("FAREWELL_SHUTDOWN_TOKEN_FILE", ""),
+        ("FAREWELL_NO_SHUTDOWN_ROUTE", flag),
+        ("FAREWELL_REPORT", "text, json"),
+        ("FAREWELL_SHUTDOWN_TOKEN", "one word of visible ASCII"),
+    ] {
+        refuses_variable(variable, "not right", says);
+        refuses_variable(variable, "", says);
+    }
+    // What only the library knows to be wrong.
+    refuses_variable("FAREWELL_WORKERS", "0", "from 1 to 4096");
+    refuses_variable("FAREWELL_IDLE_TIMEOUT", "0s", "must not be zero");
+    refuses_variable(
+        "FAREWELL_LISTEN",
+        "192.0.2.1:0",
+        "another with FAREWELL_LISTEN",
+    );
+}
+
+#[test]
+fn the_command_line_is_to_blame_before_the_environment() {
+    let mut command = command(&["--nonsense"]);
+    command.env("FAREWELL_WORKERS", "many");
+    let ended = run(command);
+    assert!(ended.stderr.contains("--nonsense"), "{}", ended.stderr);
+}
+
+#[test]
+fn sizes_take_units() {
+    let program = Program::start(&["--body-bytes-max", "1KiB", "--rate-min", "1MiB"]);
+    for (length, status) in [(1024, 200), (1025, 413)] {
+        let mut client = program.connect();
+        let body = "x".repeat(length);
+        client.send(format!(
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        assert_eq!(client.response().status, status);
+    }
+}
+
+#[test]
+fn too_few_files_are_told_as_such() {
+    let mut command = command_of(
+        "sh",
+        &[
+            "-c",
+            "ulimit -n 6; exec \"$0\" --listen 127.0.0.1:0",
+            env!("CARGO_BIN_EXE_farewell"),
+        ],
+    );
+    command.env("RUST_LOG", "off");
+    let ended = run(command);
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("(ulimit -n)"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("--listen"), "{}", ended.stderr);
+}
+
+/// The second line of what it greets with, when it listens there.
+fn stop_hint(options: &[&str]) -> (Program, String) {
+    let program = Program::spawn_as_is(command(options));
+    let hint = program.greeting.lines().nth(1).unwrap().to_owned();
+    (program, hint)
+}
+
+#[test]
+fn the_hint_for_a_stop_works_where_it_listens() {
+    for (listen, host) in [
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("127.0.0.2:0", "127.0.0.2"),
+        ("0.0.0.0:0", "127.0.0.1"),
+        ("[::]:0", "localhost"),
+        (":0", "localhost"),
+    ] {
+        let (program, hint) = stop_hint(&["--listen", listen]);
+        let port = program.address.port();
+        let expected = format!(
+            "stop it with: curl http://{host}:{port}/shutdown  or Ctrl+C; twice to stop at once"
+        );
+        assert_eq!(hint, expected);
+        let ip = match host {
+            "localhost" => "127.0.0.1",
+            ip => ip,
+        };
+        let mut client = Client::connect(format!("{ip}:{port}").parse().unwrap());
+        client.send(format!(
+            "GET /shutdown HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+        ));
+        assert_eq!(client.response().status, 200);
+        drop(client);
+        assert_eq!(program.end().code, Some(0));
+    }
+    // A shell must not take the brackets for a pattern.
+    let (program, hint) = stop_hint(&["--listen", "[::1]:0"]);
+    let url = format!("curl 'http://{}/shutdown'", program.address);
+    assert!(hint.contains(&url), "{hint}");
+}
+
+#[test]
+fn no_hint_is_given_that_does_not_work() {
+    // An address of this machine that is no loopback address: the one that a
+    // packet to the outside would have. None is sent.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let Ok(()) = probe.connect("192.0.2.1:9") else {
+        return;
+    };
+    let ip = probe.local_addr().unwrap().ip();
+    let listen = format!("{ip}:0");
+    let (program, hint) = stop_hint(&["--listen", &listen]);
+    assert_eq!(
+        hint,
+        "stop it with: Ctrl+C; twice to stop at once \
+         (on this address, /shutdown needs --shutdown-token-file)"
+    );
+    // As it would be.
+    assert_eq!(program.connect().get("/shutdown").status, 403);
+
+    let mut with_token = command(&["--listen", &listen]);
+    with_token.env("FAREWELL_SHUTDOWN_TOKEN", "secret");
+    let program = Program::spawn_as_is(with_token);
+    let curl = format!(
+        "curl -H 'Authorization: Bearer TOKEN' http://{}/shutdown",
+        program.address
+    );
+    assert!(program.greeting.contains(&curl), "{}", program.greeting);
+}
+
+#[test]
+fn a_port_alone_listens_on_all_addresses() {
+    let program = Program::spawn_as_is(command(&["--listen", ":0"]));
+    assert!(
+        program.greeting.contains("; on all addresses)"),
+        "{}",
+        program.greeting
+    );
+    let port = program.address.port();
+    for ip in ["127.0.0.1", "127.0.0.2", "[::1]"] {
+        let mut client = Client::connect(format!("{ip}:{port}").parse().unwrap());
+        assert_eq!(client.get("/").status, 200, "{ip}");
+    }
+}
+
+#[test]
+fn what_is_cut_is_named_once() {
+    let mut text = command(&["--listen", "127.0.0.1:0", "--drain-timeout", "300ms"]);
+    text.env("RUST_LOG", "info");
+    let program = Program::spawn_as_is(text);
+    let mut client = program.connect();
+    client.send(
+        "POST /echo?cut HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\
+         Expect: 100-continue\r\n\r\n",
+    );
+    assert!(client.head().starts_with("http/1.1 100"));
+    program.signal(Signal::TERM);
+    client.expect_end();
+    let ended = program.end();
+    assert_eq!(ended.code, Some(3));
+    assert!(
+        ended.stdout.contains("cut: POST /echo?cut from "),
+        "{}",
+        ended.stdout
+    );
+    assert!(!ended.stderr.contains("/echo?cut"), "{}", ended.stderr);
+}
+
+#[test]
+fn nothing_is_cut_short_where_no_client_is_connected() {
+    for listen in ["127.0.0.1:0", "[::]:0"] {
+        let command = command(&["--listen", listen, "--drain-timeout", "0s"]);
+        let program = Program::spawn_as_is(command);
+        program.signal(Signal::TERM);
+        let ended = program.end();
+        assert_eq!(ended.code, Some(0));
+        for text in [&ended.stdout, &ended.stderr] {
+            assert!(!text.contains("cut short"), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -132,6 +386,15 @@ fn help_and_version_go_to_stdout() {
         "Exit codes",
     ] {
         assert!(help.stdout.contains(option), "{option}: {}", help.stdout);
+    }
+    for (question, title) in [
+        (&["help"][..], "A threaded HTTP/1.1 server"),
+        (&["help", "drill"], "Test how a server stops"),
+    ] {
+        let help = run(command(question));
+        assert_eq!(help.code, Some(0), "{}", help.stderr);
+        assert!(help.stdout.starts_with(title), "{}", help.stdout);
+        assert_eq!(help.stderr, "");
     }
     let version = run(command(&["--version"]));
     assert_eq!(

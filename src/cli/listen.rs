@@ -1,0 +1,73 @@
+//! The address to listen on, as the program's user writes it.
+
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+
+/// `127.0.0.1:8081`, `localhost:8081`, or `:8081` for all addresses.
+pub(super) struct Listen<'a>(&'a str);
+
+impl<'a> Listen<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+}
+
+impl ToSocketAddrs for Listen<'_> {
+    type Iter = std::vec::IntoIter<SocketAddr>;
+
+    /// In the order in which they are tried. A socket for all IPv6 addresses
+    /// takes IPv4 too, save where the system is set up otherwise; a system
+    /// without IPv6 has IPv4 alone.
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        let all = |port| {
+            let all = [
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            ];
+            Ok(Vec::from(all).into_iter())
+        };
+        match self.0.strip_prefix(':').map(str::parse) {
+            Some(Ok(port)) => all(port),
+            // An error in the words of the other addresses.
+            _ => Ok(self.0.to_socket_addrs()?.collect::<Vec<_>>().into_iter()),
+        }
+    }
+}
+
+impl fmt::Display for Listen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("an empty address"),
+            text => f.write_str(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str) -> Vec<String> {
+        let addresses = Listen::new(text).to_socket_addrs().unwrap();
+        addresses.map(|address| address.to_string()).collect()
+    }
+
+    #[test]
+    fn a_port_alone_means_all_addresses() {
+        assert_eq!(resolved(":8081"), ["[::]:8081", "0.0.0.0:8081"]);
+        assert_eq!(resolved("127.0.0.1:1"), ["127.0.0.1:1"]);
+        assert_eq!(resolved("[::1]:1"), ["[::1]:1"]);
+    }
+
+    #[test]
+    fn what_is_no_address_is_wrong_input() {
+        for wrong in ["", "bad", ":", ":x", ":65536", ":-1", "8081", "[::1]"] {
+            let error = Listen::new(wrong).to_socket_addrs().err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{wrong}");
+        }
+    }
+}

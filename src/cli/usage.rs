@@ -1,0 +1,159 @@
+//! What is said to wrong usage: one line, with the option or the variable that
+//! is wrong, and what to write instead.
+
+use std::ffi::OsString;
+
+use clap::Arg;
+use clap::Command;
+use clap::builder::Resettable;
+use clap::error::ContextKind;
+use clap::error::ContextValue;
+use clap::error::Error;
+use clap::error::ErrorKind;
+
+use super::Failure;
+
+/// Why these arguments (the program's name first) and the environment are no
+/// options of `command`, which has said so by `error`.
+pub(super) fn explain(command: &Command, arguments: &[OsString], error: &Error) -> Failure {
+    let program = match arguments.get(1).is_some_and(|first| first == "drill") {
+        true => "farewell drill",
+        false => "farewell",
+    };
+    let message = match wrong_variable(command, arguments) {
+        Some((variable, error)) => line(&error, Some(&variable), arguments),
+        None => line(error, None, arguments),
+    };
+    Failure {
+        program,
+        ..Failure::usage(format!("{message} (see {program} --help)"))
+    }
+}
+
+/// The environment variable that is to blame, if the arguments alone are right;
+/// and what is wrong with it. clap's errors name the option.
+fn wrong_variable(command: &Command, arguments: &[OsString]) -> Option<(String, Error)> {
+    let error_with = |variable: Option<&str>| {
+        let with_one = command.clone().mut_args(|argument| {
+            match argument.get_env().is_some() && argument.get_env() != variable.map(AsRef::as_ref)
+            {
+                true => argument.env(Resettable::Reset),
+                false => argument,
+            }
+        });
+        let error = with_one.try_get_matches_from(arguments).err()?;
+        let is_wrong = !matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        );
+        is_wrong.then_some(error)
+    };
+    if error_with(None).is_some() {
+        return None;
+    }
+    let variables = command.get_arguments().filter_map(Arg::get_env);
+    variables
+        .filter_map(|variable| variable.to_str())
+        .find_map(|variable| Some((variable.to_owned(), error_with(Some(variable))?)))
+}
+
+/// What is wrong, in one line; `variable` has the wrong value, if it is given.
+fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String {
+    let of_kind = |kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) if !texts.is_empty() => Some(texts.join(", ")),
+        _ => None,
+    };
+    let argument = of_kind(ContextKind::InvalidArg).unwrap_or_default();
+    let name = variable.unwrap_or_else(|| argument.split(' ').next().unwrap_or_default());
+    let command = of_kind(ContextKind::InvalidSubcommand).unwrap_or_default();
+    let suggested = |kind| match of_kind(kind) {
+        Some(similar) => format!("; do you mean {similar}?"),
+        None => String::new(),
+    };
+    match error.kind() {
+        ErrorKind::InvalidUtf8 if variable.is_some() => format!("{name} is not UTF-8"),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let is = match of_kind(ContextKind::InvalidValue) {
+                Some(value) if !value.is_empty() => format!("is '{value}'"),
+                _ => "has no value".to_owned(),
+            };
+            match reason(error, of_kind(ContextKind::ValidValue)) {
+                Some(reason) => format!("{name} {is}: {reason}"),
+                None => format!("{name} {is}"),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let arguments = argument.replace("<COMMAND>", "-- <COMMAND>");
+            format!("missing: {}", arguments.replace(", ", " and "))
+        }
+        ErrorKind::TooManyValues => format!("{name} takes no value"),
+        ErrorKind::InvalidSubcommand => {
+            let suggested = suggested(ContextKind::SuggestedSubcommand);
+            format!("there is no command '{command}'{suggested}")
+        }
+        ErrorKind::ArgumentConflict if command == "drill" => {
+            "drill must come first, and has options of its own".to_owned()
+        }
+        ErrorKind::ArgumentConflict if !command.is_empty() => format!("unexpected '{command}'"),
+        ErrorKind::UnknownArgument if is_negative_number(&argument) => {
+            match before(&argument, arguments) {
+                Some((name, value)) => format!("{name} is '{value}': it must not be negative"),
+                None => format!("unexpected '{argument}'"),
+            }
+        }
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let suggested = suggested(ContextKind::SuggestedArg);
+            format!("there is no option '{argument}'{suggested}")
+        }
+        ErrorKind::UnknownArgument => format!("unexpected '{argument}'"),
+        _ => joined(&error.to_string()),
+    }
+}
+
+/// Why a value is wrong, or what would be right.
+fn reason(error: &Error, valid: Option<String>) -> Option<String> {
+    if let Some(valid) = valid {
+        return Some(format!("use one of {valid}"));
+    }
+    let reason = std::error::Error::source(error)?;
+    if reason.is::<std::num::ParseIntError>() {
+        return Some("it must be a whole number".to_owned());
+    }
+    let reason = reason.to_string();
+    // A range of clap's.
+    let range = reason.split_once(" is not in ");
+    Some(match range.and_then(|(_, range)| range.split_once("..=")) {
+        Some((least, most)) => format!("it must be from {least} to {most}"),
+        None => reason,
+    })
+}
+
+/// The option before an argument that begins with `start`, and that argument.
+fn before(start: &str, arguments: &[OsString]) -> Option<(String, String)> {
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|text| text.to_string_lossy())
+        .collect();
+    let pair = arguments
+        .windows(2)
+        .find(|pair| pair[0].starts_with("--") && pair[1].starts_with(start))?;
+    Some((pair[0].to_string(), pair[1].to_string()))
+}
+
+fn is_negative_number(argument: &str) -> bool {
+    let number = argument.strip_prefix('-').unwrap_or_default();
+    number.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+}
+
+/// What clap says in several lines, up to its usage, in one.
+fn joined(message: &str) -> String {
+    let said: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = said.join(" ");
+    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+}

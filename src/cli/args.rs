@@ -1,5 +1,6 @@
 //! The program's options, from the command line and the environment.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -167,7 +168,14 @@ impl Options {
             Ok(options) => Ok(Ok(options)),
             Err(error) => match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Err(error.to_string())),
-                _ => Err(Failure::usage(one_line(&error.to_string()))),
+                _ => {
+                    let mut failure = Failure::usage(one_line(&error.to_string()));
+                    // Options before it are refused, so that it is the first.
+                    if env::args_os().nth(1).is_some_and(|word| word == "drill") {
+                        failure.command = "farewell drill";
+                    }
+                    Err(failure)
+                }
             },
         }
     }

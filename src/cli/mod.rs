@@ -30,6 +30,8 @@ use self::permit::Permit;
 /// Why the program ends early: one line for its user, and an exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// The command that it is about.
+    command: &'static str,
     message: String,
     code: u8,
 }
@@ -37,6 +39,7 @@ pub(crate) struct Failure {
 impl Failure {
     fn usage(message: impl Into<String>) -> Self {
         Self {
+            command: "farewell",
             message: message.into(),
             code: 2,
         }
@@ -44,6 +47,7 @@ impl Failure {
 
     fn error(message: impl Into<String>) -> Self {
         Self {
+            command: "farewell",
             message: message.into(),
             code: 1,
         }
@@ -52,7 +56,7 @@ impl Failure {
     /// Prints the line, and gives the code.
     pub(crate) fn report(self) -> ExitCode {
         // Nobody is left to tell if stderr is closed.
-        let _ = writeln!(io::stderr(), "farewell: {}", self.message);
+        let _ = writeln!(io::stderr(), "{}: {}", self.command, self.message);
         ExitCode::from(self.code)
     }
 }

@@ -12,5 +12,10 @@ mod errors;
 mod faults;
 #[path = "drill/program.rs"]
 mod program;
+#[path = "drill/statuses.rs"]
+mod statuses;
 #[path = "drill/usage.rs"]
 mod usage;
+#[cfg(target_os = "linux")]
+#[path = "drill/wrappers.rs"]
+mod wrappers;

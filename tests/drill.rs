@@ -17,5 +17,10 @@ mod inherited;
 mod program;
 #[path = "drill/signals.rs"]
 mod signals;
+#[path = "drill/statuses.rs"]
+mod statuses;
 #[path = "drill/usage.rs"]
 mod usage;
+#[cfg(target_os = "linux")]
+#[path = "drill/wrappers.rs"]
+mod wrappers;

@@ -10,6 +10,7 @@ use clap::builder::RangedU64ValueParser;
 use super::client::Mode;
 use super::system;
 use super::system::Signal;
+use super::tally::Expected;
 use super::target::Url;
 
 /// Test how a server stops: start it, lay load on it, stop it in the middle of
@@ -45,7 +46,8 @@ pub(crate) struct Options {
     pub(super) mode: Vec<Mode>,
 
     /// How to stop the server: TERM, INT, QUIT or HUP, which the command's own
-    /// process gets; or url:/path, which is requested.
+    /// process gets; TERM:group and so on, which its whole process group gets
+    /// (on Linux); or url:/path, which is requested.
     #[arg(long, value_name = "HOW", default_value = "TERM", value_parser = Stop::parse)]
     pub(super) stop: Stop,
 
@@ -73,6 +75,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = timeout)]
     pub(super) patience: Duration,
 
+    /// The status that answers should have, such as 404, or 3xx for all of these.
+    #[arg(long, value_name = "STATUS", default_value = "2xx", value_parser = Expected::parse)]
+    pub(super) expect: Expected,
+
     /// What all that is random depends on, picked ports aside.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
@@ -94,8 +100,9 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(super) show_output: bool,
 
-    /// The server, as it is to be started. It must not go to the background;
-    /// the stop reaches this process, so that a shell has to `exec` it.
+    /// The server, as it is to be started. It must not go to the background. A
+    /// signal reaches this process alone: a shell has to `exec` the server, and
+    /// for a wrapper that does not (npm start, go run) there is TERM:group.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
 }
@@ -109,22 +116,29 @@ What may become of a request:
                 was sent is no loss: the client connects again
   unprocessed   sent behind a request whose answer said that the connection
                 closes: safe to send again
-  5xx           answered, with a status of 500 or more
+  5xx           answered, with a status of 500 or more that is not expected
+  other         answered, with another status that is not expected
   lost          let in or sent, and then no byte of an answer: reset, closed, or
                 silent for as long as --patience. A request that crosses the
                 server's close on the wire is lost: its client cannot tell
   truncated     an answer that began and did not end, or is none
 
-Each round ends when the server is gone, and every client has its end.
+Each round ends when the server is gone, and every client has its end. With
+TERM:group the server is gone when all of its processes are; otherwise when the
+command has ended, and then nothing else may be left.
 
 Exit codes: 0 nothing was lost; 1 something was lost or truncated; 2 wrong
-usage; 4 the server did not start, answered nobody before the stop, ended before
-it, or did not stop; 130 interrupted.";
+usage; 3 nothing was lost, but answers had another status than the expected one;
+4 the server did not start, did not answer before the stop, ended before it, did
+not stop, or outlived its command; 130 interrupted.";
 
 /// What stops the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
-    Signal(Signal),
+    Signal {
+        signal: Signal,
+        to_group: bool,
+    },
     /// A GET for this path.
     Request(String),
 }
@@ -137,28 +151,46 @@ impl Stop {
                 false => Err("write the path as url:/shutdown".to_owned()),
             };
         }
-        let signal = match text.strip_prefix("SIG").unwrap_or(text) {
+        let (name, to_group) = match text.strip_suffix(":group") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let signal = match name.strip_prefix("SIG").unwrap_or(name) {
             "TERM" => Signal::Term,
             "INT" => Signal::Int,
             "QUIT" => Signal::Quit,
             "HUP" => Signal::Hup,
-            _ => return Err("one of TERM, INT, QUIT, HUP and url:/path".to_owned()),
+            _ => {
+                return Err(
+                    "one of TERM, INT, QUIT and HUP, with :group or without, or \
+                            url:/path"
+                        .to_owned(),
+                );
+            }
         };
-        match system::HAS_SIGNALS {
-            true => Ok(Self::Signal(signal)),
-            false => Err("signals are not supported here: stop it by url:/path".to_owned()),
+        if !system::HAS_SIGNALS {
+            return Err("signals are not supported here: stop it by url:/path".to_owned());
         }
+        if to_group && !system::FINDS_ORPHANS {
+            return Err("when a group has ended cannot be told here: stop it by TERM".to_owned());
+        }
+        Ok(Self::Signal { signal, to_group })
     }
 
     /// As the command line has it.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Signal(Signal::Term) => "TERM".to_owned(),
-            Self::Signal(Signal::Int) => "INT".to_owned(),
-            Self::Signal(Signal::Quit) => "QUIT".to_owned(),
-            Self::Signal(Signal::Hup) => "HUP".to_owned(),
+            Self::Signal { signal, to_group } => {
+                let suffix = if *to_group { ":group" } else { "" };
+                format!("{}{suffix}", signal.name())
+            }
             Self::Request(path) => format!("url:{path}"),
         }
+    }
+
+    /// Whether the end of all of the server's processes is awaited.
+    pub(super) fn is_by_group(&self) -> bool {
+        matches!(self, Self::Signal { to_group: true, .. })
     }
 }
 
@@ -187,11 +219,30 @@ mod tests {
 
     #[test]
     fn a_stop_is_a_signal_or_a_path() {
-        for name in ["TERM", "INT", "QUIT", "HUP", "url:/shutdown?now"] {
+        for name in [
+            "TERM",
+            "INT",
+            "QUIT",
+            "HUP",
+            "TERM:group",
+            "INT:group",
+            "url:/shutdown?now",
+        ] {
             assert_eq!(Stop::parse(name).unwrap().name(), name);
         }
-        assert_eq!(Stop::parse("SIGTERM"), Ok(Stop::Signal(Signal::Term)));
-        for wrong in ["KILL", "term", "url:", "url:x", "url:/a b", ""] {
+        let to_group = |text| Stop::parse(text).unwrap().is_by_group();
+        assert!(to_group("SIGTERM:group") && !to_group("SIGTERM") && !to_group("url:/x:group"));
+        for wrong in [
+            "KILL",
+            "TERM:",
+            "TERM:GROUP",
+            ":group",
+            "term",
+            "url:",
+            "url:x",
+            "url:/a b",
+            "",
+        ] {
             assert!(Stop::parse(wrong).is_err(), "{wrong}");
         }
     }

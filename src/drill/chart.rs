@@ -1,152 +1,316 @@
 //! The outcome as a picture: what became of requests, by the time from the stop.
+//!
+//! ```text
+//! the command
+//! how it was drilled, and what went wrong
+//!
+//! mode: lost per stop       mode: lost per stop        legend
+//! [ stacked areas ]         [ stacked areas ]
+//! ```
 
 use std::error::Error;
 use std::ops::Range;
 use std::path::Path;
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::args::Options;
 use super::outcome::Outcome;
-use super::round;
+use super::outcome::Total;
+use super::table::counted;
 use super::tally::Class;
 use super::tally::Tally;
 use super::tally::Timeline;
 
-const SIZE: (u32, u32) = (960, 480);
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn Error>>;
 
-/// So much time before the stop is shown at least, in milliseconds, and more
-/// only if as much after it is.
-const BEFORE_MILLIS: i64 = 200;
+const WIDTH: u32 = 1000;
+const MARGIN: i32 = 16;
+const TITLE_HEIGHT: u32 = 84;
+const PANEL_HEIGHT: u32 = 280;
+const LEGEND_WIDTH: u32 = 190;
 
-/// So much of what has happened is shown; the rest of a long tail is not.
-const SHOWN_PERMILLE: u64 = 998;
+/// So much time before the stop is shown at least, in milliseconds.
+const BEFORE_MILLIS: i64 = 50;
 
-/// What is drawn as one line.
+/// A panel has as many bins at most.
+const BINS_MAX: i64 = 80;
+
+/// How many pixels of a title's line are enough for a character, whatever the
+/// font, in parts of its size.
+const CHAR_WIDTH: f64 = 0.52;
+
+const FONT: &str = "sans-serif";
+const INK: RGBColor = RGBColor(40, 40, 40);
+const FAINT: RGBColor = RGBColor(110, 110, 110);
+const ALARM: RGBColor = RGBColor(200, 40, 40);
+
+/// What is drawn as one area, on top of those before it.
 struct Series {
     label: &'static str,
     classes: &'static [Class],
     color: RGBColor,
 }
 
-const SERIES: [Series; 3] = [
+const SERIES: [Series; 4] = [
     Series {
         label: "answered",
-        classes: &[
-            Class::AnsweredBefore,
-            Class::AnsweredAfter,
-            Class::Answered5xx,
-        ],
-        color: RGBColor(76, 145, 65),
+        classes: &[Class::AnsweredBefore, Class::AnsweredAfter],
+        color: RGBColor(120, 180, 110),
+    },
+    Series {
+        label: "answered, other status",
+        classes: &[Class::AnsweredOther, Class::Answered5xx],
+        color: RGBColor(235, 170, 50),
     },
     Series {
         label: "refused or unprocessed",
         classes: &[Class::Refused, Class::Unprocessed],
-        color: RGBColor(70, 110, 190),
+        color: RGBColor(150, 175, 215),
     },
     Series {
         label: "lost or truncated",
         classes: &[Class::Lost, Class::Truncated],
-        color: RGBColor(200, 40, 40),
+        color: ALARM,
     },
 ];
 
-/// Draws all rounds in one.
-pub(super) fn draw(
-    file: &Path,
-    options: &Options,
-    outcome: &Outcome,
-) -> Result<(), Box<dyn Error>> {
-    let timeline = &outcome.timeline;
-    let shown = shown(options, timeline);
-    let slots: Vec<i64> = shown
-        .clone()
-        .step_by(Timeline::SLOT_MILLIS as usize)
-        .collect();
-    let count = |series: &Series, slot: i64| sum(&timeline.at(slot), series.classes);
-    let counts = SERIES
-        .iter()
-        .flat_map(|series| slots.iter().map(|&slot| count(series, slot)));
-    let most = counts.max().unwrap_or_default().max(1);
-
-    let root = SVGBackend::new(file, SIZE).into_drawing_area();
+/// Draws a panel for each mode.
+pub(super) fn draw(file: &Path, options: &Options, outcome: &Outcome) -> Drawn {
+    let totals = outcome.totals();
+    let columns = if totals.len() > 2 { 2 } else { 1 };
+    let rows = totals.len().div_ceil(columns);
+    let height = TITLE_HEIGHT + PANEL_HEIGHT * rows as u32;
+    let root = SVGBackend::new(file, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(caption(outcome), ("sans-serif", 18))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
-        .build_cartesian_2d(shown, 0..most + most / 10 + 1)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .x_desc("milliseconds from the stop")
-        .y_desc(format!("requests in {} ms", Timeline::SLOT_MILLIS))
-        .draw()?;
-    for series in &SERIES {
-        // Where there is nothing, there is no line: it would hide another's.
-        let is_some = |slot: &&i64| count(series, **slot) > 0;
-        let first = slots
-            .iter()
-            .position(|slot| is_some(&slot))
-            .unwrap_or_default();
-        let last = slots
-            .iter()
-            .rposition(|slot| is_some(&slot))
-            .map_or(first, |last| last + 1);
-        let steps = slots[first..last].iter().flat_map(|&slot| {
-            let count = count(series, slot);
-            [(slot, count), (slot + Timeline::SLOT_MILLIS, count)]
-        });
-        let color = series.color;
-        chart
-            .draw_series(
-                AreaSeries::new(steps, 0, color.mix(0.2)).border_style(color.stroke_width(2)),
-            )?
-            .label(series.label)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color.filled()));
+    let (title, rest) = root.split_vertically(TITLE_HEIGHT);
+    let (panels, legend) = rest.split_horizontally(WIDTH - LEGEND_WIDTH);
+    draw_title(&title, options, outcome)?;
+    if !totals.is_empty() {
+        let panels = panels.split_evenly((rows, columns));
+        for ((panel, total), (_, timeline)) in panels.iter().zip(&totals).zip(&outcome.timelines) {
+            draw_panel(panel, total, timeline)?;
+        }
+        draw_legend(&legend)?;
     }
-    chart.draw_series(LineSeries::new([(0, 0), (0, most)], BLACK))?;
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
     root.present()?;
     Ok(())
 }
 
-fn caption(outcome: &Outcome) -> String {
-    let stops = outcome.rounds.len();
-    let plural = if stops == 1 { "" } else { "s" };
-    format!(
-        "{stops} stop{plural}: {} lost or truncated",
-        outcome.failed()
-    )
-}
-
-/// From when all rounds were under load to when almost everything has happened,
-/// the last loss too.
-fn shown(options: &Options, timeline: &Timeline) -> Range<i64> {
-    let all: u64 = timeline
-        .slots()
-        .map(|(_, tally)| sum(tally, &Class::ALL))
-        .sum();
-    let mut end = 0;
-    let mut seen = 0;
-    for (slot, tally) in timeline.slots() {
-        if seen * 1000 < all * SHOWN_PERMILLE || tally.failed() > 0 {
-            end = slot;
-        }
-        seen += sum(tally, &Class::ALL);
+fn draw_title(area: &Area<'_>, options: &Options, outcome: &Outcome) -> Drawn {
+    let words = options.command.iter().map(|word| word.to_string_lossy());
+    let command = words.collect::<Vec<_>>().join(" ");
+    let how = format!(
+        "{}, stopped by {}: {} in all",
+        counted(options.clients as u64, "client"),
+        options.stop.name(),
+        counted(outcome.rounds.len() as u64, "stop"),
+    );
+    let failure = outcome.failure.as_ref().map(ToString::to_string);
+    let failure = failure.unwrap_or_default();
+    // What its user can do about it is for the terminal.
+    let what_happened = failure.split("; ").next().unwrap_or_default();
+    let lines = [
+        (command.as_str(), 20, &INK),
+        (&how, 14, &FAINT),
+        (what_happened, 14, &ALARM),
+    ];
+    let mut y = MARGIN;
+    for (line, size, color) in lines {
+        let width = f64::from(WIDTH) - 2.0 * f64::from(MARGIN);
+        let fitting = (width / (CHAR_WIDTH * f64::from(size))) as usize;
+        let style = (FONT, size).into_font().color(color);
+        area.draw_text(&shortened(line, fitting), &style, (MARGIN, y))?;
+        y += size + 6;
     }
-    let end = end.max(0) + 5 * Timeline::SLOT_MILLIS;
-    let loaded = round::load_min(options).as_millis() as i64 / Timeline::SLOT_MILLIS;
-    let before = (loaded * Timeline::SLOT_MILLIS).min(end.max(BEFORE_MILLIS));
-    -before.max(Timeline::SLOT_MILLIS)..end
+    Ok(())
 }
 
-fn sum(tally: &Tally, classes: &[Class]) -> u64 {
-    classes.iter().map(|&class| tally[class]).sum()
+fn draw_panel(area: &Area<'_>, total: &Total, timeline: &Timeline) -> Drawn {
+    let scale = Scale::of(timeline);
+    let bins = scale.bins(timeline, total.rounds);
+    let heights = bins.iter().map(|(_, counts)| counts.iter().sum());
+    let most = heights.fold(0.0, f64::max).max(1.0 / total.rounds as f64);
+    let is_bad = total.tally.failed() > 0 || total.unstopped > 0;
+    let color = if is_bad { &ALARM } else { &INK };
+
+    let mut chart = ChartBuilder::on(area)
+        .caption(caption(total), (FONT, 16).into_font().color(color))
+        .margin(MARGIN)
+        .x_label_area_size(40)
+        .y_label_area_size(56)
+        .build_cartesian_2d(scale.shown.clone(), 0.0..most * 1.08)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(INK.mix(0.1))
+        .axis_style(FAINT)
+        .label_style((FONT, 12).into_font().color(&INK))
+        .axis_desc_style((FONT, 12).into_font().color(&FAINT))
+        .x_desc("milliseconds from the stop")
+        .y_desc(format!("requests per stop in {} ms", scale.bin))
+        .y_label_formatter(&|height| match height.fract() {
+            0.0 => format!("{height:.0}"),
+            _ => format!("{height:.1}"),
+        })
+        .x_labels(8)
+        .y_labels(5)
+        .draw()?;
+    // From the top down, each over what lies below it.
+    for top in (0..SERIES.len()).rev() {
+        let steps = bins.iter().flat_map(|(start, counts)| {
+            let height: f64 = counts[..=top].iter().sum();
+            [(*start, height), (start + scale.bin, height)]
+        });
+        chart.draw_series(AreaSeries::new(steps, 0.0, SERIES[top].color.filled()))?;
+    }
+    let stop = [(0, 0.0), (0, most * 1.08)];
+    chart.draw_series(LineSeries::new(stop, INK.stroke_width(1)))?;
+    Ok(())
+}
+
+fn draw_legend(area: &Area<'_>) -> Drawn {
+    let style = (FONT, 13).into_font().color(&INK);
+    let mut y = 3 * MARGIN;
+    // As they lie in the panels.
+    for series in SERIES.iter().rev() {
+        area.draw(&Rectangle::new(
+            [(0, y), (14, y + 14)],
+            series.color.filled(),
+        ))?;
+        area.draw_text(series.label, &style, (22, y + 1))?;
+        y += 24;
+    }
+    area.draw(&PathElement::new([(7, y), (7, y + 14)], INK))?;
+    area.draw_text("the stop", &style, (22, y + 1))?;
+    Ok(())
+}
+
+fn caption(total: &Total) -> String {
+    let mut caption = format!(
+        "{}: {:.1} lost per stop",
+        total.mode.name(),
+        total.lost_per_stop()
+    );
+    if total.tally[Class::Truncated] > 0 {
+        caption += &format!(", {:.1} truncated", total.truncated_per_stop());
+    }
+    if total.unstopped > 0 {
+        caption += &format!(", {} of {} did not stop", total.unstopped, total.rounds);
+    }
+    caption
+}
+
+/// A panel's time, in milliseconds.
+struct Scale {
+    /// A whole number of bins, one of which begins at the stop.
+    shown: Range<i64>,
+    bin: i64,
+}
+
+impl Scale {
+    /// From shortly before the stop to a little after the last event.
+    fn of(timeline: &Timeline) -> Self {
+        let last = timeline.last().unwrap_or_default().max(0) + 1;
+        let before = BEFORE_MILLIS.max(last / 20);
+        let after = last + last / 20;
+        // 1, 2, 5, 10, 20, 50 and so on.
+        let mut bins = (0..18).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_i64.pow(power)));
+        let bin = bins
+            .find(|bin| (before + after) / bin < BINS_MAX)
+            .expect("no timeout is as long as that");
+        let whole = |millis: i64| (millis + bin - 1) / bin * bin;
+        Self {
+            shown: -whole(before)..whole(after + 1),
+            bin,
+        }
+    }
+
+    /// The start of each bin, and how many requests of each series ended in it
+    /// in one stop, on average.
+    fn bins(&self, timeline: &Timeline, stops: usize) -> Vec<(i64, [f64; SERIES.len()])> {
+        let starts = self.shown.clone().step_by(self.bin as usize);
+        let bin = |start| {
+            let sum = timeline.sum(start..start + self.bin);
+            let mean = |series: &Series| count(&sum, series) as f64 / stops as f64;
+            (start, SERIES.each_ref().map(mean))
+        };
+        starts.map(bin).collect()
+    }
+}
+
+fn count(tally: &Tally, series: &Series) -> u64 {
+    series.classes.iter().map(|&class| tally[class]).sum()
+}
+
+/// The beginning and the end of a line that is too long.
+fn shortened(line: &str, chars_max: usize) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    if chars.len() <= chars_max {
+        return line.to_owned();
+    }
+    let (begin, end) = (chars_max * 2 / 3, chars_max / 3 - 1);
+    let mut short = String::from_iter(&chars[..begin]);
+    short.push('…');
+    short.extend(&chars[chars.len() - end..]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use crate::drill::tally::Attempt;
+    use crate::drill::tally::Fate;
+    use crate::drill::tally::Sums;
+
+    use super::*;
+
+    /// The answers of a stop, by their milliseconds from it.
+    fn timeline(ended: &[i64]) -> Timeline {
+        let mut timeline = Timeline::default();
+        let start = Instant::now();
+        let stop = start + Duration::from_secs(100);
+        let attempts = ended.iter().map(|millis| Attempt {
+            fate: Fate::Answered(200),
+            ended: start + Duration::from_millis((100_000 + millis) as u64),
+        });
+        Sums::of(&attempts.collect::<Vec<_>>(), stop, &mut timeline);
+        timeline
+    }
+
+    #[test]
+    fn the_time_around_the_stop_is_shown_in_bins_that_fit() {
+        for (ended, shown, bin) in [
+            (vec![], -50..2, 1),
+            (vec![-200, 3], -50..5, 1),
+            (vec![20], -50..23, 1),
+            (vec![99], -50..106, 2),
+            (vec![-300, 3000], -150..3200, 50),
+        ] {
+            let scale = Scale::of(&timeline(&ended));
+            assert_eq!((&scale.shown, scale.bin), (&shown, bin), "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_bin_has_the_mean_of_all_stops() {
+        let timeline = timeline(&[-200, -2, -1, 0, 1, 98, 99]);
+        let bins = Scale::of(&timeline).bins(&timeline, 2);
+        let bin = |start| bins.iter().find(|bin| bin.0 == start).map(|bin| bin.1);
+        assert_eq!(bin(-2), Some([1.0, 0.0, 0.0, 0.0]));
+        assert_eq!(bin(0), Some([1.0, 0.0, 0.0, 0.0]));
+        assert_eq!(bin(98), Some([1.0, 0.0, 0.0, 0.0]));
+        assert_eq!(bin(50), Some([0.0; 4]));
+    }
+
+    #[test]
+    fn a_long_command_keeps_its_ends() {
+        assert_eq!(shortened("12345678901", 10), "123456…01");
+        assert_eq!(shortened("1234567890", 10), "1234567890");
+    }
 }

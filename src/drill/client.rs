@@ -16,6 +16,7 @@ use super::connection::Unsent;
 use super::stage::Stage;
 use super::tally::Attempt;
 use super::tally::Ending;
+use super::tally::Expected;
 use super::tally::Fate;
 use super::tally::Loss;
 use super::tally::Point;
@@ -54,6 +55,14 @@ pub(super) enum Mode {
 }
 
 impl Mode {
+    /// What the requests of this mode ask for.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            _ => "GET",
+        }
+    }
+
     /// As the command line, the table and JSON have it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -77,6 +86,9 @@ pub(super) struct Requests {
     pipelined: Vec<u8>,
     post_head: Vec<u8>,
     post_body: Vec<u8>,
+    post_and_close: Vec<u8>,
+    /// The status of a right answer.
+    expected: Expected,
 }
 
 impl Requests {
@@ -85,6 +97,7 @@ impl Requests {
         authority: &str,
         path: &str,
         patience: Duration,
+        expected: Expected,
     ) -> Self {
         let request = |method: &str, fields: &str| {
             let head = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n");
@@ -93,19 +106,28 @@ impl Requests {
         let get = request("GET", "");
         let body_fields =
             format!("Content-Type: application/octet-stream\r\nContent-Length: {BODY_BYTES}\r\n");
+        let post_body = vec![b'x'; BODY_BYTES];
+        let post_head = request("POST", &format!("{body_fields}Connection: close\r\n"));
         Self {
             address,
             patience,
             get_and_close: request("GET", "Connection: close\r\n"),
+            post_and_close: [post_head, post_body.clone()].concat(),
             pipelined: get.repeat(PIPELINED),
             get,
             post_head: request("POST", &body_fields),
-            post_body: vec![b'x'; BODY_BYTES],
+            post_body,
+            expected,
         }
     }
 
-    /// Asks once, outside of any load.
-    pub(super) fn ask(&self, patience: Duration) -> Result<Answer, Loss> {
+    /// Where they go.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks once for what this mode asks for, outside of any load.
+    pub(super) fn ask(&self, mode: Mode, patience: Duration) -> Result<Answer, Loss> {
         let unconnected = Loss {
             point: Point::Connecting,
             ending: Ending::Reset,
@@ -113,7 +135,10 @@ impl Requests {
         let connection = Connection::open(self.address, patience, Pace::Full);
         let mut connection = connection.map_err(|_| unconnected)?;
         // If it cannot be sent, there is no answer either.
-        let _ = connection.send(&self.get_and_close);
+        let _ = connection.send(match mode {
+            Mode::Post => &self.post_and_close,
+            _ => &self.get_and_close,
+        });
         connection.answer()
     }
 }
@@ -325,8 +350,10 @@ impl<'a> Client<'a> {
 
     fn note_answer(&mut self, answer: Result<Answer, Loss>) {
         self.note(match answer {
-            Ok(answer) if answer.status >= 500 => Fate::ServerError,
-            Ok(_) => Fate::Answered,
+            Ok(answer) if self.requests.expected.includes(answer.status) => {
+                Fate::Answered(answer.status)
+            }
+            Ok(answer) => Fate::Unexpected(answer.status),
             Err(loss) if loss.point == Point::Answering => Fate::Truncated(loss),
             Err(loss) => Fate::Lost(loss),
         });
@@ -337,7 +364,8 @@ impl<'a> Client<'a> {
             fate,
             ended: Instant::now(),
         });
-        if fate == Fate::Answered && !self.told {
+        let is_answered = matches!(fate, Fate::Answered(_) | Fate::Unexpected(..500));
+        if is_answered && !self.told {
             self.told = true;
             self.stage.change(|scene| scene.answered = true);
         }

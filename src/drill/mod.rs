@@ -28,6 +28,11 @@
 //! - Pipelined requests behind an answer that said `Connection: close` (or said
 //!   so by its version or its framing) were *not processed*. Behind a
 //!   connection that ends without such a notice they are lost.
+//! - A server is not stopped when its command has ended, but its port still takes
+//!   connections, or processes that descend from it run. That round is an error,
+//!   and what the drill cuts by killing them is not counted.
+//! - An answer with an unexpected status is no loss, and not right either: it is
+//!   counted apart, and named.
 //! - An answer without a length ends with its connection: a FIN completes it, a
 //!   reset truncates it.
 //!
@@ -36,8 +41,9 @@
 //! `args` the options; `target` the URL and its port; `round` one round, by
 //! `server` (the process, with `system` below it), `client` (the modes),
 //! `connection` and `wire`; `stage` what their threads tell each other;
-//! `interrupt` Ctrl+C; `tally` fates, classes and sums; `outcome` all rounds;
-//! `table`, `json` and `chart` show it.
+//! `left_behind` what is there after the stop; `interrupt` Ctrl+C; `tally`
+//! fates, classes and sums; `outcome` all rounds; `table`, `json` and `chart`
+//! show it.
 
 mod args;
 mod chart;
@@ -45,6 +51,7 @@ mod client;
 mod connection;
 mod interrupt;
 mod json;
+mod left_behind;
 mod outcome;
 mod round;
 mod server;
@@ -91,6 +98,14 @@ impl Failure {
             message: message.into(),
             code: 4,
         }
+    }
+
+    /// Says in which round it happened. An interrupt has nothing to do with it.
+    fn in_round(mut self, mode: Mode, number: usize) -> Self {
+        if self.code == 4 {
+            self.message = format!("{}, round {number}: {}", mode.name(), self.message);
+        }
+        self
     }
 
     fn interrupted() -> Self {
@@ -160,14 +175,22 @@ fn play(options: &Options, ips: &[IpAddr], outcome: &mut Outcome) -> Result<(), 
     for number in 1..=options.rounds {
         for &mode in &modes {
             progress.set_message(format!("{}, {} lost", mode.name(), outcome.failed()));
+            let target = options.url.target(ips).map_err(Failure::error)?;
             let round = Round {
                 options,
-                target: options.url.target(ips).map_err(Failure::error)?,
+                target,
                 mode,
+                number,
                 rng: rng.fork(),
                 interrupt: &interrupt,
+                progress: &progress,
             };
-            outcome.add(mode, number, round.play()?);
+            let in_round = |failure: Failure| failure.in_round(mode, number);
+            let mut played = round.play().map_err(in_round)?;
+            played.end = played.end.map_err(in_round);
+            let end = played.end.clone();
+            outcome.add(mode, number, played);
+            end?;
             progress.inc(1);
         }
     }
@@ -197,7 +220,6 @@ fn progress(options: &Options, modes: usize) -> ProgressBar {
 
 fn show(options: &Options, outcome: &mut Outcome) {
     if let Some(file) = &options.svg
-        && !outcome.rounds.is_empty()
         && let Err(error) = chart::draw(file, options, outcome)
     {
         let message = format!("cannot write {}: {error}", file.display());
@@ -222,6 +244,6 @@ fn show(options: &Options, outcome: &mut Outcome) {
 }
 
 fn complain(message: &str) {
-    // Nobody is left to tell if stderr is closed.
+    // A closed stderr leaves nothing to be done.
     let _ = writeln!(io::stderr(), "farewell drill: {message}");
 }

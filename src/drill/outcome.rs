@@ -6,6 +6,8 @@ use super::Failure;
 use super::client::Mode;
 use super::round::Played;
 use super::server::Exit;
+use super::tally::Class;
+use super::tally::Statuses;
 use super::tally::Sums;
 use super::tally::Tally;
 use super::tally::Timeline;
@@ -14,7 +16,8 @@ use super::tally::Timeline;
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) rounds: Vec<Record>,
-    pub(super) timeline: Timeline,
+    /// Of each mode, in the order of their first rounds.
+    pub(super) timelines: Vec<(Mode, Timeline)>,
     pub(super) failure: Option<Failure>,
 }
 
@@ -25,9 +28,10 @@ pub(super) struct Record {
     /// From 1.
     pub(super) number: usize,
     pub(super) sums: Sums,
-    pub(super) exit: Exit,
+    /// How the server ended; none if it did not stop.
+    pub(super) exit: Option<Exit>,
     /// From the stop to the server's end.
-    pub(super) exit_after: Duration,
+    pub(super) exit_after: Option<Duration>,
 }
 
 /// All rounds of a mode.
@@ -36,33 +40,39 @@ pub(super) struct Total {
     pub(super) mode: Mode,
     pub(super) rounds: usize,
     pub(super) tally: Tally,
+    pub(super) statuses: Statuses,
     /// How the server ended, and how often so, in the order of their first
     /// time.
     pub(super) exits: Vec<(String, usize)>,
-    pub(super) exit_median: Duration,
-    pub(super) exit_max: Duration,
+    /// Rounds in which it did not stop.
+    pub(super) unstopped: usize,
+    /// Of the rounds in which it did.
+    pub(super) exit_median: Option<Duration>,
+    pub(super) exit_max: Option<Duration>,
 }
 
 impl Outcome {
     pub(super) fn add(&mut self, mode: Mode, number: usize, played: Played) {
+        let timeline = self.timelines.iter().position(|(known, _)| *known == mode);
+        let timeline = timeline.unwrap_or_else(|| {
+            self.timelines.push((mode, Timeline::default()));
+            self.timelines.len() - 1
+        });
+        let timeline = &mut self.timelines[timeline].1;
+        let exit = played.end.ok();
         self.rounds.push(Record {
             mode,
             number,
-            sums: Sums::of(&played.attempts, played.stop, &mut self.timeline),
-            exit: played.exit,
-            exit_after: played.exit.at.saturating_duration_since(played.stop),
+            sums: Sums::of(&played.attempts, played.stop, timeline),
+            exit,
+            exit_after: exit.map(|exit| exit.at.saturating_duration_since(played.stop)),
         });
     }
 
     /// The sums of each mode, in the order of their first rounds.
     pub(super) fn totals(&self) -> Vec<Total> {
-        let mut modes: Vec<Mode> = Vec::new();
-        for record in &self.rounds {
-            if !modes.contains(&record.mode) {
-                modes.push(record.mode);
-            }
-        }
-        modes.into_iter().map(|mode| self.total(mode)).collect()
+        let modes = self.timelines.iter().map(|&(mode, _)| mode);
+        modes.map(|mode| self.total(mode)).collect()
     }
 
     pub(super) fn sum(&self) -> Tally {
@@ -81,18 +91,29 @@ impl Outcome {
     pub(super) fn exit_code(&self) -> u8 {
         match &self.failure {
             Some(failure) => failure.code,
-            None => u8::from(self.failed() > 0),
+            None if self.failed() > 0 => 1,
+            None if self.sum().unexpected() > 0 => 3,
+            None => 0,
         }
     }
 
     fn total(&self, mode: Mode) -> Total {
+        let mut rounds = 0;
         let mut tally = Tally::default();
+        let mut statuses = Statuses::new();
         let mut exits: Vec<(String, usize)> = Vec::new();
         let mut times = Vec::new();
         for record in self.rounds.iter().filter(|record| record.mode == mode) {
+            rounds += 1;
             tally += record.sums.tally;
-            times.push(record.exit_after);
-            let exit = record.exit.to_string();
+            for (&status, count) in &record.sums.statuses {
+                *statuses.entry(status).or_default() += count;
+            }
+            let (Some(exit), Some(after)) = (record.exit, record.exit_after) else {
+                continue;
+            };
+            times.push(after);
+            let exit = exit.to_string();
             match exits.iter_mut().find(|(known, _)| *known == exit) {
                 Some((_, count)) => *count += 1,
                 None => exits.push((exit, 1)),
@@ -101,11 +122,13 @@ impl Outcome {
         times.sort_unstable();
         Total {
             mode,
-            rounds: times.len(),
+            rounds,
             tally,
+            statuses,
             exits,
-            exit_median: times[times.len() / 2],
-            exit_max: times[times.len() - 1],
+            unstopped: rounds - times.len(),
+            exit_median: times.get(times.len() / 2).copied(),
+            exit_max: times.last().copied(),
         }
     }
 }
@@ -113,6 +136,14 @@ impl Outcome {
 impl Total {
     /// How many requests each stop has lost, on average.
     pub(super) fn lost_per_stop(&self) -> f64 {
-        self.tally[super::tally::Class::Lost] as f64 / self.rounds as f64
+        self.per_stop(Class::Lost)
+    }
+
+    pub(super) fn truncated_per_stop(&self) -> f64 {
+        self.per_stop(Class::Truncated)
+    }
+
+    fn per_stop(&self, class: Class) -> f64 {
+        self.tally[class] as f64 / self.rounds as f64
     }
 }

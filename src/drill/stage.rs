@@ -31,7 +31,8 @@ pub(super) struct Stage {
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     pub(super) exit: Option<Exit>,
-    /// Whether a client has been answered, by less than a 500.
+    /// Whether a client has been answered, by an expected status or one below
+    /// 500.
     pub(super) answered: bool,
     /// Clients that run.
     pub(super) clients: usize,

@@ -1,7 +1,12 @@
-//! What differs between systems: signals, and groups of processes.
+//! What differs between systems: signals, groups of processes, and orphans.
 
+use std::fmt;
 use std::io;
 
+#[cfg(target_os = "linux")]
+pub(super) use linux::*;
+#[cfg(not(target_os = "linux"))]
+pub(super) use not_linux::*;
 #[cfg(not(unix))]
 pub(super) use other::*;
 #[cfg(unix)]
@@ -16,12 +21,41 @@ pub(super) enum Signal {
     Hup,
 }
 
+impl Signal {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Quit => "QUIT",
+            Self::Hup => "HUP",
+        }
+    }
+}
+
 /// Whether signals can be sent here.
 pub(super) const HAS_SIGNALS: bool = cfg!(unix);
 
 /// Has `interrupt` called for each Ctrl+C, on a thread of its own.
 fn on_ctrl_c(interrupt: impl Fn() + Send + 'static) -> io::Result<()> {
     ctrlc::set_handler(interrupt).map_err(io::Error::other)
+}
+
+/// Whether a process that its parent has left behind can be found here.
+pub(super) const FINDS_ORPHANS: bool = cfg!(target_os = "linux");
+
+/// A process that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    id: u32,
+    /// None if it has ended since.
+    pub(super) group: Option<u32>,
+    name: String,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.name, self.id)
+    }
 }
 
 #[cfg(unix)]
@@ -98,14 +132,19 @@ mod unix {
         }
     }
 
-    pub(in crate::drill) fn send(id: u32, signal: Signal) -> io::Result<()> {
+    /// Signals a process, or all of its group.
+    pub(in crate::drill) fn send(id: u32, signal: Signal, to_group: bool) -> io::Result<()> {
         let signal = match signal {
             Signal::Term => rustix::process::Signal::TERM,
             Signal::Int => rustix::process::Signal::INT,
             Signal::Quit => rustix::process::Signal::QUIT,
             Signal::Hup => rustix::process::Signal::HUP,
         };
-        Ok(rustix::process::kill_process(pid(id), signal)?)
+        match to_group {
+            true => rustix::process::kill_process_group(pid(id), signal)?,
+            false => rustix::process::kill_process(pid(id), signal)?,
+        }
+        Ok(())
     }
 
     pub(in crate::drill) fn kill_group(id: u32, _child: &Mutex<Child>) -> io::Result<()> {
@@ -115,9 +154,114 @@ mod unix {
         )?)
     }
 
-    fn pid(id: u32) -> Pid {
+    pub(super) fn pid(id: u32) -> Pid {
         let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-        id.expect("a child's number is positive and fits")
+        id.expect("a process's number is positive and fits")
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs;
+    use std::process;
+
+    use rustix::process::Signal;
+    use rustix::process::WaitId;
+    use rustix::process::WaitIdOptions;
+
+    use super::Process;
+    use super::unix::pid;
+
+    /// Has a process whose parent has ended become a child of this one, if it
+    /// descends from it. So a server is found that has left its command's group.
+    pub(in crate::drill) fn adopt_orphans() {
+        // Every kernel since 3.4 can. Without it the group is killed all the same.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
+
+    /// The children of this process: those that its main thread has started, and
+    /// the orphans. None where the kernel was built without this list.
+    pub(in crate::drill) fn children() -> Vec<u32> {
+        let this = process::id();
+        let list = fs::read_to_string(format!("/proc/{this}/task/{this}/children"));
+        let list = list.unwrap_or_default();
+        let ids = list.split_whitespace().filter_map(|id| id.parse().ok());
+        ids.collect()
+    }
+
+    /// Whether a child has ended with all of its threads, of which the last closes
+    /// its sockets. If it has, it is reaped, unless it is to stay a zombie.
+    pub(in crate::drill) fn has_ended(child: u32, stays: bool) -> bool {
+        let mut how = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        how.set(WaitIdOptions::NOWAIT, stays);
+        // An error: another thread has reaped it.
+        !matches!(
+            rustix::process::waitid(WaitId::Pid(pid(child)), how),
+            Ok(None)
+        )
+    }
+
+    pub(in crate::drill) fn kill(id: u32) {
+        // What has ended already need not be killed.
+        let _ = rustix::process::kill_process(pid(id), Signal::KILL);
+    }
+
+    /// The name and the group of a process.
+    pub(in crate::drill) fn look_up(id: u32) -> Process {
+        let stat = fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
+        parse_stat(id, &String::from_utf8_lossy(&stat)).unwrap_or(Process {
+            id,
+            group: None,
+            name: "unnamed".to_owned(),
+        })
+    }
+
+    /// Reads `1234 (name) STATE PARENT GROUP ...`. A name may have anything in it.
+    fn parse_stat(id: u32, stat: &str) -> Option<Process> {
+        let (name, fields) = stat.split_once('(')?.1.rsplit_once(") ")?;
+        Some(Process {
+            id,
+            group: fields.split(' ').nth(2)?.parse().ok(),
+            name: name.escape_debug().to_string(),
+        })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_process_is_found_with_its_name_and_its_group() {
+            let group = rustix::process::getpgrp().as_raw_nonzero().get() as u32;
+            assert_eq!(look_up(process::id()).group, Some(group));
+            let odd = parse_stat(12, "12 (a) (b\n)) S 1 7 3").unwrap();
+            assert_eq!((odd.name.as_str(), odd.group), ("a) (b\\n)", Some(7)));
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod not_linux {
+    use super::Process;
+
+    pub(in crate::drill) fn adopt_orphans() {}
+
+    pub(in crate::drill) fn children() -> Vec<u32> {
+        Vec::new()
+    }
+
+    pub(in crate::drill) fn has_ended(_child: u32, _stays: bool) -> bool {
+        true
+    }
+
+    pub(in crate::drill) fn kill(_id: u32) {}
+
+    pub(in crate::drill) fn look_up(id: u32) -> Process {
+        Process {
+            id,
+            group: None,
+            name: "unnamed".to_owned(),
+        }
     }
 }
 
@@ -158,7 +302,7 @@ mod other {
         }
     }
 
-    pub(in crate::drill) fn send(_id: u32, _signal: Signal) -> io::Result<()> {
+    pub(in crate::drill) fn send(_id: u32, _signal: Signal, _to_group: bool) -> io::Result<()> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "signals are not supported here",

@@ -1,5 +1,6 @@
 //! The outcome as text, for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -7,7 +8,12 @@ use super::args::Options;
 use super::outcome::Outcome;
 use super::outcome::Total;
 use super::tally::Class;
+use super::tally::Statuses;
 use super::tally::Sums;
+
+/// What counts are above this is shown in millions, so that six modes fit into
+/// 80 columns.
+const COUNT_MAX: u64 = 9_999_999;
 
 /// The table, the verdict, and the first examples of what was lost.
 pub(super) fn text(options: &Options, outcome: &Outcome) -> String {
@@ -28,7 +34,7 @@ pub(super) fn text(options: &Options, outcome: &Outcome) -> String {
         text += &format!("  {example}\n");
     }
     if outcome.failure.is_none() {
-        text += &verdict(outcome);
+        text += &verdict(options, outcome);
     }
     text
 }
@@ -55,30 +61,118 @@ pub(super) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
-fn verdict(outcome: &Outcome) -> String {
+fn verdict(options: &Options, outcome: &Outcome) -> String {
     let sum = outcome.sum();
     let stops = counted(outcome.rounds.len() as u64, "stop");
-    match (sum[Class::Lost], sum[Class::Truncated]) {
-        (0, 0) => format!("Nothing was lost in {stops}.\n"),
+    let mut verdict = match (sum[Class::Lost], sum[Class::Truncated]) {
+        (0, 0) => format!("Nothing was lost in {stops}"),
         (lost, truncated) => format!(
-            "In {stops}, {} {} lost and {} truncated.\n",
+            "In {stops}, {} {} lost and {} truncated",
             counted(lost, "request"),
             if lost == 1 { "was" } else { "were" },
             counted(truncated, "answer")
         ),
+    };
+    if sum.unexpected() > 0 {
+        let but = if sum.failed() == 0 { ", but" } else { ";" };
+        verdict += &format!(
+            "{but} {} had another status than {}: {}",
+            counted(sum.unexpected(), "answer"),
+            options.expect,
+            unexpected(outcome)
+        );
     }
+    verdict += ".\n";
+    for total in outcome.totals() {
+        if total.tally.answered() == 0
+            && let Some(status) = most_frequent(&total.statuses)
+        {
+            verdict += &format!(
+                "{}: no answer to {} {} had status {}: correct --url, or add --expect {status}\n",
+                total.mode.name(),
+                total.mode.method(),
+                options.url.path(),
+                options.expect
+            );
+        }
+    }
+    verdict
 }
 
+/// `12 of 404, 3 of 503`.
+fn unexpected(outcome: &Outcome) -> String {
+    let mut sums = Statuses::new();
+    for record in &outcome.rounds {
+        for (&status, count) in &record.sums.unexpected {
+            *sums.entry(status).or_default() += count;
+        }
+    }
+    let said = sums
+        .iter()
+        .map(|(status, count)| format!("{count} of {status}"));
+    said.collect::<Vec<_>>().join(", ")
+}
+
+fn most_frequent(statuses: &Statuses) -> Option<u16> {
+    let most = statuses.iter().max_by_key(|(_, count)| **count);
+    most.map(|(&status, _)| status)
+}
+
+/// A column for each mode.
 fn table(totals: &[Total]) -> String {
-    let mut rows = headings();
-    rows.extend(totals.iter().map(row));
+    let mut rows = vec![row("", totals, |total| total.mode.name().to_owned())];
+    rows.push(row("rounds", totals, |total| total.rounds.to_string()));
+    for class in Class::ALL {
+        let label = class.name().replace('_', " ");
+        rows.push(row(&label, totals, |total| count(total.tally[class])));
+    }
+    rows.push(row("lost per stop", totals, |total| {
+        decimal(total.lost_per_stop())
+    }));
+    for status in each(totals, |total| total.statuses.keys().copied().collect()) {
+        rows.push(row(&format!("status {status}"), totals, |total| {
+            count(total.statuses.get(&status).copied().unwrap_or_default())
+        }));
+    }
+    for exit in each(totals, |total| {
+        total.exits.iter().map(|(exit, _)| exit.clone()).collect()
+    }) {
+        rows.push(row(&format!("exit {exit}"), totals, |total| {
+            let same = total.exits.iter().find(|(known, _)| *known == exit);
+            same.map_or(0, |(_, count)| *count).to_string()
+        }));
+    }
+    if totals.iter().any(|total| total.unstopped > 0) {
+        rows.push(row("did not stop", totals, |total| {
+            total.unstopped.to_string()
+        }));
+    }
+    rows.push(row("exit ms median", totals, |total| {
+        time(total.exit_median)
+    }));
+    rows.push(row("exit ms max", totals, |total| time(total.exit_max)));
+    aligned(&rows)
+}
+
+fn row(label: &str, totals: &[Total], cell: impl Fn(&Total) -> String) -> Vec<String> {
+    let mut row = vec![label.to_owned()];
+    row.extend(totals.iter().map(cell));
+    row
+}
+
+/// What the modes have, each once, in order.
+fn each<T: Ord>(totals: &[Total], of: impl Fn(&Total) -> Vec<T>) -> BTreeSet<T> {
+    totals.iter().flat_map(of).collect()
+}
+
+fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().map(|row: &Vec<String>| row[column].len());
+        let cells = rows.iter().map(|row| row[column].len());
         cells.max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         let mut line = format!("{:<1$}", row[0], widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
             let written = write!(line, "  {cell:>width$}");
@@ -90,49 +184,63 @@ fn table(totals: &[Total]) -> String {
     text
 }
 
-/// Two lines, for what has a heading in common.
-fn headings() -> Vec<Vec<String>> {
-    let headings = [
-        ("", "mode"),
-        ("", "rounds"),
-        ("answered", "before"),
-        ("answered", "after"),
-        ("", "refused"),
-        ("", "unprocessed"),
-        ("", "5xx"),
-        ("", "lost"),
-        ("", "truncated"),
-        ("lost", "per stop"),
-        ("exit", "code"),
-        ("exit ms", "median"),
-        ("exit ms", "longest"),
-    ];
-    let line = |of: fn(&(&str, &str)) -> String| headings.iter().map(of).collect();
-    vec![
-        line(|heading| heading.0.to_owned()),
-        line(|heading| heading.1.to_owned()),
-    ]
+fn count(count: u64) -> String {
+    match count {
+        0..=COUNT_MAX => count.to_string(),
+        _ => format!("{:.1}M", count as f64 / 1e6),
+    }
 }
 
-fn row(total: &Total) -> Vec<String> {
-    let mut row = vec![total.mode.name().to_owned(), total.rounds.to_string()];
-    row.extend(Class::ALL.map(|class| total.tally[class].to_string()));
-    let exits = total
-        .exits
-        .iter()
-        .map(|(exit, count)| match total.exits.len() {
-            1 => exit.clone(),
-            _ => format!("{exit} x{count}"),
-        });
-    row.push(format!("{:.1}", total.lost_per_stop()));
-    row.push(exits.collect::<Vec<_>>().join(", "));
-    row.push(format!("{:.1}", millis(total.exit_median)));
-    row.push(format!("{:.1}", millis(total.exit_max)));
-    row
+fn time(time: Option<Duration>) -> String {
+    time.map_or("-".to_owned(), |time| decimal(millis(time)))
+}
+
+/// To a tenth, where that matters.
+fn decimal(number: f64) -> String {
+    match number < 10_000.0 {
+        true => format!("{number:.1}"),
+        false => format!("{number:.0}"),
+    }
 }
 
 /// `1 stop`, `2 stops`.
-fn counted(count: u64, thing: &str) -> String {
+pub(super) fn counted(count: u64, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use crate::drill::client::Mode;
+    use crate::drill::tally::Tally;
+
+    use super::*;
+
+    #[test]
+    fn six_modes_with_large_counts_fit_into_80_columns() {
+        for large in [0, 9_999_999, 10_000_000, 9_999_949_999] {
+            let mut tally = Tally::default();
+            Class::ALL.iter().for_each(|&class| tally[class] = large);
+            let total = |&mode: &Mode| Total {
+                mode,
+                rounds: 10_000,
+                tally,
+                statuses: Statuses::from([(200, large), (503, large)]),
+                exits: vec![("0".to_owned(), 9_999), ("signal 15".to_owned(), 1)],
+                unstopped: 1,
+                exit_median: Some(Duration::from_secs(599)),
+                exit_max: None,
+            };
+            let totals: Vec<Total> = Mode::value_variants().iter().map(total).collect();
+            let table = table(&totals);
+            for line in table.lines() {
+                assert!(line.len() <= 80, "{table}");
+            }
+            for label in ["status 503 ", "exit signal 15 ", "did not stop "] {
+                assert!(table.contains(label), "{table}");
+            }
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! What became of every attempt, and the sums.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::AddAssign;
 use std::ops::Index;
 use std::ops::IndexMut;
+use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,10 +15,10 @@ use std::time::Instant;
 /// one fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// A complete answer, whatever its status below 500.
-    Answered,
-    /// A complete answer that blames the server.
-    ServerError,
+    /// A complete answer with an expected status, which this is.
+    Answered(u16),
+    /// A complete answer with another status.
+    Unexpected(u16),
     /// The connection was refused: nothing was sent, and it is safe to go
     /// elsewhere.
     Refused,
@@ -83,6 +85,49 @@ impl Loss {
     }
 }
 
+/// The status that a right answer has: one, or a class of them. `404`, `2xx`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    Status(u16),
+    Class(u16),
+}
+
+impl Expected {
+    /// What is right if nothing else is said.
+    pub(super) const SUCCESS: Self = Self::Class(2);
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (number, expected): (_, fn(u16) -> Self) = match text.strip_suffix("xx") {
+            Some(class) => (class, Self::Class),
+            None => (text, Self::Status),
+        };
+        let is_right = |expected: &Self| match expected {
+            Self::Status(status) => (200..=599).contains(status),
+            Self::Class(class) => (2..=5).contains(class),
+        };
+        let expected = number.parse().ok().map(expected);
+        expected
+            .filter(is_right)
+            .ok_or_else(|| "write it as 404, or 4xx for all of them".to_owned())
+    }
+
+    pub(super) fn includes(self, status: u16) -> bool {
+        match self {
+            Self::Status(expected) => status == expected,
+            Self::Class(class) => status / 100 == class,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Class(class) => write!(f, "{class}xx"),
+        }
+    }
+}
+
 /// An attempt that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
@@ -97,17 +142,20 @@ pub(super) enum Class {
     AnsweredAfter,
     Refused,
     Unprocessed,
+    /// With an unexpected status below 500.
+    AnsweredOther,
     Answered5xx,
     Lost,
     Truncated,
 }
 
 impl Class {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::AnsweredBefore,
         Self::AnsweredAfter,
         Self::Refused,
         Self::Unprocessed,
+        Self::AnsweredOther,
         Self::Answered5xx,
         Self::Lost,
         Self::Truncated,
@@ -120,6 +168,7 @@ impl Class {
             Self::AnsweredAfter => "answered_after",
             Self::Refused => "refused",
             Self::Unprocessed => "unprocessed",
+            Self::AnsweredOther => "answered_other",
             Self::Answered5xx => "answered_5xx",
             Self::Lost => "lost",
             Self::Truncated => "truncated",
@@ -128,9 +177,10 @@ impl Class {
 
     fn of(attempt: &Attempt, stop: Instant) -> Self {
         match attempt.fate {
-            Fate::Answered if attempt.ended < stop => Self::AnsweredBefore,
-            Fate::Answered => Self::AnsweredAfter,
-            Fate::ServerError => Self::Answered5xx,
+            Fate::Answered(_) if attempt.ended < stop => Self::AnsweredBefore,
+            Fate::Answered(_) => Self::AnsweredAfter,
+            Fate::Unexpected(500..) => Self::Answered5xx,
+            Fate::Unexpected(_) => Self::AnsweredOther,
             Fate::Refused => Self::Refused,
             Fate::Unprocessed => Self::Unprocessed,
             Fate::Lost(_) => Self::Lost,
@@ -170,6 +220,16 @@ impl Tally {
     pub(super) fn failed(&self) -> u64 {
         self[Class::Lost] + self[Class::Truncated]
     }
+
+    /// Answers with the expected status.
+    pub(super) fn answered(&self) -> u64 {
+        self[Class::AnsweredBefore] + self[Class::AnsweredAfter]
+    }
+
+    /// Answers with another status.
+    pub(super) fn unexpected(&self) -> u64 {
+        self[Class::AnsweredOther] + self[Class::Answered5xx]
+    }
 }
 
 /// Milliseconds from the stop, which are negative before it.
@@ -180,33 +240,32 @@ pub(super) fn millis_from(stop: Instant, at: Instant) -> f64 {
     }
 }
 
-/// A time slot's sums, for the chart.
+/// The sums of each millisecond from the stop, for the chart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timeline(BTreeMap<i64, Tally>);
 
 impl Timeline {
-    /// How long a slot is.
-    pub(super) const SLOT_MILLIS: i64 = 10;
-
-    /// The slots that have anything in them: their start, in milliseconds from
-    /// the stop, and their sums.
-    pub(super) fn slots(&self) -> impl Iterator<Item = (i64, &Tally)> {
-        self.0
-            .iter()
-            .map(|(&slot, tally)| (slot * Self::SLOT_MILLIS, tally))
+    /// The sums of this time.
+    pub(super) fn sum(&self, millis: Range<i64>) -> Tally {
+        let mut sum = Tally::default();
+        for (_, &tally) in self.0.range(millis) {
+            sum += tally;
+        }
+        sum
     }
 
-    /// The sums of the slot that starts then.
-    pub(super) fn at(&self, millis: i64) -> Tally {
-        let slot = millis.div_euclid(Self::SLOT_MILLIS);
-        self.0.get(&slot).copied().unwrap_or_default()
+    /// The last millisecond in which something ended.
+    pub(super) fn last(&self) -> Option<i64> {
+        self.0.keys().next_back().copied()
     }
 
     fn add(&mut self, millis: f64, class: Class) {
-        let slot = (millis / Self::SLOT_MILLIS as f64).floor() as i64;
-        self.0.entry(slot).or_default()[class] += 1;
+        self.0.entry(millis.floor() as i64).or_default()[class] += 1;
     }
 }
+
+/// How many answers had each status.
+pub(super) type Statuses = BTreeMap<u16, u64>;
 
 /// One request that failed, to show.
 #[derive(Clone, Debug)]
@@ -220,6 +279,9 @@ pub(super) struct Example {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
     pub(super) tally: Tally,
+    pub(super) statuses: Statuses,
+    /// Those that were not expected.
+    pub(super) unexpected: Statuses,
     /// The first few that failed.
     pub(super) examples: Vec<Example>,
 }
@@ -235,12 +297,18 @@ impl Sums {
             let millis = millis_from(stop, attempt.ended);
             sums.tally[class] += 1;
             timeline.add(millis, class);
-            if let Fate::Lost(loss) | Fate::Truncated(loss) = attempt.fate {
-                sums.examples.push(Example {
+            match attempt.fate {
+                Fate::Answered(status) => *sums.statuses.entry(status).or_default() += 1,
+                Fate::Unexpected(status) => {
+                    *sums.statuses.entry(status).or_default() += 1;
+                    *sums.unexpected.entry(status).or_default() += 1;
+                }
+                Fate::Lost(loss) | Fate::Truncated(loss) => sums.examples.push(Example {
                     class,
                     millis,
                     loss,
-                });
+                }),
+                Fate::Refused | Fate::Unprocessed => {}
             }
         }
         sums.examples.sort_by(|a, b| a.millis.total_cmp(&b.millis));
@@ -262,9 +330,10 @@ mod tests {
             ending: Ending::Eof,
         };
         let fates = [
-            (0, Fate::Answered),
-            (60, Fate::Answered),
-            (10, Fate::ServerError),
+            (0, Fate::Answered(200)),
+            (60, Fate::Answered(204)),
+            (10, Fate::Unexpected(503)),
+            (70, Fate::Unexpected(404)),
             (70, Fate::Refused),
             (70, Fate::Lost(loss)),
             (20, Fate::Truncated(loss)),
@@ -275,12 +344,35 @@ mod tests {
         });
         let mut timeline = Timeline::default();
         let sums = Sums::of(&attempts, stop, &mut timeline);
-        assert_eq!(sums.tally, Tally([1, 1, 1, 0, 1, 1, 1]));
+        assert_eq!(sums.tally, Tally([1, 1, 1, 0, 1, 1, 1, 1]));
         assert_eq!(sums.tally.failed(), 2);
+        assert_eq!(sums.tally.answered(), 2);
+        assert_eq!(sums.tally.unexpected(), 2);
+        assert_eq!(
+            sums.statuses,
+            Statuses::from([(200, 1), (204, 1), (404, 1), (503, 1)])
+        );
+        assert_eq!(sums.unexpected, Statuses::from([(404, 1), (503, 1)]));
         assert_eq!(sums.examples[0].class, Class::Truncated);
-        assert_eq!(timeline.at(-50)[Class::AnsweredBefore], 1);
-        assert_eq!(timeline.at(10)[Class::AnsweredAfter], 1);
-        assert_eq!(timeline.at(20)[Class::Lost], 1);
-        assert_eq!(timeline.slots().count(), 5);
+        assert_eq!(timeline.sum(-50..-49)[Class::AnsweredBefore], 1);
+        assert_eq!(timeline.sum(10..20)[Class::AnsweredAfter], 1);
+        assert_eq!(timeline.sum(10..21)[Class::Lost], 1);
+        assert_eq!(timeline.last(), Some(20));
+    }
+
+    #[test]
+    fn a_status_is_expected_alone_or_by_its_class() {
+        let four = Expected::parse("404").unwrap();
+        assert!(four.includes(404) && !four.includes(405));
+        let threes = Expected::parse("3xx").unwrap();
+        assert!(threes.includes(302) && !threes.includes(200));
+        assert_eq!(
+            (four.to_string(), threes.to_string()),
+            ("404".into(), "3xx".into())
+        );
+        assert_eq!(Expected::parse("2xx"), Ok(Expected::SUCCESS));
+        for wrong in ["", "xx", "1xx", "6xx", "100", "600", "2xxx", "two"] {
+            assert!(Expected::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

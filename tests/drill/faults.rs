@@ -36,6 +36,7 @@ fn assert_adds_up(json: &Value) {
             "answered_after",
             "refused",
             "unprocessed",
+            "answered_other",
             "answered_5xx",
             "lost",
             "truncated",
@@ -130,9 +131,14 @@ fn the_table_says_what_was_lost_and_how() {
     assert_eq!(drilled.code, Some(1));
     let text = drilled.stdout;
     assert!(text.contains("16 clients on http://127.0.0.1:{port}/, stopped by TERM, seed 7"));
-    let row = text.lines().find(|line| line.starts_with("new ")).unwrap();
-    let cells: Vec<&str> = row.split_whitespace().collect();
-    assert_eq!((cells[1], cells[10]), ("1", "7"), "{text}");
+    let cell = |label: &str| {
+        let row = text.lines().find_map(|line| line.strip_prefix(label));
+        row.unwrap_or_else(|| panic!("{text}")).trim().to_owned()
+    };
+    assert_eq!(cell("rounds "), "1", "{text}");
+    assert_eq!(cell("exit 7 "), "1", "{text}");
+    assert_ne!(cell("lost "), "0", "{text}");
+    assert_ne!(cell("status 200 "), "0", "{text}");
     assert!(text.contains("  lost in round 1 of new, +"), "{text}");
     assert!(
         text.contains(" were lost and 0 answers truncated."),

@@ -65,6 +65,16 @@ enum Fault {
     Dies,
     /// Does not stop.
     Stays,
+    /// Answers everything with 404.
+    KnowsNothing,
+    /// Answers a POST with 405.
+    TakesNoPost,
+    /// Answers everything with 503.
+    Fails,
+    /// Leaves the session and the group that it was started in.
+    LeavesGroup,
+    /// Has another process serve in a group of its own, and exits.
+    GoesToBackground,
 }
 
 impl Fault {
@@ -81,6 +91,11 @@ impl Fault {
             "is-mute" => Self::IsMute,
             "dies" => Self::Dies,
             "stays" => Self::Stays,
+            "knows-nothing" => Self::KnowsNothing,
+            "takes-no-post" => Self::TakesNoPost,
+            "fails" => Self::Fails,
+            "leaves-group" => Self::LeavesGroup,
+            "goes-to-background" => Self::GoesToBackground,
             _ => panic!("no such fault: {name}"),
         }
     }
@@ -94,8 +109,16 @@ fn main() {
     let fault = Fault::named(fault);
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).unwrap();
     thread::spawn(move || signals.forever().for_each(|_| stop(fault)));
-    if fault == Fault::IsAbsent {
-        thread::park();
+    match fault {
+        Fault::IsAbsent => thread::park(),
+        #[cfg(unix)]
+        Fault::LeavesGroup => _ = rustix::process::setsid().unwrap(),
+        Fault::GoesToBackground => {
+            let mut server = process::Command::new(env::current_exe().unwrap());
+            server.args(["leaves-group", port]).spawn().unwrap();
+            process::exit(0);
+        }
+        _ => {}
     }
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
     for stream in listener.incoming().flatten() {
@@ -157,7 +180,7 @@ fn exchange(stream: &mut BufReader<TcpStream>, fault: Fault) -> io::Result<Next>
     if fault == Fault::Dies && ANSWERED.fetch_add(1, SeqCst) == LIFE {
         process::exit(3);
     }
-    answer(stream.get_mut(), fault)
+    answer(stream.get_mut(), fault, first.starts_with("POST "))
 }
 
 /// Reads the fields, and gives the length of the body.
@@ -175,7 +198,7 @@ fn rest_of_head(stream: &mut BufReader<TcpStream>) -> io::Result<u64> {
     }
 }
 
-fn answer(stream: &mut TcpStream, fault: Fault) -> io::Result<Next> {
+fn answer(stream: &mut TcpStream, fault: Fault, is_post: bool) -> io::Result<Next> {
     let bad = match fault {
         _ if !STOPPING.load(SeqCst) => None,
         Fault::Swallows => Some(""),
@@ -196,7 +219,13 @@ fn answer(stream: &mut TcpStream, fault: Fault) -> io::Result<Next> {
         Fault::LeavesBacklog => ("Connection: close\r\n", Next::Close),
         _ => ("", Next::Request),
     };
-    let good = format!("HTTP/1.1 200 OK\r\n{close}Content-Length: 5\r\n\r\nhello");
-    stream.write_all(good.as_bytes())?;
+    let status = match fault {
+        Fault::KnowsNothing => "404 Not Found",
+        Fault::TakesNoPost if is_post => "405 Method Not Allowed",
+        Fault::Fails => "503 Service Unavailable",
+        _ => "200 OK",
+    };
+    let whole = format!("HTTP/1.1 {status}\r\n{close}Content-Length: 5\r\n\r\nhello");
+    stream.write_all(whole.as_bytes())?;
     Ok(next)
 }

@@ -19,7 +19,7 @@ fn wrong_usage_is_told_in_one_line() {
         (vec!["--url", "http://192.0.2.1/"], "--allow-remote"),
         (
             vec!["--url", "http://localhost/", "--stop", "KILL"],
-            "TERM, INT, QUIT, HUP and url:/path",
+            "TERM, INT, QUIT and HUP, with :group or without, or url:/path",
         ),
         (
             vec!["--url", "http://localhost/", "--mode", "x"],
@@ -49,6 +49,11 @@ fn wrong_usage_is_told_in_one_line() {
         let drilled = run(command(&options, &["true"]));
         assert_eq!(drilled.code, Some(2), "{options:?}");
         assert!(drilled.stderr.contains(says), "{}", drilled.stderr);
+        assert!(
+            drilled.stderr.starts_with("farewell drill: "),
+            "{}",
+            drilled.stderr
+        );
         assert_eq!(drilled.stderr.lines().count(), 1, "{}", drilled.stderr);
         assert_eq!(drilled.stdout, "");
     }
@@ -99,19 +104,58 @@ fn rounds_and_modes_are_played_in_turn() {
 fn a_chart_is_drawn() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("chart.svg");
-    let options = format!("--mode new --svg {}", file.display());
+    let options = format!("--mode new,keep-alive --svg {}", file.display());
     let drilled = drill_faulty("swallows", &options);
     assert_eq!(drilled.code, Some(1), "{}", drilled.stderr);
     let svg = fs::read_to_string(file).unwrap();
     for text in [
         "<svg",
+        "faulty swallows {port}",
+        "16 clients, stopped by TERM: 2 stops in all",
         "answered",
         "refused",
-        "lost",
+        "lost or truncated",
         "milliseconds from the stop",
         "</svg>",
     ] {
         assert!(svg.contains(text), "{text}");
+    }
+    // A panel for each mode, with the table's loss.
+    let row = drilled.stdout.lines();
+    let row = row.filter_map(|line| line.strip_prefix("lost per stop"));
+    let lost: Vec<&str> = row.flat_map(str::split_whitespace).collect();
+    for (mode, lost) in ["new", "keep-alive"].into_iter().zip(lost) {
+        let title = format!("{mode}: {lost} lost per stop");
+        assert!(svg.contains(&title), "{title}");
+    }
+}
+
+#[test]
+fn a_chart_names_what_did_not_stop_and_what_did_not_start() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("chart.svg");
+    for (fault, options, titles) in [
+        (
+            "stays",
+            "--stop-timeout 300ms",
+            vec![
+                "new, round 1: the server did not stop in 300ms",
+                "1 of 1 did not stop",
+            ],
+        ),
+        (
+            "is-absent",
+            "--start-timeout 100ms",
+            vec!["new, round 1: the server does not listen", "0 stops in all"],
+        ),
+    ] {
+        let options = format!("--mode new {options} --svg {}", file.display());
+        let drilled = drill_faulty(fault, &options);
+        assert_eq!(drilled.code, Some(4), "{}", drilled.stderr);
+        let svg = fs::read_to_string(&file).unwrap();
+        for title in titles {
+            assert!(svg.contains(title), "{title}");
+        }
     }
 }
 
@@ -127,6 +171,9 @@ fn the_help_says_what_the_classes_and_the_codes_mean() {
         "unprocessed",
         "truncated",
         "Exit codes: 0",
+        "Usage: farewell drill ",
+        "TERM:group",
+        "--expect",
         "{port}",
         "slow-reader",
     ] {

@@ -27,6 +27,8 @@ use Step::Reset;
 use Step::WaitForEnd;
 use Step::Write as Say;
 
+const ANSWERED: Fate = Fate::Answered(200);
+
 const REQUEST: Step = ReadUntil("\r\n\r\n");
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const OK_AND_CLOSE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
@@ -46,7 +48,7 @@ fn fates(mode: Mode, attempts: usize, scripts: &[&[Step]]) -> Vec<Fate> {
 fn fates_within(patience: Duration, mode: Mode, attempts: usize, scripts: &[&[Step]]) -> Vec<Fate> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let requests = Requests::new(address, "localhost", "/", patience);
+    let requests = Requests::new(address, "localhost", "/", patience, Expected::SUCCESS);
     let stage = Stage::default();
     stage.stop_now();
     let mut client = Client::new(&requests, &stage, Rng::with_seed(1));
@@ -118,27 +120,27 @@ fn an_answer_is_an_answer_and_errors_are_told_apart() {
     let scripts: [&[Step]; 2] = [&[REQUEST, Say(OK)], &[REQUEST, Say(error)]];
     assert_eq!(
         fates(Mode::New, 2, &scripts),
-        [Fate::Answered, Fate::ServerError]
+        [ANSWERED, Fate::Unexpected(503)]
     );
 }
 
 #[test]
 fn who_asked_for_a_close_does_not_go_on() {
     let scripts: [&[Step]; 2] = [&[REQUEST, Say(OK), WaitForEnd]; 2];
-    assert_eq!(fates(Mode::New, 2, &scripts), [Fate::Answered; 2]);
+    assert_eq!(fates(Mode::New, 2, &scripts), [ANSWERED; 2]);
 }
 
 #[test]
 fn a_kept_connection_carries_the_next_request() {
     let scripts: [&[Step]; 1] = [&[REQUEST, Say(OK), REQUEST, Say(OK_AND_CLOSE)]];
-    assert_eq!(fates(Mode::KeepAlive, 2, &scripts), [Fate::Answered; 2]);
+    assert_eq!(fates(Mode::KeepAlive, 2, &scripts), [ANSWERED; 2]);
 }
 
 #[test]
 fn a_kept_connection_that_ended_before_the_next_request_is_no_loss() {
     for end in [&[REQUEST, Say(OK)] as &[Step], &[REQUEST, Say(OK), Reset]] {
         let scripts = [end, &[REQUEST, Say(OK)]];
-        assert_eq!(fates(Mode::KeepAlive, 2, &scripts), [Fate::Answered; 2]);
+        assert_eq!(fates(Mode::KeepAlive, 2, &scripts), [ANSWERED; 2]);
     }
 }
 
@@ -149,7 +151,7 @@ fn a_kept_connection_that_says_something_unasked_is_not_used() {
         &[REQUEST, Say(OK), Say(timeout), WaitForEnd],
         &[REQUEST, Say(OK)],
     ];
-    assert_eq!(fates(Mode::KeepAlive, 2, &scripts), [Fate::Answered; 2]);
+    assert_eq!(fates(Mode::KeepAlive, 2, &scripts), [ANSWERED; 2]);
 }
 
 #[test]
@@ -157,7 +159,8 @@ fn nobody_listens_is_a_refusal_and_the_client_leaves() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let requests = Requests::new(address, "localhost", "/", Duration::from_secs(10));
+    let patience = Duration::from_secs(10);
+    let requests = Requests::new(address, "localhost", "/", patience, Expected::SUCCESS);
     let stage = Stage::default();
     stage.stop_now();
     let client = Client::new(&requests, &stage, Rng::with_seed(1));
@@ -239,14 +242,14 @@ fn an_answer_without_its_end_is_truncated() {
 #[test]
 fn an_end_in_good_order_completes_an_answer_without_a_length() {
     let scripts: [&[Step]; 1] = [&[REQUEST, Say("HTTP/1.0 200 OK\r\n\r\nok")]];
-    assert_eq!(fates(Mode::KeepAlive, 1, &scripts), [Fate::Answered]);
+    assert_eq!(fates(Mode::KeepAlive, 1, &scripts), [ANSWERED]);
 }
 
 #[test]
 fn pipelined_requests_behind_a_close_are_unprocessed() {
     let scripts: [&[Step]; 1] = [&[REQUEST, Say(OK), Say(OK_AND_CLOSE), HalfClose]];
     let fates = fates(Mode::Pipelined, 1, &scripts);
-    assert_eq!(fates[..2], [Fate::Answered; 2]);
+    assert_eq!(fates[..2], [ANSWERED; 2]);
     assert_eq!(fates[2..], [Fate::Unprocessed; PIPELINED - 2]);
 }
 
@@ -254,7 +257,7 @@ fn pipelined_requests_behind_a_close_are_unprocessed() {
 fn pipelined_requests_without_a_notice_are_lost() {
     let scripts: [&[Step]; 1] = [&[REQUEST, Say(OK), HalfClose]];
     let fates = fates(Mode::Pipelined, 1, &scripts);
-    assert_eq!(fates[0], Fate::Answered);
+    assert_eq!(fates[0], ANSWERED);
     assert_eq!(fates[1..], [lost(Point::Sent, Ending::Eof); PIPELINED - 1]);
 }
 
@@ -265,12 +268,12 @@ fn a_post_is_answered_whole_or_in_two_parts_or_early() {
     let early: &[Step] = &[REQUEST, Say(OK_AND_CLOSE), HalfClose];
     for script in [late, early] {
         // Both ways to send it come by chance.
-        assert_eq!(fates(Mode::Post, 8, &[script; 8]), [Fate::Answered; 8]);
+        assert_eq!(fates(Mode::Post, 8, &[script; 8]), [ANSWERED; 8]);
     }
 }
 
 #[test]
 fn a_slow_reader_gets_all_of_it() {
     let scripts: [&[Step]; 1] = [&[REQUEST, Say(OK), HalfClose]];
-    assert_eq!(fates(Mode::SlowReader, 1, &scripts), [Fate::Answered]);
+    assert_eq!(fates(Mode::SlowReader, 1, &scripts), [ANSWERED]);
 }

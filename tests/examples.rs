@@ -399,10 +399,7 @@ fn graceful_ends_although_a_handler_never_returns() {
         "{stdout}"
     );
     assert!(stdout.contains("cut: GET /stuck from "), "{stdout}");
-    assert!(
-        stdout.contains("threads left with handlers that have not returned: 1"),
-        "{stdout}"
-    );
+    assert!(stdout.contains("threads left behind: 1"), "{stdout}");
 }
 
 #[test]

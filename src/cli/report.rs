@@ -26,6 +26,18 @@ pub(super) fn to_json(report: &Report) -> Value {
             })
         })
         .collect();
+    let unreturned: Vec<Value> = report
+        .unreturned
+        .iter()
+        .map(|unreturned| {
+            json!({
+                "code": unreturned.code.to_string(),
+                "route": unreturned.route,
+                "peer": unreturned.peer.map(|peer| peer.to_string()),
+                "seconds": seconds(unreturned.age),
+            })
+        })
+        .collect();
     json!({
         "trigger": trigger(report.trigger),
         "abort": report.abort.map(|abort| match abort {
@@ -53,6 +65,7 @@ pub(super) fn to_json(report: &Report) -> Value {
         "cut": cut,
         "backlog_abandoned": report.backlog_abandoned,
         "threads_left": report.threads_left,
+        "unreturned": unreturned,
     })
 }
 
@@ -60,6 +73,7 @@ fn trigger(trigger: Trigger) -> Value {
     match trigger {
         Trigger::Call => json!({ "by": "call" }),
         Trigger::Signal => json!({ "by": "signal" }),
+        Trigger::Failure => json!({ "by": "failure" }),
         Trigger::Request(peer) => json!({ "by": "request", "peer": peer.to_string() }),
         other => json!({ "by": other.to_string() }),
     }

@@ -191,6 +191,14 @@ impl Report {
 }
 
 impl Report {
+    /// Whether the request that this code ran for is named as cut already.
+    fn is_cut(&self, unreturned: &Unreturned) -> bool {
+        let (route, peer) = (unreturned.route.as_deref(), unreturned.peer);
+        self.cut
+            .iter()
+            .any(|cut| route == Some(&cut.route) && peer == Some(cut.peer))
+    }
+
     /// The whole in one line: how long it took, who asked, and what became of
     /// those who were there.
     pub fn summary(&self) -> String {
@@ -244,7 +252,7 @@ impl fmt::Display for Report {
         if self.threads_left > 0 {
             write!(f, "\n  threads left behind: {}", self.threads_left)?;
         }
-        for unreturned in &self.unreturned {
+        for unreturned in self.unreturned.iter().filter(|code| !self.is_cut(code)) {
             write!(f, "\n  did not return: {unreturned}")?;
         }
         Ok(())

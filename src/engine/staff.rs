@@ -206,7 +206,9 @@ impl Staff {
         threads.extend(engine.crew.take_threads());
 
         let all_ended = || threads.iter().all(Thread::has_ended);
-        let deadline = life.deadline().unwrap_or_else(|| Instant::now() + GRACE);
+        // Threads that only have to notice the end are not cut short by it.
+        let soon = Instant::now() + GRACE;
+        let deadline = life.deadline().map_or(soon, |deadline| deadline.max(soon));
         life.wait(Some(deadline), || {
             all_ended() || life.phase() >= Phase::Aborting
         });

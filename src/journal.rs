@@ -27,10 +27,20 @@ const LINES_MAX: usize = 1024;
 /// `note!(journal, Warn, "{count} connections")`.
 macro_rules! note {
     ($journal:expr, $level:ident, $($text:tt)+) => {
-        $journal.write(log::Level::$level, module_path!(), format_args!($($text)+))
+        // Before the text is put together: most lines are wanted by no logger.
+        if $crate::journal::is_wanted(log::Level::$level) {
+            $journal.write(log::Level::$level, module_path!(), format_args!($($text)+));
+        }
     };
 }
 pub(crate) use note;
+
+/// Whether the application's logger wants lines of this level at all. What it
+/// wants of each target is for its own thread to ask.
+#[inline]
+pub(crate) fn is_wanted(level: Level) -> bool {
+    level <= log::STATIC_MAX_LEVEL && level <= log::max_level()
+}
 
 /// Where the threads of a server write what is to be logged.
 #[derive(Debug)]
@@ -72,7 +82,7 @@ impl Journal {
     /// Hands a line to the logger's thread. Never waits, and calls no code of
     /// the application: it may be called with a lock held.
     pub(crate) fn write(&self, level: Level, target: &'static str, text: fmt::Arguments<'_>) {
-        if level > log::STATIC_MAX_LEVEL || level > log::max_level() {
+        if !is_wanted(level) {
             return;
         }
         let line = Line {

@@ -34,14 +34,19 @@
 //! 3. A connection with no request in progress, used or fresh, gets the last
 //!    call, [`Config::last_call`], before it is half-closed.
 //! 4. A response counts as delivered when the client has closed its side after
-//!    it; until then, or until [`Config::linger`] has passed, the server stays.
-//!    A client that half-closes before it has its answer proves nothing by that;
-//!    it gets it all the same.
+//!    it. Until then, or until the client has been silent for
+//!    [`Config::linger`], the server stays; a client that is still sending its
+//!    request is read on, so that it gets to read an early answer
+//!    ([`Config::linger_max`]). A client that half-closes before it has its
+//!    answer proves nothing by that; it gets it all the same.
 //! 5. New connections are refused by the kernel, never accepted and then
 //!    dropped.
-//! 6. It is bounded: at [`Config::drain_timeout`] what is left is cut. Requests
-//!    that no handler has started get a 503 with `Retry-After`; the rest is
-//!    closed; what was cut is named. [`ShutdownHandle::abort`] cuts at once.
+//! 6. It is bounded, whatever the application's code, the logger or a client
+//!    does: at [`Config::drain_timeout`] what is left is cut. Requests that no
+//!    handler has started get a 503 with `Retry-After`; the rest is closed; what
+//!    was cut is named. Code that does not return (a handler, a body's next
+//!    piece, a drop, a call after a delivery) is left behind on its thread, and
+//!    named in [`Report::unreturned`]. [`ShutdownHandle::abort`] cuts at once.
 //! 7. The books balance: every accepted connection ends in exactly one
 //!    [`ConnectionOutcome`], every request in exactly one [`RequestOutcome`],
 //!    and the [`Report`] adds up.
@@ -54,6 +59,16 @@
 //! Points 1 and 5 need Linux, and a listener that is ours alone. Elsewhere the
 //! backlog is emptied and the listener closed, and a connection that arrives in
 //! between is reset.
+//!
+//! # The log
+//!
+//! The library logs with the [`log`](https://docs.rs/log) crate, from a thread of
+//! its own, `farewell-log`. No thread that accepts, serves or stops waits for the
+//! logger: one that blocks or panics costs lines of the log, and nothing else.
+//! 1024 lines may wait for it; further ones are dropped, and counted in the log
+//! as soon as it takes lines again. When the server stops, the logger has a
+//! second for what is left. What handlers log themselves, they log on their own
+//! threads: there a logger that blocks holds the worker, as any call does.
 //!
 //! # The life of a connection
 //!

@@ -78,10 +78,15 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LAST_CALL", value_parser = duration)]
     last_call: Option<Duration>,
 
-    /// How long, after the last response on a connection, to wait for the
-    /// client to close its side [default: 2s].
+    /// How long, after the last response on a connection, the client may be
+    /// silent before it closes its side [default: 2s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LINGER", value_parser = duration)]
     linger: Option<Duration>,
+
+    /// Longest time, after the last response on a connection, to read on and
+    /// discard what a client is still sending [default: 30s].
+    #[arg(long, value_name = "DURATION", env = "FAREWELL_LINGER_MAX", value_parser = duration)]
+    linger_max: Option<Duration>,
 
     /// How long a stop waits for TCP handshakes that had begun before it
     /// [default: 250ms].
@@ -235,6 +240,7 @@ impl Options {
         set(&mut config.drain_timeout, self.drain_timeout);
         set(&mut config.last_call, self.last_call);
         set(&mut config.linger, self.linger);
+        set(&mut config.linger_max, self.linger_max);
         set(&mut config.settle, self.settle);
         set(&mut config.lame_duck, self.lame_duck);
         set(&mut config.idle_timeout, self.idle_timeout);
@@ -285,7 +291,9 @@ mod tests {
             (seconds(10), seconds(2))
         );
         assert!(help.contains("are cut [default: 10s]"));
-        assert!(help.contains("close its side [default: 2s]"));
+        assert!(help.contains("closes its side [default: 2s]"));
+        assert_eq!(config.linger_max, seconds(30));
+        assert!(help.contains("is still sending [default: 30s]"));
         assert_eq!(
             (config.body_timeout, config.write_timeout),
             (seconds(30), seconds(30))

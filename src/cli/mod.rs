@@ -191,7 +191,7 @@ fn run() -> Result<u8, Failure> {
 fn exit_code(report: &Report) -> u8 {
     match report.abort {
         Some(Abort::Demand(Trigger::Signal)) => 130,
-        _ if report.everyone_answered() => 0,
+        _ if report.everyone_answered() && report.threads_left == 0 => 0,
         _ => 3,
     }
 }

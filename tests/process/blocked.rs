@@ -199,10 +199,6 @@ impl Program {
         rustix::process::kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
-    fn runs(&mut self) -> bool {
-        self.process.0.try_wait().unwrap().is_none()
-    }
-
     /// The input of the fault: each of these logs a line.
     fn send_nonsense(&self) {
         let mut clients: Vec<Client> = (0..40).map(|_| self.connect()).collect();

@@ -2,15 +2,22 @@
 //! changes on a terminal, log lines elsewhere.
 
 use std::env;
+use std::io;
+use std::io::Write;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use env_logger::Target;
 use env_logger::WriteStyle;
+use env_logger::fmt::Formatter;
 use farewell::Phase;
 use farewell::ShutdownHandle;
 use farewell::Signals;
+use humantime::format_rfc3339_seconds;
+use log::Record;
 
 use super::os;
 use super::os::Stream;
@@ -41,10 +48,34 @@ pub(super) fn init_logger() {
             DEFAULT_FILTER
         })
         .write_style(write_style())
+        .format(write_line)
         .target(Target::Pipe(Box::new(output::Log)))
         .init();
     if let Some(error) = wrong {
         log::warn!("RUST_LOG is ignored, and {DEFAULT_FILTER} used: {error}");
+    }
+}
+
+/// `[1994-11-06T08:49:37Z INFO  farewell::server] a line`
+fn write_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let style = out.default_level_style(record.level());
+    let (level, target) = (record.level(), record.target());
+    let stamp = stamp(SystemTime::now());
+    writeln!(
+        out,
+        "[{stamp}{style}{level:<5}{style:#} {target}] {}",
+        record.args()
+    )
+}
+
+/// The date and time, and a blank. Nothing if the system's clock has none from
+/// 1970 to 9999: env_logger's own would panic then.
+fn stamp(clock: SystemTime) -> String {
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+
+    match clock.duration_since(UNIX_EPOCH) {
+        Ok(since) if since <= LAST => format!("{} ", format_rfc3339_seconds(clock)),
+        _ => String::new(),
     }
 }
 
@@ -122,5 +153,19 @@ fn write_log(stop: &ShutdownHandle) {
     while !stop.wait_for_timeout(Phase::Stopped, LOG_EVERY) {
         let (phase, counts, left) = (stop.phase(), stop.counts(), seconds_left(stop));
         log::info!("{phase}: {counts}, {left:.1} s left");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_without_a_date_gives_no_stamp() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(stamp(at(784_111_777)), "1994-11-06T08:49:37Z ");
+        assert_eq!(stamp(at(253_402_300_799)), "9999-12-31T23:59:59Z ");
+        assert_eq!(stamp(at(253_402_300_800)), "");
+        assert_eq!(stamp(UNIX_EPOCH - Duration::from_secs(1)), "");
     }
 }

@@ -122,6 +122,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | `isolate.rs`, `journal.rs`, `escaped.rs` | calling the application's code; lines on their way to the logger; what a client chose, for people |
 //! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
 //! | `http/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs`, `pace.rs`, `waiting.rs` | limits and timeouts; what is too slow; waiting |

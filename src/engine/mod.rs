@@ -9,8 +9,12 @@
 //!                                   +--> queue --> worker: advance, call the handler --> close
 //! ```
 //!
-//! Nobody polls the lot but the workers themselves, and of these as many are
-//! awake as there are cores: see [`seats`].
+//! Only the workers themselves poll the lot, and of these as many are awake as
+//! there are cores: see [`seats`].
+//!
+//! Code of the application runs in three places, each of which a stop can leave
+//! behind: on a worker that says so in its [slot](in_flight), on a thread of the
+//! [crew], and on the logger's thread.
 
 pub(crate) mod acceptor;
 pub(crate) mod buffer;

@@ -54,8 +54,9 @@ impl Thread {
         let handle = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
+                // All of it: to capture one field would leave the drop here.
                 let ending = &mut ending;
-                // With all that it holds, before the thread counts as ended.
+                // This drops what `f` holds, before the thread counts as ended.
                 f();
                 ending.returned = true;
             })?;

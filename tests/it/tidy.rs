@@ -107,6 +107,52 @@ fn the_protocol_knows_no_socket_thread_clock_or_log() {
     }
 }
 
+/// The files of the library, without those that only tests and fuzzing use.
+fn library() -> Vec<(String, String)> {
+    let src = root().join("src");
+    let mut files = Vec::new();
+    for path in sources(&src) {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
+        let others = ["cli", "drill", "fuzzing", "main.rs"];
+        if !others.iter().any(|other| name.starts_with(other)) {
+            files.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    files
+}
+
+#[test]
+fn one_function_catches_the_panics_of_the_application() {
+    for (name, text) in library() {
+        let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+        assert!(
+            !code.contains("catch_unwind") || name == "isolate.rs",
+            "{name} catches panics: use isolate()"
+        );
+    }
+}
+
+#[test]
+fn no_thread_that_serves_or_stops_calls_the_logger() {
+    // On the thread of the caller: before a server serves, when its handle is
+    // dropped, in a handler.
+    let callers = [
+        "journal.rs",
+        "net/listener.rs",
+        "server.rs",
+        "service/json.rs",
+        "service/rejection.rs",
+    ];
+    for (name, text) in library() {
+        for macro_name in ["error", "warn", "info", "debug", "trace", "log"] {
+            assert!(
+                !text.contains(&format!("log::{macro_name}!(")) || callers.contains(&&*name),
+                "{name} calls the logger: write to the journal"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_drill_shares_no_code_with_the_server() {
     let crates = [

@@ -19,10 +19,11 @@ use crate::pace::Rule;
 /// config.drain_timeout = Duration::from_secs(30);
 /// ```
 ///
-/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`, and a second
-/// more where the acceptor cannot be woken or still has handshakes to wait for. The first `linger` is for the
-/// answers that were given at the deadline, the second for those who follow
-/// the shutdown to its end.
+/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`, and up to 3 s
+/// more where the acceptor cannot be woken or is slow to end, the logger blocks,
+/// or code of the application does not return. The first `linger` is for the
+/// answers that were given at the deadline, the second for the clients that
+/// follow the shutdown to its end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

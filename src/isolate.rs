@@ -8,11 +8,11 @@ use std::panic::AssertUnwindSafe;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Calls code of the application: a handler, a drop, a callback, the logger.
-/// Nothing else in this library calls any. A panic in it ends here.
+/// Calls code of the application: a handler, a drop, a callback, the logger. No
+/// thread of the server calls any in another way. A panic in it ends here.
 ///
-/// It may block for ever. A thread of the server calls this only where a stop
-/// can leave the thread behind.
+/// It may block for ever. So it is called only where a stop can leave the thread
+/// behind.
 pub(crate) fn isolate<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
         // The payload is the application's as well, and its drop may panic in

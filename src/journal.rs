@@ -5,6 +5,9 @@
 //! accepts, serves or stops calls it. They hand their lines to a thread of its
 //! own, over a bounded channel; a line that finds the channel full is dropped,
 //! and the number of these is logged as soon as the logger takes lines again.
+//!
+//! Which levels the logger wants at all, its thread asks it beforehand, for each
+//! target of this library: a line that it would throw away is not even made.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,35 +15,59 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
 use log::Level;
+use log::LevelFilter;
 
 use crate::isolate::isolate;
 
 /// How many lines may wait for the logger.
 const LINES_MAX: usize = 1024;
 
+/// Of these, how many are kept for warnings and errors.
+const KEPT_FOR_WARNINGS: usize = 128;
+
+/// The target of the access log.
+pub(crate) const ACCESS: &str = "farewell::access";
+
+/// The targets of the lines in a journal: [`ACCESS`], and every module that has
+/// a `note!`, which a test sees to.
+const TARGETS: &[&str] = &[
+    ACCESS,
+    "farewell::drain::shutdown",
+    "farewell::engine",
+    "farewell::engine::acceptor",
+    "farewell::engine::connection::answer",
+    "farewell::engine::connection::incoming",
+    "farewell::engine::connection::input",
+    "farewell::engine::connection::leave",
+    "farewell::engine::connection::writing",
+    "farewell::engine::crew",
+    "farewell::engine::guests",
+    "farewell::engine::inlet",
+    "farewell::engine::lot",
+    "farewell::engine::lot::row",
+    "farewell::engine::refusals",
+    "farewell::engine::staff",
+    "farewell::engine::worker",
+    "farewell::journal",
+];
+
 /// Writes a line to a [`Journal`], with the target of the module that does:
 /// `note!(journal, Warn, "{count} connections")`.
 macro_rules! note {
     ($journal:expr, $level:ident, $($text:tt)+) => {
         // Before the text is put together: most lines are wanted by no logger.
-        if $crate::journal::is_wanted(log::Level::$level) {
+        if $journal.wants(log::Level::$level) {
             $journal.write(log::Level::$level, module_path!(), format_args!($($text)+));
         }
     };
 }
 pub(crate) use note;
-
-/// Whether the application's logger wants lines of this level at all. What it
-/// wants of each target is for its own thread to ask.
-#[inline]
-pub(crate) fn is_wanted(level: Level) -> bool {
-    level <= log::STATIC_MAX_LEVEL && level <= log::max_level()
-}
 
 /// Where the threads of a server write what is to be logged.
 #[derive(Debug)]
@@ -48,7 +75,20 @@ pub(crate) struct Journal {
     /// Dropped to end the thread that writes the lines out.
     sender: Mutex<Option<Sender<Line>>>,
     dropped: AtomicU64,
+    /// What the logger's thread has asked: for which `log::max_level`, and up to
+    /// which level the logger wants some of our lines. See [`packed`].
+    asked: AtomicUsize,
 }
+
+/// Two levels in one number, so that they change together.
+fn packed(max_level: LevelFilter, wanted: LevelFilter) -> usize {
+    const LEVELS: usize = LevelFilter::Trace as usize + 1;
+
+    max_level as usize * LEVELS + wanted as usize
+}
+
+/// More than any two levels make: the logger has not been asked.
+const NOT_ASKED: usize = usize::MAX;
 
 /// What the threads of a server have written.
 pub(crate) type Lines = Receiver<Line>;
@@ -69,6 +109,7 @@ impl Journal {
         let journal = Self {
             sender: Mutex::new(Some(sender)),
             dropped: AtomicU64::new(0),
+            asked: AtomicUsize::new(NOT_ASKED),
         };
         (Arc::new(journal), lines)
     }
@@ -79,10 +120,40 @@ impl Journal {
         Self::new().0
     }
 
+    /// Whether the logger may want a line of this level.
+    #[inline]
+    pub(crate) fn wants(&self, level: Level) -> bool {
+        let max_level = log::max_level();
+        if level > log::STATIC_MAX_LEVEL || level > max_level {
+            return false;
+        }
+        // Another `max_level` than it was asked for: it may want more now.
+        let asked = self.asked.load(Relaxed);
+        let first = packed(max_level, LevelFilter::Off);
+        let last = packed(max_level, LevelFilter::Trace);
+        !(first..=last).contains(&asked) || asked - first >= level as usize
+    }
+
+    /// Finds out which of our lines the logger wants.
+    fn ask(&self) {
+        let max_level = log::max_level();
+        let wanted = |level: &Level| {
+            TARGETS
+                .iter()
+                .any(|target| log::log_enabled!(target: *target, *level))
+        };
+        let levels = || Level::iter().filter(|level| *level <= max_level);
+        let wanted = isolate(|| levels().filter(wanted).max());
+        if let Ok(wanted) = wanted {
+            let wanted = wanted.map_or(LevelFilter::Off, |level| level.to_level_filter());
+            self.asked.store(packed(max_level, wanted), Relaxed);
+        }
+    }
+
     /// Hands a line to the logger's thread. Never waits, and calls no code of
     /// the application: it may be called with a lock held.
     pub(crate) fn write(&self, level: Level, target: &'static str, text: fmt::Arguments<'_>) {
-        if !is_wanted(level) {
+        if !self.wants(level) {
             return;
         }
         let line = Line {
@@ -90,8 +161,15 @@ impl Journal {
             target,
             text: text.to_string(),
         };
+        let most = match level {
+            Level::Error | Level::Warn => LINES_MAX,
+            Level::Info | Level::Debug | Level::Trace => LINES_MAX - KEPT_FOR_WARNINGS,
+        };
         let sender = self.lock();
-        let sent = sender.as_ref().map(|sender| sender.try_send(line));
+        let sent = sender
+            .as_ref()
+            .filter(|sender| sender.len() < most)
+            .map(|sender| sender.try_send(line));
         if !matches!(sent, Some(Ok(()))) {
             self.dropped.fetch_add(1, Relaxed);
         }
@@ -105,8 +183,13 @@ impl Journal {
 
     /// Gives the lines to the logger, until the journal is closed.
     pub(crate) fn write_out(&self, lines: &Lines) {
+        self.ask();
         for line in lines {
             line.log();
+            // It may have another filter than before.
+            if lines.is_empty() {
+                self.ask();
+            }
             let dropped = self.dropped.swap(0, Relaxed);
             if dropped > 0 {
                 Line {
@@ -143,7 +226,7 @@ mod tests {
     #[test]
     fn lines_that_find_no_room_are_counted() {
         let (journal, lines) = Journal::new();
-        log::set_max_level(log::LevelFilter::Warn);
+        log::set_max_level(LevelFilter::Warn);
         note!(journal, Debug, "not wanted");
         for number in 0..LINES_MAX + 3 {
             note!(journal, Warn, "line {number}");
@@ -154,7 +237,26 @@ mod tests {
         journal.close();
         journal.write_out(&lines);
         assert_eq!((lines.len(), journal.dropped.load(Relaxed)), (0, 0));
+        journal.asked.store(NOT_ASKED, Relaxed);
         note!(journal, Warn, "too late");
         assert_eq!(journal.dropped.load(Relaxed), 1);
+        log::set_max_level(LevelFilter::Off);
+    }
+
+    #[test]
+    fn what_the_logger_was_asked_counts_for_its_level_alone() {
+        let (journal, _lines) = Journal::new();
+        let max_level = log::max_level();
+        assert_eq!(journal.wants(Level::Error), max_level >= LevelFilter::Error);
+        for wanted in LevelFilter::iter() {
+            journal
+                .asked
+                .store(packed(LevelFilter::Trace, wanted), Relaxed);
+            for level in Level::iter() {
+                let first = packed(LevelFilter::Trace, LevelFilter::Off);
+                let asked = journal.asked.load(Relaxed);
+                assert_eq!(asked - first >= level as usize, level <= wanted);
+            }
+        }
     }
 }

@@ -66,7 +66,8 @@
 //! its own, `farewell-log`. No thread that accepts, serves or stops waits for the
 //! logger: one that blocks or panics costs lines of the log, and nothing else.
 //! 1024 lines may wait for it; further ones are dropped, and counted in the log
-//! as soon as it takes lines again. When the server stops, the logger has a
+//! as soon as it takes lines again. The logger sees a line a little after what it
+//! tells, and dates it so. When the server stops, the logger has a
 //! second for what is left. What handlers log themselves, they log on their own
 //! threads: there a logger that blocks holds the worker, as any call does.
 //!
@@ -172,6 +173,7 @@ pub use crate::drain::phase::Trigger;
 pub use crate::drain::report::CutRequest;
 pub use crate::drain::report::Report;
 pub use crate::drain::report::Unreturned;
+pub use crate::drain::report::UnreturnedRequest;
 pub use crate::drain::report::UserCode;
 pub use crate::drain::shutdown::Progress;
 pub use crate::drain::shutdown::ShutdownHandle;

@@ -182,8 +182,8 @@ impl Server {
 
     /// Serves until it is asked to stop and everyone has left; see the
     /// [crate's front page](crate) for what that means. Every thread is joined
-    /// when it returns, save those whose handlers do not return
-    /// ([`Report::threads_left`]).
+    /// when it returns, save those that are in code of the application that does
+    /// not return ([`Report::threads_left`]).
     ///
     /// # Errors
     ///

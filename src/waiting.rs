@@ -1,12 +1,9 @@
 //! Waiting for a condition, with or without an end to one's patience.
 
-use std::iter;
 use std::sync::Condvar;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Instant;
-
-use crossbeam_channel::Receiver;
 
 /// Waits until `condition` holds of what `guard` guards, or until `deadline`.
 /// Says whether it holds.
@@ -37,11 +34,6 @@ pub(crate) fn wait_until<T>(
             .unwrap_or_else(PoisonError::into_inner)
             .0;
     }
-}
-
-/// Counts what comes over a channel, until it is closed or until `deadline`.
-pub(crate) fn wait_until_closed(channel: &Receiver<()>, deadline: Instant) -> usize {
-    iter::from_fn(|| channel.recv_deadline(deadline).ok()).count()
 }
 
 #[cfg(test)]

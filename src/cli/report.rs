@@ -30,11 +30,12 @@ pub(super) fn to_json(report: &Report) -> Value {
         .unreturned
         .iter()
         .map(|unreturned| {
+            let request = unreturned.request.as_ref();
             json!({
                 "code": unreturned.code.to_string(),
-                "route": unreturned.route,
-                "peer": unreturned.peer.map(|peer| peer.to_string()),
-                "seconds": seconds(unreturned.age),
+                "route": request.map(|request| &request.route),
+                "peer": request.map(|request| request.peer.to_string()),
+                "seconds": request.map(|request| request.age.as_secs_f64()),
             })
         })
         .collect();

@@ -75,32 +75,37 @@ impl fmt::Display for UserCode {
 }
 
 /// Code of the application that had not returned when the server stopped. Its
-/// thread was left behind, and ends when the code returns.
+/// thread was left behind, and ends when the code returns. Or, after an abort:
+/// code that had no thread to run on, because all were in code that blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreturned {
     /// What it is.
     pub code: UserCode,
-    /// Method and target of the request that it ran for, if there is one.
-    pub route: Option<String>,
-    /// The client of that request.
-    pub peer: Option<SocketAddr>,
-    /// The time since the request began, or since the code was called if the
-    /// request was answered before that.
-    pub age: Option<Duration>,
+    /// The request that it ran for, if there is one.
+    pub request: Option<UnreturnedRequest>,
+}
+
+/// The request for which code of the application runs that does not return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnreturnedRequest {
+    /// Method and target, `GET /slow`; or what is known of them.
+    pub route: String,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The time since the first byte of the request, or since the code was called
+    /// if the request was answered before that.
+    pub age: Duration,
 }
 
 impl fmt::Display for Unreturned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
-        if let Some(route) = &self.route {
-            write!(f, " of {route}")?;
-        }
-        if let Some(peer) = &self.peer {
-            write!(f, " from {peer}")?;
-        }
-        match &self.age {
-            Some(age) => write!(f, ", {:.3} s old", age.as_secs_f64()),
+        match &self.request {
+            Some(UnreturnedRequest { route, peer, age }) => {
+                write!(f, " of {route} from {peer}, {:.3} s old", age.as_secs_f64())
+            }
             None => Ok(()),
         }
     }
@@ -188,15 +193,17 @@ impl Report {
     pub fn balances(&self) -> bool {
         self.accepted == self.connections.total() && self.begun == self.requests.total()
     }
-}
 
-impl Report {
-    /// Whether the request that this code ran for is named as cut already.
+    /// Whether the request that this code ran for is named as cut, with its
+    /// handler still running.
     fn is_cut(&self, unreturned: &Unreturned) -> bool {
-        let (route, peer) = (unreturned.route.as_deref(), unreturned.peer);
-        self.cut
-            .iter()
-            .any(|cut| route == Some(&cut.route) && peer == Some(cut.peer))
+        let handles = matches!(unreturned.code, UserCode::Handler | UserCode::TakeOver);
+        let Some(request) = unreturned.request.as_ref().filter(|_| handles) else {
+            return false;
+        };
+        self.cut.iter().any(|cut| {
+            cut.handler_running && cut.route == request.route && cut.peer == request.peer
+        })
     }
 
     /// The whole in one line: how long it took, who asked, and what became of

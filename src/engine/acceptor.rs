@@ -70,8 +70,8 @@ impl Acceptor {
         let places = &self.engine.places;
         while !self.stopping() {
             // At the limit the others stay in the kernel's queue.
-            if !places.has_room(0) {
-                places.wait(None, || places.has_room(0) || self.stopping());
+            if !places.has_room() {
+                places.wait(None, || places.has_room() || self.stopping());
                 continue;
             }
             match self.listener.accept() {
@@ -197,10 +197,13 @@ impl Acceptor {
         let Engine {
             books,
             life,
+            config,
             places,
             ..
         } = &*self.engine;
-        let has_place = || places.has_room(books.followers());
+        // A place that the application keeps beyond its connection's end does
+        // not hold up a stop.
+        let has_place = || books.open().saturating_sub(books.followers()) < config.max_connections;
         while !has_place() {
             if self.stop_is_over() {
                 return false;

@@ -2,6 +2,7 @@
 //! a body, take-overs, and what an abort leaves to be dropped. They are named,
 //! owned, and joined as the others are.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,121 +15,127 @@ use super::in_flight::Subject;
 use super::threads::Thread;
 use crate::drain::phase::Lifecycle;
 use crate::drain::report::UserCode;
+use crate::isolate::Panicked;
 use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
 
-/// How many threads drop what an abort leaves. If all of them block, the rest
-/// is leaked.
+/// How many threads run what an abort leaves. If all of them block, the rest
+/// does not run, and the report names it.
 const DEFERRED_THREADS: usize = 16;
+
+/// What had no thread to run on. Its drop may run code of the application.
+pub(crate) type Unstarted = Box<dyn Send>;
 
 #[derive(Debug)]
 pub(crate) struct Crew {
     life: Arc<Lifecycle>,
     journal: Arc<Journal>,
-    threads: Mutex<Vec<Thread>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    threads: Vec<Thread>,
+    /// What aborts have left, for the threads that run it.
+    deferred: VecDeque<Deferred>,
+}
+
+/// What is left of a crew at the end.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) threads: Vec<Thread>,
+    /// What no thread has come to run.
+    pub(crate) deferred: VecDeque<Deferred>,
 }
 
 impl Crew {
-    pub(crate) fn new(life: Arc<Lifecycle>, journal: Arc<Journal>) -> Self {
-        Self {
+    pub(crate) fn new(life: Arc<Lifecycle>, journal: Arc<Journal>) -> Arc<Self> {
+        Arc::new(Self {
             life,
             journal,
-            threads: Mutex::default(),
-        }
+            state: Mutex::default(),
+        })
     }
 
     /// Runs code of the application on a thread of its own.
     ///
     /// # Errors
     ///
-    /// There is no thread to be had: `f` is handed back, not dropped, since its
-    /// drop may run code of the application too.
-    pub(crate) fn start<F>(
+    /// There is no thread to be had: `f` is handed back, not dropped.
+    pub(crate) fn start(
         &self,
         name: &str,
         code: UserCode,
         subject: Subject,
-        f: F,
-    ) -> Result<(), F>
-    where
-        F: FnOnce(&Arc<InFlight>) + Send + 'static,
-    {
+        f: impl FnOnce(&Arc<InFlight>) + Send + 'static,
+    ) -> Result<(), Unstarted> {
         let slot = Arc::<InFlight>::default();
         slot.begin(code, Some(subject));
-        // Shared with the thread, so that it is still here if none starts.
-        let task = Arc::new(Mutex::new(Some(f)));
-        let (own, here, journal) = (
-            Arc::clone(&task),
-            Arc::clone(&slot),
-            Arc::clone(&self.journal),
-        );
+        let (its_slot, journal) = (Arc::clone(&slot), Arc::clone(&self.journal));
         let started = Thread::spawn(name, &self.life, slot, move || {
-            let f = own.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(f) = f
-                && isolate(|| f(&here)).is_err()
-            {
+            if isolate(|| f(&its_slot)).is_err() {
                 note!(journal, Error, "{code} panicked");
             }
         });
         match started {
             Ok(thread) => {
-                let mut threads = self.lock();
+                let threads = &mut self.lock().threads;
                 // An ended thread needs no join: only thread-locals are left of
                 // it, whose drops may block.
                 threads.retain(|thread| !thread.has_ended());
                 threads.push(thread);
                 Ok(())
             }
-            Err(error) => {
+            Err((error, f)) => {
                 note!(
                     self.journal,
                     Error,
                     "cannot start the thread {name}: {error}"
                 );
-                let f = task.lock().unwrap_or_else(PoisonError::into_inner).take();
-                f.map_or(Ok(()), Err)
+                Err(Box::new(f))
             }
         }
     }
 
     /// Runs what an abort has left of connections, where it can block without
     /// holding up the stop.
-    pub(crate) fn run_deferred(&self, deferred: Vec<Deferred>) {
-        if deferred.is_empty() {
-            return;
-        }
-        let count = deferred.len().min(DEFERRED_THREADS);
-        let (sender, queue) = crossbeam_channel::unbounded();
-        for (number, next) in deferred.into_iter().enumerate() {
-            if number < count {
-                let (queue, subject) = (queue.clone(), next.subject().clone());
-                let started = self.start("farewell-drop", UserCode::Drop, subject, move |slot| {
-                    // A panic of one is no reason to leave out the others.
-                    let _ = next.run(slot);
-                    for next in queue {
-                        let _ = Deferred::run(next, slot);
+    pub(crate) fn run_deferred(self: &Arc<Self>, deferred: Vec<Deferred>) {
+        let subjects: Vec<Subject> = deferred
+            .iter()
+            .take(DEFERRED_THREADS)
+            .map(|deferred| deferred.subject().clone())
+            .collect();
+        self.lock().deferred.extend(deferred);
+        for subject in subjects {
+            let crew = Arc::clone(self);
+            let run_all = move |slot: &Arc<InFlight>| {
+                while let Some(next) = crew.next_deferred() {
+                    if let Err((code, Panicked)) = next.run(slot) {
+                        note!(crew.journal, Error, "{code} panicked");
                     }
-                });
-                // Dropped here, it could block.
-                if let Err(unstarted) = started {
-                    mem::forget(unstarted);
                 }
-            } else if let Err(unsent) = sender.send(next) {
-                mem::forget(unsent);
+            };
+            if self
+                .start("farewell-drop", UserCode::Drop, subject, run_all)
+                .is_err()
+            {
+                return;
             }
         }
-        // With no thread left to receive, the drop of the last end of the
-        // channel would drop what is queued.
-        mem::forget(queue);
     }
 
-    /// Every thread that may still run.
-    pub(crate) fn take_threads(&self) -> Vec<Thread> {
-        mem::take(&mut self.lock())
+    fn next_deferred(&self) -> Option<Deferred> {
+        self.lock().deferred.pop_front()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Thread>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Every thread that may still run, and what none has run.
+    pub(crate) fn take_left(&self) -> Left {
+        let State { threads, deferred } = mem::take(&mut *self.lock());
+        Left { threads, deferred }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
@@ -52,8 +53,10 @@ pub(crate) struct Guest {
     watch: Arc<Watch>,
     spot: Spot,
     peer: SocketAddr,
-    route: String,
-    since: Instant,
+    /// The request that it was taken over for.
+    subject: Subject,
+    /// How far the application's function has come.
+    progress: AtomicU8,
     /// Until its outcome is entered.
     entry: Mutex<Option<Entry>>,
     /// A client takes the connection's end for the end of the answer.
@@ -66,6 +69,11 @@ pub(crate) struct Guest {
     life: Arc<Lifecycle>,
     config: Config,
 }
+
+/// How far the function that takes a connection over has come.
+const NOT_CALLED: u8 = 0;
+const CALLED: u8 = 1;
+const RETURNED: u8 = 2;
 
 /// What has to be done when it ends.
 struct Entry {
@@ -90,8 +98,8 @@ pub(crate) struct Left {
 /// A connection that a handler takes over.
 pub(crate) struct HandOver {
     pub(crate) take_over: TakeOver,
-    /// Its request, for people.
-    pub(crate) route: String,
+    /// The request that was answered.
+    pub(crate) subject: Subject,
     /// What the handler writes is the body of an answer, whose end is the
     /// connection's.
     pub(crate) ends_by_close: bool,
@@ -107,7 +115,7 @@ impl Guests {
     ) {
         let HandOver {
             take_over,
-            route,
+            subject,
             ends_by_close,
         } = hand_over;
         let watch = engine.lot.watch(&mut connection);
@@ -117,7 +125,7 @@ impl Guests {
                 Error,
                 "cannot wait for {connection:?}, which a handler takes over"
             );
-            deferred.push(Deferred::drop_of(take_over, connection.subject()));
+            deferred.push(Deferred::drop_of(take_over, subject));
             return engine.close(connection, ConnectionOutcome::Broken, deferred);
         };
         let Left {
@@ -134,8 +142,11 @@ impl Guests {
             watch,
             spot,
             peer,
-            route,
-            since: Instant::now(),
+            subject: Subject {
+                since: Instant::now(),
+                ..subject
+            },
+            progress: AtomicU8::new(NOT_CALLED),
             entry: Mutex::new(Some(Entry {
                 ticket,
                 place: Arc::new(place),
@@ -154,12 +165,12 @@ impl Guests {
         // it sees this one here, or this sees the abort.
         if engine.life.phase() >= Phase::Aborting {
             engine.guests.cut(engine, deferred);
-            deferred.push(Deferred::drop_of(take_over, guest.subject()));
+            deferred.push(Deferred::drop_of(take_over, guest.subject.clone()));
             return;
         }
         let wire: Arc<dyn Wire> = guest.clone();
         let taken = TakenOver::new(wire, input, peer, local, Arc::clone(&engine.life));
-        let subject = guest.subject();
+        let subject = guest.subject.clone();
         // Made before the closure runs, so that it is dropped after it, however
         // it ends; if no thread can be started, too.
         let mut stay = Stay {
@@ -173,7 +184,9 @@ impl Guests {
             subject.clone(),
             move |slot| {
                 stay.slot = Some(Arc::clone(slot));
+                stay.guest.progress.store(CALLED, SeqCst);
                 take_over(taken);
+                stay.guest.progress.store(RETURNED, SeqCst);
                 stay.guest.see_off();
             },
         );
@@ -186,15 +199,24 @@ impl Guests {
     pub(crate) fn cut(&self, engine: &Engine, deferred: &mut Vec<Deferred>) {
         let guests = std::mem::take(&mut *self.lock());
         for guest in guests {
-            let ended = guest.end(engine, ConnectionOutcome::Cut);
+            let progress = guest.progress.load(SeqCst);
+            let outcome = match progress {
+                // It only waits for the client to close its side.
+                RETURNED => ConnectionOutcome::TakenOver,
+                _ => ConnectionOutcome::Cut,
+            };
+            let ended = guest.end(engine, outcome);
             guest.break_off();
-            if let Some(after_delivery) = ended {
-                deferred.extend(after_delivery);
+            let Some(after_delivery) = ended else {
+                continue;
+            };
+            deferred.extend(after_delivery);
+            if outcome == ConnectionOutcome::Cut {
                 engine.name_cut(CutRequest {
-                    route: guest.route.clone(),
+                    route: guest.subject.route(),
                     peer: guest.peer,
-                    age: guest.since.elapsed(),
-                    handler_running: true,
+                    age: guest.subject.since.elapsed(),
+                    handler_running: progress == CALLED,
                 });
             }
         }
@@ -243,14 +265,6 @@ impl Drop for Stay {
 }
 
 impl Guest {
-    fn subject(&self) -> Subject {
-        Subject {
-            route: self.route.clone(),
-            peer: self.peer,
-            since: self.since,
-        }
-    }
-
     /// Enters its outcome, the first one that there is. `None` if there was one
     /// before; otherwise what the application wants to be called then.
     fn end(&self, engine: &Engine, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
@@ -269,8 +283,10 @@ impl Guest {
         engine.lot.forget(self.spot);
         engine.peers.go(self.peer.ip());
         engine.books.given_back();
-        drop(place);
         ticket.end(outcome);
+        drop(place);
+        // The place may be kept by the application, and the sweep waits for this.
+        engine.places.ask_again();
         engine.let_go();
         Some(after_delivery)
     }

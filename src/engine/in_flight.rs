@@ -20,7 +20,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
 use super::connection::Connection;
+use super::connection::exchange;
+use super::connection::exchange::Route;
 use crate::drain::report::Unreturned;
+use crate::drain::report::UnreturnedRequest;
 use crate::drain::report::UserCode;
 use crate::isolate::Panicked;
 use crate::isolate::isolate;
@@ -51,10 +54,26 @@ struct Call {
 /// The request that a call is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    pub(crate) route: String,
+    /// Known once its head is.
+    pub(crate) route: Option<Route>,
     pub(crate) peer: SocketAddr,
     /// When the request, or the call, began.
     pub(crate) since: Instant,
+}
+
+impl Subject {
+    /// The request, for people.
+    pub(crate) fn route(&self) -> String {
+        exchange::named(self.route.as_ref())
+    }
+
+    fn request(&self) -> UnreturnedRequest {
+        UnreturnedRequest {
+            route: self.route(),
+            peer: self.peer,
+            age: self.since.elapsed(),
+        }
+    }
 }
 
 impl InFlight {
@@ -78,8 +97,7 @@ impl InFlight {
         Ok(())
     }
 
-    /// Code of the application is about to run that no connection waits for, or
-    /// that another call gives way to.
+    /// Code of the application is about to run that no connection waits for.
     pub(crate) fn begin(&self, code: UserCode, subject: Option<Subject>) {
         self.lock().call = Some(Call { code, subject });
     }
@@ -104,9 +122,8 @@ impl InFlight {
     pub(crate) fn take_if(&self, wanted: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
         let mut state = self.lock();
         let connection = state.connection.take_if(|connection| wanted(connection))?;
-        // What is deferred has a subject of its own.
         if let Some(call) = &mut state.call {
-            call.subject.get_or_insert_with(|| connection.subject());
+            call.subject = Some(connection.subject());
         }
         Some(connection)
     }
@@ -129,19 +146,9 @@ impl InFlight {
     pub(crate) fn unreturned(&self) -> Option<Unreturned> {
         let state = self.lock();
         let call = state.call.as_ref()?;
-        Some(match &call.subject {
-            Some(subject) => Unreturned {
-                code: call.code,
-                route: Some(subject.route.clone()),
-                peer: Some(subject.peer),
-                age: Some(subject.since.elapsed()),
-            },
-            None => Unreturned {
-                code: call.code,
-                route: None,
-                peer: None,
-                age: None,
-            },
+        Some(Unreturned {
+            code: call.code,
+            request: call.subject.as_ref().map(Subject::request),
         })
     }
 
@@ -183,6 +190,14 @@ impl Deferred {
 
     pub(crate) fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// It never ran: for the report.
+    pub(crate) fn unreturned(&self) -> Unreturned {
+        Unreturned {
+            code: self.code,
+            request: Some(self.subject.request()),
+        }
     }
 
     /// Runs it, named in this slot meanwhile.

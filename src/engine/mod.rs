@@ -77,7 +77,7 @@ pub(crate) struct Engine {
     pub(crate) upload_limit: Arc<UploadLimit>,
     pub(crate) guests: Guests,
     pub(crate) refusals: Refusals,
-    pub(crate) crew: Crew,
+    pub(crate) crew: Arc<Crew>,
     /// The acceptor has seen that the server stops, and waits in no accept.
     acceptor_awake: AtomicBool,
 }

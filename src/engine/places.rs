@@ -1,7 +1,7 @@
 //! Places for connections: as many as may be open at a time. The acceptor
-//! takes one for each connection that it accepts, and only the close of a
-//! connection gives it back. So at the limit the acceptor sleeps until a
-//! connection closes, whatever else happens on the others.
+//! takes one for each connection that it accepts, and only the close of the
+//! socket gives it back. So at the limit the acceptor sleeps until a connection
+//! closes, whatever else happens on the others.
 
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -41,10 +41,8 @@ impl Places {
         self.taken.load(SeqCst)
     }
 
-    /// Whether there is a place, when so many connections beside the limit are
-    /// allowed.
-    pub(crate) fn has_room(&self, beside: usize) -> bool {
-        self.taken() < self.max.saturating_add(beside)
+    pub(crate) fn has_room(&self) -> bool {
+        self.taken() < self.max
     }
 
     /// Takes a place. Only the acceptor does, and it has seen that there is one.
@@ -98,10 +96,9 @@ mod tests {
     fn a_place_that_is_given_back_wakes_the_acceptor() {
         let places = Places::new(1);
         let place = places.take();
-        assert!(!places.has_room(0));
-        assert!(places.has_room(1));
+        assert!(!places.has_room());
         thread::scope(|scope| {
-            let acceptor = scope.spawn(|| places.wait(None, || places.has_room(0)));
+            let acceptor = scope.spawn(|| places.wait(None, || places.has_room()));
             drop(place);
             acceptor.join().unwrap();
         });
@@ -115,7 +112,7 @@ mod tests {
         let _place = places.take();
         thread::scope(|scope| {
             let acceptor =
-                scope.spawn(|| places.wait(None, || places.has_room(0) || stops.load(SeqCst)));
+                scope.spawn(|| places.wait(None, || places.has_room() || stops.load(SeqCst)));
             stops.store(true, SeqCst);
             places.ask_again();
             acceptor.join().unwrap();

@@ -1,7 +1,10 @@
 //! The threads of a server from the first to the last: starting them, taking
 //! connections away from those that do not come to an end, and joining them.
 
+use std::collections::VecDeque;
 use std::io;
+use std::mem;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -11,6 +14,7 @@ use super::acceptor::Acceptor;
 use super::acceptor::Intake;
 use super::connection::Connection;
 use super::foreman::Foreman;
+use super::in_flight::Deferred;
 use super::in_flight::InFlight;
 use super::threads::Thread;
 use super::threads::join_ended;
@@ -22,7 +26,6 @@ use crate::drain::report::Unreturned;
 use crate::drain::report::UserCode;
 use crate::error::Error;
 use crate::isolate::isolate;
-use crate::journal::Journal;
 use crate::journal::Lines;
 use crate::journal::note;
 use crate::net::listener::Listener;
@@ -30,8 +33,8 @@ use crate::net::listener::Listener;
 /// How long, at the end, threads have to notice that it is one.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
-/// How long, at the end, the logger may take for what is still to be logged,
-/// and thread-locals for their drops.
+/// How long, at the very end, the logger may take for what is still to be
+/// logged, and thread-locals for their drops.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// The connections that are taken from the slots.
@@ -108,22 +111,26 @@ impl Staff {
         let slot = Arc::<InFlight>::default();
         slot.begin(UserCode::Logger, None);
         let journal = Arc::clone(&self.engine.journal);
-        Thread::spawn("farewell-log", &self.engine.life, slot, move || {
-            journal.write_out(&lines);
-        })
+        let write_out = move || journal.write_out(&lines);
+        started(Thread::spawn(
+            "farewell-log",
+            &self.engine.life,
+            slot,
+            write_out,
+        ))
     }
 
     fn hire_worker(&mut self, name: &str) -> io::Result<()> {
         let slot = Arc::<InFlight>::default();
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&slot));
         let work = move || worker::work(&engine, &own);
-        let thread = Thread::spawn(name, &self.engine.life, slot, work)?;
+        let thread = started(Thread::spawn(name, &self.engine.life, slot, work))?;
         self.workers.push(thread);
         Ok(())
     }
 
     fn spawn(&self, name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
-        Thread::spawn(name, &self.engine.life, Arc::default(), f)
+        started(Thread::spawn(name, &self.engine.life, Arc::default(), f))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -196,84 +203,106 @@ impl Staff {
             logger,
         } = self;
         let (life, journal) = (Arc::clone(&engine.life), Arc::clone(&engine.journal));
-        let mut left = LeftBehind::default();
+        let (crew, acceptor_awake) = (Arc::clone(&engine.crew), engine.acceptor_awake());
         let mut threads: Vec<Thread> = foreman.into_iter().chain(workers).collect();
-        match acceptor {
-            Some(thread) if engine.acceptor_awake() => threads.push(thread),
-            Some(_) => left.threads += 1,
-            None => {}
-        }
-        threads.extend(engine.crew.take_threads());
+        // One that was dismissed is not waited for.
+        let (acceptor, dismissed) = match acceptor_awake {
+            true => (acceptor, None),
+            false => (None, acceptor),
+        };
+        threads.extend(acceptor);
+        let crew_left = crew.take_left();
+        threads.extend(crew_left.threads);
 
-        let all_ended = || threads.iter().all(Thread::has_ended);
         // Threads that only have to notice the end are not cut short by it.
         let soon = Instant::now() + GRACE;
         let deadline = life.deadline().map_or(soon, |deadline| deadline.max(soon));
-        life.wait(Some(deadline), || {
-            all_ended() || life.phase() >= Phase::Aborting
-        });
-        if !all_ended() {
+        if !wait_for_end(&life, &threads, deadline) {
             life.abort(Abort::Deadline);
             // A handler that is told of the abort, because it reads or writes,
             // may be about to return.
-            life.wait(Some(Instant::now() + GRACE), all_ended);
+            wait_for_end(&life, &threads, Instant::now() + GRACE);
         }
-        left.sort(threads);
-        // What is left behind still needs the handler.
-        if let Some(engine) = Arc::into_inner(engine) {
-            left.drop_handler(engine, deadline);
+        // A thread that is left behind still needs the handler, and has a handle
+        // of the engine.
+        if let Some(engine) = Arc::into_inner(engine)
+            && let Some(thread) = drop_handler(engine)
+        {
+            let dropping = slice::from_ref(&thread);
+            if !wait_for_end(&life, dropping, deadline) {
+                wait_for_end(&life, dropping, Instant::now() + GRACE);
+            }
+            threads.push(thread);
         }
-        left.sort(logger_at_its_end(&journal, logger, &life));
-        left
+        journal.close();
+        let end = Instant::now() + LAST_GRACE;
+        life.wait(Some(end), || logger.iter().all(Thread::has_ended));
+        threads.extend(logger);
+        threads.extend(dismissed);
+        LeftBehind::of(threads, crew_left.deferred, end)
     }
 }
 
-/// The logger's thread, when it has had time for the last lines.
-fn logger_at_its_end(
-    journal: &Journal,
-    logger: Option<Thread>,
-    life: &Lifecycle,
-) -> Option<Thread> {
-    journal.close();
-    let logger = logger?;
-    let end = Instant::now() + LAST_GRACE;
-    life.wait(Some(end), || logger.has_ended());
-    Some(logger)
+/// A thread that did not start has done nothing, and holds nothing of the
+/// application's that another does not hold too.
+fn started<F>(thread: Result<Thread, (io::Error, Option<F>)>) -> io::Result<Thread> {
+    thread.map_err(|(error, _)| error)
+}
+
+/// Waits until all of these have ended, until an abort, or until `end`. Says
+/// whether they have.
+fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
+    let all_ended = || threads.iter().all(Thread::has_ended);
+    let aborting = life.phase() >= Phase::Aborting;
+    life.wait(Some(end), || {
+        all_ended() || !aborting && life.phase() >= Phase::Aborting
+    });
+    all_ended()
+}
+
+/// Drops the last of what the threads shared, and with it the handler and all
+/// that it captured: code of the application once more. `None` if there is no
+/// thread for it; then it is leaked.
+fn drop_handler(engine: Engine) -> Option<Thread> {
+    let (life, journal) = (Arc::clone(&engine.life), Arc::clone(&engine.journal));
+    let slot = Arc::<InFlight>::default();
+    slot.begin(UserCode::Drop, None);
+    let its_journal = Arc::clone(&journal);
+    let drop_it = move || {
+        if isolate(|| drop(engine)).is_err() {
+            note!(its_journal, Error, "{} panicked", UserCode::Drop);
+        }
+    };
+    match Thread::spawn("farewell-drop", &life, slot, drop_it) {
+        Ok(thread) => Some(thread),
+        Err((error, engine)) => {
+            note!(
+                journal,
+                Error,
+                "cannot start a thread to drop the handler: {error}"
+            );
+            mem::forget(engine);
+            None
+        }
+    }
 }
 
 impl LeftBehind {
-    /// Joins the threads that have ended, and names the others.
-    fn sort(&mut self, threads: impl IntoIterator<Item = Thread>) {
+    /// Joins the threads that have ended, until `end` at most, and names what the
+    /// others are in, and what never ran.
+    fn of(threads: Vec<Thread>, deferred: VecDeque<Deferred>, end: Instant) -> Self {
         let (ended, running): (Vec<_>, Vec<_>) = threads.into_iter().partition(Thread::has_ended);
-        self.unreturned.extend(
-            running
-                .iter()
-                .filter_map(|thread| thread.slot().unreturned()),
-        );
-        self.threads += running.len() + join_ended(ended, LAST_GRACE);
-    }
-
-    /// Drops the last of what the threads shared, and with it the handler and
-    /// all that it captured: code of the application once more.
-    fn drop_handler(&mut self, engine: Engine, deadline: Instant) {
-        let (life, journal) = (Arc::clone(&engine.life), Arc::clone(&engine.journal));
-        let slot = Arc::<InFlight>::default();
-        slot.begin(UserCode::Drop, None);
-        let own = Arc::clone(&life);
-        let drop_it = move || {
-            if isolate(|| drop(engine)).is_err() {
-                note!(journal, Error, "{} panicked", UserCode::Drop);
-            }
-        };
-        match Thread::spawn("farewell-drop", &own, slot, drop_it) {
-            Ok(thread) => {
-                let over = || thread.has_ended() || life.phase() >= Phase::Aborting;
-                life.wait(Some(deadline), over);
-                let soon = Instant::now() + GRACE;
-                life.wait(Some(soon), || thread.has_ended());
-                self.sort([thread]);
-            }
-            Err(_) => self.threads += 1,
+        let named = running
+            .iter()
+            .filter_map(|thread| thread.slot().unreturned());
+        let unreturned = named
+            .chain(deferred.iter().map(Deferred::unreturned))
+            .collect();
+        // Its drop could block here.
+        mem::forget(deferred);
+        Self {
+            threads: running.len() + join_ended(ended, end),
+            unreturned,
         }
     }
 }

@@ -3,14 +3,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
+use crossbeam_channel::RecvTimeoutError;
+
 use super::in_flight::InFlight;
 use crate::drain::phase::Lifecycle;
-use crate::waiting::wait_until_closed;
+
+/// How long one join may take until another thread goes on with the rest.
+const JOIN_TAKES: Duration = Duration::from_millis(10);
 
 /// One thread, and its slot.
 #[derive(Debug)]
@@ -40,27 +46,43 @@ impl Drop for Ending {
 impl Thread {
     /// Starts a thread. One that panics ends the server: nothing takes over
     /// what it did, and a server that only looks alive is worse than none.
-    pub(crate) fn spawn(
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to be had. `f` is handed back, and not dropped: what
+    /// it holds may be the application's.
+    pub(crate) fn spawn<F>(
         name: &str,
         life: &Arc<Lifecycle>,
         slot: Arc<InFlight>,
-        f: impl FnOnce() + Send + 'static,
-    ) -> io::Result<Self> {
-        let mut ending = Ending {
-            life: Arc::clone(life),
-            slot: Arc::clone(&slot),
-            returned: false,
-        };
-        let handle = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                // All of it: to capture one field would leave the drop here.
-                let ending = &mut ending;
-                // This drops what `f` holds, before the thread counts as ended.
+        f: F,
+    ) -> Result<Self, (io::Error, Option<F>)>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        // Shared with the thread, so that it is still here if none starts.
+        let task = Arc::new(Mutex::new(Some(f)));
+        let take =
+            |task: &Mutex<Option<F>>| task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let its_task = Arc::clone(&task);
+        let (its_life, its_slot) = (Arc::clone(life), Arc::clone(&slot));
+        let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Made here: where no thread starts, none ends.
+            let mut ending = Ending {
+                life: its_life,
+                slot: its_slot,
+                returned: false,
+            };
+            // This drops what `f` holds, before the thread counts as ended.
+            if let Some(f) = take(&its_task) {
                 f();
-                ending.returned = true;
-            })?;
-        Ok(Self { handle, slot })
+            }
+            ending.returned = true;
+        });
+        match started {
+            Ok(handle) => Ok(Self { handle, slot }),
+            Err(error) => Err((error, take(&task))),
+        }
     }
 
     pub(crate) fn slot(&self) -> &Arc<InFlight> {
@@ -72,32 +94,51 @@ impl Thread {
     }
 }
 
-/// Joins threads that have ended, for so long at most. Gives how many could not
+/// Joins threads that have ended, until `end` at most. Gives how many could not
 /// be joined.
 ///
 /// A thread that has ended drops its thread-locals before it can be joined.
-/// These may be the application's, and block: so a thread of its own joins.
-pub(crate) fn join_ended(threads: Vec<Thread>, timeout: Duration) -> usize {
+/// These may be the application's, and block: so other threads do the joining,
+/// and one more of them whenever a join takes long.
+pub(crate) fn join_ended(threads: Vec<Thread>, end: Instant) -> usize {
     let count = threads.len();
-    let (joined, all_joined) = crossbeam_channel::bounded(count.max(1));
-    let join_all = move || {
-        for thread in threads {
-            // A panic has been noted by `Ending`.
-            let _ = thread.handle.join();
-            let _ = joined.send(());
-        }
-    };
-    let joiner = thread::Builder::new().name("farewell-join".to_owned());
-    if joiner.spawn(join_all).is_err() {
-        return count;
+    let (sender, to_join) = crossbeam_channel::unbounded();
+    for thread in threads {
+        // The receiver is here.
+        let _ = sender.send(thread);
     }
-    count - wait_until_closed(&all_joined, Instant::now() + timeout)
+    drop(sender);
+    let (joined, joins) = crossbeam_channel::unbounded();
+    let start_joiner = || {
+        let (to_join, joined) = (to_join.clone(), joined.clone());
+        let join_all = move || {
+            for thread in to_join {
+                // A panic has been noted by `Ending`.
+                let _ = thread.handle.join();
+                let _ = joined.send(());
+            }
+        };
+        let joiner = thread::Builder::new().name("farewell-join".to_owned());
+        joiner.spawn(join_all).is_ok()
+    };
+    let mut left = count;
+    let mut can_go_on = start_joiner();
+    while left > 0 && can_go_on {
+        let patience = end.saturating_duration_since(Instant::now());
+        match joins.recv_timeout(patience.min(JOIN_TAKES)) {
+            Ok(()) => left -= 1,
+            Err(RecvTimeoutError::Timeout) if !patience.is_zero() => {
+                can_go_on = to_join.is_empty() || start_joiner();
+            }
+            Err(_) => can_go_on = false,
+        }
+    }
+    left
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Condvar;
-    use std::sync::Mutex;
 
     use super::*;
     use crate::drain::phase::Phase;
@@ -109,24 +150,35 @@ mod tests {
         Arc::new(Lifecycle::new(Duration::ZERO, SECOND))
     }
 
+    fn start(name: &str, life: &Arc<Lifecycle>, f: impl FnOnce() + Send + 'static) -> Thread {
+        match Thread::spawn(name, life, Arc::default(), f) {
+            Ok(thread) => thread,
+            Err((error, _)) => panic!("{name}: {error}"),
+        }
+    }
+
+    fn soon(time: Duration) -> Instant {
+        Instant::now() + time
+    }
+
     #[test]
     fn a_thread_that_panics_stops_the_server() {
         let life = life();
         let panics = || panic!("as the test wishes");
-        let thread = Thread::spawn("test-panics", &life, Arc::default(), panics).unwrap();
+        let thread = start("test-panics", &life, panics);
         life.wait_for_phase(Phase::Draining, None);
         assert_eq!(life.log().trigger.unwrap().0, Trigger::Failure);
         assert_eq!(life.failed_thread(), Some("test-panics"));
         life.wait(None, || thread.has_ended());
-        assert_eq!(join_ended(vec![thread], 60 * SECOND), 0);
+        assert_eq!(join_ended(vec![thread], soon(60 * SECOND)), 0);
     }
 
     #[test]
     fn a_thread_that_returns_does_not() {
         let life = life();
-        let thread = Thread::spawn("test-returns", &life, Arc::default(), || ()).unwrap();
+        let thread = start("test-returns", &life, || ());
         life.wait(None, || thread.has_ended());
-        assert_eq!(join_ended(vec![thread], 60 * SECOND), 0);
+        assert_eq!(join_ended(vec![thread], soon(60 * SECOND)), 0);
         assert_eq!(life.phase(), Phase::Running);
         assert_eq!(life.failed_thread(), None);
     }
@@ -152,9 +204,10 @@ mod tests {
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let blocks = BlocksInDrop(Arc::clone(&gate));
         let f = move || LOCAL.with(|local| *local.lock().unwrap() = Some(blocks));
-        let thread = Thread::spawn("test-local", &life, Arc::default(), f).unwrap();
-        life.wait(None, || thread.has_ended());
-        assert_eq!(join_ended(vec![thread], Duration::from_millis(10)), 1);
+        let blocked = start("test-local", &life, f);
+        let thread = start("test-returns", &life, || ());
+        life.wait(None, || blocked.has_ended() && thread.has_ended());
+        assert_eq!(join_ended(vec![blocked, thread], soon(SECOND)), 1);
         *gate.0.lock().unwrap() = true;
         gate.1.notify_all();
     }

@@ -159,7 +159,7 @@ impl Worker<'_> {
     /// Has the handler answer. `None` if a stop has taken the connection
     /// meanwhile.
     fn call(
-        &mut self,
+        &self,
         connection: Box<Connection>,
         mut request: Request,
         seat: &mut Seated<'_>,
@@ -181,9 +181,8 @@ impl Worker<'_> {
             return Some((connection, Answer::turned_away()));
         }
         let handler = &self.engine.handler;
-        let answered = self.run(UserCode::Handler, seat, || {
-            Answer::new(handler.handle(request), RequestOutcome::Answered)
-        });
+        let handle = || Answer::new(handler.handle(request), RequestOutcome::Answered);
+        let answered = seat.call(|| isolate(handle));
         let (connection, answered) = self.end_call(answered)?;
         let answer = answered.unwrap_or_else(|Panicked| {
             let text = "the handler panicked";
@@ -200,7 +199,7 @@ impl Worker<'_> {
     /// Asks a body for its next piece, which may run code of the application, as
     /// a handler does. `None` if a stop has taken the connection meanwhile.
     fn pull(
-        &mut self,
+        &self,
         connection: Box<Connection>,
         mut source: Box<dyn Source>,
         waker: &Waker,
@@ -212,11 +211,12 @@ impl Worker<'_> {
         if let Err(connection) = self.begin_call(UserCode::BodyPiece, connection, to_the_end) {
             return Some((connection, source, Piece::NotYet));
         }
-        let pulled = self.run(UserCode::BodyPiece, seat, || match source.next(waker) {
+        let next = || match source.next(waker) {
             // The error may be the application's, and so are its text and drop.
             Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
             piece => piece,
-        });
+        };
+        let pulled = seat.call(|| isolate(next));
         let (connection, (source, pulled)) = self.end_call((source, pulled))?;
         let piece =
             pulled.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
@@ -238,24 +238,6 @@ impl Worker<'_> {
             // or this sees the abort.
             let aborting = self.engine.life.phase() >= Phase::Aborting;
             aborting && (!at_an_abort_too || self.engine.lot.is_evicted())
-        })
-    }
-
-    /// Runs code of the application, and before it what earlier answers on this
-    /// connection have left to run.
-    fn run<T>(
-        &mut self,
-        code: UserCode,
-        seat: &mut Seated<'_>,
-        f: impl FnOnce() -> T,
-    ) -> Result<T, Panicked> {
-        let deferred = mem::take(&mut self.deferred);
-        seat.call(|| {
-            if !deferred.is_empty() {
-                self.run_all(deferred);
-                self.slot.begin(code, None);
-            }
-            isolate(f)
         })
     }
 

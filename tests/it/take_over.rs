@@ -324,6 +324,48 @@ fn a_stream_of_std_takes_a_place_as_long_as_it_exists() {
 }
 
 #[test]
+fn a_stream_of_std_holds_up_no_stop() {
+    let mut config = config();
+    config.max_connections = 1;
+    let (sender, streams) = unbounded();
+    let server = TestServer::start(config, move |_: Request| {
+        let sender = sender.clone();
+        switching(move |stream| sender.send(stream.into_std().unwrap().0).unwrap())
+    });
+    let client = upgraded(&server, "");
+    let stream = streams.recv_timeout(TOO_LONG).unwrap();
+    server.wait_open(0);
+    server.stop.shutdown();
+    let report = server.join();
+    assert!(report.everyone_answered(), "{report}");
+    assert_eq!(report.abort, None, "{report}");
+    drop((client, stream));
+}
+
+#[test]
+fn a_take_over_that_has_returned_is_not_cut() {
+    let mut config = config();
+    config.drain_timeout = Duration::from_millis(200);
+    let (sender, returned) = unbounded();
+    let server = TestServer::start(config, move |_: Request| {
+        let sender = sender.clone();
+        switching(move |stream| {
+            drop(stream);
+            sender.send(()).unwrap();
+        })
+    });
+    let mut client = upgraded(&server, "");
+    returned.recv_timeout(TOO_LONG).unwrap();
+    // The client goes on sending, beyond the deadline.
+    let sending = thread::spawn(move || while client.try_send([b'x'; 4096]).is_ok() {});
+    server.stop.shutdown();
+    let report = server.join();
+    assert_eq!(report.connections.to_string(), "1 taken over", "{report}");
+    assert!(report.everyone_answered(), "{report}");
+    sending.join().unwrap();
+}
+
+#[test]
 fn a_read_can_have_a_timeout() {
     let server = TestServer::start(config(), |_: Request| {
         switching(|mut stream| {

@@ -155,6 +155,19 @@ fn no_thread_that_serves_or_stops_calls_the_logger() {
 }
 
 #[test]
+fn the_journal_knows_the_targets_of_its_lines() {
+    let journal = fs::read_to_string(root().join("src/journal.rs")).unwrap();
+    for (name, text) in library() {
+        let module = name.trim_end_matches(".rs").trim_end_matches("/mod");
+        let target = format!("\"farewell::{}\"", module.replace('/', "::"));
+        assert!(
+            !text.contains("note!(") || journal.contains(&target),
+            "{target} is not in src/journal.rs"
+        );
+    }
+}
+
+#[test]
 fn the_drill_shares_no_code_with_the_server() {
     let crates = [
         "farewell",

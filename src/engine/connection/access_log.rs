@@ -21,13 +21,14 @@ use super::exchange::Exchange;
 use super::exchange::Route;
 use crate::engine::worker::LAST_DATE;
 use crate::escaped::Escaped;
+use crate::journal::ACCESS;
 use crate::journal::Journal;
 
 pub(super) fn write(journal: &Journal, peer: SocketAddr, exchange: &Exchange) {
     let took = exchange.began.elapsed();
     let began = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
     let line = line(peer, exchange, began, took);
-    journal.write(Level::Info, "farewell::access", format_args!("{line}"));
+    journal.write(Level::Info, ACCESS, format_args!("{line}"));
 }
 
 fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {

@@ -46,6 +46,9 @@ pub(crate) struct Answer {
     stated: Stated,
     body: Body,
     outcome: RequestOutcome,
+    /// A drop of something that the response held has panicked. The answer is
+    /// whole all the same.
+    drop_panicked: bool,
 }
 
 impl Answer {
@@ -57,14 +60,13 @@ impl Answer {
         let status = parts.status;
         let mut head = Vec::with_capacity(HEAD_BYTES);
         let stated = encode::begin_head(&mut head, status, &parts.headers);
-        // The answer is whole, whatever these drops do.
-        let _ = isolate(|| drop(parts));
+        let mut drop_panicked = isolate(|| drop(parts)).is_err();
         if let Content::Shared(bytes) = &mut body.content
             && bytes.len() < COPIED_MAX
         {
             let copy = Bytes::copy_from_slice(bytes);
             let shared = mem::replace(&mut body.content, Content::Full(copy));
-            let _ = isolate(|| drop(shared));
+            drop_panicked |= isolate(|| drop(shared)).is_err();
         }
         Self {
             status,
@@ -72,6 +74,7 @@ impl Answer {
             stated,
             body,
             outcome,
+            drop_panicked,
         }
     }
 
@@ -131,7 +134,11 @@ impl Connection {
             stated,
             body,
             outcome,
+            drop_panicked,
         } = self.checked(answer, &asked, read, turn);
+        if drop_panicked {
+            note!(turn.engine.journal, Error, "{} panicked", UserCode::Drop);
+        }
         let Body {
             mut content,
             after_delivery,

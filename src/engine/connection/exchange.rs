@@ -1,5 +1,6 @@
 //! One request and its answer: what the access log and the report tell of it.
 
+use std::fmt;
 use std::time::Instant;
 
 use http::Method;
@@ -24,14 +25,6 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// The request, for people: escaped, since the client chose it.
-    pub(super) fn route(&self) -> String {
-        match &self.route {
-            Some(Route { method, uri, .. }) => format!("{} {}", Escaped(method), Escaped(uri)),
-            None => "a request whose head was not complete".to_owned(),
-        }
-    }
-
     /// Its answer has a head of so many bytes.
     pub(super) fn count_answer(&mut self, status: StatusCode, head_bytes: usize) {
         self.status = Some(status);
@@ -44,9 +37,24 @@ impl Exchange {
 }
 
 /// What a request line says.
-#[derive(Debug)]
-pub(super) struct Route {
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) version: Version,
+}
+
+/// `GET /slow`: escaped, since the client chose it.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", Escaped(&self.method), Escaped(&self.uri))
+    }
+}
+
+/// A request, for people.
+pub(crate) fn named(route: Option<&Route>) -> String {
+    match route {
+        Some(route) => route.to_string(),
+        None => "a request whose head was not complete".to_owned(),
+    }
 }

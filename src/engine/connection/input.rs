@@ -36,6 +36,11 @@ impl Connection {
     /// `Idle`: a byte begins a request.
     pub(super) fn await_request(&mut self, since: Instant, turn: &mut Turn<'_>) -> Step {
         if turn.holds_request() {
+            if !turn.deferred.is_empty() {
+                // What the answer before has left to run may block, and this
+                // request is not to wait for it: any worker may take it up.
+                return turn.park(Wait::Turn, None);
+            }
             self.begin_exchange(turn);
             if self.over_limit {
                 return self.refuse(TOO_MANY_CONNECTIONS, turn);

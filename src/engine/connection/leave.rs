@@ -11,6 +11,7 @@ use super::State;
 use super::Step;
 use super::Turn;
 use super::access_log;
+use super::exchange;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
@@ -115,7 +116,7 @@ impl Connection {
         let engine = turn.engine;
         let wanted = turn.phase >= Phase::Draining
             || engine.peers.are_limited()
-            || !engine.places.has_room(0);
+            || !engine.places.has_room();
         if lingering.had_time || wanted {
             return turn.park(Wait::Input, Some(until));
         }
@@ -165,7 +166,7 @@ impl Connection {
         }
         if outcome == RequestOutcome::Cut {
             engine.name_cut(CutRequest {
-                route: exchange.route(),
+                route: exchange::named(exchange.route.as_ref()),
                 peer: self.peer,
                 age: exchange.began.elapsed(),
                 handler_running: matches!(self.state, State::Handling(_)),
@@ -236,12 +237,13 @@ impl Connection {
         } = self;
         note!(engine.journal, Debug, "{peer}: {outcome:?}");
         drop(stream);
-        drop(place);
         if matches!(state, State::Lingering(_)) {
             engine.books.lingering_ended();
         }
         drop(state);
         ticket.end(outcome);
+        // Last: the acceptor that it wakes finds the connection ended.
+        drop(place);
         after_delivery
     }
 }

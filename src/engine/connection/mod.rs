@@ -20,7 +20,7 @@
 
 mod access_log;
 mod answer;
-mod exchange;
+pub(super) mod exchange;
 mod incoming;
 mod input;
 mod leave;
@@ -339,7 +339,7 @@ impl Connection {
     pub(crate) fn subject(&self) -> Subject {
         let exchange = self.exchange.as_ref();
         Subject {
-            route: exchange.map_or_else(|| "no request".to_owned(), Exchange::route),
+            route: exchange.and_then(|exchange| exchange.route.clone()),
             peer: self.peer,
             since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
         }

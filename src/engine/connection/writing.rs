@@ -16,7 +16,6 @@ use super::Next;
 use super::State;
 use super::Step;
 use super::Turn;
-use super::exchange::Exchange;
 use super::input;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
@@ -357,11 +356,7 @@ impl Connection {
         };
         let hand_over = HandOver {
             take_over,
-            route: self
-                .exchange
-                .as_ref()
-                .map(Exchange::route)
-                .unwrap_or_default(),
+            subject: self.subject(),
             ends_by_close: writing.persist != Persist::Upgrade,
         };
         self.end_exchange(writing.outcome, turn.engine, turn.deferred);

@@ -156,7 +156,11 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 let piece = source.next(&waker);
                 given = Given::Piece(source, piece);
             }
-            Next::Park(park) => bench.wait(park.wait),
+            Next::Park(park) => {
+                // As a worker does after a turn.
+                bench.deferred.clear();
+                bench.wait(park.wait);
+            }
             Next::Close(outcome) => return bench.close(outcome),
             Next::TakeOver(..) => unreachable!("no answer takes a connection over"),
         }

@@ -181,8 +181,9 @@ impl TakenOver {
     ///
     /// # Errors
     ///
-    /// It did not, within [`Config::linger`](crate::Config::linger)
-    /// (`TimedOut`), or the connection is broken.
+    /// It did not, and was silent for [`Config::linger`](crate::Config::linger)
+    /// or went on sending for [`Config::linger_max`](crate::Config::linger_max)
+    /// (`TimedOut`); or the connection is broken.
     pub fn close(self) -> io::Result<()> {
         self.wire.close()
     }

@@ -1,7 +1,8 @@
-//! Loggers that block or panic: they cost lines of the log, and nothing else.
+//! What a whole process has one of: a logger that blocks or panics, too few
+//! files, no thread to be had. It costs lines of the log, or one answer, and
+//! nothing else.
 //!
-//! A process has one logger, so these tests have a binary of their own, and take
-//! turns.
+//! These tests have a binary of their own, and take turns.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
@@ -10,6 +11,7 @@
 #[allow(dead_code, reason = "another test binary uses the rest")]
 mod client;
 
+use std::io::Write;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -17,9 +19,11 @@ use std::sync::Once;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use farewell::Body;
 use farewell::Config;
 use farewell::Phase;
 use farewell::Request;
+use farewell::RequestOutcome;
 use farewell::Server;
 use farewell::Spawned;
 use farewell::UserCode;
@@ -38,6 +42,8 @@ const TOO_LONG: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Keeps,
+    /// Only what is at the level info or above; it says so when it is asked.
+    KeepsInfo,
     Blocks,
     Panics,
 }
@@ -75,8 +81,8 @@ impl Logger {
 }
 
 impl Log for Logger {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.lock().0 != Mode::KeepsInfo || metadata.level() <= Level::Info
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -224,6 +230,65 @@ fn a_logger_that_panics_costs_no_thread() {
     assert_eq!(report.threads_left, 0, "{report}");
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
+    use rustix::process::Resource;
+    use rustix::process::Rlimit;
+
+    let _turn = Turn::with(Mode::Keeps, LevelFilter::Info);
+    let server = Server::bind("127.0.0.1:0", Config::default()).unwrap();
+    let server = server
+        .spawn(|request: Request| match request.uri().path() {
+            "/written" => Body::from_writer(|writer| writer.write_all(b"written")),
+            _ => Body::from("text"),
+        })
+        .unwrap();
+    let mut other = Client::connect(server.local_addr());
+    assert_eq!(other.get("/").body, "text");
+    let mut client = Client::connect(server.local_addr());
+
+    // There is no memory for the stack of one more thread.
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+    let page = u64::try_from(rustix::param::page_size()).unwrap();
+    let whole = rustix::process::getrlimit(Resource::As);
+    let tight = Rlimit {
+        current: Some(pages * page + (1 << 20)),
+        maximum: whole.maximum,
+    };
+    rustix::process::setrlimit(Resource::As, tight).unwrap();
+    client.request("/written");
+    client.expect_end();
+    rustix::process::setrlimit(Resource::As, whole).unwrap();
+
+    let phase = server.shutdown_handle().phase();
+    assert_eq!(phase, Phase::Running, "it concerns one answer alone");
+    assert_eq!(other.get("/written").body, "written");
+    drop(other);
+    server.shutdown_handle().shutdown();
+    let report = server.join().unwrap();
+    assert_eq!(report.requests.count(RequestOutcome::Broken), 1, "{report}");
+}
+
+#[test]
+fn a_target_that_another_wants_costs_nothing_here() {
+    // The most that a logger wants may be for other targets alone.
+    let _turn = Turn::with(Mode::KeepsInfo, LevelFilter::Trace);
+    let server = start(|_| ());
+    let mut client = Client::connect(server.local_addr());
+    for _ in 0..3000 {
+        assert_eq!(client.get("/").body, "text");
+    }
+    drop(client);
+    server.shutdown_handle().shutdown();
+    server.join().unwrap();
+    let asked = std::mem::take(&mut LOGGER.lock().1);
+    let debug = asked.iter().filter(|line| line.contains("GET /")).count();
+    // The access log has each; the debug lines are not even made.
+    assert_eq!(debug, 3000, "{debug}");
+}
+
 /// A socket that connects later.
 #[cfg(target_os = "linux")]
 struct Later {
@@ -245,8 +310,6 @@ fn socket2_client(address: std::net::SocketAddr) -> Later {
 #[cfg(target_os = "linux")]
 impl Later {
     fn connect(&mut self) {
-        use std::io::Write;
-
         self.socket.connect(&self.address.into()).unwrap();
         let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         self.socket.write_all(request.as_bytes()).unwrap();

@@ -54,8 +54,8 @@ struct Call {
 /// The request that a call is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// Known once its head is.
-    pub(crate) route: Option<Route>,
+    /// Known once its head is. Boxed for its size.
+    pub(crate) route: Option<Box<Route>>,
     pub(crate) peer: SocketAddr,
     /// When the request, or the call, began.
     pub(crate) since: Instant,
@@ -64,7 +64,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// The request, for people.
     pub(crate) fn route(&self) -> String {
-        exchange::named(self.route.as_ref())
+        exchange::named(self.route.as_deref())
     }
 
     fn request(&self) -> UnreturnedRequest {

@@ -339,7 +339,7 @@ impl Connection {
     pub(crate) fn subject(&self) -> Subject {
         let exchange = self.exchange.as_ref();
         Subject {
-            route: exchange.and_then(|exchange| exchange.route.clone()),
+            route: exchange.and_then(|exchange| exchange.route.clone().map(Box::new)),
             peer: self.peer,
             since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
         }

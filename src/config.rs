@@ -79,7 +79,7 @@ pub struct Config {
     /// ([`rate_min`](Self::rate_min) or more) is read on, and what it sends is
     /// discarded, so that it gets to read its answer. Default: 2 s.
     pub linger: Duration,
-    /// How long that may go on in all. After an abort it is `linger` at most.
+    /// How long that may go on in all. The deadline of a drain ends it earlier.
     /// Default: 30 s.
     pub linger_max: Duration,
 

@@ -277,6 +277,10 @@ fn a_target_that_another_wants_costs_nothing_here() {
     let _turn = Turn::with(Mode::KeepsInfo, LevelFilter::Trace);
     let server = start(|_| ());
     let mut client = Client::connect(server.local_addr());
+    assert_eq!(client.get("/").body, "text");
+    // It is asked before it gets its first line.
+    LOGGER.wait_logged("GET /");
+    LOGGER.lock().1.clear();
     for _ in 0..3000 {
         assert_eq!(client.get("/").body, "text");
     }

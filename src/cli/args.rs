@@ -177,8 +177,8 @@ Signals: Ctrl+C, SIGTERM and SIGHUP stop the program; a second signal, 200 ms
   later or more, cuts what is in progress. On Linux a signal that was ignored
   when the program started stays ignored.
 Exit codes: 0 every request was answered; 1 an error; 2 wrong usage; 3 requests
-  were cut or refused, at --drain-timeout or by /shutdown?now; 130 a second
-  signal cut them.";
+  were cut or refused, or code did not return, at --drain-timeout or by
+  /shutdown?now; 130 a second signal cut them.";
 
 /// How the report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

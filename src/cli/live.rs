@@ -37,13 +37,17 @@ const DEFAULT_FILTER: &str = "info";
 
 /// Log by `RUST_LOG` to stderr, which never waits for stderr.
 pub(super) fn init_logger() {
-    let filter = env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let filter = env::var("RUST_LOG").unwrap_or_default();
+    let filter = match filter.trim() {
+        "" => DEFAULT_FILTER,
+        filter => filter,
+    };
     // env_logger would print what is wrong with it, and wait for that.
-    let wrong = env_filter::Builder::new().try_parse(&filter).err();
+    let wrong = env_filter::Builder::new().try_parse(filter).err();
     let mut builder = env_logger::Builder::new();
     builder
         .parse_filters(if wrong.is_none() {
-            &filter
+            filter
         } else {
             DEFAULT_FILTER
         })

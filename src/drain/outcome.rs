@@ -133,7 +133,7 @@ impl Outcome for RequestOutcome {
 }
 
 /// How many ended in which way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tally<O> {
     /// In the order of [`Outcome::ALL`].
     counts: Vec<u64>,
@@ -162,6 +162,16 @@ impl<O: Outcome> Tally<O> {
     /// Every outcome with its count, those that did not occur included.
     pub fn iter(&self) -> impl Iterator<Item = (O, u64)> {
         O::ALL.iter().copied().zip(self.counts.iter().copied())
+    }
+}
+
+/// Shows what occurred, by its name: `{"answered": 12, "cut": 1}`.
+impl<O: Outcome> fmt::Debug for Tally<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let occurred = self.iter().filter(|&(_, count)| count > 0);
+        f.debug_map()
+            .entries(occurred.map(|(outcome, count)| (outcome.name(), count)))
+            .finish()
     }
 }
 

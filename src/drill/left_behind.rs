@@ -90,7 +90,6 @@ pub(super) fn did_not_stop(
     attempts: &[Attempt],
     stop: Instant,
 ) -> Failure {
-    let timeout = humantime::format_duration(options.stop_timeout);
     let is_answered = |attempt: &Attempt| {
         matches!(attempt.fate, Fate::Answered(_) | Fate::Unexpected(_)) && attempt.ended > stop
     };
@@ -111,10 +110,15 @@ pub(super) fn did_not_stop(
         },
         // The request to stop was the last to be made.
         Stop::Request(path) => match attempts.last().map(|attempt| attempt.fate) {
-            Some(Fate::Unexpected(status)) => format!("; {path} was answered with {status}"),
+            Some(Fate::Unexpected(status)) => {
+                return Failure::error(format!(
+                    "{path} was answered with {status}, and the server did not stop: it was killed"
+                ));
+            }
             _ => String::new(),
         },
     };
+    let timeout = humantime::format_duration(options.stop_timeout);
     Failure::error(format!(
         "the server did not stop in {timeout}, and was killed; it answered {after} requests in \
          that time{advice}"

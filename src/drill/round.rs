@@ -32,6 +32,7 @@ use super::stage::Stage;
 use super::system::Signal;
 use super::tally::Attempt;
 use super::tally::Expected;
+use super::tally::Fate;
 use super::tally::Point;
 use super::target::Target;
 use super::target::with_port;
@@ -151,12 +152,27 @@ impl Round<'_> {
                 .map_err(|error| Failure::error(format!("cannot signal the server: {error}")))?,
             Order::Request(requests) => {
                 let client = Client::new(requests, stage, self.rng.fork());
-                load.push(spawn(scope, stage, || client.one())?);
+                let ask = move || {
+                    let attempts = client.one();
+                    let refused = |attempt: &Attempt| matches!(attempt.fate, Fate::Unexpected(_));
+                    if attempts.iter().any(refused) {
+                        stage.change(|scene| scene.stop_refused = true);
+                    }
+                    attempts
+                };
+                load.push(spawn(scope, stage, ask)?);
             }
         }
 
         let stopped = |scene: &Scene| scene.exit.is_some();
-        stage.wait(stop + self.options.stop_timeout, stopped);
+        let decided = |scene: &Scene| stopped(scene) || scene.stop_refused;
+        stage.wait(stop + self.options.stop_timeout, decided);
+        // A server that says no is not waited for, only one that stops all the
+        // same.
+        stage.wait(
+            Instant::now().min(stop + self.options.stop_timeout) + LEAVE_TIMEOUT,
+            stopped,
+        );
         let exit = stage.scene().exit;
         let left_behind = exit.map(|_| LeftBehind::find(server, requests.address()));
         if left_behind.as_ref().is_some_and(LeftBehind::is_nothing) {
@@ -229,6 +245,7 @@ impl Round<'_> {
         let timeout = self.options.start_timeout;
         let deadline = Instant::now() + timeout;
         let mut state = "does not listen".to_owned();
+        let mut advice = String::new();
         for address in self.target.addresses.iter().cycle() {
             if let Some(exit) = stage.scene().exit {
                 return Err(left_behind::ended("before it answered", exit, server));
@@ -239,7 +256,14 @@ impl Round<'_> {
             }
             match self.requests(*address).ask(self.mode, left) {
                 Ok(answer) if self.is_ready(answer.status) => return Ok(*address),
-                Ok(answer) => state = format!("answers with status {} only", answer.status),
+                Ok(answer) => {
+                    let status = answer.status;
+                    state = format!("answers with status {status} only");
+                    advice = format!(
+                        ": correct --url, add --expect {status}, or leave out --mode {}",
+                        self.mode.name()
+                    );
+                }
                 Err(loss) if loss.point != Point::Connecting => {
                     state = "listens, but does not answer".to_owned();
                 }
@@ -249,7 +273,7 @@ impl Round<'_> {
         }
         let timeout = humantime::format_duration(timeout);
         Err(Failure::error(format!(
-            "the server {state} at {} after {timeout}",
+            "the server {state} at {} after {timeout}{advice}",
             self.target.authority
         )))
     }

@@ -34,6 +34,8 @@ pub(super) struct Scene {
     /// Whether a client has been answered, by an expected status or one below
     /// 500.
     pub(super) answered: bool,
+    /// The request to stop was answered with a status that is none of success.
+    pub(super) stop_refused: bool,
     /// Clients that run.
     pub(super) clients: usize,
     /// Why this machine cannot go on.

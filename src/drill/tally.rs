@@ -254,9 +254,17 @@ impl Timeline {
         sum
     }
 
-    /// The last millisecond in which something ended.
+    /// The last millisecond in which something else than a connection that was
+    /// refused ended. A client that has to repeat its SYN may be refused long
+    /// after all is over.
     pub(super) fn last(&self) -> Option<i64> {
-        self.0.keys().next_back().copied()
+        let others = Class::ALL
+            .into_iter()
+            .filter(|&class| class != Class::Refused);
+        let refused_alone = |tally: &Tally| others.clone().all(|class| tally[class] == 0);
+        let mut ends = self.0.iter().rev();
+        ends.find(|(_, tally)| !refused_alone(tally))
+            .map(|(&millis, _)| millis)
     }
 
     fn add(&mut self, millis: f64, class: Class) {

@@ -383,7 +383,8 @@ impl Wire for Guest {
         let mut discarded = [0; 4096];
         loop {
             let aborting = self.life.phase() >= Phase::Aborting;
-            let until = linger.until(Instant::now(), aborting);
+            let aborted = self.life.deadline().filter(|_| aborting);
+            let until = linger.until(Instant::now(), aborted);
             let count = self.read(&mut discarded, Some(until), &mut || false)?;
             if count == 0 {
                 return Ok(());

@@ -19,7 +19,7 @@ use crate::pace::Rule;
 pub(crate) struct Linger {
     began: Instant,
     pace: Pace,
-    /// After an abort: no longer than this from when it began.
+    /// If it begins after an abort: no longer than this in all.
     linger: Duration,
     /// Otherwise no longer than this.
     linger_max: Duration,
@@ -40,14 +40,18 @@ impl Linger {
         self.pace.moved(bytes, now);
     }
 
-    /// When to give up, unless the client sends enough before that.
-    pub(crate) fn until(&mut self, now: Instant, aborting: bool) -> Instant {
-        let most = if aborting {
-            self.linger
-        } else {
-            self.linger_max
-        };
-        self.pace.wait(now).min(self.began + most)
+    /// When to give up, unless the client sends enough before that. `aborted`: when
+    /// the server began to cut what is left, if it has.
+    ///
+    /// An abort ends every wait that had begun. An answer that is given after it
+    /// (a 503) has `linger` to arrive.
+    pub(crate) fn until(&mut self, now: Instant, aborted: Option<Instant>) -> Instant {
+        let until = self.pace.wait(now);
+        match aborted {
+            None => until.min(self.began + self.linger_max),
+            Some(at) if self.began < at => at,
+            Some(_) => until.min(self.began + self.linger),
+        }
     }
 }
 
@@ -71,9 +75,21 @@ mod tests {
     fn silence_is_bounded() {
         let start = Instant::now();
         let mut linger = linger(start);
-        assert_eq!(linger.until(start, false), start + 2 * SECOND);
+        assert_eq!(linger.until(start, None), start + 2 * SECOND);
         linger.received(100, start + SECOND);
-        assert_eq!(linger.until(start + SECOND, false), start + 2 * SECOND);
+        assert_eq!(linger.until(start + SECOND, None), start + 2 * SECOND);
+    }
+
+    #[test]
+    fn an_abort_ends_what_had_begun_before_it() {
+        let start = Instant::now();
+        let mut before = linger(start);
+        let aborted = start + SECOND;
+        assert_eq!(before.until(aborted, Some(aborted)), aborted);
+        let mut after = linger(aborted);
+        after.received(10_000, aborted + SECOND);
+        let until = after.until(aborted + SECOND, Some(aborted));
+        assert_eq!(until, aborted + 2 * SECOND);
     }
 
     #[test]
@@ -84,8 +100,7 @@ mod tests {
             let now = start + second * SECOND;
             linger.received(2000, now);
             let until = (now + 2 * SECOND).min(start + 30 * SECOND);
-            assert_eq!(linger.until(now, false), until);
-            assert_eq!(linger.until(now, true), start + 2 * SECOND);
+            assert_eq!(linger.until(now, None), until);
         }
     }
 }

@@ -277,8 +277,9 @@ impl Worker<'_> {
             engine: self.engine,
             buffer: &mut self.buffer,
             date: &mut self.date,
-            now: Instant::now(),
+            // The phase first: what this turn begins comes after the move to it.
             phase: self.engine.life.phase(),
+            now: Instant::now(),
             steps_left: &mut self.steps_left,
             deferred: &mut self.deferred,
         }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use farewell::Abort;
 use farewell::ConnectionOutcome;
+use farewell::Phase;
 use farewell::RequestOutcome;
 use farewell::Trigger;
 
 use crate::support::Gate;
+use crate::support::NEVER;
+use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 use crate::support::gated;
@@ -121,7 +124,7 @@ fn who_stopped_in_the_middle_of_a_request_is_turned_away() {
 fn idle_connections_are_not_cut_but_hung_up() {
     let mut config = config();
     config.drain_timeout = SOON;
-    config.last_call = crate::support::NEVER;
+    config.last_call = NEVER;
     let server = TestServer::hello(config);
     let mut client = server.connect();
     client.get("/");
@@ -138,7 +141,7 @@ fn an_abort_cuts_at_once_and_waits_for_nobody() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 1;
-    config.last_call = crate::support::NEVER;
+    config.last_call = NEVER;
     let server = TestServer::start(config, gated(&gate));
     let (mut stuck, mut queued, idle) = (server.connect(), server.connect(), server.connect());
     stuck.request("/slow");
@@ -199,8 +202,41 @@ fn the_process_stays_until_the_last_answer_is_confirmed() {
     assert!(
         server
             .stop
-            .wait_for_counts(crate::support::TOO_LONG, |counts| counts.open == 1)
+            .wait_for_counts(TOO_LONG, |counts| counts.open == 1)
     );
     drop(last);
     assert_eq!(server.join().connections.to_string(), "2 completed");
+}
+
+#[test]
+fn the_deadline_ends_every_wait_for_a_client() {
+    let mut config = config();
+    // Nothing but the deadline ends these waits in time.
+    config.linger = NEVER;
+    config.linger_max = NEVER;
+    config.last_call = NEVER;
+    config.drain_timeout = Duration::from_millis(200);
+    let server = TestServer::hello(config);
+    let silent = server.connect();
+    let mut idle = server.connect();
+    assert_eq!(idle.get("/").status, 200);
+    let mut answered = server.connect();
+    answered.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(answered.response().status, 200);
+    let mut refused = server.connect();
+    refused.send("NONSENSE\r\n\r\n");
+    assert_eq!(refused.response().status, 400);
+    let mut sending = server.connect();
+    sending.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\n\r\n");
+    sending.wait_readable();
+    let sends = std::thread::spawn(move || while sending.try_send([b'x'; 1000]).is_ok() {});
+
+    server.wait_open(5);
+    server.stop.shutdown();
+    assert!(server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG));
+    let report = server.join();
+    assert!(report.everyone_answered(), "{report}");
+    assert_eq!(report.connections.to_string(), "2 hung up, 3 unconfirmed");
+    sends.join().unwrap();
+    drop((silent, idle, answered, refused));
 }

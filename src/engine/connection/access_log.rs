@@ -56,11 +56,13 @@ fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration
     )
 }
 
-/// `06/Nov/1994:08:49:37 +0000`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// `06/Nov/1994:08:49:37 +0000`, out of `Sun, 06 Nov 1994 08:49:37 GMT`; or `-`
+/// where the clock has no such date, from 1970 to 9999.
 fn date(at: SystemTime) -> String {
-    // Times before 1970 and after 9999 would make httpdate panic.
     let last = UNIX_EPOCH + Duration::from_secs(LAST_DATE);
-    let at = at.clamp(UNIX_EPOCH, last);
+    if !(UNIX_EPOCH..=last).contains(&at) {
+        return "-".to_owned();
+    }
     let date = HttpDate::from(at).to_string();
     let words: Vec<&str> = date.split(' ').collect();
     match words[..] {
@@ -107,5 +109,13 @@ mod tests {
             line(peer, &exchange, began, took),
             "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"
         );
+    }
+
+    #[test]
+    fn a_clock_without_a_date_gives_a_dash() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(date(at(LAST_DATE)), "31/Dec/9999:23:59:59 +0000");
+        assert_eq!(date(at(LAST_DATE + 1)), "-");
+        assert_eq!(date(UNIX_EPOCH - Duration::from_secs(1)), "-");
     }
 }

@@ -58,6 +58,8 @@ impl Connection {
             Received::Eof => Step::close(ConnectionOutcome::Completed),
             Received::Gone => Step::close(ConnectionOutcome::Unconfirmed),
             Received::Wait if waits => turn.park(Wait::Input, Some(until)),
+            // At an abort there is no time for a last call, nor for a goodbye.
+            Received::Wait if turn.aborting() => Step::close(ConnectionOutcome::HungUp),
             Received::Bytes(_) | Received::Wait => self.hang_up(turn),
         }
     }

@@ -82,7 +82,7 @@ impl Connection {
         let State::Lingering(lingering) = &mut self.state else {
             unreachable!("called in Lingering only");
         };
-        let until = lingering.linger.until(turn.now, turn.aborting());
+        let until = lingering.linger.until(turn.now, turn.aborted());
         let outcome = lingering.outcome;
         let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
         if !given_up && nothing_to_read {

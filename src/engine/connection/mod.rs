@@ -169,6 +169,11 @@ impl Turn<'_> {
         self.phase >= Phase::Aborting
     }
 
+    /// When the server began to cut what is left, if this turn knows of it.
+    fn aborted(&self) -> Option<Instant> {
+        self.engine.life.deadline().filter(|_| self.aborting())
+    }
+
     fn park(&self, wait: Wait, until: Option<Instant>) -> Step {
         Step::Next(Next::Park(Park {
             wait,

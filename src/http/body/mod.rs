@@ -173,7 +173,7 @@ impl Decoder {
         match (&self.state, byte) {
             (&State::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
                 if digits == SIZE_DIGITS_MAX {
-                    return Err(BAD_SIZE);
+                    return Err(LONG_SIZE);
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 Ok(State::Size {
@@ -186,7 +186,7 @@ impl Decoder {
             (&State::Size { value, .. }, b' ' | b'\t' | b';') => {
                 self.extension(value, Extension::Blank, byte)
             }
-            (State::Size { .. }, _) => Err(BAD_SIZE),
+            (State::Size { .. }, _) => Err(BAD_SIZE_END),
             (&State::Extension { value, at }, b'\r') if at.may_end() => {
                 Ok(State::SizeLineFeed { value })
             }
@@ -243,6 +243,11 @@ impl State {
 }
 
 const BAD_SIZE: Refusal = Refusal::bad_request("a chunk's size is not a hexadecimal number");
+
+const LONG_SIZE: Refusal = Refusal::bad_request("a chunk's size has too many digits");
+
+const BAD_SIZE_END: Refusal =
+    Refusal::bad_request("a chunk's size ends in neither CR LF nor an extension");
 
 /// Takes from `rest` up to the end of the trailer section, which is an empty
 /// line. Says how much, and whether that was the end.

@@ -299,3 +299,26 @@ impl Drop for Spawned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain::phase::Phase;
+    use crate::drain::phase::Trigger;
+
+    #[test]
+    fn a_thread_that_panicked_is_the_error_of_serve() {
+        let server = Server::bind("127.0.0.1:0", Config::default()).unwrap();
+        let (life, handle) = (Arc::clone(&server.life), server.shutdown_handle());
+        let spawned = server.spawn(|_: crate::Request| "text").unwrap();
+        life.fail("farewell-1");
+        assert_eq!(life.log().trigger.unwrap().0, Trigger::Failure);
+        let error = spawned.join().unwrap_err();
+        assert!(
+            error.to_string().contains("the thread farewell-1 panicked"),
+            "{error}"
+        );
+        assert!(!error.is_config());
+        assert_eq!(handle.phase(), Phase::Stopped);
+    }
+}

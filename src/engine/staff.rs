@@ -235,11 +235,15 @@ impl Staff {
             threads.push(thread);
         }
         journal.close();
-        let end = Instant::now() + LAST_GRACE;
-        life.wait(Some(end), || logger.iter().all(Thread::has_ended));
-        threads.extend(logger);
         threads.extend(dismissed);
-        LeftBehind::of(threads, crew_left.deferred, end)
+        let end = Instant::now() + LAST_GRACE;
+        let mut left = LeftBehind::default();
+        left.sort(threads, end);
+        left.name_unrun(crew_left.deferred);
+        // The others first: a logger that blocks has all the time that is left.
+        life.wait(Some(end), || logger.iter().all(Thread::has_ended));
+        left.sort(logger, end.max(Instant::now() + GRACE));
+        left
     }
 }
 
@@ -289,20 +293,21 @@ fn drop_handler(engine: Engine) -> Option<Thread> {
 
 impl LeftBehind {
     /// Joins the threads that have ended, until `end` at most, and names what the
-    /// others are in, and what never ran.
-    fn of(threads: Vec<Thread>, deferred: VecDeque<Deferred>, end: Instant) -> Self {
+    /// others are in.
+    fn sort(&mut self, threads: impl IntoIterator<Item = Thread>, end: Instant) {
         let (ended, running): (Vec<_>, Vec<_>) = threads.into_iter().partition(Thread::has_ended);
-        let named = running
+        let unreturned = running
             .iter()
             .filter_map(|thread| thread.slot().unreturned());
-        let unreturned = named
-            .chain(deferred.iter().map(Deferred::unreturned))
-            .collect();
+        self.unreturned.extend(unreturned);
+        self.threads += running.len() + join_ended(ended, end);
+    }
+
+    /// Names what no thread has come to run.
+    fn name_unrun(&mut self, deferred: VecDeque<Deferred>) {
+        self.unreturned
+            .extend(deferred.iter().map(Deferred::unreturned));
         // Its drop could block here.
         mem::forget(deferred);
-        Self {
-            threads: running.len() + join_ended(ended, end),
-            unreturned,
-        }
     }
 }

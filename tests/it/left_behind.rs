@@ -9,11 +9,9 @@ use std::io;
 use std::io::Read;
 use std::panic;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use farewell::Body;
-use farewell::Config;
 use farewell::IntoResponse;
 use farewell::Phase;
 use farewell::Report;
@@ -27,16 +25,7 @@ use http::StatusCode;
 use crate::support::Gate;
 use crate::support::TOO_LONG;
 use crate::support::TestServer;
-use crate::support::config;
-
-/// Two workers, and a drain that is over soon.
-fn impatient() -> Config {
-    let mut config = config();
-    config.workers = 2;
-    config.drain_timeout = Duration::from_millis(100);
-    config.linger = Duration::from_millis(100);
-    config
-}
+use crate::support::impatient;
 
 /// Its drop blocks until the test is over. It can be many things.
 struct Blocks(Arc<Gate>);

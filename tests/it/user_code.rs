@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use farewell::Body;
-use farewell::Config;
 use farewell::ConnectionOutcome;
 use farewell::Event;
 use farewell::Events;
@@ -30,15 +29,7 @@ use crate::support::Gate;
 use crate::support::TestServer;
 use crate::support::config;
 use crate::support::get;
-
-/// Two workers, and a drain that is over soon.
-fn impatient() -> Config {
-    let mut config = config();
-    config.workers = 2;
-    config.drain_timeout = Duration::from_millis(100);
-    config.linger = Duration::from_millis(100);
-    config
-}
+use crate::support::impatient;
 
 /// Gives nothing until the gate is opened.
 struct Blocks(Arc<Gate>);

@@ -45,6 +45,15 @@ pub(crate) fn config() -> Config {
     config
 }
 
+/// Two workers, and a drain that is over soon.
+pub(crate) fn impatient() -> Config {
+    let mut config = config();
+    config.workers = 2;
+    config.drain_timeout = Duration::from_millis(100);
+    config.linger = Duration::from_millis(100);
+    config
+}
+
 impl TestServer {
     pub(crate) fn start(config: Config, handler: impl Handler) -> Self {
         Self::spawn(Server::bind("127.0.0.1:0", config).unwrap(), handler)

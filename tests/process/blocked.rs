@@ -199,6 +199,28 @@ impl Program {
         rustix::process::kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
+    /// Waits until the thread that logs has nothing left to do: it sleeps for
+    /// nothing else.
+    fn wait_until_logged(&self) {
+        let tasks = format!("/proc/{}/task", self.process.0.id());
+        let logs = |task: &std::path::PathBuf| {
+            let name = std::fs::read_to_string(task.join("comm")).unwrap();
+            name.trim_end() == "farewell-log"
+        };
+        let mut tasks = std::fs::read_dir(tasks)
+            .unwrap()
+            .map(|task| task.unwrap().path());
+        let task = tasks.find(logs).expect("a thread that logs");
+        let sleeps = || {
+            let stat = std::fs::read_to_string(task.join("stat")).unwrap();
+            stat.contains("(farewell-log) S ")
+        };
+        // Once could be a wait for a lock, which is short.
+        while !(0..10).all(|_| sleeps()) {
+            thread::yield_now();
+        }
+    }
+
     /// The input of the fault: each of these logs a line.
     fn send_nonsense(&self) {
         let mut clients: Vec<Client> = (0..40).map(|_| self.connect()).collect();
@@ -366,6 +388,8 @@ fn dropped_lines_are_counted_and_told_once_the_stream_is_read() {
         assert_eq!(client.get(&path).status, 200);
     }
     drop(client);
+    // All of it has come to the stream's queue, or was dropped there.
+    program.wait_until_logged();
     program.stderr.read_filler();
     // A line of the log comes after what is missing in it.
     let mut text = program

@@ -68,16 +68,29 @@ impl Logger {
         self.changed.notify_all();
     }
 
-    /// Waits for a line that contains this.
-    fn wait_logged(&self, part: &str) {
-        let missing =
-            |(_, lines): &mut (Mode, Vec<String>)| !lines.iter().any(|line| line.contains(part));
+    /// How many lines contain this.
+    fn count(&self, part: &str) -> usize {
+        count(&self.lock().1, part)
+    }
+
+    /// Waits until this holds of the lines.
+    fn wait(&self, holds: impl Fn(&[String]) -> bool) {
+        let missing = |(_, lines): &mut (Mode, Vec<String>)| !holds(lines);
         let (state, late) = self
             .changed
             .wait_timeout_while(self.lock(), TOO_LONG, missing)
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(!late.timed_out(), "{part:?} is not in {:?}", state.1);
+        assert!(!late.timed_out(), "it is not in {:?}", state.1);
     }
+
+    /// Waits for a line that contains this.
+    fn wait_logged(&self, part: &str) {
+        self.wait(|lines| count(lines, part) > 0);
+    }
+}
+
+fn count(lines: &[String], part: &str) -> usize {
+    lines.iter().filter(|line| line.contains(part)).count()
 }
 
 impl Log for Logger {
@@ -237,18 +250,30 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
     use rustix::process::Rlimit;
 
     let _turn = Turn::with(Mode::Keeps, LevelFilter::Info);
+    let (bar, open) = crossbeam_channel::bounded::<()>(0);
     let server = Server::bind("127.0.0.1:0", Config::default()).unwrap();
     let server = server
-        .spawn(|request: Request| match request.uri().path() {
-            "/written" => Body::from_writer(|writer| writer.write_all(b"written")),
+        .spawn(move |request: Request| match request.uri().path() {
+            "/written" => {
+                let open = open.clone();
+                Body::from_writer(move |writer| {
+                    log::info!("writing");
+                    // Until the bar is dropped.
+                    let _ = open.recv();
+                    writer.write_all(b"written")
+                })
+            }
             _ => Body::from("text"),
         })
         .unwrap();
     let mut other = Client::connect(server.local_addr());
     assert_eq!(other.get("/").body, "text");
-    let mut client = Client::connect(server.local_addr());
+    let mut clients: Vec<_> = (0..100)
+        .map(|_| Client::connect(server.local_addr()))
+        .collect();
 
-    // There is no memory for the stack of one more thread.
+    // There is no memory for the stack of one more thread. The system keeps the
+    // stacks of some that have ended, and these are taken first.
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
     let page = u64::try_from(rustix::param::page_size()).unwrap();
@@ -258,14 +283,24 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
         maximum: whole.maximum,
     };
     rustix::process::setrlimit(Resource::As, tight).unwrap();
-    client.request("/written");
-    client.expect_end();
+    let mut written = 0;
+    while LOGGER.count("cannot start the thread farewell-body") == 0 {
+        clients[written].request("/written");
+        LOGGER.wait(|lines| {
+            count(lines, "writing") + count(lines, "cannot start the thread") > written
+        });
+        written = LOGGER.count("writing");
+    }
     rustix::process::setrlimit(Resource::As, whole).unwrap();
-
+    clients[written].expect_end();
     let phase = server.shutdown_handle().phase();
     assert_eq!(phase, Phase::Running, "it concerns one answer alone");
+    drop(bar);
+    for client in &mut clients[..written] {
+        assert_eq!(client.response().body, "written");
+    }
     assert_eq!(other.get("/written").body, "written");
-    drop(other);
+    drop((other, clients));
     server.shutdown_handle().shutdown();
     let report = server.join().unwrap();
     assert_eq!(report.requests.count(RequestOutcome::Broken), 1, "{report}");
@@ -277,22 +312,21 @@ fn a_target_that_another_wants_costs_nothing_here() {
     let _turn = Turn::with(Mode::KeepsInfo, LevelFilter::Trace);
     let server = start(|_| ());
     let mut client = Client::connect(server.local_addr());
-    assert_eq!(client.get("/").body, "text");
-    // It is asked before it gets its first line.
-    LOGGER.wait_logged("\"GET / HTTP/1.1\" 200");
-    LOGGER.lock().1.clear();
+    assert_eq!(client.get("/first").body, "text");
+    // It is asked before it gets its first line. (A thread that a test before has
+    // left behind may still write lines of its own.)
+    LOGGER.wait_logged("\"GET /first HTTP/1.1\" 200");
     for _ in 0..3000 {
-        assert_eq!(client.get("/").body, "text");
+        assert_eq!(client.get("/wanted").body, "text");
     }
     drop(client);
     server.shutdown_handle().shutdown();
     server.join().unwrap();
     let lines = std::mem::take(&mut LOGGER.lock().1);
-    let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
     // The access log has them, as far as the logger keeps up; the debug lines
     // are not even made.
-    assert!(count("\"GET / HTTP/1.1\" 200") > 100);
-    assert_eq!(count(": GET /"), 0);
+    assert!(count(&lines, "\"GET /wanted HTTP/1.1\" 200") > 100);
+    assert_eq!(count(&lines, ": GET /wanted"), 0);
 }
 
 /// A socket that connects later.

@@ -107,6 +107,12 @@ pub struct Config {
     /// level `info`: the common log format, and the seconds from the first byte
     /// of the request to the last of its answer. Default: `false`.
     pub access_log: bool,
+
+    /// How many epolls share the connections. Default: `None`, one for each core,
+    /// and no more than `workers`. For the benches and tests of this crate.
+    #[doc(hidden)]
+    #[cfg(feature = "internals")]
+    pub shards: Option<usize>,
 }
 
 impl Default for Config {
@@ -135,6 +141,8 @@ impl Default for Config {
             settle: Duration::from_millis(250),
             close_door: true,
             access_log: false,
+            #[cfg(feature = "internals")]
+            shards: None,
         }
     }
 }
@@ -143,6 +151,16 @@ impl Default for Config {
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
+    /// How many epolls share the connections.
+    pub(crate) fn shards(&self) -> usize {
+        #[cfg(feature = "internals")]
+        if let Some(shards) = self.shards {
+            return shards.max(1);
+        }
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        cores.min(self.workers)
+    }
+
     /// Finds values that cannot work.
     ///
     /// [`Server::bind`](crate::Server::bind) calls it.

@@ -206,9 +206,8 @@ impl Server {
             books,
             board,
         } = self;
-        let awake = thread::available_parallelism().map_or(1, |cores| cores.get());
         let (journal, lines) = Journal::new();
-        let lot = Lot::new(awake.min(config.workers), &books, &journal)
+        let lot = Lot::new(config.shards(), &books, &journal)
             .map_err(|error| Error::io("cannot wait for connections", error))?;
         let knocker = Knocker::new(listener.address())
             .map_err(|error| Error::io("cannot make a socket", error))?;

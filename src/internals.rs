@@ -20,20 +20,18 @@ use crate::config::Config;
 use crate::drain::books::Books;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Lifecycle;
-use crate::engine::Engine;
+use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Connection;
+use crate::engine::connection::Context;
 use crate::engine::connection::Next;
-use crate::engine::connection::Turn;
-use crate::engine::lot::Lot;
-use crate::engine::lot::Park;
-use crate::engine::lot::Parked;
+use crate::engine::date::DateClock;
 use crate::engine::places::Places;
-use crate::engine::queue;
-use crate::engine::queue::Queue;
-use crate::engine::queue::Received;
-use crate::engine::queue::Sender;
-use crate::engine::worker::DateClock;
+use crate::engine::run_queue::RunQueue;
+use crate::engine::services::Services;
+use crate::engine::shard::Job;
+use crate::engine::shard::Suspend;
+use crate::engine::shard::Suspended;
 use crate::http::encode;
 use crate::http::encode::HeadParts;
 use crate::http::encode::Length;
@@ -42,9 +40,7 @@ use crate::http::head::Limits;
 use crate::http::head::Parsed;
 use crate::http::persist::Persist;
 use crate::journal::Journal;
-use crate::net::listener::Knocker;
 use crate::net::stream::Stream;
-use crate::service::request::Request;
 
 /// Parses request heads, within the default limits.
 #[derive(Debug)]
@@ -87,12 +83,13 @@ pub fn encode_head(out: &mut Vec<u8>) {
 
 /// One idle connection, and the places where it can be.
 pub struct Rig {
-    engine: Engine,
-    sender: Sender,
-    queue: Queue,
+    services: Arc<Services>,
+    run_queue: RunQueue<Box<Job<Connection>>>,
     client: TcpStream,
     buffer: Buffer,
     date: DateClock,
+    /// Always there between two calls.
+    job: Option<Box<Job<Connection>>>,
     /// Always there between two calls.
     connection: Option<Box<Connection>>,
 }
@@ -106,86 +103,89 @@ impl Rig {
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let lot = Arc::new(Lot::new(1, &books, &journal)?);
+        let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
+        let job = Job::new(waiting, bell, Arc::clone(&journal))?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let client = TcpStream::connect(address)?;
         client.set_nodelay(true)?;
         let (socket, peer) = listener.accept()?;
-        let stream = Stream::of(socket)?;
-        let ticket = books.connection_accepted();
-        let place = Places::new(1).take();
-        let now = Instant::now();
-        let connection = Connection::new(stream, peer, address, ticket, place, false, now);
-        let (sender, queue) = queue::queue(books.waiting_gauge());
-        let knocker = Knocker::new(address)?;
-        let handler = Box::new(|_: Request| "not called here");
+        let connection = Connection::new(
+            Stream::of(socket)?,
+            peer,
+            address,
+            books.connection_accepted(),
+            Places::new(1).take(),
+            false,
+            Arc::clone(job.shard()),
+            Instant::now(),
+        );
         let mut rig = Self {
-            engine: Engine::new(config, journal, life, books, lot, handler, knocker),
-            sender,
-            queue,
+            services: Services::new(config, journal, life, books),
+            run_queue: RunQueue::new(),
             client,
             buffer: Buffer::new(16 * 1024),
             date: DateClock::default(),
+            job: Some(job),
             connection: Some(Box::new(connection)),
         };
-        // Its first time in the lot costs more: it is registered then.
-        rig.park_and_unpark()?;
+        // The first time costs more: the connection is registered then.
+        rig.suspend_and_resume()?;
         Ok(rig)
     }
 
-    /// Through the queue, whose both ends are this thread's.
-    pub fn hand_over(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.sender.send(connection);
-        }
-        if let Received::Connection(connection) = self.queue.receive() {
-            self.connection = Some(connection);
+    /// A job through the run queue, whose both ends are this thread's.
+    pub fn hand_off(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.job = match self.run_queue.send(job) {
+                Ok(_) => self.run_queue.receive(),
+                Err(job) => Some(job),
+            };
         }
     }
 
-    /// Parks, and comes back because its client has sent something, which is no
-    /// request.
+    /// Is suspended, and comes back because its client has sent something, which
+    /// is no request.
     ///
     /// # Errors
     ///
     /// The client's socket is broken.
-    pub fn park_and_unpark(&mut self) -> io::Result<()> {
-        let Some(mut connection) = self.connection.take() else {
+    pub fn suspend_and_resume(&mut self) -> io::Result<()> {
+        let (Some(mut connection), Some(mut job)) = (self.connection.take(), self.job.take())
+        else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         // Until there is nothing to read, and it can wait for what comes.
         loop {
-            let park = self.advance(&mut connection)?;
-            match self.engine.lot.park(connection, park) {
-                Parked::Yes => break,
-                Parked::Ready(back) => connection = back,
-                Parked::Refused(..) => return Err(io::ErrorKind::Other.into()),
+            let suspend = self.advance(&mut connection)?;
+            match connection.suspend(suspend) {
+                Suspended::Yes => break,
+                Suspended::Ready(back) => connection = back,
+                Suspended::Refused(..) => return Err(io::ErrorKind::Other.into()),
             }
         }
         self.client.write_all(b"\r\n")?;
-        let row = &self.engine.lot.rows()[0];
         while self.connection.is_none() {
-            row.poll(|| true);
-            if let Received::Connection(connection) = row.queue().receive() {
-                self.connection = Some(connection);
-            }
+            job.poll(|| true);
+            self.connection = job.next();
         }
+        self.job = Some(job);
         Ok(())
     }
 
-    fn advance(&mut self, connection: &mut Connection) -> io::Result<Park> {
-        let mut turn = Turn {
-            engine: &self.engine,
+    fn advance(&mut self, connection: &mut Connection) -> io::Result<Suspend> {
+        let mut cx = Context {
+            services: &self.services,
             buffer: &mut self.buffer,
             date: &mut self.date,
             now: Instant::now(),
-            phase: self.engine.life.phase(),
-            steps_left: &mut 8,
+            phase: self.services.life.phase(),
+            budget: &mut 8,
             deferred: &mut Vec::new(),
+            feedings: &mut Vec::new(),
         };
-        match connection.advance(&mut turn) {
-            Next::Park(park) => Ok(park),
+        match connection.advance(&mut cx) {
+            Next::Suspend(suspend) => Ok(suspend),
             _ => Err(io::ErrorKind::Other.into()),
         }
     }
@@ -195,7 +195,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             let outcome = ConnectionOutcome::HungUp;
-            self.engine.close(connection, outcome, &mut Vec::new());
+            connection.close(outcome, &self.services, &mut Vec::new());
         }
     }
 }

@@ -159,6 +159,7 @@ mod server;
 mod service;
 #[cfg(feature = "signals")]
 mod signals;
+mod sync;
 mod waiting;
 
 pub use crate::config::Config;

@@ -16,8 +16,8 @@ use crate::drain::shutdown;
 use crate::drain::shutdown::Board;
 use crate::drain::shutdown::ShutdownHandle;
 use crate::engine::Engine;
-use crate::engine::lot::Lot;
-use crate::engine::staff::Staff;
+use crate::engine::services::Services;
+use crate::engine::worker_pool::WorkerPool;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::net::listener;
@@ -207,21 +207,13 @@ impl Server {
             board,
         } = self;
         let (journal, lines) = Journal::new();
-        let lot = Lot::new(config.shards(), &books, &journal)
-            .map_err(|error| Error::io("cannot wait for connections", error))?;
         let knocker = Knocker::new(listener.address())
             .map_err(|error| Error::io("cannot make a socket", error))?;
-        let engine = Arc::new(Engine::new(
-            config,
-            journal,
-            Arc::clone(&life),
-            books,
-            Arc::new(lot),
-            Box::new(handler),
-            knocker,
-        ));
-        let staff = Staff::hire(engine, listener, lines)?;
-        let report = shutdown::drain(staff, &board);
+        let services = Services::new(config, journal, Arc::clone(&life), books);
+        let engine = Engine::new(services, Box::new(handler), knocker)
+            .map_err(|error| Error::io("cannot wait for connections", error))?;
+        let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
+        let report = shutdown::drain(pool, &board);
         match life.failed_thread() {
             None => Ok(report),
             Some(thread) => {

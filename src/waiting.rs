@@ -1,9 +1,10 @@
 //! Waiting for a condition, with or without an end to one's patience.
 
-use std::sync::Condvar;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Instant;
+
+use crate::sync::Condvar;
+use crate::sync::MutexGuard;
+use crate::sync::PoisonError;
 
 /// Waits until `condition` holds of what `guard` guards, or until `deadline`.
 /// Says whether it holds.

@@ -64,9 +64,9 @@ fn pieces(criterion: &mut Criterion) {
     });
     let mut rig = Rig::new().expect("sockets and an epoll can be made");
     criterion.bench_function("hand a connection over through the queue", |bencher| {
-        bencher.iter(|| rig.hand_over());
+        bencher.iter(|| rig.hand_off());
     });
     criterion.bench_function("park, be woken by the client, and unpark", |bencher| {
-        bencher.iter(|| rig.park_and_unpark().expect("loopback works"));
+        bencher.iter(|| rig.suspend_and_resume().expect("loopback works"));
     });
 }

@@ -236,6 +236,14 @@ impl Lifecycle {
         }
     }
 
+    /// When the server began to cut what is left, if it has.
+    pub(crate) fn aborting_since(&self) -> Option<Instant> {
+        match self.phase() >= Phase::Aborting {
+            true => self.lock().abort.map(|(_, at)| at),
+            false => None,
+        }
+    }
+
     /// When the drain began; `None` before that.
     pub(crate) fn draining_since(&self) -> Option<Instant> {
         match self.phase() {

@@ -1,14 +1,14 @@
 //! A watch on the counts: threads that wait for a count to change are told of
 //! every change, and while no thread waits, a change costs one load.
 
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::MutexGuard;
+use crate::sync::PoisonError;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::SeqCst;
 use crate::waiting::wait_until;
 
 /// See the module.

@@ -58,6 +58,9 @@ pub enum UserCode {
     Drop,
     /// The logger that is installed with the `log` crate.
     Logger,
+    /// No code of the application, but the system's: the read of a file that is a
+    /// response's body, from a disk that does not answer.
+    File,
 }
 
 impl fmt::Display for UserCode {
@@ -70,6 +73,7 @@ impl fmt::Display for UserCode {
             Self::AfterDelivery => "the call after the delivery",
             Self::Drop => "the drop of a value",
             Self::Logger => "the logger",
+            Self::File => "the read of a file",
         })
     }
 }

@@ -18,9 +18,9 @@ use super::phase::Phase;
 use super::phase::Trigger;
 use super::report::Report;
 use crate::engine::Engine;
-use crate::engine::staff;
-use crate::engine::staff::Staff;
-use crate::engine::staff::Taken;
+use crate::engine::worker_pool;
+use crate::engine::worker_pool::Taken;
+use crate::engine::worker_pool::WorkerPool;
 use crate::journal::note;
 use crate::service::body::Body;
 use crate::service::body::Nature;
@@ -284,14 +284,14 @@ impl Drop for Follower {
 
 /// From the trigger to the report. This function orders the steps of a
 /// shutdown, and nothing else does.
-pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
-    let shared = Arc::clone(staff.engine());
-    let (engine, life) = (&*shared, &shared.life);
+pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
+    let shared = Arc::clone(pool.engine());
+    let (engine, life) = (&*shared, &shared.services.life);
 
     // 1. The trigger moves the phase, once.
     life.wait_for_phase(Phase::LameDuck, None);
     if let Some((trigger, _)) = life.log().trigger {
-        note!(engine.journal, Info, "asked to stop by {trigger}");
+        note!(engine.services.journal, Info, "asked to stop by {trigger}");
     }
 
     // 2. The lame duck: readiness says no, everything else goes on.
@@ -299,24 +299,24 @@ pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
         life.phase() > Phase::LameDuck
     });
     life.drain();
-    note!(engine.journal, Info, "draining: {}", engine.books.counts());
+    note!(engine.services.journal, Info, "draining: {}", engine.services.accounting.counts());
 
     // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
     if !wake_acceptor(engine) {
         note!(
-            engine.journal,
+            engine.services.journal,
             Error,
             "the acceptor cannot be woken: it is left behind"
         );
-        staff.dismiss_acceptor();
+        pool.give_up_acceptor();
     }
 
     // 4. The last call for those who wait with nothing in progress.
-    engine.lot.announce(Phase::Draining, last_call_ends(engine));
+    engine.announce(Phase::Draining, last_call_ends(engine));
 
     // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
     //    abort. Those who follow the shutdown hear of that last.
-    let only_followers_left = || engine.books.only_followers_left();
+    let only_followers_left = || engine.services.accounting.only_followers_left();
     follow_until(engine, board, life.deadline(), || {
         life.phase() >= Phase::Aborting || only_followers_left()
     });
@@ -325,45 +325,45 @@ pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
     life.wait(Some(Instant::now() + LAST_LOOK), || {
         life.phase() >= Phase::Aborting
             || only_followers_left()
-            || !engine.books.only_followers_open()
+            || !engine.services.accounting.only_followers_open()
     });
     let cut_short = life.phase() >= Phase::Aborting || !only_followers_left();
     if cut_short {
         life.abort(Abort::Deadline);
         if let Some((why, _)) = life.log().abort {
             note!(
-                engine.journal,
+                engine.services.journal,
                 Warn,
                 "cut short by {why}: {}",
-                engine.books.counts()
+                engine.services.accounting.counts()
             );
         }
-        engine.lot.announce(Phase::Aborting, Instant::now());
-        engine.places.ask_again();
-        staff.relieve(Taken::ToCut);
-        let grace = Instant::now() + engine.config.linger;
+        engine.announce(Phase::Aborting, Instant::now());
+        engine.services.places.ask_again();
+        pool.abort_running(Taken::ToCut);
+        let grace = Instant::now() + engine.services.config.linger;
         life.wait(Some(grace), only_followers_left);
     }
-    board.publish(Progress::Finished(Box::new(engine.books.report())));
-    let grace = Instant::now() + engine.config.linger;
+    board.publish(Progress::Finished(Box::new(engine.services.accounting.report())));
+    let grace = Instant::now() + engine.services.config.linger;
     life.wait(Some(grace), || {
-        engine.books.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
+        engine.services.accounting.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
-    staff.evict();
+    pool.evict();
     // What is still open waits for code of the application that does not return.
-    let everyone_left = || engine.books.everyone_left();
-    if !life.wait(Some(Instant::now() + staff::GRACE), everyone_left) {
+    let everyone_left = || engine.services.accounting.everyone_left();
+    if !life.wait(Some(Instant::now() + worker_pool::GRACE), everyone_left) {
         life.abort(Abort::Deadline);
-        staff.relieve(Taken::All);
+        pool.abort_running(Taken::All);
     }
 
-    engine.refusals.tell_rest(&engine.journal);
+    engine.services.refusals.tell_rest(&engine.services.journal);
 
     // 6. Every thread is joined, and the handler is dropped: with the last
     //    handle of the engine, so this one goes before.
-    let (life, books) = (Arc::clone(life), Arc::clone(&engine.books));
+    let (life, books) = (Arc::clone(life), Arc::clone(&engine.services.accounting));
     drop(shared);
-    let left = staff.join();
+    let left = pool.join();
     life.stopped();
 
     // 7. The report.
@@ -377,8 +377,8 @@ pub(crate) fn drain(mut staff: Staff, board: &Board) -> Report {
 /// The last call is for those who were idle when the drain began; that moment
 /// is in the log already.
 fn last_call_ends(engine: &Engine) -> Instant {
-    let began = engine.life.draining_since().unwrap_or_else(Instant::now);
-    began + engine.config.last_call
+    let began = engine.services.life.draining_since().unwrap_or_else(Instant::now);
+    began + engine.services.config.last_call
 }
 
 /// Knocks until the acceptor has seen that the server stops; at the deadline or
@@ -390,16 +390,16 @@ fn last_call_ends(engine: &Engine) -> Instant {
 fn wake_acceptor(engine: &Engine) -> bool {
     let mut knocks = Vec::new();
     loop {
-        let deadline = engine.life.deadline();
-        let over = engine.life.phase() >= Phase::Aborting
+        let deadline = engine.services.life.deadline();
+        let over = engine.services.life.phase() >= Phase::Aborting
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.knocker.knock() {
             Ok(knock) => knocks.push(knock),
-            Err(error) => note!(engine.journal, Debug, "knocking at the acceptor: {error}"),
+            Err(error) => note!(engine.services.journal, Debug, "knocking at the acceptor: {error}"),
         }
         let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
-        engine.places.ask_again();
-        let awake = engine.life.wait(Some(again), || engine.acceptor_awake());
+        engine.services.places.ask_again();
+        let awake = engine.services.life.wait(Some(again), || engine.acceptor_awake());
         if awake || over {
             return awake;
         }
@@ -416,11 +416,11 @@ fn follow_until(
     deadline: Option<Instant>,
     over: impl Fn() -> bool,
 ) {
-    let (life, books) = (&engine.life, &engine.books);
+    let (life, books) = (&engine.services.life, &engine.services.accounting);
     let mut told = Counts::default();
     loop {
         // A follower takes no place from the backlog.
-        engine.places.ask_again();
+        engine.services.places.ask_again();
         if books.followers() == 0 {
             let in_time = life.wait(deadline, || over() || books.followers() > 0);
             if over() || !in_time {

@@ -14,9 +14,10 @@ use std::time::Instant;
 
 use super::Engine;
 use super::connection::Connection;
-use super::lot::Park;
-use super::lot::Parked;
-use super::lot::Wait;
+use super::services::Services;
+use super::shard::Suspend;
+use super::shard::Suspended;
+use super::shard::Wait;
 use crate::drain::phase::Phase;
 use crate::journal::note;
 use crate::net::listener::Accepted;
@@ -67,7 +68,7 @@ impl Acceptor {
     }
 
     fn accept_until_stopped(&self) {
-        let places = &self.engine.places;
+        let places = &self.engine.services.places;
         while !self.stopping() {
             // At the limit the others stay in the kernel's queue.
             if !places.has_room() {
@@ -90,17 +91,17 @@ impl Acceptor {
     /// closed is in no table yet. Where the door stays open it ends when the
     /// backlog is found empty, or after `settle`.
     fn sweep(&self) {
-        let life = &self.engine.life;
+        let life = &self.engine.services.life;
         let closed = self.close_door();
         if let Err(error) = self.listener.sweep() {
             note!(
-                self.engine.journal,
+                self.engine.services.journal,
                 Error,
                 "cannot sweep the backlog: {error}"
             );
             return;
         }
-        let mut settled = Instant::now() + self.engine.config.settle;
+        let mut settled = Instant::now() + self.engine.services.config.settle;
         let mut looks_in_a_row = 0;
         loop {
             // Looked at before the backlog is emptied: a handshake that ends in
@@ -117,7 +118,7 @@ impl Acceptor {
             }
             if half_open && Instant::now() >= settled {
                 note!(
-                    self.engine.journal,
+                    self.engine.services.journal,
                     Warn,
                     "handshakes did not end within the settle time"
                 );
@@ -128,17 +129,17 @@ impl Acceptor {
     }
 
     fn close_door(&self) -> bool {
-        if !self.engine.config.close_door {
+        if !self.engine.services.config.close_door {
             return false;
         }
         match self.listener.close_door() {
             Ok(()) => {
-                self.engine.life.door_closed();
+                self.engine.services.life.door_closed();
                 true
             }
             Err(error) => {
                 note!(
-                    self.engine.journal,
+                    self.engine.services.journal,
                     Info,
                     "new connections cannot be refused while the backlog is swept: {error}"
                 );
@@ -162,7 +163,7 @@ impl Acceptor {
             // With the door open there may always be one more.
             if !closed && Instant::now() >= *settled {
                 note!(
-                    self.engine.journal,
+                    self.engine.services.journal,
                     Warn,
                     "connections still arrive: those in the backlog are reset"
                 );
@@ -184,26 +185,26 @@ impl Acceptor {
 
     fn abandon_backlog(&self) {
         note!(
-            self.engine.journal,
+            self.engine.services.journal,
             Error,
             "the listener closes with connections in its backlog: they are reset"
         );
-        self.engine.books.backlog_abandoned();
+        self.engine.services.accounting.backlog_abandoned();
     }
 
     /// Waits until one more connection may be open, or until the stop is over.
     /// Who follows the shutdown takes no place: it waits for us.
     fn wait_for_a_place_in_the_sweep(&self) -> bool {
-        let Engine {
-            books,
+        let Services {
+            accounting,
             life,
             config,
             places,
             ..
-        } = &*self.engine;
+        } = &*self.engine.services;
         // A place that the application keeps beyond its connection's end does
         // not hold up a stop.
-        let has_place = || books.open().saturating_sub(books.followers()) < config.max_connections;
+        let has_place = || accounting.open().saturating_sub(accounting.followers()) < config.max_connections;
         while !has_place() {
             if self.stop_is_over() {
                 return false;
@@ -217,8 +218,8 @@ impl Acceptor {
 
     /// When whatever is left is reset.
     fn end(&self) -> Option<Instant> {
-        let deadline = self.engine.life.deadline();
-        deadline.map(|deadline| deadline + self.engine.config.linger)
+        let deadline = self.engine.services.life.deadline();
+        deadline.map(|deadline| deadline + self.engine.services.config.linger)
     }
 
     fn stop_is_over(&self) -> bool {
@@ -230,62 +231,60 @@ impl Acceptor {
             return;
         }
         if self.out_of_resources.replace(false) {
-            note!(self.engine.journal, Info, "accepting again");
+            note!(self.engine.services.journal, Info, "accepting again");
         }
         let mut local = self.listener.address();
         if local.ip().is_unspecified() {
             local = stream.local_addr().unwrap_or(local);
         }
         let connection = self.intake.let_in(|| {
-            let ticket = self.engine.books.connection_accepted();
-            let over_limit = self.engine.peers.come(peer.ip());
-            let (place, now) = (self.engine.places.take(), Instant::now());
-            let connection = Connection::new(stream, peer, local, ticket, place, over_limit, now);
-            Box::new(connection)
+            let services = &self.engine.services;
+            let ticket = services.accounting.connection_accepted();
+            let over_limit = services.peers.add(peer.ip());
+            let shard = Arc::clone(self.engine.shard_of(ticket.number()));
+            let (place, now) = (services.places.take(), Instant::now());
+            Box::new(Connection::new(
+                stream, peer, local, ticket, place, over_limit, shard, now,
+            ))
         });
         match connection {
-            Some(connection) => self.park(connection),
+            Some(connection) => self.suspend(connection),
             None => note!(
-                self.engine.journal,
+                self.engine.services.journal,
                 Warn,
                 "{peer} came after the server had stopped, and is not served"
             ),
         }
     }
 
-    /// Lets a new connection wait for its first request. So nobody is woken
-    /// before that is there.
-    fn park(&self, connection: Box<Connection>) {
-        let engine = &self.engine;
-        let first = connection.first_park(engine);
-        let connection = match engine.lot.park(connection, first) {
-            Parked::Yes => return,
+    /// Suspends a new connection until its first request is there: so no thread
+    /// is woken before that.
+    fn suspend(&self, connection: Box<Connection>) {
+        let services = &self.engine.services;
+        let first = connection.first_suspend(services);
+        let connection = match connection.suspend(first) {
+            Suspended::Yes => return,
             // It is there already, or the server is in a new phase.
-            Parked::Ready(connection) => connection,
-            Parked::Refused(connection, error) => {
+            Suspended::Ready(connection) => connection,
+            Suspended::Refused(connection, error) => {
                 if let Some(error) = error {
-                    note!(
-                        self.engine.journal,
-                        Error,
-                        "cannot wait for {connection:?}: {error}"
-                    );
+                    let text = "cannot wait for";
+                    note!(services.journal, Error, "{text} {connection:?}: {error}");
                 }
                 connection
             }
         };
         // A worker finds out what becomes of it; it need not be registered for
         // that.
-        let now = Park {
+        let now = Suspend {
             wait: Wait::Turn,
             ..first
         };
-        if let Parked::Ready(mut connection) | Parked::Refused(mut connection, _) =
-            engine.lot.park(connection, now)
+        if let Suspended::Ready(connection) | Suspended::Refused(connection, _) =
+            connection.suspend(now)
         {
             // It has had no request, so it holds nothing of the application's.
-            let mut deferred = Vec::new();
-            let outcome = connection.give_up(engine, &mut deferred);
-            engine.close(connection, outcome, &mut deferred);
+            connection.give_up(services, &mut Vec::new());
         }
     }
 
@@ -293,7 +292,7 @@ impl Acceptor {
     fn pause_if_shared(&self) {
         if self.listener.ownership() == Ownership::Shared {
             let look = Instant::now() + BACK_OFF;
-            self.engine.life.wait_for_phase(Phase::Draining, Some(look));
+            self.engine.services.life.wait_for_phase(Phase::Draining, Some(look));
         }
     }
 
@@ -309,12 +308,12 @@ impl Acceptor {
         }
         if !self.out_of_resources.replace(true) {
             note!(
-                self.engine.journal,
+                self.engine.services.journal,
                 Warn,
                 "cannot accept for the moment: {error}"
             );
         }
-        let places = &self.engine.places;
+        let places = &self.engine.services.places;
         let (taken, stopping) = (places.taken(), self.stopping());
         places.wait(Some(Instant::now() + BACK_OFF), || {
             places.taken() < taken || self.stopping() != stopping
@@ -322,7 +321,7 @@ impl Acceptor {
     }
 
     fn stopping(&self) -> bool {
-        self.engine.life.phase() >= Phase::Draining
+        self.engine.services.life.phase() >= Phase::Draining
     }
 }
 
@@ -330,8 +329,7 @@ impl Drop for Acceptor {
     fn drop(&mut self) {
         self.engine.set_acceptor_awake();
         self.intake.close();
-        self.engine.books.no_more_connections();
-        self.engine.let_go();
+        self.engine.services.accounting.no_more_connections();
     }
 }
 

@@ -3,113 +3,152 @@
 //! ```text
 //!  kernel accept queue
 //!         |
-//!    acceptor --> connection --> the lot: waits for bytes, for room, <---- park --+
-//!                                   |     for EOF, or for a deadline              |
-//!                                   |                                             |
-//!                                   +--> queue --> worker: advance, call the handler --> close
+//!    acceptor --> new connection --> its shard: suspended until readable, writable, woken, or a deadline
+//!                                      |  one epoll, its connections, their deadlines; one shard a core
+//!    run queue (a channel) <-----------+------ jobs: a shard, with those of its connections that are ready
+//!         |                            ^
+//!         +--> worker: owns the shard; polls it; serves the ready connections one after another
+//!                  |
+//!                  +-- while code of the application runs, connection and job lie in the worker's slot: there
+//!                      the monitor takes the job if the call is long, and an abort takes the connection
 //! ```
 //!
-//! Only the workers themselves poll the lot, and of these as many are awake as
-//! there are cores: see [`seats`].
+//! A worker that has a job owns its shard: it is an event loop that wakes no
+//! other thread. A worker without a job is idle, or in code of the application
+//! that waits; when it comes back it receives the next job. There is no table of
+//! which worker may do what: to hand off a shard is one send.
 //!
-//! Code of the application runs in three places, each of which a stop can leave
-//! behind: on a worker that says so in its [slot](in_flight), on a thread of the
-//! [crew], and on the logger's thread.
+//! Follow a request through [`acceptor`], [`shard`], [`worker`], [`connection`]
+//! and [`user_code`]. Four handshakes between threads are each in one file, with
+//! what may go wrong: [`run_queue`], [`slot`], [`shard::sleep`](shard) and
+//! [`bell`]. `tests/loom/` runs them in every order.
+//!
+//! From below, each importing only from those before it: what a connection works
+//! with ([`buffer`] to [`services`]); the shard; the connection; the threads and
+//! what they run beside workers ([`in_flight`] to [`upgraded`]); the engine; the
+//! acceptor, the workers and the monitor; the pool of all threads.
 
 pub(crate) mod acceptor;
+pub(crate) mod bell;
+mod body_source;
 pub(crate) mod buffer;
 pub(crate) mod connection;
-pub(crate) mod crew;
-mod foreman;
-pub(crate) mod guests;
+pub(crate) mod date;
+pub(crate) mod deferred;
 pub(crate) mod in_flight;
-mod inlet;
 mod linger;
-pub(crate) mod lot;
+mod monitor;
 pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod places;
-pub(crate) mod queue;
 pub(crate) mod refusals;
-pub(crate) mod seats;
-pub(crate) mod staff;
+pub(crate) mod run_queue;
+pub(crate) mod services;
+pub(crate) mod shard;
+mod slot;
+mod slow_calls;
+pub(crate) mod thread_group;
 pub(crate) mod threads;
+pub(crate) mod upgraded;
 pub(crate) mod upload_limit;
-pub(crate) mod worker;
+mod user_code;
+mod worker;
+pub(crate) mod worker_pool;
 
+use std::io;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+use self::bell::Bell;
 use self::connection::Connection;
-use self::crew::Crew;
-use self::guests::Guests;
-use self::in_flight::Deferred;
-use self::lot::Lot;
-use self::peers::Peers;
-use self::places::Places;
-use self::refusals::Refusals;
-use self::seats::Seats;
-use self::upload_limit::UploadLimit;
-use crate::config::Config;
-use crate::drain::books::Books;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::phase::Lifecycle;
-use crate::drain::report::CutRequest;
-use crate::journal::Journal;
-use crate::journal::note;
+use self::in_flight::OwnedJob;
+use self::run_queue::RunQueue;
+use self::run_queue::Sent;
+use self::services::Services;
+use self::shard::Job;
+use self::shard::Shard;
+use self::slow_calls::SlowCalls;
+use self::thread_group::ThreadGroup;
+use self::upgraded::UpgradedConnections;
+use crate::drain::phase::Phase;
 use crate::net::listener::Knocker;
 use crate::service::handler::Handler;
 
 /// What the threads of one server share.
 pub(crate) struct Engine {
-    pub(crate) config: Config,
-    pub(crate) journal: Arc<Journal>,
-    pub(crate) life: Arc<Lifecycle>,
-    pub(crate) books: Arc<Books>,
-    pub(crate) lot: Arc<Lot>,
-    pub(crate) seats: Seats,
+    pub(crate) services: Arc<Services>,
+    pub(crate) shards: Box<[Arc<Shard<Connection>>]>,
+    pub(crate) run_queue: RunQueue<OwnedJob>,
+    pub(crate) slow_calls: SlowCalls,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) knocker: Knocker,
-    pub(crate) places: Arc<Places>,
-    pub(crate) peers: Peers,
-    pub(crate) upload_limit: Arc<UploadLimit>,
-    pub(crate) guests: Guests,
-    pub(crate) refusals: Refusals,
-    pub(crate) crew: Arc<Crew>,
+    pub(crate) upgraded: Arc<UpgradedConnections>,
+    pub(crate) threads: Arc<ThreadGroup>,
     /// The acceptor has seen that the server stops, and waits in no accept.
     acceptor_awake: AtomicBool,
+    /// No connection is suspended any more.
+    evicted: AtomicBool,
 }
 
 impl Engine {
+    /// An engine without a thread, whose jobs are on the run queue.
+    ///
+    /// # Errors
+    ///
+    /// The system has no epoll or pipe for it.
     pub(crate) fn new(
-        config: Config,
-        journal: Arc<Journal>,
-        life: Arc<Lifecycle>,
-        books: Arc<Books>,
-        lot: Arc<Lot>,
+        services: Arc<Services>,
         handler: Box<dyn Handler>,
         knocker: Knocker,
-    ) -> Self {
-        let acceptor_awake = AtomicBool::new(false);
-        Self {
-            places: Places::new(config.max_connections),
-            peers: Peers::new(config.connections_per_peer),
-            upload_limit: UploadLimit::new(config.workers),
-            guests: Guests::default(),
-            refusals: Refusals::new(Instant::now()),
-            crew: Crew::new(Arc::clone(&life), Arc::clone(&journal)),
-            seats: Seats::new(lot.rows().len()),
-            config,
-            journal,
-            life,
-            books,
-            lot,
+    ) -> io::Result<Self> {
+        let bell = Arc::new(Bell::new());
+        let new_job = |()| {
+            let waiting = services.accounting.waiting_gauge();
+            Job::new(waiting, Arc::clone(&bell), Arc::clone(&services.journal))
+        };
+        let jobs = iter::repeat_n((), services.config.shards()).map(new_job);
+        let jobs = jobs.collect::<io::Result<Vec<OwnedJob>>>()?;
+        let engine = Self {
+            shards: jobs.iter().map(|job| Arc::clone(job.shard())).collect(),
+            run_queue: RunQueue::new(),
+            slow_calls: SlowCalls::new(),
+            bell,
             handler,
             knocker,
-            acceptor_awake,
+            upgraded: UpgradedConnections::new(Arc::clone(&services))?,
+            threads: ThreadGroup::new(Arc::clone(&services.life), Arc::clone(&services.journal)),
+            acceptor_awake: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            services,
+        };
+        for job in jobs {
+            engine.hand_off(job);
         }
+        Ok(engine)
+    }
+
+    /// Has another worker go on with a job.
+    pub(crate) fn hand_off(&self, job: OwnedJob) {
+        match self.run_queue.send(job) {
+            Ok(Sent::ToWorker) => {}
+            // After the send: see `RunQueue`.
+            Ok(Sent::ToNone) => {
+                let _woken = self.shards.iter().any(|shard| shard.interrupt());
+            }
+            // It is closed: no connection is left, and the shard can go.
+            Err(job) => drop(job),
+        }
+    }
+
+    /// The shard of the connection with this number: in turn, so that all shards
+    /// have as much to do.
+    pub(crate) fn shard_of(&self, connection_number: u64) -> &Arc<Shard<Connection>> {
+        let shards = self.shards.len() as u64;
+        &self.shards[usize::try_from(connection_number % shards).unwrap_or(0)]
     }
 
     pub(crate) fn acceptor_awake(&self) -> bool {
@@ -118,37 +157,44 @@ impl Engine {
 
     pub(crate) fn set_acceptor_awake(&self) {
         self.acceptor_awake.store(true, SeqCst);
-        self.life.notify();
+        self.services.life.notify();
     }
 
-    /// Ends a connection: its socket first, then its entry in the accounting,
-    /// so that no connection is open any more when none is counted.
-    pub(crate) fn close(
-        &self,
-        connection: Box<Connection>,
-        outcome: ConnectionOutcome,
-        deferred: &mut Vec<Deferred>,
-    ) {
-        if let Some(spot) = connection.spot() {
-            self.lot.forget(spot);
+    /// The server is in a new phase, which every connection hears of that it
+    /// concerns.
+    pub(crate) fn announce(&self, phase: Phase, last_call_ends: Instant) {
+        for shard in &self.shards {
+            shard.announce(phase, last_call_ends);
         }
-        self.peers.go(connection.peer_addr().ip());
-        deferred.extend(connection.close(outcome, self));
-        self.let_go();
+        self.upgraded.drain();
     }
 
-    /// Names a request that was cut, for the report. The line in the log is for
-    /// the order of events.
-    pub(crate) fn name_cut(&self, cut: CutRequest) {
-        note!(self.journal, Debug, "cut: {cut}");
-        self.books.name_cut(cut);
-    }
-
-    /// Has the workers end, if nobody is left and nobody can come.
-    pub(crate) fn let_go(&self) {
-        if self.books.everyone_left() {
-            self.seats.close();
-            self.lot.close();
+    /// Suspends no connection any more, and gives those that were suspended, or
+    /// ready with no worker free for them.
+    pub(crate) fn evict(&self) -> Vec<Box<Connection>> {
+        self.evicted.store(true, SeqCst);
+        let mut connections: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.close())
+            .collect();
+        // No shard has to be polled any more, so these jobs can go.
+        while let Some(mut job) = self.run_queue.try_receive() {
+            connections.extend(iter::from_fn(|| job.next()));
         }
+        connections
+    }
+
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.evicted.load(SeqCst)
+    }
+
+    /// No connection is left: the workers and the monitor end.
+    pub(crate) fn close(&self) {
+        self.run_queue.close();
+        for shard in &self.shards {
+            shard.interrupt();
+        }
+        self.bell.ring();
     }
 }

@@ -28,7 +28,7 @@ impl Peers {
     }
 
     /// A connection comes. Says whether it is one too many.
-    pub(crate) fn come(&self, peer: IpAddr) -> bool {
+    pub(crate) fn add(&self, peer: IpAddr) -> bool {
         let Some(limit) = self.limit else {
             return false;
         };
@@ -39,7 +39,7 @@ impl Peers {
     }
 
     /// A connection that has come is gone.
-    pub(crate) fn go(&self, peer: IpAddr) {
+    pub(crate) fn remove(&self, peer: IpAddr) {
         if self.limit.is_none() {
             return;
         }
@@ -64,19 +64,19 @@ mod tests {
     fn each_peer_has_its_own_count() {
         let peers = Peers::new(Some(1));
         let (a, b) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
-        assert!(!peers.come(a));
-        assert!(peers.come(a));
-        assert!(!peers.come(b));
-        peers.go(a);
-        peers.go(a);
-        assert!(!peers.come(a));
+        assert!(!peers.add(a));
+        assert!(peers.add(a));
+        assert!(!peers.add(b));
+        peers.remove(a);
+        peers.remove(a);
+        assert!(!peers.add(a));
         assert_eq!(peers.lock().len(), 2);
     }
 
     #[test]
     fn without_a_limit_nobody_is_counted() {
         let peers = Peers::new(None);
-        assert!(!peers.come([127, 0, 0, 1].into()));
+        assert!(!peers.add([127, 0, 0, 1].into()));
         assert!(peers.lock().is_empty());
     }
 }

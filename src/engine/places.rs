@@ -3,16 +3,16 @@
 //! socket gives it back. So at the limit the acceptor sleeps until a connection
 //! closes, whatever else happens on the others.
 
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+use crate::sync::Arc;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::MutexGuard;
+use crate::sync::PoisonError;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::SeqCst;
 use crate::waiting::wait_until;
 
 /// See the module.

@@ -1,34 +1,28 @@
-//! A worker: takes up a connection, does for it what can be done, and puts it
-//! where it belongs. It waits for nothing but a connection and the handler, and
-//! for a seat.
+//! A worker: receives a job, and with it owns a shard. It serves the connections
+//! that are ready, polls for more, and so on, waking no thread, until the job is
+//! with another worker. What a connection says it waits for, the worker does not
+//! wait for: it suspends the connection. Only code of the application may block.
 
-use std::fmt::Write;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
-
-use httpdate::HttpDate;
 
 use super::Engine;
+use super::body_source::SlotBodySource;
 use super::buffer::Buffer;
 use super::connection::Answer;
 use super::connection::Connection;
+use super::connection::Context;
+use super::connection::Feeding;
 use super::connection::Next;
-use super::connection::Turn;
-use super::guests::Guests;
-use super::in_flight::Deferred;
+use super::date::DateClock;
+use super::deferred::Deferred;
 use super::in_flight::InFlight;
-use super::inlet::SlotInlet;
-use super::lot::Parked;
-use super::lot::Row;
-use super::queue::Received;
-use super::seats::Seated;
-use super::seats::Sitter;
+use super::shard::Suspended;
+use super::upgraded;
+use super::user_code::Runner;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::UserCode;
@@ -46,111 +40,188 @@ use crate::service::request::Request;
 const BUFFER_MIN: usize = 16 * 1024;
 
 /// How many steps a connection may take before the others have their turn.
-const STEPS_A_TURN: usize = 64;
+const BUDGET: usize = 64;
 
-/// How many connections of its own row a worker serves before it looks at the
-/// others: whoever should serve those may be held up, and nobody rest.
-const OWN_IN_A_ROW: usize = 64;
+/// How long the last worker that is free sleeps in one shard when jobs wait and
+/// none has a connection that is ready.
+const ONE_OF_SEVERAL: Duration = Duration::from_millis(1);
 
-/// Serves connections until none is left and none can come.
+/// Serves connections until the run queue is closed.
 pub(crate) fn work(engine: &Arc<Engine>, slot: &Arc<InFlight>) {
+    slot.set_thread();
+    let services = &engine.services;
     let mut worker = Worker {
         engine,
-        slot,
-        buffer: Buffer::new(engine.config.head_bytes_max.max(BUFFER_MIN)),
+        runner: Runner::new(engine, slot),
+        buffer: Buffer::new(services.config.head_bytes_max.max(BUFFER_MIN)),
         date: DateClock::default(),
-        rota: Rota {
-            engine,
-            own_left: OWN_IN_A_ROW,
-        },
-        steps_left: 0,
+        phase: services.life.phase(),
+        budget: 0,
         deferred: Vec::new(),
+        feedings: Vec::new(),
+        polls_in_vain: 0,
     };
-    let sitter = Sitter::new();
-    // Ends when the seats are closed.
-    while let Some(mut seat) = engine.seats.sit(&sitter) {
-        worker.work_at(&mut seat);
+    while let Some(job) = engine.run_queue.receive() {
+        worker.runner.now = Instant::now();
+        worker.runner.job = Some(job);
+        worker.own();
     }
 }
 
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
-    slot: &'a Arc<InFlight>,
+    runner: Runner<'a>,
     buffer: Buffer,
     date: DateClock,
-    rota: Rota<'a>,
-    steps_left: usize,
+    /// The phase when `runner.now` was read, or later.
+    phase: Phase,
+    budget: usize,
     /// Code of the application that is to run after the turn.
     deferred: Vec<Deferred>,
+    /// Code of the application that is to run on threads of its own.
+    feedings: Vec<Feeding>,
+    /// How many jobs in a row had no connection that was ready.
+    polls_in_vain: usize,
 }
 
 impl Worker<'_> {
-    /// Serves until the seat is lost, or the queues are closed.
-    fn work_at(&mut self, seat: &mut Seated<'_>) {
-        let engine = self.engine;
-        while let Some(connection) = self.rota.next(seat.number()) {
-            let peer = connection.peer_addr();
-            seat.serve();
-            // Code of the application does not panic through here. A bug of ours
-            // costs this connection and no other: the drop of its guard keeps
-            // the accounting.
-            if isolate(|| self.serve(connection, seat)).is_err() {
-                note!(engine.journal, Error, "serving {peer} panicked: it is cut");
-                engine.peers.go(peer.ip());
-                engine.let_go();
-            }
-            self.run_deferred(seat);
-            if !seat.served() {
-                return;
+    /// Owns a shard, until its job is with another worker, or the run queue is
+    /// closed.
+    fn own(&mut self) {
+        let mut has_served = false;
+        while let Some(job) = &mut self.runner.job {
+            if let Some(connection) = job.next() {
+                has_served = true;
+                self.polls_in_vain = 0;
+                self.take_turn(connection);
+            } else if self.engine.run_queue.is_closed() {
+                self.runner.job = None;
+            } else if self.engine.run_queue.is_behind() {
+                // The other shards wait for this worker, first in, first out.
+                if has_served || !self.find_one_of_several() {
+                    self.runner.hand_off();
+                }
+            } else {
+                self.poll();
             }
         }
     }
 
+    /// Sleeps until connections are ready.
+    fn poll(&mut self) {
+        let run_queue = &self.engine.run_queue;
+        if let Some(job) = &mut self.runner.job {
+            self.runner.now = job.poll(|| !run_queue.is_behind() && !run_queue.is_closed());
+        }
+    }
+
+    /// Looks for connections that are ready, while jobs wait for a worker. Says
+    /// whether there are any. If no job has one, it sleeps a little, with this
+    /// one: no other worker is free to sleep with the others.
+    fn find_one_of_several(&mut self) -> bool {
+        let Some(job) = &mut self.runner.job else {
+            return false;
+        };
+        self.polls_in_vain += 1;
+        let timeout = match self.polls_in_vain > self.engine.shards.len() {
+            true => ONE_OF_SEVERAL,
+            false => Duration::ZERO,
+        };
+        self.runner.now = job.poll_for(Some(timeout));
+        job.ready() > 0
+    }
+
+    /// One turn of a connection, and the code that it leaves to run.
+    fn take_turn(&mut self, connection: Box<Connection>) {
+        let peer = connection.peer_addr();
+        // Code of the application does not panic through here. A bug of ours
+        // costs this connection and no other: the drop of its guard keeps the
+        // accounting.
+        if isolate(|| self.serve(connection)).is_err() {
+            let services = &self.engine.services;
+            note!(
+                services.journal,
+                Error,
+                "serving {peer} panicked: the connection is cut"
+            );
+            services.peers.remove(peer.ip());
+            if self.runner.job.is_none() {
+                self.runner.job = self.runner.slot().slot.take_any_job();
+            }
+        }
+        for feeding in mem::take(&mut self.feedings) {
+            let Feeding { run, subject } = feeding;
+            let of = subject.clone();
+            let threads = &self.engine.threads;
+            if let Err(unstarted) =
+                threads.spawn("farewell-body", UserCode::BodyWriter, of, |_| run())
+            {
+                self.deferred.push(Deferred::drop_of(unstarted, subject));
+            }
+        }
+        for deferred in mem::take(&mut self.deferred) {
+            self.runner.run_deferred(deferred);
+        }
+    }
+
     /// One turn of a connection.
-    fn serve(&mut self, mut connection: Box<Connection>, seat: &mut Seated<'_>) {
-        self.steps_left = STEPS_A_TURN;
-        let mut next = connection.advance(&mut self.turn());
+    fn serve(&mut self, mut connection: Box<Connection>) {
+        self.budget = BUDGET;
+        let mut next = connection.advance(&mut self.context());
         loop {
             match next {
                 Next::Close(outcome) => {
-                    return self.engine.close(connection, outcome, &mut self.deferred);
+                    let services = &self.engine.services;
+                    return connection.close(outcome, services, &mut self.deferred);
                 }
-                Next::Park(park) => match self.engine.lot.park(connection, park) {
-                    Parked::Yes => return,
-                    Parked::Ready(back) => {
+                Next::Suspend(suspend) => match connection.suspend(suspend) {
+                    Suspended::Yes => return,
+                    Suspended::Ready(back) => {
                         connection = back;
-                        self.steps_left = self.steps_left.max(1);
-                        next = connection.advance(&mut self.turn());
+                        self.budget = self.budget.max(1);
+                        next = connection.advance(&mut self.context());
                     }
-                    Parked::Refused(mut back, error) => {
+                    Suspended::Refused(back, error) => {
+                        let services = &self.engine.services;
                         if let Some(error) = error {
                             note!(
-                                self.engine.journal,
+                                services.journal,
                                 Error,
                                 "cannot wait for {back:?}: {error}"
                             );
                         }
-                        let outcome = back.give_up(self.engine, &mut self.deferred);
-                        return self.engine.close(back, outcome, &mut self.deferred);
+                        return back.give_up(services, &mut self.deferred);
                     }
                 },
-                Next::TakeOver(hand_over) => {
-                    return Guests::host(self.engine, connection, hand_over, &mut self.deferred);
+                Next::Upgrade(upgrade) => {
+                    return upgraded::start(
+                        &self.engine.upgraded,
+                        &self.engine.threads,
+                        connection,
+                        upgrade,
+                        &mut self.deferred,
+                    );
+                }
+                Next::SendFile => {
+                    let code = UserCode::File;
+                    let key = connection.call_key().for_code(code);
+                    let begun = self.runner.begin_alone(code, key, connection.subject());
+                    next = connection.send_file(&mut self.context());
+                    self.runner.finish(begun);
                 }
                 Next::Pull(source, waker) => {
-                    let Some((back, source, piece)) = self.pull(connection, source, &waker, seat)
-                    else {
+                    let Some((back, source, piece)) = self.pull(connection, source, &waker) else {
                         return;
                     };
                     connection = back;
-                    next = connection.pulled(source, piece, &mut self.turn());
+                    next = connection.pulled(source, piece, &mut self.context());
                 }
                 Next::Call(request) => {
-                    let Some((back, answer)) = self.call(connection, request, seat) else {
+                    let Some((back, answer)) = self.call(connection, request) else {
                         return;
                     };
                     connection = back;
-                    next = connection.resume(answer, &mut self.turn());
+                    next = connection.resume(answer, &mut self.context());
                 }
             }
         }
@@ -159,37 +230,40 @@ impl Worker<'_> {
     /// Has the handler answer. `None` if a stop has taken the connection
     /// meanwhile.
     fn call(
-        &self,
+        &mut self,
         connection: Box<Connection>,
         mut request: Request,
-        seat: &mut Seated<'_>,
     ) -> Option<(Box<Connection>, Answer)> {
+        let services = &self.engine.services;
         if connection.body_follows() {
-            let slot = Arc::clone(self.slot);
-            let rest = SlotInlet::new(self.engine, slot, connection.exchange_number());
+            let slot = Arc::clone(self.runner.slot());
+            let rest = SlotBodySource::new(services, slot, connection.exchange_number());
             request.body_mut().attach(Box::new(rest));
         }
         note!(
-            self.engine.journal,
+            services.journal,
             Debug,
             "{}: {} {}",
             request.peer_addr(),
             request.method(),
             Escaped(request.uri())
         );
-        if let Err(connection) = self.begin_call(UserCode::Handler, connection, false) {
-            return Some((connection, Answer::turned_away()));
-        }
+        let life = &services.life;
+        // Under the slot's lock: see `Slot`.
+        let refused = || life.phase() >= Phase::Aborting;
+        let key = connection.call_key();
+        let begun = match self.runner.begin(UserCode::Handler, key, connection, refused) {
+            Ok(begun) => begun,
+            Err(connection) => return Some((connection, Answer::turned_away())),
+        };
         let handler = &self.engine.handler;
         let handle = || Answer::new(handler.handle(request), RequestOutcome::Answered);
-        let answered = seat.call(|| isolate(handle));
-        let (connection, answered) = self.end_call(answered)?;
+        let (connection, answered) = self.runner.run(begun, || isolate(handle))?;
         let answer = answered.unwrap_or_else(|Panicked| {
-            let text = "the handler panicked";
             note!(
-                self.engine.journal,
+                services.journal,
                 Error,
-                "{text} ({connection:?}): the client gets a 500"
+                "the handler panicked ({connection:?}): the client gets a 500"
             );
             Answer::failed()
         });
@@ -199,201 +273,56 @@ impl Worker<'_> {
     /// Asks a body for its next piece, which may run code of the application, as
     /// a handler does. `None` if a stop has taken the connection meanwhile.
     fn pull(
-        &self,
+        &mut self,
         connection: Box<Connection>,
         mut source: Box<dyn Source>,
         waker: &Waker,
-        seat: &mut Seated<'_>,
     ) -> Option<(Box<Connection>, Box<dyn Source>, Piece)> {
         // At an abort a body that ends by itself is cut; the others are to end
-        // in good order.
+        // in good order, as long as connections can be suspended.
         let to_the_end = source.nature() != Nature::Finite;
-        if let Err(connection) = self.begin_call(UserCode::BodyPiece, connection, to_the_end) {
-            return Some((connection, source, Piece::NotYet));
-        }
-        let next = || match source.next(waker) {
-            // The error may be the application's, and so are its text and drop.
-            Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
-            piece => piece,
+        let engine = self.engine;
+        let refused = || {
+            let aborting = engine.services.life.phase() >= Phase::Aborting;
+            aborting && (!to_the_end || engine.is_evicted())
         };
-        let pulled = seat.call(|| isolate(next));
-        let (connection, (source, pulled)) = self.end_call((source, pulled))?;
-        let piece =
-            pulled.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
+        let code = UserCode::BodyPiece;
+        let key = connection.call_key().for_code(code);
+        let begun = match self.runner.begin(code, key, connection, refused) {
+            Ok(begun) => begun,
+            Err(connection) => return Some((connection, source, Piece::NotYet)),
+        };
+        let waker = Arc::clone(waker);
+        let next = move || {
+            let piece = isolate(|| match source.next(&waker) {
+                // The error may be the application's, and so are its text and drop.
+                Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
+                piece => piece,
+            });
+            (source, piece)
+        };
+        let (connection, (source, piece)) = self.runner.run(begun, next)?;
+        let piece = piece.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
         Some((connection, source, piece))
     }
 
-    /// Puts a connection where a stop finds it while code of the application
-    /// runs. Hands it back if the stop cuts already; those that end in good
-    /// order then are put there until the lot is empty.
-    fn begin_call(
-        &self,
-        code: UserCode,
-        connection: Box<Connection>,
-        at_an_abort_too: bool,
-    ) -> Result<(), Box<Connection>> {
-        self.slot.begin_for(code, connection, || {
-            // Asked under the slot's lock: an abort first moves the phase and
-            // then takes what is in the slots, so it sees this connection there,
-            // or this sees the abort.
-            let aborting = self.engine.life.phase() >= Phase::Aborting;
-            aborting && (!at_an_abort_too || self.engine.lot.is_evicted())
-        })
-    }
-
-    /// The code of the application has returned, and given this. `None` if a
-    /// stop has taken the connection.
-    fn end_call<T>(&self, given: T) -> Option<(Box<Connection>, T)> {
-        let (connection, given) = self.slot.end(given)?;
-        // A thread that was given the body does not wait for the rest.
-        if connection.body_follows()
-            && let Some(spot) = connection.spot()
-        {
-            self.engine.lot.unwatch(spot);
+    fn context(&mut self) -> Context<'_> {
+        let services = &self.engine.services;
+        let phase = services.life.phase();
+        if phase != self.phase {
+            // What this turn begins comes after the move to its phase.
+            self.phase = phase;
+            self.runner.now = Instant::now();
         }
-        Some((connection, given))
-    }
-
-    /// Runs what the turn has left to run. No connection waits for it.
-    fn run_deferred(&mut self, seat: &mut Seated<'_>) {
-        if self.deferred.is_empty() {
-            return;
-        }
-        let deferred = mem::take(&mut self.deferred);
-        seat.call(|| self.run_all(deferred));
-        let _no_connection = self.slot.end(());
-    }
-
-    fn run_all(&self, deferred: Vec<Deferred>) {
-        for next in deferred {
-            if let Err((code, Panicked)) = next.run(self.slot) {
-                note!(self.engine.journal, Error, "{code} panicked");
-            }
-        }
-    }
-
-    fn turn(&mut self) -> Turn<'_> {
-        Turn {
-            engine: self.engine,
+        Context {
+            services,
             buffer: &mut self.buffer,
             date: &mut self.date,
-            // The phase first: what this turn begins comes after the move to it.
-            phase: self.engine.life.phase(),
-            now: Instant::now(),
-            steps_left: &mut self.steps_left,
+            phase,
+            now: self.runner.now,
+            budget: &mut self.budget,
             deferred: &mut self.deferred,
+            feedings: &mut self.feedings,
         }
-    }
-}
-
-/// Whom a worker serves next: those of its own row first, and not for ever.
-struct Rota<'a> {
-    engine: &'a Engine,
-    /// So many of its own go before those of other rows.
-    own_left: usize,
-}
-
-impl Rota<'_> {
-    /// Waits for a connection that can go on; `None` once the queues are closed.
-    fn next(&mut self, own: usize) -> Option<Box<Connection>> {
-        let rows = self.engine.lot.rows();
-        let row = &rows[own];
-        loop {
-            if self.own_left == 0 {
-                self.own_left = OWN_IN_A_ROW;
-                if let Some(connection) = of_another(rows, own) {
-                    return Some(connection);
-                }
-            }
-            self.own_left -= 1;
-            match row.queue().receive() {
-                Received::Connection(connection) => return Some(connection),
-                Received::Closed => return None,
-                Received::Nobody => {}
-            }
-            // If others want the core, the clients may be among them: more
-            // gathers when they go first, and to be woken once for several costs
-            // less than once for each. Not where handlers want it.
-            if row.has_some_traffic() && !self.engine.seats.expects_slow() {
-                thread::yield_now();
-            }
-            // Before those of another row, whose worker has just not come to
-            // them yet.
-            row.poll(|| rows.iter().all(|row| row.queue().is_empty()));
-            if row.queue().is_empty()
-                && let Some(connection) = of_another(rows, own)
-            {
-                return Some(connection);
-            }
-        }
-    }
-}
-
-/// One who can go on in another row.
-fn of_another(rows: &[Row], own: usize) -> Option<Box<Connection>> {
-    let behind = rows.iter().skip(own + 1);
-    behind.chain(&rows[..own]).find_map(receive)
-}
-
-fn receive(row: &Row) -> Option<Box<Connection>> {
-    match row.queue().receive() {
-        Received::Connection(connection) => Some(connection),
-        Received::Nobody | Received::Closed => None,
-    }
-}
-
-/// The value of `Date`, made once a second.
-#[derive(Debug, Default)]
-pub(crate) struct DateClock {
-    text: String,
-    /// When its second is over.
-    until: Option<Instant>,
-}
-
-/// 9999-12-31T23:59:59Z, in seconds since 1970: the last second that has an
-/// IMF-fixdate (RFC 9110 section 5.6.7), and the last that httpdate takes.
-pub(crate) const LAST_DATE: u64 = 253_402_300_799;
-
-impl DateClock {
-    /// `None` if the system's clock is beyond the year 9999.
-    pub(crate) fn at(&mut self, now: Instant) -> Option<&str> {
-        if self.until.is_none_or(|until| now >= until) {
-            self.read(now, SystemTime::now());
-        }
-        (!self.text.is_empty()).then_some(self.text.as_str())
-    }
-
-    fn read(&mut self, now: Instant, clock: SystemTime) {
-        // A clock that is set before 1970 shows 1970.
-        let since = clock.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let second = Duration::from_secs(since.as_secs());
-        self.text.clear();
-        if second.as_secs() <= LAST_DATE {
-            let date = HttpDate::from(UNIX_EPOCH + second);
-            write!(self.text, "{date}").expect("a String takes every write");
-        }
-        self.until = Some(now + Duration::from_secs(1) - (since - second));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn date(clock: SystemTime) -> Option<String> {
-        let (mut date, now) = (DateClock::default(), Instant::now());
-        date.read(now, clock);
-        date.at(now).map(str::to_owned)
-    }
-
-    #[test]
-    fn a_clock_without_a_date_gives_none() {
-        let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let last = date(after(LAST_DATE) + Duration::from_millis(999));
-        assert_eq!(last.as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-        assert_eq!(date(after(LAST_DATE + 1)), None);
-        assert_eq!(date(after(u64::from(u32::MAX) * 1000)), None);
-        let early = date(UNIX_EPOCH - Duration::from_secs(1));
-        assert_eq!(early.as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
     }
 }

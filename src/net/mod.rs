@@ -1,4 +1,5 @@
 //! Sockets, and no HTTP.
 
+pub(crate) mod interrupt;
 pub(crate) mod listener;
 pub(crate) mod stream;

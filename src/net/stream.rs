@@ -10,12 +10,14 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
+use std::time::Instant;
 
-use mio::Registry;
 use mio::event::Source;
 use socket2::SockRef;
 
+use super::interrupt::Interrupt;
 use crate::os;
+use crate::os::Ready;
 
 /// A TCP stream in non-blocking mode.
 #[derive(Debug)]
@@ -161,13 +163,25 @@ impl Stream {
         Ok(socket.into())
     }
 
-    /// Has an epoll tell no more of this socket, though it stays open.
-    pub(crate) fn deregister(&self, registry: &Registry) -> io::Result<()> {
-        os::deregister(registry, &self.socket)
+    /// Waits until the socket may be ready, until `until`, or until an interrupt
+    /// is raised. The caller tries again, whatever ended the wait.
+    ///
+    /// # Errors
+    ///
+    /// The system is out of memory.
+    pub(crate) fn wait(
+        &self,
+        ready: Ready,
+        until: Option<Instant>,
+        interrupts: &[&Interrupt],
+    ) -> io::Result<()> {
+        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let pipes: Vec<_> = interrupts.iter().map(|interrupt| interrupt.reader()).collect();
+        os::wait_until_ready(&SockRef::from(&self.socket), ready, timeout, &pipes)
     }
 
     /// What an epoll registers.
-    pub(crate) fn source(&mut self) -> &mut impl Source {
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
         &mut self.socket
     }
 }

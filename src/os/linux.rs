@@ -6,9 +6,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
+use nix::sys::resource::UsageWho;
+use nix::sys::resource::getrusage;
+use nix::sys::time::TimeVal;
+use nix::sys::time::TimeValLike;
 use socket2::SockRef;
 
+use super::ThreadUsage;
 use super::sock_diag;
 use super::sock_diag::Family;
 use super::sock_diag::State;
@@ -143,6 +149,16 @@ pub(crate) fn open_files_max() -> Option<usize> {
 pub(crate) fn thread_number() -> Option<u32> {
     let own = fs::read_link("/proc/thread-self").ok()?;
     own.file_name()?.to_str()?.parse().ok()
+}
+
+/// What the calling thread has used.
+pub(crate) fn thread_usage() -> Option<ThreadUsage> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+    let time = |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
+    Some(ThreadUsage {
+        processor: time(usage.user_time()) + time(usage.system_time()),
+        waits: u64::try_from(usage.voluntary_context_switches()).unwrap_or(0),
+    })
 }
 
 /// Whether a thread of this process runs, or would if it had a core. One that

@@ -4,7 +4,7 @@
 #[cfg(feature = "signals")]
 mod ctrl_c;
 #[cfg(unix)]
-mod deregister;
+mod ready;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -14,8 +14,8 @@ mod sock_diag;
 #[cfg(all(unix, feature = "signals"))]
 mod unix;
 
-#[cfg(unix)]
-pub(crate) use deregister::deregister;
+use std::time::Duration;
+
 #[cfg(target_os = "linux")]
 pub(crate) use linux::accepted_is_nonblocking;
 #[cfg(target_os = "linux")]
@@ -38,12 +38,12 @@ pub(crate) use linux::send_file;
 pub(crate) use linux::short_read_means_empty;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::thread_number;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::thread_usage;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::accepted_is_nonblocking;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::close_door;
-#[cfg(not(unix))]
-pub(crate) use portable::deregister;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::half_open;
 #[cfg(all(not(unix), feature = "signals"))]
@@ -64,8 +64,41 @@ pub(crate) use portable::send_file;
 pub(crate) use portable::short_read_means_empty;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::thread_number;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::thread_usage;
+#[cfg(not(unix))]
+pub(crate) use portable::wait_until_ready;
+#[cfg(unix)]
+pub(crate) use ready::wait_until_ready;
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) use unix::handle_signals;
+
+/// What a thread waits for at a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// Bytes, or EOF.
+    Input,
+    /// Room in the kernel's send buffer.
+    Room,
+}
+
+/// What a thread has used of the processor so far, and how often it has waited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadUsage {
+    processor: Duration,
+    waits: u64,
+}
+
+impl ThreadUsage {
+    /// How much of the time since `before`, which is `took`, it has waited. A
+    /// thread that only had no core for some time has not.
+    pub(crate) fn waited_since(self, before: Self, took: Duration) -> Duration {
+        match self.waits > before.waits {
+            true => took.saturating_sub(self.processor.saturating_sub(before.processor)),
+            false => Duration::ZERO,
+        }
+    }
+}
 
 /// What is to become of a signal.
 #[cfg(feature = "signals")]

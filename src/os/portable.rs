@@ -4,12 +4,17 @@
 
 use std::fs::File;
 use std::io;
+use std::io::PipeReader;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
 use socket2::SockRef;
 
+use super::Ready;
 #[cfg(feature = "signals")]
 use super::Then;
+use super::ThreadUsage;
 
 /// Some systems tell of what comes later only after a read has found nothing.
 pub(crate) fn short_read_means_empty() -> bool {
@@ -24,11 +29,6 @@ pub(crate) fn close_door(_: &SockRef<'_>, _: SocketAddr) -> io::Result<()> {
 /// Nothing tells how many handshakes with this listener are half-open.
 pub(crate) fn half_open(_: SocketAddr) -> Option<usize> {
     None
-}
-
-/// A registration cannot be ended without the socket's own handle.
-pub(crate) fn deregister(_: &mio::Registry, _: &mio::net::TcpStream) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Nothing tells how many files the process may have open.
@@ -62,6 +62,25 @@ pub(crate) fn thread_number() -> Option<u32> {
     None
 }
 
+/// Nothing tells what a thread has used.
+pub(crate) fn thread_usage() -> Option<ThreadUsage> {
+    None
+}
+
+/// How long a thread sleeps where it cannot wait for a socket.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// No call waits for one socket: the caller tries again after a while.
+pub(crate) fn wait_until_ready(
+    _: &SockRef<'_>,
+    _: Ready,
+    timeout: Option<Duration>,
+    _: &[&PipeReader],
+) -> io::Result<()> {
+    thread::sleep(timeout.map_or(LOOK_EVERY, |timeout| timeout.min(LOOK_EVERY)));
+    Ok(())
+}
+
 /// Nothing tells what a thread does.
 pub(crate) fn is_running(_: u32) -> Option<bool> {
     None
@@ -89,7 +108,6 @@ pub(crate) fn handle_signals(received: fn() -> Then) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::net::TcpStream;
 
     use super::*;
 
@@ -109,11 +127,9 @@ mod tests {
         assert!(!accepted_is_nonblocking());
         assert_eq!(thread_number(), None);
         assert_eq!(is_running(1), None);
-        let poll = mio::Poll::new().unwrap();
-        let stream = TcpStream::connect(address).unwrap();
-        let stream = mio::net::TcpStream::from_std(stream);
-        let refused = deregister(poll.registry(), &stream).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        assert!(thread_usage().is_none());
+        let (timeout, no_pipes) = (Some(Duration::ZERO), &[]);
+        wait_until_ready(&listener, Ready::Input, timeout, no_pipes).unwrap();
         #[cfg(feature = "signals")]
         assert_eq!(ignored_signals(), 0);
         let file = File::open(file!()).unwrap();

@@ -18,8 +18,8 @@ use httpdate::HttpDate;
 use log::Level;
 
 use super::exchange::Exchange;
-use super::exchange::Route;
-use crate::engine::worker::LAST_DATE;
+use crate::engine::date::LAST_DATE;
+use crate::engine::deferred::Route;
 use crate::escaped::Escaped;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
@@ -80,6 +80,7 @@ mod tests {
     use http::Version;
 
     use super::*;
+    use crate::engine::slow_calls::CallKey;
 
     #[test]
     fn a_line_is_in_the_common_log_format() {
@@ -88,6 +89,7 @@ mod tests {
             sent: 2326,
             began: Instant::now(),
             on_last_call: false,
+            call_key: CallKey::default(),
             route: Some(Route {
                 method: Method::GET,
                 uri: "/a?b\\\u{202e}".parse().unwrap(),

@@ -13,13 +13,14 @@ use http::header;
 use super::Asked;
 use super::Connection;
 use super::State;
-use super::Turn;
+use super::Context;
+use super::Feeding;
 use super::writing::Rest;
 use super::writing::Writing;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::UserCode;
-use crate::engine::in_flight::Deferred;
+use crate::engine::deferred::Deferred;
 use crate::engine::output::COPIED_MAX;
 use crate::engine::output::Output;
 use crate::http::Refusal;
@@ -119,13 +120,13 @@ const HEAD_BYTES: usize = 512;
 
 impl Connection {
     /// `Handling` becomes `Writing`.
-    pub(super) fn answer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
+    pub(super) fn answer(&mut self, answer: Answer, cx: &mut Context<'_>) {
         let State::Handling(mut asked) =
-            mem::replace(&mut self.state, State::Idle { since: turn.now })
+            mem::replace(&mut self.state, State::Idle { since: cx.now })
         else {
             unreachable!("only a request in Handling is answered");
         };
-        let read = self.discard_body(asked.incoming.take(), turn);
+        let read = self.discard_body(asked.incoming.take(), cx);
         asked.persist = asked.persist.close_if(!read, CloseReason::UnreadBody);
 
         let Answer {
@@ -135,9 +136,9 @@ impl Connection {
             body,
             outcome,
             drop_panicked,
-        } = self.checked(answer, &asked, read, turn);
+        } = self.checked(answer, &asked, read, cx);
         if drop_panicked {
-            note!(turn.engine.journal, Error, "{} panicked", UserCode::Drop);
+            note!(cx.services.journal, Error, "{} panicked", UserCode::Drop);
         }
         let Body {
             mut content,
@@ -150,7 +151,7 @@ impl Connection {
         let taken_over = is_taken_over(&content, &asked, status);
         if !taken_over && matches!(content, Content::TakeOver(_)) {
             let unused = mem::take(&mut content);
-            self.defer_drop(unused, turn);
+            self.defer_drop(unused, cx);
         }
         let length = length(&content, &asked, stated);
         let nature = content.nature();
@@ -163,7 +164,7 @@ impl Connection {
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
         let persist = persist_after(persist, nature, stated);
-        let draining = turn.phase >= Phase::Draining && !self.another_counts(persist, turn);
+        let draining = cx.phase >= Phase::Draining && !self.another_counts(persist, cx);
         let persist = persist.close_if(draining, CloseReason::Draining);
 
         let own = HeadParts {
@@ -172,15 +173,15 @@ impl Connection {
             length,
             persist,
             version: asked.version,
-            date: turn.date.at(turn.now),
+            date: cx.date.at(cx.now),
         };
         encode::finish_head(&mut head, &own);
         self.count_answer(status, head.len());
         let may_have_body = taken_over || encode::may_have_body(&asked.method, status);
         let (body, rest) = match may_have_body {
-            true => self.split_body(content, turn),
+            true => self.split_body(content, cx),
             false => {
-                self.defer_drop(content, turn);
+                self.defer_drop(content, cx);
                 (Bytes::new(), Rest::Nothing)
             }
         };
@@ -191,40 +192,40 @@ impl Connection {
             persist,
             outcome,
             nature,
-            pace: turn.engine.config.write_pace().start(turn.now),
+            pace: cx.services.config.write_pace().start(cx.now),
         });
     }
 
     /// The answer, or a 500 if it is none that can be sent.
-    fn checked(&self, answer: Answer, asked: &Asked, read: bool, turn: &mut Turn<'_>) -> Answer {
+    fn checked(&self, answer: Answer, asked: &Asked, read: bool, cx: &mut Context<'_>) -> Answer {
         let Some(problem) = problem(&answer, asked, read) else {
             return answer;
         };
         let peer = self.peer;
         note!(
-            turn.engine.journal,
+            cx.services.journal,
             Error,
             "a handler's answer to {peer} is a 500: {problem}"
         );
         let outcome = answer.outcome;
         let unsent = Deferred::drop_of(answer.body, self.subject());
-        turn.deferred.push(unsent);
+        cx.deferred.push(unsent);
         Answer::new(StatusCode::INTERNAL_SERVER_ERROR.into_response(), outcome)
     }
 
     /// Content that is not sent. Its drop may run code of the application.
-    fn defer_drop(&self, mut content: Content, turn: &mut Turn<'_>) {
+    fn defer_drop(&self, mut content: Content, cx: &mut Context<'_>) {
         match &mut content {
             Content::Full(_) | Content::File { .. } => return,
             Content::Stream(source, _) => source.end(),
             Content::Shared(_) | Content::TakeOver(_) => {}
         }
         let unsent = Deferred::drop_of(content, self.subject());
-        turn.deferred.push(unsent);
+        cx.deferred.push(unsent);
     }
 
     /// What of a body is written with the head, and what comes later.
-    fn split_body(&mut self, content: Content, turn: &mut Turn<'_>) -> (Bytes, Rest) {
+    fn split_body(&mut self, content: Content, cx: &mut Context<'_>) -> (Bytes, Rest) {
         match content {
             Content::Full(bytes) => (bytes, Rest::Nothing),
             Content::Shared(bytes) => (bytes.clone(), Rest::Shared(bytes)),
@@ -239,18 +240,10 @@ impl Connection {
             Content::TakeOver(take_over) => (Bytes::new(), Rest::TakeOver(take_over)),
             Content::Stream(mut source, left) => {
                 source.begin();
-                let waker = turn.engine.lot.waker(self);
-                if let Some(feeder) = source.feeder() {
+                let waker = self.waker();
+                if let Some(run) = source.feeder() {
                     let subject = self.subject();
-                    let started = turn.engine.crew.start(
-                        "farewell-body",
-                        UserCode::BodyWriter,
-                        subject.clone(),
-                        |_| feeder(),
-                    );
-                    if let Err(unstarted) = started {
-                        turn.deferred.push(Deferred::drop_of(unstarted, subject));
-                    }
+                    cx.feedings.push(Feeding { run, subject });
                 }
                 let rest = Rest::Stream {
                     source: Some(source),
@@ -266,22 +259,22 @@ impl Connection {
     /// here already (RFC 9112 section 9.3.2). After the last call that goes for
     /// what is here when it is first looked at, and for nothing that comes
     /// later: a client that pipelines on and on has to leave.
-    fn another_counts(&mut self, persist: Persist, turn: &mut Turn<'_>) -> bool {
-        if persist != Persist::KeepAlive || turn.aborting() {
+    fn another_counts(&mut self, persist: Persist, cx: &mut Context<'_>) -> bool {
+        if persist != Persist::KeepAlive || cx.aborting() {
             return false;
         }
         if self.owed.is_none() {
-            if turn.buffer.has_room() {
+            if cx.buffer.has_room() {
                 // A broken connection shows in the write that follows.
-                turn.buffer.fill(&self.stream);
+                cx.buffer.fill(&self.stream);
             }
-            let began = turn.engine.life.draining_since();
-            if began.is_some_and(|began| turn.now >= began + turn.engine.config.last_call) {
-                turn.buffer.mark_owed();
-                self.owed = Some(turn.buffer.owed());
+            let began = cx.services.life.draining_since();
+            if began.is_some_and(|began| cx.now >= began + cx.services.config.last_call) {
+                cx.buffer.mark_owed();
+                self.owed = Some(cx.buffer.owed());
             }
         }
-        turn.holds_request() && (self.owed.is_none() || turn.buffer.owed() > 0)
+        cx.holds_request() && (self.owed.is_none() || cx.buffer.owed() > 0)
     }
 }
 

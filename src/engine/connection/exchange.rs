@@ -1,14 +1,11 @@
 //! One request and its answer: what the access log and the report tell of it.
 
-use std::fmt;
 use std::time::Instant;
 
-use http::Method;
 use http::StatusCode;
-use http::Uri;
-use http::Version;
 
-use crate::escaped::Escaped;
+use crate::engine::deferred::Route;
+use crate::engine::slow_calls::CallKey;
 
 /// A request and its answer, in the accounting.
 #[derive(Debug)]
@@ -22,6 +19,8 @@ pub(super) struct Exchange {
     pub(super) on_last_call: bool,
     /// Known once its head is.
     pub(super) route: Option<Route>,
+    /// Known with the route.
+    pub(super) call_key: CallKey,
 }
 
 impl Exchange {
@@ -33,28 +32,5 @@ impl Exchange {
 
     pub(super) fn count_sent(&mut self, bytes: usize) {
         self.sent += i64::try_from(bytes).unwrap_or(0);
-    }
-}
-
-/// What a request line says.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) version: Version,
-}
-
-/// `GET /slow`: escaped, since the client chose it.
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", Escaped(&self.method), Escaped(&self.uri))
-    }
-}
-
-/// A request, for people.
-pub(crate) fn named(route: Option<&Route>) -> String {
-    match route {
-        Some(route) => route.to_string(),
-        None => "a request whose head was not complete".to_owned(),
     }
 }

@@ -1,19 +1,24 @@
 //! The body of a request: read beforehand (`Body`), while its handler runs
 //! (`Handling`), or discarded because the handler did not want it.
 
+use std::io;
+use std::io::PipeReader;
+use std::io::PipeWriter;
+use std::net::TcpStream;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::Version;
 
+use super::Asked;
 use super::Connection;
 use super::State;
 use super::Step;
-use super::Turn;
+use super::Context;
 use crate::config::Config;
 use crate::engine::buffer::Buffer;
-use crate::engine::lot::Wait;
+use crate::engine::shard::Wait;
 use crate::engine::output::Output;
 use crate::engine::upload_limit::Permit;
 use crate::engine::upload_limit::Waiter;
@@ -29,6 +34,7 @@ use crate::journal::note;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
+use crate::os::Ready;
 use crate::pace::Pace;
 use crate::service::request_body::BodyError;
 
@@ -64,6 +70,9 @@ pub(super) struct Incoming {
     failed: Option<BodyError>,
     /// While its handler may wait for it.
     permit: Option<Permit>,
+    /// A thread may wait for the socket. Dropped to end that: the connection goes
+    /// on without the body, or ends.
+    watched: Option<PipeWriter>,
 }
 
 /// What there is of a body for its handler.
@@ -75,7 +84,7 @@ pub(crate) enum Pulled {
     End(Option<Box<HeaderMap>>),
     Failed(BodyError),
     /// Nothing yet, and until then there is time.
-    Wait(Wait, Instant),
+    Wait(Ready, Instant),
 }
 
 impl Incoming {
@@ -102,6 +111,7 @@ impl Incoming {
             input: None,
             failed: None,
             permit: None,
+            watched: None,
         })))
     }
 
@@ -152,7 +162,7 @@ impl Incoming {
                         }
                     }
                     Received::Eof | Received::Gone => return self.fail(BodyError::GONE),
-                    Received::Wait => return self.wait(Wait::Input, now),
+                    Received::Wait => return self.wait(Ready::Input, now),
                 }
             }
             let room = out.len().min(input.unused().len());
@@ -178,7 +188,7 @@ impl Incoming {
         while !begun && !interim.is_done() {
             match interim.write(stream) {
                 Sent::Bytes(_) => {}
-                Sent::Wait => return Some(self.wait(Wait::Room, now)),
+                Sent::Wait => return Some(self.wait(Ready::Room, now)),
                 Sent::Gone => return Some(self.fail(BodyError::GONE)),
             }
         }
@@ -188,10 +198,10 @@ impl Incoming {
     }
 
     /// Nothing yet, or too little for too long.
-    fn wait(&mut self, wait: Wait, now: Instant) -> Pulled {
+    fn wait(&mut self, ready: Ready, now: Instant) -> Pulled {
         let until = self.pace.wait(now);
         match now < until {
-            true => Pulled::Wait(wait, until),
+            true => Pulled::Wait(ready, until),
             false => self.fail(BodyError::TOO_SLOW),
         }
     }
@@ -208,10 +218,10 @@ impl Connection {
         &mut self,
         head: Head,
         mut incoming: Box<Incoming>,
-        turn: &Turn<'_>,
+        cx: &Context<'_>,
     ) -> Step {
         // RFC 9110 section 10.1.1: a client that does not wait is not asked.
-        if !turn.buffer.is_empty() {
+        if !cx.buffer.is_empty() {
             incoming.interim = None;
         }
         let reserve = incoming.decoder.left().unwrap_or(0).min(BODY_RESERVE_MAX);
@@ -227,81 +237,81 @@ impl Connection {
 
     /// `Body`: reads until it is whole, or enough for its handler to begin;
     /// if the client waits to be asked, that is at once.
-    pub(super) fn read_body(&mut self, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn read_body(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Body(partial) = &mut self.state else {
             unreachable!("called in Body only");
         };
         let PartialBody { body, incoming, .. } = &mut **partial;
         let enough = match incoming.interim {
             Some(_) => 0,
-            None => turn.engine.config.body_buffer,
+            None => cx.services.config.body_buffer,
         };
         let decoder = &mut incoming.decoder;
-        while !decoder.is_done() && body.len() < enough && !turn.buffer.is_empty() {
-            match decoder.decode(turn.buffer.unused()) {
+        while !decoder.is_done() && body.len() < enough && !cx.buffer.is_empty() {
+            match decoder.decode(cx.buffer.unused()) {
                 Ok(Decoded { used, data }) => {
                     body.extend_from_slice(data);
-                    turn.buffer.use_up(used);
+                    cx.buffer.use_up(used);
                 }
-                Err(refusal) => return self.refuse(refusal, turn),
+                Err(refusal) => return self.refuse(refusal, cx),
             }
         }
         if decoder.is_done() {
-            return self.call_with_body(turn);
+            return self.call_with_body(cx);
         }
         if body.len() >= enough {
-            return self.enter_upload(turn);
+            return self.enter_upload(cx);
         }
-        match turn.buffer.fill(&self.stream) {
+        match cx.buffer.fill(&self.stream) {
             Received::Bytes(count) => {
-                incoming.pace.moved(count, turn.now);
+                incoming.pace.moved(count, cx.now);
                 Step::Go
             }
-            Received::Eof | Received::Gone => self.abandon(turn),
+            Received::Eof | Received::Gone => self.abandon(cx),
             Received::Wait => {
-                let until = incoming.pace.wait(turn.now);
-                self.await_rest(until, "the body came too slowly", turn)
+                let until = incoming.pace.wait(cx.now);
+                self.await_rest(until, "the body came too slowly", cx)
             }
         }
     }
 
     /// Enough of the body is here. Its handler may wait for the rest, unless too
     /// many do.
-    fn enter_upload(&mut self, turn: &mut Turn<'_>) -> Step {
-        let waker = turn.engine.lot.waker(self);
+    fn enter_upload(&mut self, cx: &mut Context<'_>) -> Step {
+        let waker = self.waker();
         let State::Body(partial) = &mut self.state else {
             unreachable!("called in Body only");
         };
         // Time spent waiting for others is not the client's.
-        partial.incoming.pace.start_again(turn.now);
-        let limit = &turn.engine.upload_limit;
+        partial.incoming.pace.start_again(cx.now);
+        let limit = &cx.services.upload_limit;
         partial.incoming.permit = limit.acquire(waker, &mut partial.waiter);
         if partial.incoming.permit.is_some() {
-            return self.call_with_body(turn);
+            return self.call_with_body(cx);
         }
-        let longest = turn.engine.config.body_timeout;
-        let until = *partial.waits_until.get_or_insert(turn.now + longest);
+        let longest = cx.services.config.body_timeout;
+        let until = *partial.waits_until.get_or_insert(cx.now + longest);
         match self.stream.look() {
-            Received::Gone => self.abandon(turn),
+            Received::Gone => self.abandon(cx),
             // With nothing here either, the body will never be whole.
-            Received::Eof if turn.buffer.is_empty() => self.abandon(turn),
-            _ if turn.now < until && !turn.aborting() => turn.park(Wait::Piece, Some(until)),
+            Received::Eof if cx.buffer.is_empty() => self.abandon(cx),
+            _ if cx.now < until && !cx.aborting() => cx.suspend(Wait::Wake, Some(until)),
             _ => {
-                if !turn.aborting() {
+                if !cx.aborting() {
                     let peer = self.peer;
                     note!(
-                        turn.engine.journal,
+                        cx.services.journal,
                         Warn,
                         "{peer} is turned away: too many bodies are slow to come"
                     );
                 }
-                self.turn_away(turn)
+                self.turn_away(cx)
             }
         }
     }
 
-    fn call_with_body(&mut self, turn: &Turn<'_>) -> Step {
-        let idle = State::Idle { since: turn.now };
+    fn call_with_body(&mut self, cx: &Context<'_>) -> Step {
+        let idle = State::Idle { since: cx.now };
         let State::Body(partial) = std::mem::replace(&mut self.state, idle) else {
             unreachable!("called in Body only");
         };
@@ -314,11 +324,11 @@ impl Connection {
         let here = Bytes::from(body);
         if incoming.decoder.is_done() {
             let (length, trailers) = (here.len() as u64, incoming.decoder.take_trailers());
-            return self.call(head, here, Some(length), trailers, None, turn);
+            return self.call(head, here, Some(length), trailers, None, cx);
         }
         let left = incoming.decoder.left();
         let length = left.map(|left| left + here.len() as u64);
-        self.call(head, here, length, None, Some(incoming), turn)
+        self.call(head, here, length, None, Some(incoming), cx)
     }
 
     /// Whether a part of the body is still to come while the handler runs.
@@ -343,14 +353,33 @@ impl Connection {
         }
     }
 
+    /// What the handler waits for when there is nothing yet: a handle of the
+    /// socket, and a pipe that is closed when the connection does not wait for
+    /// the handler any more. Events of the socket wake no worker meanwhile.
+    pub(crate) fn watch_body(&mut self) -> io::Result<(TcpStream, PipeReader)> {
+        let socket = self.stream.to_std()?;
+        let (reader, writer) = io::pipe()?;
+        self.deregister();
+        if let State::Handling(Asked {
+            incoming: Some(incoming),
+            ..
+        }) = &mut self.state
+        {
+            incoming.watched = Some(writer);
+        }
+        Ok((socket, reader))
+    }
+
     /// The handler has returned: what it read ahead is the connection's again.
     pub(super) fn take_back_input(&mut self) {
         let State::Handling(asked) = &mut self.state else {
             return;
         };
-        if let Some(incoming) = &mut asked.incoming
-            && let Some(input) = incoming.input.take()
-        {
+        let Some(incoming) = &mut asked.incoming else {
+            return;
+        };
+        incoming.watched = None;
+        if let Some(input) = incoming.input.take() {
             self.leftover = input.to_leftover();
             self.owed = self.owed.map(|_| input.owed());
         }
@@ -361,7 +390,7 @@ impl Connection {
     pub(super) fn discard_body(
         &self,
         incoming: Option<Box<Incoming>>,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> bool {
         let Some(mut incoming) = incoming else {
             return true;
@@ -372,16 +401,16 @@ impl Connection {
         }
         let mut discarded = 0;
         while !incoming.decoder.is_done() {
-            let before = turn.buffer.unused().len();
-            let Ok(Decoded { used, .. }) = incoming.decoder.decode(turn.buffer.unused()) else {
+            let before = cx.buffer.unused().len();
+            let Ok(Decoded { used, .. }) = incoming.decoder.decode(cx.buffer.unused()) else {
                 return false;
             };
-            turn.buffer.use_up(used);
+            cx.buffer.use_up(used);
             discarded += used as u64;
-            if discarded > turn.engine.config.discard_bytes_max {
+            if discarded > cx.services.config.discard_bytes_max {
                 return false;
             }
-            if before == 0 && !matches!(turn.buffer.fill(&self.stream), Received::Bytes(_)) {
+            if before == 0 && !matches!(cx.buffer.fill(&self.stream), Received::Bytes(_)) {
                 return false;
             }
         }

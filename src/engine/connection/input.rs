@@ -11,16 +11,17 @@ use super::Asked;
 use super::Connection;
 use super::State;
 use super::Step;
-use super::Turn;
+use super::Context;
 use super::exchange::Exchange;
-use super::exchange::Route;
 use super::incoming::Incoming;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
-use crate::engine::Engine;
+use crate::engine::services::Services;
 use crate::engine::connection::Answer;
-use crate::engine::lot::Wait;
+use crate::engine::deferred::Route;
+use crate::engine::shard::Wait;
+use crate::engine::slow_calls::CallKey;
 use crate::http::Refusal;
 use crate::http::head;
 use crate::http::head::Head;
@@ -34,48 +35,49 @@ use crate::net::stream::Received;
 
 impl Connection {
     /// `Idle`: a byte begins a request.
-    pub(super) fn await_request(&mut self, since: Instant, turn: &mut Turn<'_>) -> Step {
-        if turn.holds_request() {
-            if !turn.deferred.is_empty() {
+    pub(super) fn await_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Step {
+        if cx.holds_request() {
+            if !cx.deferred.is_empty() {
                 // What the answer before has left to run may block, and this
                 // request is not to wait for it: any worker may take it up.
-                return turn.park(Wait::Turn, None);
+                return cx.suspend(Wait::Turn, None);
             }
-            self.begin_exchange(turn);
+            self.begin_exchange(cx);
             if self.over_limit {
-                return self.refuse(TOO_MANY_CONNECTIONS, turn);
+                return self.refuse(TOO_MANY_CONNECTIONS, cx);
             }
             return Step::Go;
         }
-        let until = idle_until(since, turn.engine);
-        let waits = turn.now < until && !turn.aborting();
-        if waits && self.nothing_to_read(turn) {
-            return turn.park(Wait::Input, Some(until));
+        let until = idle_until(since, cx.services);
+        let waits = cx.now < until && !cx.aborting();
+        if waits && self.nothing_to_read(cx) {
+            return cx.suspend(Wait::Input, Some(until));
         }
-        match turn.buffer.fill(&self.stream) {
+        match cx.buffer.fill(&self.stream) {
             // Empty lines are no request: they do not keep a connection open.
-            Received::Bytes(_) if turn.now < until || turn.holds_request() => Step::Go,
+            Received::Bytes(_) if cx.now < until || cx.holds_request() => Step::Go,
             Received::Eof => Step::close(ConnectionOutcome::Completed),
             Received::Gone => Step::close(ConnectionOutcome::Unconfirmed),
-            Received::Wait if waits => turn.park(Wait::Input, Some(until)),
+            Received::Wait if waits => cx.suspend(Wait::Input, Some(until)),
             // At an abort there is no time for a last call, nor for a goodbye.
-            Received::Wait if turn.aborting() => Step::close(ConnectionOutcome::HungUp),
-            Received::Bytes(_) | Received::Wait => self.hang_up(turn),
+            Received::Wait if cx.aborting() => Step::close(ConnectionOutcome::HungUp),
+            Received::Bytes(_) | Received::Wait => self.close_idle(cx),
         }
     }
 
-    fn begin_exchange(&mut self, turn: &Turn<'_>) {
+    fn begin_exchange(&mut self, cx: &Context<'_>) {
         self.ticket.request_begun();
         self.exchanges += 1;
         self.exchange = Some(Exchange {
             status: None,
             sent: 0,
-            began: turn.now,
-            // Not `turn.phase`: the turn may have begun with the answer before.
-            on_last_call: turn.engine.life.phase() >= Phase::Draining,
+            began: cx.now,
+            // Not `cx.phase`: the turn may have begun with the answer before.
+            on_last_call: cx.services.life.phase() >= Phase::Draining,
             route: None,
+            call_key: CallKey::default(),
         });
-        let until = turn.now + turn.engine.config.head_timeout;
+        let until = cx.now + cx.services.config.head_timeout;
         self.state = State::Head {
             until,
             parsed_lines: 0,
@@ -83,7 +85,7 @@ impl Connection {
     }
 
     /// `Head`: reads until it is whole or wrong.
-    pub(super) fn read_head(&mut self, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn read_head(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Head {
             until,
             ref mut parsed_lines,
@@ -93,29 +95,30 @@ impl Connection {
         };
         // Only a new line can complete a head, so a client that sends byte
         // after byte does not have the whole parsed again for each.
-        let unused = turn.buffer.unused();
+        let unused = cx.buffer.unused();
         let lines = || memchr::memchr_iter(b'\n', unused).count();
-        let full = unused.len() >= turn.engine.config.head_bytes_max;
+        let full = unused.len() >= cx.services.config.head_bytes_max;
         if *parsed_lines == 0 || lines() != *parsed_lines || full {
-            match head::parse(unused, &turn.engine.config.head_limits()) {
+            match head::parse(unused, &cx.services.config.head_limits()) {
                 Ok(Parsed::Complete { head, length }) => {
-                    turn.buffer.use_up(length);
-                    return self.take_head(head, turn);
+                    cx.buffer.use_up(length);
+                    return self.take_head(head, cx);
                 }
                 Ok(Parsed::Partial) => *parsed_lines = lines(),
-                Err(refusal) => return self.refuse(refusal, turn),
+                Err(refusal) => return self.refuse(refusal, cx),
             }
         }
-        match turn.buffer.fill(&self.stream) {
+        match cx.buffer.fill(&self.stream) {
             Received::Bytes(_) => Step::Go,
-            Received::Eof | Received::Gone => self.abandon(turn),
-            Received::Wait => self.await_rest(until, "the head was not complete in time", turn),
+            Received::Eof | Received::Gone => self.abandon(cx),
+            Received::Wait => self.await_rest(until, "the head was not complete in time", cx),
         }
     }
 
     /// The head is whole: what follows it?
-    fn take_head(&mut self, head: Head, turn: &mut Turn<'_>) -> Step {
+    fn take_head(&mut self, head: Head, cx: &mut Context<'_>) -> Step {
         if let Some(exchange) = &mut self.exchange {
+            exchange.call_key = CallKey::of_request(&head.method, head.uri.path());
             exchange.route = Some(Route {
                 method: head.method.clone(),
                 uri: head.uri.clone(),
@@ -123,12 +126,12 @@ impl Connection {
             });
         }
         if head.method == Method::CONNECT {
-            return self.refuse(NO_TUNNELS, turn);
+            return self.refuse(NO_TUNNELS, cx);
         }
-        match Incoming::announced(&head, &turn.engine.config, turn.now) {
-            Ok(None) => self.call(head, Bytes::new(), Some(0), None, None, turn),
-            Ok(Some(incoming)) => self.take_body(head, incoming, turn),
-            Err(refusal) => self.refuse(refusal, turn),
+        match Incoming::announced(&head, &cx.services.config, cx.now) {
+            Ok(None) => self.call(head, Bytes::new(), Some(0), None, None, cx),
+            Ok(Some(incoming)) => self.take_body(head, incoming, cx),
+            Err(refusal) => self.refuse(refusal, cx),
         }
     }
 
@@ -138,38 +141,38 @@ impl Connection {
         &mut self,
         until: Instant,
         late: &'static str,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Step {
-        if turn.aborting() {
-            return self.turn_away(turn);
+        if cx.aborting() {
+            return self.turn_away(cx);
         }
-        if turn.now < until {
-            return turn.park(Wait::Input, Some(until));
+        if cx.now < until {
+            return cx.suspend(Wait::Input, Some(until));
         }
-        self.refuse(Refusal::new(StatusCode::REQUEST_TIMEOUT, late), turn)
+        self.refuse(Refusal::new(StatusCode::REQUEST_TIMEOUT, late), cx)
     }
 
     /// The server itself answers, and closes.
-    pub(super) fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Step {
+    pub(super) fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) -> Step {
         let Refusal { status, reason } = refusal;
         note!(
-            turn.engine.journal,
+            cx.services.journal,
             Debug,
             "{}: refused with {status}: {reason}",
             self.peer
         );
-        turn.engine.refusals.note(status, turn.now);
-        self.answer_without_handler(Answer::refusal(refusal), turn)
+        cx.services.refusals.note(status, cx.now);
+        self.answer_without_handler(Answer::refusal(refusal), cx)
     }
 
     /// No handler has started the request, and none will: the server stops.
-    pub(super) fn turn_away(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.answer_without_handler(Answer::turned_away(), turn)
+    pub(super) fn turn_away(&mut self, cx: &mut Context<'_>) -> Step {
+        self.answer_without_handler(Answer::turned_away(), cx)
     }
 
     /// A request that no handler gets is answered. If it is a HEAD, the answer has
     /// no body, whatever was read of the request (RFC 9110 section 9.3.2).
-    fn answer_without_handler(&mut self, mut answer: Answer, turn: &mut Turn<'_>) -> Step {
+    fn answer_without_handler(&mut self, mut answer: Answer, cx: &mut Context<'_>) -> Step {
         let route = self
             .exchange
             .as_ref()
@@ -177,7 +180,7 @@ impl Connection {
         let method = match route {
             Some(route) => route.method.clone(),
             // What has come of the head is still in the buffer.
-            None => match AsksForHead::of(turn.buffer.unused()) {
+            None => match AsksForHead::of(cx.buffer.unused()) {
                 AsksForHead::Yes => Method::HEAD,
                 AsksForHead::No => Method::GET,
                 AsksForHead::Unknown => {
@@ -194,13 +197,13 @@ impl Connection {
             upgrade: false,
             incoming: None,
         });
-        self.answer(answer, turn);
+        self.answer(answer, cx);
         Step::Go
     }
 
     /// The client is gone in the middle of its request.
-    pub(super) fn abandon(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.end_exchange(RequestOutcome::Abandoned, turn.engine, turn.deferred);
+    pub(super) fn abandon(&mut self, cx: &mut Context<'_>) -> Step {
+        self.end_exchange(RequestOutcome::Abandoned, cx.services, cx.deferred);
         Step::close(ConnectionOutcome::Vanished)
     }
 }
@@ -210,7 +213,7 @@ const TOO_MANY_CONNECTIONS: Refusal = Refusal::new(
     "this address has too many connections open",
 );
 
-impl Turn<'_> {
+impl Context<'_> {
     /// Half an empty line is none yet, and no request either.
     pub(super) fn holds_request(&mut self) -> bool {
         self.buffer.skip_empty_lines();
@@ -221,17 +224,17 @@ impl Turn<'_> {
 /// How long a connection may be idle: its idle timeout, or the last call, which
 /// each has from the start of the drain, or from when it became idle if that
 /// was later (accepted by the sweep, say).
-pub(super) fn idle_until(since: Instant, engine: &Engine) -> Instant {
-    let timeout = since + engine.config.idle_timeout;
-    match engine.life.draining_since() {
-        Some(_) => timeout.min(last_call_ends(since, engine)),
+pub(super) fn idle_until(since: Instant, services: &Services) -> Instant {
+    let timeout = since + services.config.idle_timeout;
+    match services.life.draining_since() {
+        Some(_) => timeout.min(last_call_ends(since, services)),
         None => timeout,
     }
 }
 
 /// When the last call is over for who waits since then. Before the drain, and
 /// for who comes later, that is a whole last call away.
-pub(super) fn last_call_ends(since: Instant, engine: &Engine) -> Instant {
-    let began = engine.life.draining_since();
-    began.map_or(since, |began| began.max(since)) + engine.config.last_call
+pub(super) fn last_call_ends(since: Instant, services: &Services) -> Instant {
+    let began = services.life.draining_since();
+    began.map_or(since, |began| began.max(since)) + services.config.last_call
 }

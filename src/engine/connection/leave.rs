@@ -7,20 +7,20 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Connection;
+use super::Parts;
 use super::State;
 use super::Step;
-use super::Turn;
+use super::Context;
 use super::access_log;
-use super::exchange;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::CutRequest;
-use crate::engine::Engine;
-use crate::engine::guests::Left;
-use crate::engine::in_flight::Deferred;
+use crate::engine::services::Services;
+use crate::engine::deferred;
+use crate::engine::deferred::Deferred;
 use crate::engine::linger::Linger;
-use crate::engine::lot::Wait;
+use crate::engine::shard::Wait;
 use crate::journal::note;
 use crate::net::stream::Received;
 use crate::service::body::Nature;
@@ -38,31 +38,31 @@ pub(super) struct Lingering {
 
 /// A client that has its answer says goodbye at once, as a rule. To look for
 /// that a little later costs less than to be woken for it.
-const GOODBYE_TAKES: Duration = Duration::from_millis(5);
+const EOF_TAKES: Duration = Duration::from_millis(5);
 
 impl Connection {
     /// Nothing is in progress, and nothing began in time.
-    pub(super) fn hang_up(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.say_goodbye(ConnectionOutcome::HungUp, true, turn)
+    pub(super) fn close_idle(&mut self, cx: &mut Context<'_>) -> Step {
+        self.half_close(ConnectionOutcome::HungUp, true, cx)
     }
 
     /// Half-closes. Closing at once could destroy what is on its way: a close
     /// with unread input resets the connection (RFC 9112 section 9.6).
     ///
     /// `unasked`: it is we who want to end it, and the client may not know.
-    pub(super) fn say_goodbye(
+    pub(super) fn half_close(
         &mut self,
         outcome: ConnectionOutcome,
         unasked: bool,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Step {
-        let crossed = unasked && turn.holds_request();
-        turn.buffer.clear();
+        let crossed = unasked && cx.holds_request();
+        cx.buffer.clear();
         // It fails only on a connection that is broken, which the next read finds.
         let _ = self.stream.half_close();
-        turn.engine.books.lingering_begun();
+        cx.services.accounting.lingering_begun();
         self.state = State::Lingering(Lingering {
-            linger: Linger::new(&turn.engine.config, turn.now),
+            linger: Linger::new(&cx.services.config, cx.now),
             outcome: if crossed {
                 ConnectionOutcome::Crossed
             } else {
@@ -76,20 +76,20 @@ impl Connection {
 
     /// `Lingering`: reads and discards, until the client's EOF, which proves
     /// that it has everything.
-    pub(super) fn linger(&mut self, turn: &mut Turn<'_>) -> Step {
-        turn.buffer.clear();
-        let nothing_to_read = self.nothing_to_read(turn);
+    pub(super) fn linger(&mut self, cx: &mut Context<'_>) -> Step {
+        cx.buffer.clear();
+        let nothing_to_read = self.nothing_to_read(cx);
         let State::Lingering(lingering) = &mut self.state else {
             unreachable!("called in Lingering only");
         };
-        let until = lingering.linger.until(turn.now, turn.aborted());
+        let until = lingering.linger.until(cx.now, cx.aborting_since());
         let outcome = lingering.outcome;
-        let given_up = turn.now >= until || turn.engine.life.aborts_on_demand();
+        let given_up = cx.now >= until || cx.services.life.aborts_on_demand();
         if !given_up && nothing_to_read {
-            return self.await_goodbye(until, turn);
+            return self.await_eof(until, cx);
         }
-        let received = turn.buffer.fill(&self.stream);
-        turn.buffer.clear();
+        let received = cx.buffer.fill(&self.stream);
+        cx.buffer.clear();
         match received {
             Received::Eof => Step::close(outcome),
             Received::Bytes(_) if lingering.unasked && outcome != ConnectionOutcome::Crossed => {
@@ -97,47 +97,47 @@ impl Connection {
                 Step::Go
             }
             Received::Bytes(count) if !given_up => {
-                lingering.linger.received(count, turn.now);
+                lingering.linger.received(count, cx.now);
                 Step::Go
             }
-            Received::Wait if !given_up => self.await_goodbye(until, turn),
+            Received::Wait if !given_up => self.await_eof(until, cx),
             Received::Bytes(_) | Received::Wait | Received::Gone => {
                 Step::close(unconfirmed(outcome))
             }
         }
     }
 
-    fn await_goodbye(&mut self, until: Instant, turn: &Turn<'_>) -> Step {
+    fn await_eof(&mut self, until: Instant, cx: &Context<'_>) -> Step {
         let State::Lingering(lingering) = &mut self.state else {
             unreachable!("called in Lingering only");
         };
         // In a drain the stop waits for this connection, and elsewhere others
         // may wait for its place.
-        let engine = turn.engine;
-        let wanted = turn.phase >= Phase::Draining
-            || engine.peers.are_limited()
-            || !engine.places.has_room();
+        let services = cx.services;
+        let wanted = cx.phase >= Phase::Draining
+            || services.peers.are_limited()
+            || !services.places.has_room();
         if lingering.had_time || wanted {
-            return turn.park(Wait::Input, Some(until));
+            return cx.suspend(Wait::Input, Some(until));
         }
         lingering.had_time = true;
-        turn.engine.lot.leave(self);
-        let due = until.min(turn.now + GOODBYE_TAKES);
-        turn.park(Wait::Soon, Some(due))
+        self.deregister();
+        let due = until.min(cx.now + EOF_TAKES);
+        cx.suspend(Wait::Time, Some(due))
     }
 
     /// We end it, before its answer is complete.
-    pub(super) fn cut(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.break_off(RequestOutcome::Cut, ConnectionOutcome::Cut, turn)
+    pub(super) fn cut(&mut self, cx: &mut Context<'_>) -> Step {
+        self.break_off(RequestOutcome::Cut, ConnectionOutcome::Cut, cx)
     }
 
     pub(super) fn break_off(
         &mut self,
         request: RequestOutcome,
         connection: ConnectionOutcome,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Step {
-        self.end_exchange(request, turn.engine, turn.deferred);
+        self.end_exchange(request, cx.services, cx.deferred);
         self.make_the_end_plain(connection);
         Step::close(connection)
     }
@@ -147,7 +147,7 @@ impl Connection {
     pub(super) fn end_exchange(
         &mut self,
         outcome: RequestOutcome,
-        engine: &Engine,
+        services: &Services,
         deferred: &mut Vec<Deferred>,
     ) {
         if let State::Writing(writing) = &mut self.state
@@ -160,13 +160,13 @@ impl Connection {
             return;
         };
         self.ticket.request_ended(outcome, exchange.on_last_call);
-        engine.refusals.tell_if_due(&engine.journal);
-        if engine.config.access_log {
-            access_log::write(&engine.journal, self.peer, &exchange);
+        services.refusals.tell_if_due(&services.journal);
+        if services.config.access_log {
+            access_log::write(&services.journal, self.peer, &exchange);
         }
         if outcome == RequestOutcome::Cut {
-            engine.name_cut(CutRequest {
-                route: exchange::named(exchange.route.as_ref()),
+            services.name_cut(CutRequest {
+                route: deferred::named(exchange.route.as_ref()),
                 peer: self.peer,
                 age: exchange.began.elapsed(),
                 handler_running: matches!(self.state, State::Handling(_)),
@@ -174,15 +174,20 @@ impl Connection {
         }
     }
 
-    /// Ends it wherever it is; how, depends on that. The caller closes it.
+    /// Ends it wherever it is, and closes it.
     pub(crate) fn give_up(
-        &mut self,
-        engine: &Engine,
+        mut self: Box<Self>,
+        services: &Services,
         deferred: &mut Vec<Deferred>,
-    ) -> ConnectionOutcome {
+    ) {
         let (request, connection) = match &self.state {
-            State::Idle { .. } => return ConnectionOutcome::HungUp,
-            State::Lingering(lingering) => return unconfirmed(lingering.outcome),
+            State::Idle { .. } => {
+                return self.close(ConnectionOutcome::HungUp, services, deferred);
+            }
+            State::Lingering(lingering) => {
+                let outcome = unconfirmed(lingering.outcome);
+                return self.close(outcome, services, deferred);
+            }
             State::Writing(writing) if writing.nature == Nature::Follower => {
                 (RequestOutcome::Stalled, ConnectionOutcome::Stalled)
             }
@@ -190,9 +195,9 @@ impl Connection {
                 (RequestOutcome::Cut, ConnectionOutcome::Cut)
             }
         };
-        self.end_exchange(request, engine, deferred);
+        self.end_exchange(request, services, deferred);
         self.make_the_end_plain(connection);
-        connection
+        self.close(connection, services, deferred);
     }
 
     /// The client must not take an answer that is cut for a whole one: where
@@ -205,10 +210,11 @@ impl Connection {
         }
     }
 
-    /// A handler takes it over: what it has then.
-    pub(crate) fn leave_http(self) -> Left {
+    /// It is no HTTP any more: what is left of it.
+    pub(crate) fn into_parts(mut self) -> Parts {
         debug_assert!(self.exchange.is_none(), "its request is answered");
-        Left {
+        self.deregister();
+        Parts {
             stream: self.stream,
             peer: self.peer,
             local: self.local,
@@ -219,9 +225,15 @@ impl Connection {
         }
     }
 
-    /// Closes the socket and enters the outcome, in this order. What is left is
-    /// the call that the application wants after the delivery.
-    pub(crate) fn close(self, outcome: ConnectionOutcome, engine: &Engine) -> Option<Deferred> {
+    /// Closes the socket and enters the outcome, in this order: so no connection
+    /// is open any more when none is counted. The call that the application wants
+    /// after the delivery is left to run.
+    pub(crate) fn close(
+        self: Box<Self>,
+        outcome: ConnectionOutcome,
+        services: &Services,
+        deferred: &mut Vec<Deferred>,
+    ) {
         debug_assert!(
             self.exchange.is_none(),
             "closed in the middle of an exchange"
@@ -230,21 +242,27 @@ impl Connection {
             stream,
             peer,
             state,
+            shard,
+            key,
             ticket,
             place,
             after_delivery,
             ..
-        } = self;
-        note!(engine.journal, Debug, "{peer}: {outcome:?}");
+        } = *self;
+        note!(services.journal, Debug, "{peer}: {outcome:?}");
+        if let Some(key) = key {
+            shard.remove(key);
+        }
         drop(stream);
+        services.peers.remove(peer.ip());
         if matches!(state, State::Lingering(_)) {
-            engine.books.lingering_ended();
+            services.accounting.lingering_ended();
         }
         drop(state);
         ticket.end(outcome);
         // Last: the acceptor that it wakes finds the connection ended.
         drop(place);
-        after_delivery
+        deferred.extend(after_delivery);
     }
 }
 

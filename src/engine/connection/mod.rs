@@ -31,6 +31,7 @@ mod writing;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -38,6 +39,7 @@ use http::HeaderMap;
 use http::Method;
 use http::StatusCode;
 use http::Version;
+use mio::event::Source as EventSource;
 
 pub(crate) use self::answer::Answer;
 use self::exchange::Exchange;
@@ -46,16 +48,19 @@ use self::incoming::PartialBody;
 pub(crate) use self::incoming::Pulled;
 use self::leave::Lingering;
 use self::writing::Writing;
-use super::Engine;
 use super::buffer::Buffer;
-use super::guests::HandOver;
-use super::in_flight::Deferred;
-use super::in_flight::Subject;
-use super::lot::Park;
-use super::lot::Spot;
-use super::lot::Wait;
+use super::date::DateClock;
+use super::deferred::Deferred;
+use super::deferred::Subject;
 use super::places::Place;
-use super::worker::DateClock;
+use super::services::Services;
+use super::shard::Key;
+use super::shard::Shard;
+use super::shard::Suspend;
+use super::shard::Suspendable;
+use super::shard::Suspended;
+use super::shard::Wait;
+use super::slow_calls::CallKey;
 use crate::drain::books::Ticket;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Phase;
@@ -64,10 +69,12 @@ use crate::http::persist::Persist;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
 use crate::net::stream::Stream;
+use crate::service::body::Feeder;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
 use crate::service::body::Source;
 use crate::service::body::Waker;
+use crate::service::body::take_over::TakeOver;
 use crate::service::request::Origin;
 use crate::service::request::Request;
 use crate::service::request_body::RequestBody;
@@ -93,7 +100,9 @@ pub(crate) struct Connection {
     may_be_at_eof: bool,
     /// What the application wants to be called when it has ended.
     after_delivery: Option<Deferred>,
-    spot: Option<Spot>,
+    /// The shard that it is suspended in, and its slot there.
+    shard: Arc<Shard<Self>>,
+    key: Option<Key>,
     ticket: Ticket,
     place: Place,
 }
@@ -129,12 +138,43 @@ struct Asked {
 pub(crate) enum Next {
     /// Call the handler, and [`resume`](Connection::resume) with its answer.
     Call(Request),
-    Park(Park),
+    Suspend(Suspend),
+    /// Call [`send_file`](Connection::send_file), which may take long.
+    SendFile,
     Close(ConnectionOutcome),
     /// Ask the source for a piece, and [`pulled`](Connection::pulled) with it.
     Pull(Box<dyn Source>, Waker),
     /// It is the handler's from here on.
-    TakeOver(HandOver),
+    Upgrade(Box<Upgrade>),
+}
+
+/// A connection that leaves HTTP.
+pub(crate) struct Upgrade {
+    pub(crate) take_over: TakeOver,
+    /// The request that was answered.
+    pub(crate) subject: Subject,
+    /// What the application writes is the body of an answer, whose end is the
+    /// connection's.
+    pub(crate) ends_by_close: bool,
+}
+
+/// What is left of a connection that has left HTTP.
+pub(crate) struct Parts {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// What the client has sent behind its request.
+    pub(crate) input: Bytes,
+    pub(crate) ticket: Ticket,
+    pub(crate) place: Place,
+    pub(crate) after_delivery: Option<Deferred>,
+}
+
+/// Code of the application that writes a body, on a thread of its own.
+pub(crate) struct Feeding {
+    pub(crate) run: Feeder,
+    /// The request that the body answers.
+    pub(crate) subject: Subject,
 }
 
 /// What a step came to.
@@ -150,32 +190,35 @@ impl Step {
     }
 }
 
-/// What a connection works with in its turn.
-pub(crate) struct Turn<'a> {
-    pub(crate) engine: &'a Engine,
+/// What a connection works with in its cx.
+pub(crate) struct Context<'a> {
+    pub(crate) services: &'a Services,
     pub(crate) buffer: &'a mut Buffer,
     pub(crate) date: &'a mut DateClock,
     pub(crate) now: Instant,
     pub(crate) phase: Phase,
     /// A client that keeps us busy for longer waits for another turn, behind
     /// the others.
-    pub(crate) steps_left: &'a mut usize,
-    /// Code of the application that is to run after the turn.
+    pub(crate) budget: &'a mut usize,
+    /// Code of the application that is to run after the cx.
     pub(crate) deferred: &'a mut Vec<Deferred>,
+    /// Code of the application that is to run on threads of its own.
+    pub(crate) feedings: &'a mut Vec<Feeding>,
 }
 
-impl Turn<'_> {
+impl Context<'_> {
     fn aborting(&self) -> bool {
         self.phase >= Phase::Aborting
     }
 
     /// When the server began to cut what is left, if this turn knows of it.
-    fn aborted(&self) -> Option<Instant> {
-        self.engine.life.deadline().filter(|_| self.aborting())
+    fn aborting_since(&self) -> Option<Instant> {
+        let since = self.services.life.aborting_since();
+        since.filter(|_| self.aborting())
     }
 
-    fn park(&self, wait: Wait, until: Option<Instant>) -> Step {
-        Step::Next(Next::Park(Park {
+    fn suspend(&self, wait: Wait, until: Option<Instant>) -> Step {
+        Step::Next(Next::Suspend(Suspend {
             wait,
             until,
             seen: self.phase,
@@ -191,6 +234,7 @@ impl Connection {
         ticket: Ticket,
         place: Place,
         over_limit: bool,
+        shard: Arc<Shard<Self>>,
         now: Instant,
     ) -> Self {
         Self {
@@ -205,21 +249,22 @@ impl Connection {
             over_limit,
             may_be_at_eof: false,
             after_delivery: None,
-            spot: None,
+            shard,
+            key: None,
             ticket,
             place,
         }
     }
 
     /// How it waits for its first byte.
-    pub(crate) fn first_park(&self, engine: &Engine) -> Park {
+    pub(crate) fn first_suspend(&self, services: &Services) -> Suspend {
         // First: the deadline depends on it.
-        let seen = engine.life.phase();
+        let seen = services.life.phase();
         let until = match self.state {
-            State::Idle { since } => Some(input::idle_until(since, engine)),
+            State::Idle { since } => Some(input::idle_until(since, services)),
             _ => None,
         };
-        Park {
+        Suspend {
             wait: Wait::Input,
             until,
             seen,
@@ -227,21 +272,21 @@ impl Connection {
     }
 
     /// Goes as far as it can without waiting.
-    pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) -> Next {
-        turn.buffer.begin_turn();
-        self.load(turn);
-        let next = self.run(turn);
-        self.unload(turn);
+    pub(crate) fn advance(&mut self, cx: &mut Context<'_>) -> Next {
+        cx.buffer.begin_turn();
+        self.load(cx);
+        let next = self.run(cx);
+        self.unload(cx);
         next
     }
 
     /// Goes on with the answer to the request of the last [`Next::Call`].
-    pub(crate) fn resume(&mut self, answer: Answer, turn: &mut Turn<'_>) -> Next {
+    pub(crate) fn resume(&mut self, answer: Answer, cx: &mut Context<'_>) -> Next {
         self.take_back_input();
-        self.load(turn);
-        self.answer(answer, turn);
-        let next = self.run(turn);
-        self.unload(turn);
+        self.load(cx);
+        self.answer(answer, cx);
+        let next = self.run(cx);
+        self.unload(cx);
         next
     }
 
@@ -250,46 +295,55 @@ impl Connection {
         &mut self,
         source: Box<dyn Source>,
         piece: Piece,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Next {
-        self.load(turn);
-        let next = match self.take_piece(source, piece, turn) {
-            Step::Go => self.run(turn),
+        self.go_on(cx, |connection, cx| connection.take_piece(source, piece, cx))
+    }
+
+    /// Takes one step, and those that follow.
+    fn go_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Self, &mut Context<'_>) -> Step,
+    ) -> Next {
+        self.load(cx);
+        let next = match step(self, cx) {
+            Step::Go => self.run(cx),
             Step::Next(next) => next,
         };
-        self.unload(turn);
+        self.unload(cx);
         next
     }
 
-    fn load(&mut self, turn: &mut Turn<'_>) {
+    fn load(&mut self, cx: &mut Context<'_>) {
         let leftover = mem::take(&mut self.leftover);
-        turn.buffer.load(&leftover, self.owed.unwrap_or(0));
+        cx.buffer.load(&leftover, self.owed.unwrap_or(0));
     }
 
-    fn unload(&mut self, turn: &Turn<'_>) {
-        self.leftover = turn.buffer.to_leftover();
-        self.owed = self.owed.map(|_| turn.buffer.owed());
+    fn unload(&mut self, cx: &Context<'_>) {
+        self.leftover = cx.buffer.to_leftover();
+        self.owed = self.owed.map(|_| cx.buffer.owed());
     }
 
-    fn run(&mut self, turn: &mut Turn<'_>) -> Next {
-        while *turn.steps_left > 0 {
-            *turn.steps_left -= 1;
+    fn run(&mut self, cx: &mut Context<'_>) -> Next {
+        while *cx.budget > 0 {
+            *cx.budget -= 1;
             let step = match self.state {
-                State::Idle { since } => self.await_request(since, turn),
-                State::Head { .. } => self.read_head(turn),
-                State::Body(_) => self.read_body(turn),
-                State::Writing(_) => self.write(turn),
-                State::Lingering(_) => self.linger(turn),
+                State::Idle { since } => self.await_request(since, cx),
+                State::Head { .. } => self.read_head(cx),
+                State::Body(_) => self.read_body(cx),
+                State::Writing(_) => self.write(cx),
+                State::Lingering(_) => self.linger(cx),
                 State::Handling(_) => unreachable!("a handler's answer comes by resume"),
             };
             if let Step::Next(next) = step {
                 return next;
             }
         }
-        Next::Park(Park {
+        Next::Suspend(Suspend {
             wait: Wait::Turn,
             until: None,
-            seen: turn.phase,
+            seen: cx.phase,
         })
     }
 
@@ -302,7 +356,7 @@ impl Connection {
         length: Option<u64>,
         trailers: Option<Box<HeaderMap>>,
         incoming: Option<Box<Incoming>>,
-        turn: &Turn<'_>,
+        cx: &Context<'_>,
     ) -> Step {
         self.state = State::Handling(Asked {
             method: head.method.clone(),
@@ -320,18 +374,13 @@ impl Connection {
             arrived: self
                 .exchange
                 .as_ref()
-                .map_or(turn.now, |exchange| exchange.began),
+                .map_or(cx.now, |exchange| exchange.began),
             connection: self.ticket.number(),
             number: self.exchanges,
         };
         let body = RequestBody::new(body, length, trailers);
-        let request = Request::new(head, body, origin, turn.engine.life.clone());
+        let request = Request::new(head, body, origin, cx.services.life.clone());
         Step::Next(Next::Call(request))
-    }
-
-    /// 1 for the first that was accepted.
-    pub(crate) fn number(&self) -> u64 {
-        self.ticket.number()
     }
 
     /// Which request of which connection is in progress: its number and the
@@ -369,27 +418,11 @@ impl Connection {
         matches!(&self.state, State::Writing(writing) if writing.nature != Nature::Finite)
     }
 
-    /// Whether an answer is on its way that ends with the last call.
-    pub(crate) fn is_endless(&self) -> bool {
-        matches!(&self.state, State::Writing(writing) if writing.nature == Nature::Endless)
-    }
-
-    /// Whether no request is in progress, and we have not said goodbye.
-    pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle { .. })
-    }
-
-    /// An event says that the client has closed its side, or is gone. It says so
-    /// once.
-    pub(crate) fn note_eof(&mut self) {
-        self.may_be_at_eof = true;
-    }
-
     /// Whether another read would find nothing, and what comes later will be an
     /// event: nothing is gained by trying. An EOF that came with what has been
     /// read is no event any more.
-    fn nothing_to_read(&self, turn: &Turn<'_>) -> bool {
-        turn.buffer.is_empty() && turn.buffer.took_all() && !self.may_be_at_eof
+    fn nothing_to_read(&self, cx: &Context<'_>) -> bool {
+        cx.buffer.is_empty() && cx.buffer.took_all() && !self.may_be_at_eof
     }
 
     /// Whether bytes or an EOF are there.
@@ -402,21 +435,54 @@ impl Connection {
         self.peer
     }
 
-    pub(crate) fn spot(&self) -> Option<Spot> {
-        self.spot
+    /// Where the means of the request in progress are.
+    pub(crate) fn call_key(&self) -> CallKey {
+        let exchange = self.exchange.as_ref();
+        exchange.map_or_else(CallKey::default, |exchange| exchange.call_key)
     }
 
-    pub(crate) fn set_spot(&mut self, spot: Spot) {
-        self.spot = Some(spot);
+    /// Suspends it until what it waits for has come.
+    pub(crate) fn suspend(self: Box<Self>, suspend: Suspend) -> Suspended<Self> {
+        let shard = Arc::clone(&self.shard);
+        shard.suspend(self, suspend)
     }
 
-    pub(crate) fn take_spot(&mut self) -> Option<Spot> {
-        self.spot.take()
+    /// What calls this connection back to work.
+    fn waker(&mut self) -> Waker {
+        let shard = Arc::clone(&self.shard);
+        shard.waker(self)
     }
 
-    /// What an epoll registers.
-    pub(crate) fn source(&mut self) -> &mut impl mio::event::Source {
+    /// Has events of this connection told no more, until it is suspended again.
+    pub(crate) fn deregister(&mut self) {
+        let shard = Arc::clone(&self.shard);
+        shard.deregister(self);
+    }
+}
+
+impl Suspendable for Connection {
+    fn source(&mut self) -> &mut dyn EventSource {
         self.stream.source()
+    }
+
+    fn key(&self) -> Option<Key> {
+        self.key
+    }
+
+    fn set_key(&mut self, key: Option<Key>) {
+        self.key = key;
+    }
+
+    fn note_eof(&mut self) {
+        self.may_be_at_eof = true;
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle { .. })
+    }
+
+    fn is_endless(&self) -> bool {
+        matches!(&self.state, State::Writing(writing) if writing.nature == Nature::Endless)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The state machine alone, on a real socket: no worker, no lot, no queue.
+//! The state machine alone, on a real socket: no worker, no shard's poll, no run queue.
 
 use std::io::Read;
 use std::io::Write;
@@ -15,15 +15,15 @@ use crate::drain::books::Books;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Trigger;
-use crate::engine::lot::Lot;
+use crate::engine::bell::Bell;
 use crate::engine::places::Places;
+use crate::engine::shard::Job;
 use crate::journal::Journal;
-use crate::net::listener::Knocker;
 use crate::service::response::IntoResponse;
 
 /// A client's end, our end, and what our end works with.
 struct Bench {
-    engine: Engine,
+    services: Arc<Services>,
     buffer: Buffer,
     client: TcpStream,
     connection: Box<Connection>,
@@ -43,7 +43,8 @@ impl Bench {
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let lot = Lot::new(1, &books, &journal).unwrap();
+        let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
+        let job = Job::new(waiting, bell, Arc::clone(&journal)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
@@ -56,21 +57,11 @@ impl Bench {
             books.connection_accepted(),
             Places::new(1).take(),
             false,
+            Arc::clone(job.shard()),
             Instant::now(),
         ));
-        let knocker = Knocker::new(address).unwrap();
-        let handler = Box::new(|_: Request| "not called here");
-        let engine = Engine::new(
-            config,
-            journal,
-            life,
-            books,
-            Arc::new(lot),
-            handler,
-            knocker,
-        );
         Self {
-            engine,
+            services: Services::new(config, journal, life, books),
             buffer: Buffer::new(16 * 1024),
             client,
             connection,
@@ -81,18 +72,19 @@ impl Bench {
     fn go_on(&mut self, seen: &mut Vec<Seen>) -> Next {
         let mut answer: Option<Answer> = None;
         loop {
-            let mut turn = Turn {
-                engine: &self.engine,
+            let mut cx = Context {
+                services: &self.services,
                 buffer: &mut self.buffer,
                 date: &mut DateClock::default(),
                 now: Instant::now(),
-                phase: self.engine.life.phase(),
-                steps_left: &mut 64,
+                phase: self.services.life.phase(),
+                budget: &mut 64,
                 deferred: &mut Vec::new(),
+                feedings: &mut Vec::new(),
             };
             let next = match answer.take() {
-                Some(answer) => self.connection.resume(answer, &mut turn),
-                None => self.connection.advance(&mut turn),
+                Some(answer) => self.connection.resume(answer, &mut cx),
+                None => self.connection.advance(&mut cx),
             };
             let Next::Call(mut request) = next else {
                 return next;
@@ -111,8 +103,9 @@ impl Bench {
     fn finish(mut self, seen: &mut Vec<Seen>) -> ConnectionOutcome {
         loop {
             if let Next::Close(outcome) = self.go_on(seen) {
-                self.connection.close(outcome, &self.engine);
-                assert!(self.engine.books.report().balances());
+                self.connection
+                    .close(outcome, &self.services, &mut Vec::new());
+                assert!(self.services.accounting.report().balances());
                 return outcome;
             }
             std::thread::yield_now();
@@ -233,7 +226,7 @@ fn half_an_empty_line_does_not_keep_a_draining_server() {
         .client
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r")
         .unwrap();
-    bench.engine.life.shutdown(Trigger::Call);
+    bench.services.life.shutdown(Trigger::Call);
     let mut client = bench.client.try_clone().unwrap();
     let mut seen = Vec::new();
     while seen.is_empty() {
@@ -272,26 +265,27 @@ fn one_that_keeps_sending_lets_the_others_have_their_turn() {
         .write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100))
         .unwrap();
     let mut deferred = Vec::new();
-    let mut turn = Turn {
-        engine: &bench.engine,
+    let mut cx = Context {
+        services: &bench.services,
         buffer: &mut bench.buffer,
         date: &mut DateClock::default(),
         now: Instant::now(),
         phase: Phase::Running,
-        steps_left: &mut 6,
+        budget: &mut 6,
         deferred: &mut deferred,
+        feedings: &mut Vec::new(),
     };
-    let mut next = bench.connection.advance(&mut turn);
+    let mut next = bench.connection.advance(&mut cx);
     let mut calls = 0;
     while let Next::Call(_) = next {
         calls += 1;
         let answer = Answer::new("ok".into_response(), RequestOutcome::Answered);
-        next = bench.connection.resume(answer, &mut turn);
+        next = bench.connection.resume(answer, &mut cx);
     }
-    let Next::Park(park) = next else {
-        panic!("it did not park");
+    let Next::Suspend(suspend) = next else {
+        panic!("it was not suspended");
     };
-    assert_eq!(park.wait, Wait::Turn);
+    assert_eq!(suspend.wait, Wait::Turn);
     assert!(calls < 10, "{calls} calls in six steps");
     bench.client.shutdown(Shutdown::Write).unwrap();
     let mut seen = Vec::new();
@@ -304,7 +298,7 @@ fn what_a_draining_server_reads_behind_a_request_is_answered_too() {
     let mut bench = Bench::new();
     let pair = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
     bench.client.write_all(pair).unwrap();
-    bench.engine.life.shutdown(Trigger::Call);
+    bench.services.life.shutdown(Trigger::Call);
     let mut client = bench.client.try_clone().unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {

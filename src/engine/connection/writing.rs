@@ -15,14 +15,15 @@ use super::Connection;
 use super::Next;
 use super::State;
 use super::Step;
-use super::Turn;
+use super::Upgrade;
+use super::Context;
 use super::input;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
-use crate::engine::guests::HandOver;
-use crate::engine::in_flight::Deferred;
-use crate::engine::lot::Wait;
+use crate::engine::deferred::Deferred;
+use crate::engine::shard::Suspendable;
+use crate::engine::shard::Wait;
 use crate::engine::output::Output;
 use crate::http::encode;
 use crate::http::encode::Length;
@@ -39,7 +40,7 @@ use crate::service::body::Waker;
 use crate::service::body::pull::Reading;
 use crate::service::body::take_over::TakeOver;
 
-/// How much of a file is sent at a time, so that others have their turn.
+/// How much of a file is sent at a time, so that others have their cx.
 const FILE_BYTES: u64 = 256 * 1024;
 
 /// An answer on its way.
@@ -98,78 +99,88 @@ impl Writing {
 
 impl Connection {
     /// `Writing`: writes what there is, then asks for more.
-    pub(super) fn write(&mut self, turn: &mut Turn<'_>) -> Step {
-        if turn.phase >= Phase::Draining && self.is_endless() {
-            self.end_with_the_last_call(turn);
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Step {
+        if cx.phase >= Phase::Draining && self.is_endless() {
+            self.end_with_the_last_call(cx);
         }
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
         if !writing.output.is_done() {
             let sent = writing.output.write(&self.stream);
-            return self.sent(sent, turn);
+            return self.sent(sent, cx);
         }
         match &mut writing.rest {
-            Rest::Nothing | Rest::Shared(_) => self.finish(turn),
+            Rest::Nothing | Rest::Shared(_) => self.finish(cx),
             Rest::File { left: 0, .. } => {
                 writing.rest = Rest::Nothing;
                 Step::Go
             }
-            Rest::File { file, offset, left } => {
-                match self
-                    .stream
-                    .send_file(file, *offset, (*left).min(FILE_BYTES))
-                {
-                    Ok(Sent::Bytes(0)) => self.broken(&"the file has become shorter", turn),
-                    Ok(sent) => {
-                        if let Sent::Bytes(count) = sent {
-                            *offset += count as u64;
-                            *left -= count as u64;
-                        }
-                        self.sent(sent, turn)
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                        self.read_file(turn)
-                    }
-                    Err(error) => self.broken(&error, turn),
-                }
-            }
-            Rest::Stream { .. } => self.pull(turn),
-            Rest::TakeOver(_) => self.hand_over(turn),
+            Rest::File { .. } => Step::Next(Next::SendFile),
+            Rest::Stream { .. } => self.pull(cx),
+            Rest::TakeOver(_) => self.upgrade(cx),
         }
     }
 
+    /// Goes on with the next part of the file, which may have to wait for a disk.
+    pub(crate) fn send_file(&mut self, cx: &mut Context<'_>) -> Next {
+        self.go_on(cx, |connection, cx| {
+            let State::Writing(Writing {
+                rest: Rest::File { file, offset, left },
+                ..
+            }) = &mut connection.state
+            else {
+                unreachable!("called with a file only");
+            };
+            let length = (*left).min(FILE_BYTES);
+            match connection.stream.send_file(file, *offset, length) {
+                Ok(Sent::Bytes(0)) => connection.broken(&"the file has become shorter", cx),
+                Ok(sent) => {
+                    if let Sent::Bytes(count) = sent {
+                        *offset += count as u64;
+                        *left -= count as u64;
+                    }
+                    connection.sent(sent, cx)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    connection.read_file(cx)
+                }
+                Err(error) => connection.broken(&error, cx),
+            }
+        })
+    }
+
     /// What became of a write.
-    fn sent(&mut self, sent: Sent, turn: &mut Turn<'_>) -> Step {
+    fn sent(&mut self, sent: Sent, cx: &mut Context<'_>) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
         match sent {
             Sent::Bytes(count) => {
-                writing.pace.moved(count, turn.now);
+                writing.pace.moved(count, cx.now);
                 self.count_sent(count);
                 Step::Go
             }
-            Sent::Gone => self.leave_abandoned(turn),
-            Sent::Wait if turn.aborting() && writing.nature != Nature::Follower => self.cut(turn),
+            Sent::Gone => self.leave_abandoned(cx),
+            Sent::Wait if cx.aborting() && writing.nature != Nature::Follower => self.cut(cx),
             Sent::Wait => {
-                let until = writing.pace.wait(turn.now);
-                if turn.now < until {
-                    return turn.park(Wait::Room, Some(until));
+                let until = writing.pace.wait(cx.now);
+                if cx.now < until {
+                    return cx.suspend(Wait::Room, Some(until));
                 }
-                self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, turn)
+                self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, cx)
             }
         }
     }
 
     /// The client is gone in the middle of its answer.
-    fn leave_abandoned(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, turn)
+    fn leave_abandoned(&mut self, cx: &mut Context<'_>) -> Step {
+        self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, cx)
     }
 
     /// The system has no call for sending a file: reads it piece by piece.
-    fn read_file(&mut self, turn: &mut Turn<'_>) -> Step {
-        let waker = turn.engine.lot.waker(self);
+    fn read_file(&mut self, cx: &mut Context<'_>) -> Step {
+        let waker = self.waker();
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
@@ -183,7 +194,7 @@ impl Connection {
             unreachable!("called with a file only");
         };
         if let Err(error) = file.seek(SeekFrom::Start(offset)) {
-            return self.broken(&error, turn);
+            return self.broken(&error, cx);
         }
         writing.rest = Rest::Stream {
             source: Some(Box::new(Reading::new(file.take(left)))),
@@ -195,7 +206,7 @@ impl Connection {
 
     /// Has the source asked for a piece. It may run code of the user's, so that
     /// is the worker's to do, as with a handler.
-    fn pull(&mut self, turn: &mut Turn<'_>) -> Step {
+    fn pull(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Writing(Writing {
             output,
             rest: Rest::Stream { source, waker, .. },
@@ -209,7 +220,7 @@ impl Connection {
         *output = Output::default();
         match source.take() {
             Some(source) => Step::Next(Next::Pull(source, Arc::clone(waker))),
-            None => self.broken(&"what gives it is gone", turn),
+            None => self.broken(&"what gives it is gone", cx),
         }
     }
 
@@ -218,7 +229,7 @@ impl Connection {
         &mut self,
         source: Box<dyn Source>,
         piece: Piece,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
@@ -233,10 +244,10 @@ impl Connection {
         };
         *place = Some(source);
         match piece {
-            Piece::NotYet => return self.await_piece(turn),
-            Piece::Failed(error) => return self.broken(&error, turn),
+            Piece::NotYet => return self.await_piece(cx),
+            Piece::Failed(error) => return self.broken(&error, cx),
             Piece::End if left.is_some_and(|left| left > 0) => {
-                return self.broken(&"it is shorter than its length", turn);
+                return self.broken(&"it is shorter than its length", cx);
             }
             Piece::End => {
                 if writing.length == Length::Chunked {
@@ -244,7 +255,7 @@ impl Connection {
                 }
                 if let Some(done) = writing.take_foreign() {
                     let done = Deferred::drop_of(done, self.subject());
-                    turn.deferred.push(done);
+                    cx.deferred.push(done);
                 }
             }
             Piece::Data(data) if writing.length == Length::Chunked => {
@@ -262,28 +273,28 @@ impl Connection {
     }
 
     /// There is nothing to write, and that is not the client's fault.
-    fn await_piece(&mut self, turn: &mut Turn<'_>) -> Step {
+    fn await_piece(&mut self, cx: &mut Context<'_>) -> Step {
         let received = self.stream.look();
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
-        writing.pace.start_again(turn.now);
+        writing.pace.start_again(cx.now);
         let nature = writing.nature;
         match received {
-            Received::Gone => return self.leave_abandoned(turn),
+            Received::Gone => return self.leave_abandoned(cx),
             // Anyone else may have half-closed to say that the request is whole.
-            Received::Eof if nature == Nature::Endless => return self.leave_abandoned(turn),
+            Received::Eof if nature == Nature::Endless => return self.leave_abandoned(cx),
             Received::Eof | Received::Bytes(_) | Received::Wait => {}
         }
         match nature {
-            Nature::Finite if turn.aborting() => self.cut(turn),
+            Nature::Finite if cx.aborting() => self.cut(cx),
             // Who follows the shutdown is told of its end, whatever ended it.
-            Nature::Finite | Nature::Follower => turn.park(Wait::Piece, None),
-            Nature::Endless if turn.phase < Phase::Draining => turn.park(Wait::Piece, None),
+            Nature::Finite | Nature::Follower => cx.suspend(Wait::Wake, None),
+            Nature::Endless if cx.phase < Phase::Draining => cx.suspend(Wait::Wake, None),
             // The drain may have begun since it was asked for a piece, and have
             // been announced before this parks: so it is told here too.
-            Nature::Endless => match self.end_with_the_last_call(turn) {
-                Some(until) => turn.park(Wait::Piece, Some(until)),
+            Nature::Endless => match self.end_with_the_last_call(cx) {
+                Some(until) => cx.suspend(Wait::Wake, Some(until)),
                 None => Step::Go,
             },
         }
@@ -291,11 +302,11 @@ impl Connection {
 
     /// A stream that would go on for ever learns of the drain, and ends with
     /// the last call: until when may it go on, if at all?
-    fn end_with_the_last_call(&mut self, turn: &Turn<'_>) -> Option<Instant> {
+    fn end_with_the_last_call(&mut self, cx: &Context<'_>) -> Option<Instant> {
         let exchange = self.exchange.as_ref();
-        let began = exchange.map_or(turn.now, |exchange| exchange.began);
-        let until = input::last_call_ends(began, turn.engine);
-        let over = turn.aborting() || turn.now >= until;
+        let began = exchange.map_or(cx.now, |exchange| exchange.began);
+        let until = input::last_call_ends(began, cx.services);
+        let over = cx.aborting() || cx.now >= until;
         if let State::Writing(Writing {
             rest:
                 Rest::Stream {
@@ -314,52 +325,52 @@ impl Connection {
     }
 
     /// The body cannot be what was promised: the client has to be able to tell.
-    fn broken(&mut self, why: &dyn std::fmt::Display, turn: &mut Turn<'_>) -> Step {
+    fn broken(&mut self, why: &dyn std::fmt::Display, cx: &mut Context<'_>) -> Step {
         note!(
-            turn.engine.journal,
+            cx.services.journal,
             Error,
             "the body of an answer to {} is cut: {why}",
             self.peer
         );
-        self.break_off(RequestOutcome::Broken, ConnectionOutcome::Broken, turn)
+        self.break_off(RequestOutcome::Broken, ConnectionOutcome::Broken, cx)
     }
 
     /// The answer is written: what becomes of the connection?
-    fn finish(&mut self, turn: &mut Turn<'_>) -> Step {
+    fn finish(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Writing(Writing {
             persist, outcome, ..
         }) = self.state
         else {
             unreachable!("called in Writing only");
         };
-        self.end_exchange(outcome, turn.engine, turn.deferred);
+        self.end_exchange(outcome, cx.services, cx.deferred);
         match persist {
             Persist::KeepAlive | Persist::Upgrade => {
-                self.state = State::Idle { since: turn.now };
+                self.state = State::Idle { since: cx.now };
                 Step::Go
             }
             Persist::Close(reason) => {
                 let unasked = reason == CloseReason::Draining;
-                self.say_goodbye(ConnectionOutcome::Completed, unasked, turn)
+                self.half_close(ConnectionOutcome::Completed, unasked, cx)
             }
         }
     }
 
     /// The head is written, and the rest is the handler's business.
-    fn hand_over(&mut self, turn: &mut Turn<'_>) -> Step {
-        let idle = State::Idle { since: turn.now };
+    fn upgrade(&mut self, cx: &mut Context<'_>) -> Step {
+        let idle = State::Idle { since: cx.now };
         let State::Writing(writing) = mem::replace(&mut self.state, idle) else {
             unreachable!("called in Writing only");
         };
         let Rest::TakeOver(take_over) = writing.rest else {
             unreachable!("called with a take-over only");
         };
-        let hand_over = HandOver {
+        let upgrade = Upgrade {
             take_over,
             subject: self.subject(),
             ends_by_close: writing.persist != Persist::Upgrade,
         };
-        self.end_exchange(writing.outcome, turn.engine, turn.deferred);
-        Step::Next(Next::TakeOver(hand_over))
+        self.end_exchange(writing.outcome, cx.services, cx.deferred);
+        Step::Next(Next::Upgrade(Box::new(upgrade)))
     }
 }

@@ -1,5 +1,5 @@
 //! A connection, driven as a worker drives it, over a pair of sockets: no
-//! lot, no queue, no thread.
+//! shard, no job, no thread.
 
 mod client;
 mod plan;
@@ -28,20 +28,21 @@ use crate::drain::phase::Abort;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
 use crate::drain::phase::Trigger;
-use crate::engine::Engine;
+use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Answer;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Next;
 use crate::engine::connection::Pulled;
-use crate::engine::connection::Turn;
-use crate::engine::in_flight::Deferred;
-use crate::engine::lot::Lot;
-use crate::engine::lot::Wait;
+use crate::engine::connection::Context;
+use crate::engine::date::DateClock;
+use crate::engine::deferred::Deferred;
 use crate::engine::places::Places;
-use crate::engine::worker::DateClock;
+use crate::engine::services::Services;
+use crate::engine::shard::Job;
+use crate::engine::shard::Wait;
 use crate::journal::Journal;
-use crate::net::listener::Knocker;
+use crate::os::Ready;
 use crate::service::body::Body;
 use crate::service::body::Piece;
 use crate::service::body::Source;
@@ -156,13 +157,13 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 let piece = source.next(&waker);
                 given = Given::Piece(source, piece);
             }
-            Next::Park(park) => {
+            Next::Suspend(suspend) => {
                 // As a worker does after a turn.
                 bench.deferred.clear();
-                bench.wait(park.wait);
+                bench.wait(suspend.wait);
             }
             Next::Close(outcome) => return bench.close(outcome),
-            Next::TakeOver(..) => unreachable!("no answer takes a connection over"),
+            Next::Upgrade(..) | Next::SendFile => unreachable!("no answer takes a connection over"),
         }
     }
     panic!("the connection does not end: {plan:?}");
@@ -180,7 +181,7 @@ enum Given {
 /// A client's end, our end, and what our end works with.
 struct Bench<'a> {
     plan: &'a Plan,
-    engine: Engine,
+    services: Arc<Services>,
     buffer: Buffer,
     date: DateClock,
     deferred: Vec<Deferred>,
@@ -201,26 +202,19 @@ impl<'a> Bench<'a> {
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let lot = Lot::new(1, &books, &journal).expect("a lot opens an epoll");
+        let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
+        let job = Job::new(waiting, bell, Arc::clone(&journal)).expect("a shard opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let ticket = books.connection_accepted();
         let place = Places::new(1).take();
         let now = Instant::now();
-        let connection = Connection::new(stream, address, address, ticket, place, false, now);
-        let knocker = Knocker::new(address).expect("a knocker opens a socket");
-        let handler = Box::new(|_: Request| "not called here");
+        let shard = Arc::clone(job.shard());
+        let connection =
+            Connection::new(stream, address, address, ticket, place, false, shard, now);
         Self {
             plan,
-            engine: Engine::new(
-                config,
-                journal,
-                life,
-                books,
-                Arc::new(lot),
-                handler,
-                knocker,
-            ),
+            services: Services::new(config, journal, life, books),
             buffer: Buffer::new(BUFFER_BYTES),
             date: DateClock::default(),
             deferred: Vec::new(),
@@ -239,19 +233,20 @@ impl<'a> Bench<'a> {
     }
 
     fn step(&mut self, given: Given) -> Next {
-        let mut turn = Turn {
+        let mut cx = Context {
             now: self.now(),
-            engine: &self.engine,
+            services: &self.services,
             buffer: &mut self.buffer,
             date: &mut self.date,
-            phase: self.engine.life.phase(),
-            steps_left: &mut self.plan.steps.clone(),
+            phase: self.services.life.phase(),
+            budget: &mut self.plan.steps.clone(),
             deferred: &mut self.deferred,
+            feedings: &mut Vec::new(),
         };
         match given {
-            Given::Nothing => self.connection.advance(&mut turn),
-            Given::Answer(answer) => self.connection.resume(answer, &mut turn),
-            Given::Piece(source, piece) => self.connection.pulled(source, piece, &mut turn),
+            Given::Nothing => self.connection.advance(&mut cx),
+            Given::Answer(answer) => self.connection.resume(answer, &mut cx),
+            Given::Piece(source, piece) => self.connection.pulled(source, piece, &mut cx),
         }
     }
 
@@ -262,8 +257,8 @@ impl<'a> Bench<'a> {
             Wait::Input if self.connection.has_input() => return,
             Wait::Input => {}
             Wait::Room => return self.client.take_answers(),
-            Wait::Turn | Wait::Soon => return,
-            Wait::Piece => panic!("every piece is there at once"),
+            Wait::Turn | Wait::Time => return,
+            Wait::Wake => panic!("every piece is there at once"),
         }
         self.deeds += 1;
         if self.deeds == self.plan.after && self.happens() {
@@ -274,7 +269,7 @@ impl<'a> Bench<'a> {
 
     /// What is planned. Says whether the client does nothing else meanwhile.
     fn happens(&mut self) -> bool {
-        let life = &self.engine.life;
+        let life = &self.services.life;
         match self.plan.event {
             Event::Nothing => return false,
             Event::Stall => self.ahead = Duration::from_secs(3600),
@@ -285,7 +280,7 @@ impl<'a> Bench<'a> {
             }
             Event::LastCallOver => {
                 life.shutdown(Trigger::Call);
-                self.ahead = self.engine.config.last_call;
+                self.ahead = self.services.config.last_call;
             }
             Event::Abort => {
                 life.abort(Abort::Demand(Trigger::Call));
@@ -297,7 +292,7 @@ impl<'a> Bench<'a> {
     /// As a worker calls a handler.
     fn handle(&mut self, mut request: Request) -> Answer {
         self.methods.push(request.method().to_string());
-        if self.engine.life.phase() >= Phase::Aborting {
+        if self.services.life.phase() >= Phase::Aborting {
             return Answer::turned_away();
         }
         let read = self.read(&mut request);
@@ -327,7 +322,7 @@ impl<'a> Bench<'a> {
     fn read(&mut self, request: &mut Request) -> Result<Vec<u8>, BodyError> {
         let length = request.body_mut().length();
         let mut body = request.bytes()?.to_vec();
-        let most = self.engine.config.body_buffer + BUFFER_BYTES;
+        let most = self.services.config.body_buffer + BUFFER_BYTES;
         assert!(body.len() <= most, "too much was read beforehand");
         if self.plan.reading == Reading::Nothing || !self.connection.body_follows() {
             return Ok(body);
@@ -341,11 +336,14 @@ impl<'a> Bench<'a> {
                 Pulled::Failed(error) => return Err(error),
                 Pulled::Wait(wait, until) => {
                     assert!(until > now, "it waits for what is over");
-                    self.wait(wait);
+                    self.wait(match wait {
+                        Ready::Input => Wait::Input,
+                        Ready::Room => Wait::Room,
+                    });
                 }
             }
             assert!(
-                body.len() as u64 <= self.engine.config.body_bytes_max,
+                body.len() as u64 <= self.services.config.body_bytes_max,
                 "the body exceeds its limit"
             );
             if self.plan.reading == Reading::Some && body.len() > self.plan.after {
@@ -358,11 +356,11 @@ impl<'a> Bench<'a> {
 
     /// Checks what is left when a connection has ended.
     fn close(mut self, outcome: ConnectionOutcome) -> Seen {
-        self.engine
-            .close(self.connection, outcome, &mut self.deferred);
-        let report = self.engine.books.report();
+        self.connection
+            .close(outcome, &self.services, &mut self.deferred);
+        let report = self.services.accounting.report();
         assert!(report.balances(), "the books do not balance: {report}");
-        let counts = self.engine.books.counts();
+        let counts = self.services.accounting.counts();
         assert_eq!(
             (counts.open, counts.in_progress, counts.lingering),
             (0, 0, 0)

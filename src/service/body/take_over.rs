@@ -203,8 +203,7 @@ impl TakenOver {
     /// [`share`](Self::share) has made other handles, and these still exist
     /// (`ResourceBusy`): blocking mode belongs to the socket, and would take
     /// their timeouts away. The system has no file descriptor left. The server
-    /// has cut the connection (`BrokenPipe`). It is not a Unix system
-    /// (`Unsupported`). The error has the connection:
+    /// has cut the connection (`BrokenPipe`). The error has the connection:
     /// [`IntoStdError::into_inner`].
     pub fn into_std(self) -> Result<(StdStream, Bytes), IntoStdError> {
         if Arc::strong_count(&self.handles) > 1 {

@@ -13,9 +13,9 @@ use super::Engine;
 use super::acceptor::Acceptor;
 use super::acceptor::Intake;
 use super::connection::Connection;
-use super::foreman::Foreman;
-use super::in_flight::Deferred;
+use super::deferred::Deferred;
 use super::in_flight::InFlight;
+use super::monitor::Monitor;
 use super::threads::Thread;
 use super::threads::join_ended;
 use super::worker;
@@ -47,13 +47,13 @@ pub(crate) enum Taken {
 
 /// All threads of one server. The fields stand in the order in which the threads
 /// end: the acceptor goes; when no connection is left then, the seats and the
-/// queues are closed, which ends the foreman and the workers; the logger's goes
+/// queues are closed, which ends the monitor and the workers; the logger's goes
 /// last.
-pub(crate) struct Staff {
+pub(crate) struct WorkerPool {
     engine: Arc<Engine>,
     intake: Option<Arc<Intake>>,
     acceptor: Option<Thread>,
-    foreman: Option<Thread>,
+    monitor: Option<Thread>,
     workers: Vec<Thread>,
     logger: Option<Thread>,
 }
@@ -66,40 +66,41 @@ pub(crate) struct LeftBehind {
     pub(crate) unreturned: Vec<Unreturned>,
 }
 
-impl Staff {
+impl WorkerPool {
     /// Starts every thread. If one cannot be started, those that were are
     /// joined before the error is returned.
-    pub(crate) fn hire(
+    pub(crate) fn start(
         engine: Arc<Engine>,
         listener: Listener,
         lines: Lines,
     ) -> Result<Self, Error> {
-        let mut staff = Self {
+        let mut pool = Self {
             engine,
             intake: None,
             acceptor: None,
-            foreman: None,
+            monitor: None,
             workers: Vec::new(),
             logger: None,
         };
-        match staff.start(listener, lines) {
-            Ok(()) => Ok(staff),
+        match pool.spawn_all(listener, lines) {
+            Ok(()) => Ok(pool),
             Err(error) => {
                 // The others end because no connection can come.
-                staff.dismiss_acceptor();
-                staff.join();
+                pool.give_up_acceptor();
+                pool.join();
                 Err(Error::io("cannot start a thread", error))
             }
         }
     }
 
-    fn start(&mut self, listener: Listener, lines: Lines) -> io::Result<()> {
+    fn spawn_all(&mut self, listener: Listener, lines: Lines) -> io::Result<()> {
         self.logger = Some(self.start_logger(lines)?);
-        for number in 1..=self.engine.config.workers {
-            self.hire_worker(&format!("farewell-{number}"))?;
+        for number in 1..=self.engine.services.config.workers {
+            self.spawn_worker(&format!("farewell-{number}"))?;
         }
-        let foreman = Foreman::new(Arc::clone(&self.engine));
-        self.foreman = Some(self.spawn("farewell-foreman", move || foreman.run())?);
+        let slots = self.workers.iter().map(|worker| Arc::clone(worker.slot()));
+        let monitor = Monitor::new(Arc::clone(&self.engine), slots);
+        self.monitor = Some(self.spawn("farewell-monitor", move || monitor.run())?);
         let intake = Arc::new(Intake::new());
         self.intake = Some(Arc::clone(&intake));
         let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, intake);
@@ -109,28 +110,28 @@ impl Staff {
 
     fn start_logger(&self, lines: Lines) -> io::Result<Thread> {
         let slot = Arc::<InFlight>::default();
-        slot.begin(UserCode::Logger, None);
-        let journal = Arc::clone(&self.engine.journal);
+        slot.begin_alone(UserCode::Logger, None);
+        let journal = Arc::clone(&self.engine.services.journal);
         let write_out = move || journal.write_out(&lines);
         started(Thread::spawn(
             "farewell-log",
-            &self.engine.life,
+            &self.engine.services.life,
             slot,
             write_out,
         ))
     }
 
-    fn hire_worker(&mut self, name: &str) -> io::Result<()> {
+    fn spawn_worker(&mut self, name: &str) -> io::Result<()> {
         let slot = Arc::<InFlight>::default();
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&slot));
         let work = move || worker::work(&engine, &own);
-        let thread = started(Thread::spawn(name, &self.engine.life, slot, work))?;
+        let thread = started(Thread::spawn(name, &self.engine.services.life, slot, work))?;
         self.workers.push(thread);
         Ok(())
     }
 
     fn spawn(&self, name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
-        started(Thread::spawn(name, &self.engine.life, Arc::default(), f))
+        started(Thread::spawn(name, &self.engine.services.life, Arc::default(), f))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -141,7 +142,7 @@ impl Staff {
     /// the application, ends them, and starts one more worker for the queue in
     /// case none is free. No handler is called any more, so that one is never
     /// stuck.
-    pub(crate) fn relieve(&mut self, which: Taken) {
+    pub(crate) fn abort_running(&mut self, which: Taken) {
         let taken = |connection: &Connection| match which {
             Taken::ToCut => !connection.ends_in_order(),
             Taken::All => true,
@@ -149,15 +150,18 @@ impl Staff {
         let engine = &self.engine;
         let mut deferred = Vec::new();
         for worker in &self.workers {
-            if let Some(mut connection) = worker.slot().take_if(taken) {
-                let outcome = connection.give_up(engine, &mut deferred);
-                engine.close(connection, outcome, &mut deferred);
+            if let Some(connection) = worker.slot().take_connection_if(taken) {
+                connection.give_up(&engine.services, &mut deferred);
+            }
+            // Before the monitor would: the other connections of the shard end too.
+            if let Some(job) = worker.slot().slot.take_any_job() {
+                engine.hand_off(job);
             }
         }
-        engine.guests.cut(engine, &mut deferred);
-        engine.crew.run_deferred(deferred);
-        if let Err(error) = self.hire_worker("farewell-relief") {
-            let journal = &self.engine.journal;
+        engine.upgraded.cut(&mut deferred);
+        engine.threads.run_deferred(deferred);
+        if let Err(error) = self.spawn_worker("farewell-relief") {
+            let journal = &self.engine.services.journal;
             note!(
                 journal,
                 Error,
@@ -168,12 +172,11 @@ impl Staff {
 
     /// An acceptor that was never started, or could not be woken, is let go:
     /// what it still accepts is not served.
-    pub(crate) fn dismiss_acceptor(&self) {
+    pub(crate) fn give_up_acceptor(&self) {
         if let Some(intake) = &self.intake {
             intake.close();
         }
-        self.engine.books.no_more_connections();
-        self.engine.let_go();
+        self.engine.services.accounting.no_more_connections();
     }
 
     /// Ends the connections that are left, wherever they are: in the lot, or in
@@ -182,12 +185,10 @@ impl Staff {
     pub(crate) fn evict(&self) {
         let engine = &self.engine;
         let mut deferred = Vec::new();
-        for mut connection in engine.lot.evict() {
-            let outcome = connection.give_up(engine, &mut deferred);
-            engine.close(connection, outcome, &mut deferred);
+        for connection in engine.evict() {
+            connection.give_up(&engine.services, &mut deferred);
         }
-        engine.crew.run_deferred(deferred);
-        engine.let_go();
+        engine.threads.run_deferred(deferred);
     }
 
     /// Joins every thread, and drops the handler. Code of the application has
@@ -198,21 +199,23 @@ impl Staff {
             engine,
             intake: _,
             acceptor,
-            foreman,
+            monitor,
             workers,
             logger,
         } = self;
-        let (life, journal) = (Arc::clone(&engine.life), Arc::clone(&engine.journal));
-        let (crew, acceptor_awake) = (Arc::clone(&engine.crew), engine.acceptor_awake());
-        let mut threads: Vec<Thread> = foreman.into_iter().chain(workers).collect();
+        engine.close();
+        let services = &engine.services;
+        let (life, journal) = (Arc::clone(&services.life), Arc::clone(&services.journal));
+        let (group, acceptor_awake) = (Arc::clone(&engine.threads), engine.acceptor_awake());
+        let mut threads: Vec<Thread> = monitor.into_iter().chain(workers).collect();
         // One that was dismissed is not waited for.
         let (acceptor, dismissed) = match acceptor_awake {
             true => (acceptor, None),
             false => (None, acceptor),
         };
         threads.extend(acceptor);
-        let crew_left = crew.take_left();
-        threads.extend(crew_left.threads);
+        let group_left = group.take_left();
+        threads.extend(group_left.threads);
 
         // Threads that only have to notice the end are not cut short by it.
         let soon = Instant::now() + GRACE;
@@ -239,7 +242,7 @@ impl Staff {
         let end = Instant::now() + LAST_GRACE;
         let mut left = LeftBehind::default();
         left.sort(threads, end);
-        left.name_unrun(crew_left.deferred);
+        left.name_unrun(group_left.deferred);
         // The others first: a logger that blocks has all the time that is left.
         life.wait(Some(end), || logger.iter().all(Thread::has_ended));
         left.sort(logger, end.max(Instant::now() + GRACE));
@@ -268,9 +271,9 @@ fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
 /// that it captured: code of the application once more. `None` if there is no
 /// thread for it; then it is leaked.
 fn drop_handler(engine: Engine) -> Option<Thread> {
-    let (life, journal) = (Arc::clone(&engine.life), Arc::clone(&engine.journal));
+    let (life, journal) = (Arc::clone(&engine.services.life), Arc::clone(&engine.services.journal));
     let slot = Arc::<InFlight>::default();
-    slot.begin(UserCode::Drop, None);
+    slot.begin_alone(UserCode::Drop, None);
     let its_journal = Arc::clone(&journal);
     let drop_it = move || {
         if isolate(|| drop(engine)).is_err() {

@@ -9,13 +9,12 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use super::in_flight::Deferred;
+use super::deferred::Deferred;
+use super::deferred::Subject;
 use super::in_flight::InFlight;
-use super::in_flight::Subject;
 use super::threads::Thread;
 use crate::drain::phase::Lifecycle;
 use crate::drain::report::UserCode;
-use crate::isolate::Panicked;
 use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
@@ -28,7 +27,7 @@ const DEFERRED_THREADS: usize = 16;
 pub(crate) type Unstarted = Box<dyn Send>;
 
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(crate) struct ThreadGroup {
     life: Arc<Lifecycle>,
     journal: Arc<Journal>,
     state: Mutex<State>,
@@ -49,7 +48,7 @@ pub(crate) struct Left {
     pub(crate) deferred: VecDeque<Deferred>,
 }
 
-impl Crew {
+impl ThreadGroup {
     pub(crate) fn new(life: Arc<Lifecycle>, journal: Arc<Journal>) -> Arc<Self> {
         Arc::new(Self {
             life,
@@ -63,7 +62,7 @@ impl Crew {
     /// # Errors
     ///
     /// There is no thread to be had: `f` is handed back, not dropped.
-    pub(crate) fn start(
+    pub(crate) fn spawn(
         &self,
         name: &str,
         code: UserCode,
@@ -71,7 +70,7 @@ impl Crew {
         f: impl FnOnce(&Arc<InFlight>) + Send + 'static,
     ) -> Result<(), Unstarted> {
         let slot = Arc::<InFlight>::default();
-        slot.begin(code, Some(subject));
+        slot.begin_alone(code, Some(subject));
         let (its_slot, journal) = (Arc::clone(&slot), Arc::clone(&self.journal));
         let started = Thread::spawn(name, &self.life, slot, move || {
             if isolate(|| f(&its_slot)).is_err() {
@@ -104,20 +103,18 @@ impl Crew {
         let subjects: Vec<Subject> = deferred
             .iter()
             .take(DEFERRED_THREADS)
-            .map(|deferred| deferred.subject().clone())
+            .map(|deferred| deferred.subject.clone())
             .collect();
         self.lock().deferred.extend(deferred);
         for subject in subjects {
-            let crew = Arc::clone(self);
+            let group = Arc::clone(self);
             let run_all = move |slot: &Arc<InFlight>| {
-                while let Some(next) = crew.next_deferred() {
-                    if let Err((code, Panicked)) = next.run(slot) {
-                        note!(crew.journal, Error, "{code} panicked");
-                    }
+                while let Some(next) = group.next_deferred() {
+                    slot.run_alone(next, &group.journal);
                 }
             };
             if self
-                .start("farewell-drop", UserCode::Drop, subject, run_all)
+                .spawn("farewell-drop", UserCode::Drop, subject, run_all)
                 .is_err()
             {
                 return;

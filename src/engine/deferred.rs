@@ -1,0 +1,110 @@
+//! Code of the application that no connection waits for: the drop of a value, or
+//! a call after a delivery. It runs when the connection has gone on.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use http::Method;
+use http::Uri;
+use http::Version;
+
+use super::slow_calls::CallKey;
+use crate::drain::report::Unreturned;
+use crate::drain::report::UnreturnedRequest;
+use crate::drain::report::UserCode;
+use crate::escaped::Escaped;
+
+/// What a request line says.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+}
+
+/// `GET /slow`: escaped, since the client chose it.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", Escaped(&self.method), Escaped(&self.uri))
+    }
+}
+
+/// The request that a call is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// Known once its head is. Boxed for its size.
+    pub(crate) route: Option<Box<Route>>,
+    pub(crate) peer: SocketAddr,
+    /// When the request, or the call, began.
+    pub(crate) since: Instant,
+}
+
+impl Subject {
+    /// The request, for people.
+    pub(crate) fn route(&self) -> String {
+        named(self.route.as_deref())
+    }
+
+    /// Where the means of the request's calls are.
+    pub(crate) fn call_key(&self) -> CallKey {
+        let key = |route: &Route| CallKey::of_request(&route.method, route.uri.path());
+        self.route.as_deref().map_or_else(CallKey::default, key)
+    }
+
+    pub(crate) fn request(&self) -> UnreturnedRequest {
+        UnreturnedRequest {
+            route: self.route(),
+            peer: self.peer,
+            age: self.since.elapsed(),
+        }
+    }
+}
+
+/// A request, for people.
+pub(crate) fn named(route: Option<&Route>) -> String {
+    match route {
+        Some(route) => route.to_string(),
+        None => "a request whose head was not complete".to_owned(),
+    }
+}
+
+/// See the module.
+pub(crate) struct Deferred {
+    pub(crate) code: UserCode,
+    pub(crate) subject: Subject,
+    pub(crate) run: Box<dyn FnOnce() + Send>,
+}
+
+impl Deferred {
+    /// The drop of a value that is the application's, or may hold some.
+    pub(crate) fn drop_of(value: impl Send + 'static, subject: Subject) -> Self {
+        Self::call(UserCode::Drop, move || drop(value), subject)
+    }
+
+    /// It never ran: for the report.
+    pub(crate) fn unreturned(&self) -> Unreturned {
+        Unreturned {
+            code: self.code,
+            request: Some(self.subject.request()),
+        }
+    }
+
+    pub(crate) fn call(
+        code: UserCode,
+        call: impl FnOnce() + Send + 'static,
+        subject: Subject,
+    ) -> Self {
+        Self {
+            code,
+            subject,
+            run: Box::new(call),
+        }
+    }
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deferred({}, {:?})", self.code, self.subject)
+    }
+}

@@ -1,0 +1,55 @@
+//! What a connection may use of its server, whichever thread it is with.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::peers::Peers;
+use super::places::Places;
+use super::refusals::Refusals;
+use super::upload_limit::UploadLimit;
+use crate::config::Config;
+use crate::drain::books::Books;
+use crate::drain::phase::Lifecycle;
+use crate::drain::report::CutRequest;
+use crate::journal::Journal;
+use crate::journal::note;
+
+/// See the module. Nothing of the application is in it, so that it may be kept
+/// beyond the server's end.
+pub(crate) struct Services {
+    pub(crate) config: Config,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) life: Arc<Lifecycle>,
+    pub(crate) accounting: Arc<Books>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) peers: Peers,
+    pub(crate) upload_limit: Arc<UploadLimit>,
+    pub(crate) refusals: Refusals,
+}
+
+impl Services {
+    pub(crate) fn new(
+        config: Config,
+        journal: Arc<Journal>,
+        life: Arc<Lifecycle>,
+        accounting: Arc<Books>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            places: Places::new(config.max_connections),
+            peers: Peers::new(config.connections_per_peer),
+            upload_limit: UploadLimit::new(config.workers),
+            refusals: Refusals::new(Instant::now()),
+            config,
+            journal,
+            life,
+            accounting,
+        })
+    }
+
+    /// Names a request that was cut, for the report. The line in the log is for
+    /// the order of events.
+    pub(crate) fn name_cut(&self, cut: CutRequest) {
+        note!(self.journal, Debug, "cut: {cut}");
+        self.accounting.name_cut(cut);
+    }
+}

@@ -1,0 +1,172 @@
+//! The poll half of a shard, and the connections that its last poll found ready.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use std::time::Instant;
+
+use mio::Events;
+use mio::Poll;
+use mio::event::Event;
+
+use super::Shard;
+use super::Suspendable;
+use super::WAKE_UP;
+use super::sleep::Sleep;
+use super::slots::Changes;
+use super::slots::Slots;
+use crate::drain::books::Gauge;
+use crate::engine::bell::Bell;
+use crate::journal::Journal;
+use crate::journal::note;
+
+/// Events taken from the kernel at a time.
+const EVENTS_AT_A_TIME: usize = 256;
+
+/// What a worker has to do: connections that are ready, and the shard to poll for
+/// more. The worker that has the job owns the shard.
+///
+/// There is one for each shard, as long as the server runs. A worker that loses
+/// it stalls the shard for ever.
+pub(crate) struct Job<C> {
+    shard: Arc<Shard<C>>,
+    poll: Poll,
+    events: Events,
+    batch: VecDeque<Box<C>>,
+    /// Shows how many connections of the batch have no request in progress.
+    waiting: Gauge,
+}
+
+impl<C: Suspendable> Job<C> {
+    /// A new shard, and its job.
+    ///
+    /// # Errors
+    ///
+    /// The system has no epoll for it.
+    pub(crate) fn new(
+        waiting: Gauge,
+        bell: Arc<Bell>,
+        journal: Arc<Journal>,
+    ) -> io::Result<Box<Self>> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKE_UP)?;
+        let shard = Shard {
+            slots: Mutex::new(Slots::new()),
+            sleep: Sleep::new(),
+            registry,
+            waker,
+            bell,
+            journal,
+        };
+        Ok(Box::new(Self {
+            shard: Arc::new(shard),
+            poll,
+            events: Events::with_capacity(EVENTS_AT_A_TIME),
+            batch: VecDeque::new(),
+            waiting,
+        }))
+    }
+
+    pub(crate) fn shard(&self) -> &Arc<Shard<C>> {
+        &self.shard
+    }
+
+    /// The next connection that is ready.
+    pub(crate) fn next(&mut self) -> Option<Box<C>> {
+        let connection = self.batch.pop_front()?;
+        // What it is does not change while it is in the batch.
+        if connection.is_idle() {
+            self.waiting.subtract_one();
+        }
+        Some(connection)
+    }
+
+    /// How many connections are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Looks which connections are ready. Sleeps until one is, or until
+    /// [`Shard::interrupt`], if `may_sleep` says so. It is asked when the shard
+    /// says already that its owner sleeps: see [`sleep`](super::sleep).
+    ///
+    /// Gives the time at which it looked.
+    pub(crate) fn poll(&mut self, may_sleep: impl FnOnce() -> bool) -> Instant {
+        self.shard.sleep.begin();
+        let timeout = match may_sleep() {
+            true => self.time_to_sleep(),
+            false => Some(Duration::ZERO),
+        };
+        self.poll_for(timeout)
+    }
+
+    /// As [`poll`](Self::poll), for so long at most.
+    pub(crate) fn poll_for(&mut self, timeout: Option<Duration>) -> Instant {
+        if let Err(error) = self.poll.poll(&mut self.events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            // There is no event to lose: they stay with the kernel.
+            let journal = &self.shard.journal;
+            note!(journal, Error, "cannot poll for events: {error}");
+        }
+        self.shard.sleep.end();
+        let Self {
+            shard,
+            events,
+            batch,
+            waiting,
+            ..
+        } = self;
+        let mut ready = |connection: Box<C>| {
+            if connection.is_idle() {
+                waiting.add_one();
+            }
+            batch.push_back(connection);
+        };
+        let now = Instant::now();
+        let mut slots = shard.lock();
+        for event in &*events {
+            if event.token() != WAKE_UP
+                && let Some(connection) = slots.change(event.token().0, changes(event))
+            {
+                ready(connection);
+            }
+        }
+        while let Some(connection) = slots.take_woken(now) {
+            ready(connection);
+        }
+        slots.scan(now, ready);
+        now
+    }
+
+    /// Deadlines are the monitor's business: a poll that ends by itself costs
+    /// more than one that does not.
+    fn time_to_sleep(&self) -> Option<Duration> {
+        let slots = self.shard.lock();
+        if slots.has_woken() {
+            return Some(Duration::ZERO);
+        }
+        let due = slots.next_time()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+}
+
+fn changes(event: &Event) -> Changes {
+    let closed = event.is_read_closed() || event.is_error();
+    Changes {
+        input: event.is_readable() || closed,
+        room: event.is_writable() || event.is_write_closed() || event.is_error(),
+        closed,
+        woken: false,
+    }
+}
+
+impl<C> fmt::Debug for Job<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({} ready)", self.batch.len())
+    }
+}

@@ -1,0 +1,155 @@
+//! A thread's slot: what other threads may take from it while it runs code of
+//! the application.
+//!
+//! That code may block for ever. So the thread first puts the connection here
+//! that needs the outcome, and the job that it has. A stop whose time is over
+//! takes the connection, and the [monitor](super::monitor) takes the job of a
+//! call that is long. When the code returns, the thread takes back what is left.
+//!
+//! **The handshake with the monitor.** Calls with a job are numbered. The
+//! monitor sees a number twice, and takes the job of just this call: it compares
+//! the number again under the lock. So a call that has ended meanwhile, and the
+//! next one, keep theirs.
+//!
+//! **The handshake with an abort.** An abort first moves the phase, and then
+//! looks into the slots. `begin` asks for the phase under the lock. So the abort
+//! finds the connection here, or `begin` sees the abort.
+
+use crate::sync::Mutex;
+use crate::sync::MutexGuard;
+use crate::sync::PoisonError;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::SeqCst;
+
+/// `C`: a connection; `J`: a job; `N`: what is noted of the call, for the report.
+#[derive(Debug)]
+pub(crate) struct Slot<C, J, N> {
+    state: Mutex<State<C, J, N>>,
+    /// Odd while a job is in the slot. Changed under the lock only.
+    call: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State<C, J, N> {
+    connection: Option<C>,
+    job: Option<J>,
+    /// `None` while no code of the application runs.
+    note: Option<N>,
+}
+
+impl<C, J, N> Slot<C, J, N> {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                connection: None,
+                job: None,
+                note: None,
+            }),
+            call: AtomicU64::new(0),
+        }
+    }
+
+    /// Code of the application is about to run, for this connection if there is
+    /// one. Hands back what it was given if `refused`, which is asked under the
+    /// lock.
+    pub(crate) fn begin(
+        &self,
+        note: N,
+        connection: Option<C>,
+        job: Option<J>,
+        refused: impl FnOnce() -> bool,
+    ) -> Result<(), (Option<C>, Option<J>)> {
+        let mut state = self.lock();
+        if refused() {
+            return Err((connection, job));
+        }
+        let has_job = job.is_some();
+        *state = State {
+            connection,
+            job,
+            note: Some(note),
+        };
+        if has_job {
+            self.count();
+        }
+        Ok(())
+    }
+
+    /// The code has returned: gives the connection that waited for it, and the
+    /// job. `None` if a stop has taken the connection; the call goes on then.
+    pub(crate) fn end(&self) -> Option<(C, Option<J>)> {
+        let mut state = self.lock();
+        let connection = state.connection.take()?;
+        state.note = None;
+        Some((connection, self.take_job_of(&mut state)))
+    }
+
+    /// The call is over, and no connection waits for it. Gives the job.
+    pub(crate) fn finish(&self) -> Option<J> {
+        let mut state = self.lock();
+        state.note = None;
+        self.take_job_of(&mut state)
+    }
+
+    /// The number of the call in progress, if it has a job.
+    pub(crate) fn call(&self) -> Option<u64> {
+        let call = self.call.load(SeqCst);
+        (call % 2 == 1).then_some(call)
+    }
+
+    /// Takes the job, if it is still in the call of this number.
+    pub(crate) fn take_job(&self, call: u64) -> Option<J> {
+        let mut state = self.lock();
+        if self.call() != Some(call) {
+            return None;
+        }
+        self.take_job_of(&mut state)
+    }
+
+    /// Takes the job, whatever call it is in.
+    pub(crate) fn take_any_job(&self) -> Option<J> {
+        self.take_job_of(&mut self.lock())
+    }
+
+    /// Takes the connection, if it is `wanted`; `tell` adds to the note what the
+    /// connection knows.
+    pub(crate) fn take_connection(
+        &self,
+        wanted: impl FnOnce(&C) -> bool,
+        tell: impl FnOnce(&C, &mut N),
+    ) -> Option<C> {
+        let mut state = self.lock();
+        let connection = state.connection.take_if(|connection| wanted(connection))?;
+        if let Some(note) = &mut state.note {
+            tell(&connection, note);
+        }
+        Some(connection)
+    }
+
+    /// The connection, while code of the application runs for it.
+    pub(crate) fn with_connection<T>(&self, f: impl FnOnce(Option<&mut C>) -> T) -> T {
+        f(self.lock().connection.as_mut())
+    }
+
+    /// What was noted of the call in progress.
+    pub(crate) fn with_note<T>(&self, f: impl FnOnce(Option<&N>) -> T) -> T {
+        f(self.lock().note.as_ref())
+    }
+
+    fn take_job_of(&self, state: &mut State<C, J, N>) -> Option<J> {
+        let job = state.job.take()?;
+        self.count();
+        Some(job)
+    }
+
+    /// The caller holds the lock, so no other thread counts.
+    fn count(&self) {
+        let call = self.call.load(SeqCst);
+        self.call.store(call.wrapping_add(1), SeqCst);
+    }
+
+    /// Whatever panicked, what is in the slot is whole.
+    fn lock(&self) -> MutexGuard<'_, State<C, J, N>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,211 @@
+//! Which calls of the application's code are expected to wait.
+//!
+//! A worker that is about to wait hands its job to another worker first: one
+//! wake-up, which pays from some ten microseconds of waiting on. A call that
+//! computes for as long needs its core either way: to hand off before it gains
+//! nothing, and costs a wake-up and the order of the requests. So of each route
+//! two means are kept: how long its calls take, and how much of that they wait.
+//! The second is measured only where the first says that it may be much.
+//!
+//! A route is a hash of method and path in a table of fixed size. Routes that
+//! share an entry share its means: a wrong guess costs a wake-up, or a look of
+//! the [monitor](super::monitor).
+
+use std::time::Duration;
+use std::time::Instant;
+
+use http::Method;
+
+use crate::drain::report::UserCode;
+use crate::os;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Relaxed;
+
+/// How many entries the table has.
+const ENTRIES: usize = 1024;
+
+/// How much of a path is hashed, in bytes.
+const PATH_BYTES: usize = 64;
+
+/// From this mean on it is measured how much of a call is waiting, in µs.
+const MAY_WAIT: u32 = 20;
+
+/// From this mean on a call is expected to wait, in µs: then a wake-up before it
+/// costs less than what the other connections of the shard would wait.
+const WAITS: u32 = 50;
+
+/// A longer call counts as one of this length, in µs, so that one of them is
+/// forgotten after some tens of quick ones. What an unexpected one costs is
+/// bounded by the monitor.
+const SAMPLE_MAX: u32 = 1000;
+
+/// The mean of the durations is over about so many calls.
+const DURATION_CALLS: u32 = 16;
+
+/// The mean of the waiting is over about so many: each is measured, and means
+/// something.
+const WAITING_CALLS: u32 = 4;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct SlowCalls {
+    entries: Box<[AtomicU64]>,
+}
+
+/// Where the means of a route are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CallKey(u32);
+
+impl CallKey {
+    /// The handler, for this request.
+    pub(crate) fn of_request(method: &Method, path: &str) -> Self {
+        let method = method.as_str().as_bytes();
+        let path = &path.as_bytes()[..path.len().min(PATH_BYTES)];
+        Self(hash(hash(OFFSET, method), path))
+    }
+
+    /// Other code that runs for a request of this key.
+    pub(crate) fn for_code(self, code: UserCode) -> Self {
+        Self(hash(self.0, &[code as u8]))
+    }
+
+    fn index(self) -> usize {
+        let mixed = self.0 ^ (self.0 >> 15);
+        mixed as usize % ENTRIES
+    }
+}
+
+/// FNV-1a.
+const OFFSET: u32 = 0x811c_9dc5;
+
+fn hash(start: u32, bytes: &[u8]) -> u32 {
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    bytes.iter().fold(start, step)
+}
+
+/// What is expected of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// It returns at once.
+    Quick,
+    /// It takes some time, and does not wait as a rule.
+    Long,
+    /// It waits; or there has been none yet.
+    Waits,
+}
+
+/// The means of one entry, in sixteenths of a µs. Together they fit an atomic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Means {
+    /// One more than it is: an entry of zeros has had no call.
+    duration: u32,
+    waiting: u32,
+}
+
+const UNIT: u32 = 16;
+
+impl Means {
+    fn unpack(packed: u64) -> Self {
+        Self {
+            duration: packed as u32,
+            waiting: (packed >> 32) as u32,
+        }
+    }
+
+    fn pack(self) -> u64 {
+        u64::from(self.duration) | u64::from(self.waiting) << 32
+    }
+
+    fn expected(self) -> Expected {
+        match self.duration {
+            0 => Expected::Waits,
+            duration if duration <= MAY_WAIT * UNIT => Expected::Quick,
+            _ if self.waiting < WAITS * UNIT => Expected::Long,
+            _ => Expected::Waits,
+        }
+    }
+
+    /// With one more call; both times in µs, at most [`SAMPLE_MAX`].
+    fn with(self, took: u32, waited: Option<u32>) -> Self {
+        let Some(duration) = self.duration.checked_sub(1) else {
+            return Self {
+                duration: took * UNIT + 1,
+                waiting: waited.unwrap_or(0) * UNIT,
+            };
+        };
+        Self {
+            duration: mean(duration, took, DURATION_CALLS) + 1,
+            waiting: match waited {
+                Some(waited) => mean(self.waiting, waited, WAITING_CALLS),
+                None => self.waiting,
+            },
+        }
+    }
+}
+
+/// A mean of zero stays zero as long as the samples are, so quick calls write
+/// nothing.
+fn mean(before: u32, sample: u32, calls: u32) -> u32 {
+    before - before.div_ceil(calls) + sample * UNIT / calls
+}
+
+fn sample(time: Duration) -> u32 {
+    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    micros.min(SAMPLE_MAX)
+}
+
+impl SlowCalls {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: (0..ENTRIES).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    pub(crate) fn expected(&self, key: CallKey) -> Expected {
+        Means::unpack(self.entries[key.index()].load(Relaxed)).expected()
+    }
+
+    /// A call took so long, and waited so much of that, if that was measured.
+    pub(crate) fn took(&self, key: CallKey, took: Duration, waited: Option<Duration>) {
+        let entry = &self.entries[key.index()];
+        // Two threads at once may lose a sample: it is an expectation.
+        let before = entry.load(Relaxed);
+        let after = Means::unpack(before)
+            .with(sample(took), waited.map(sample))
+            .pack();
+        if after != before {
+            entry.store(after, Relaxed);
+        }
+    }
+}
+
+/// Measures how long a call takes, and how much of it is waiting, where that is
+/// worth the two system calls.
+#[derive(Debug)]
+pub(crate) struct Stopwatch {
+    began: Instant,
+    usage: Option<os::ThreadUsage>,
+}
+
+impl Stopwatch {
+    pub(crate) fn start(expected: Expected) -> Self {
+        let usage = match expected {
+            Expected::Quick => None,
+            Expected::Long | Expected::Waits => os::thread_usage(),
+        };
+        Self {
+            began: Instant::now(),
+            usage,
+        }
+    }
+
+    /// How long it took, and how much of that was waiting.
+    pub(crate) fn stop(self, ended: Instant) -> (Duration, Option<Duration>) {
+        let took = ended.saturating_duration_since(self.began);
+        let Some(before) = self.usage else {
+            return (took, None);
+        };
+        let waited = os::thread_usage().map(|after| after.waited_since(before, took));
+        (took, waited)
+    }
+}

@@ -1,0 +1,404 @@
+//! Connections that have left HTTP: WebSockets, tunnels. Each is with a function
+//! of the application, on a thread of its own, and in no shard: a thread that
+//! reads or writes waits for the socket itself. A drain waits for the function;
+//! an abort enters the connection's outcome in its place, and shuts the socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::connection::Connection;
+use super::connection::Parts;
+use super::connection::Upgrade;
+use super::deferred::Deferred;
+use super::deferred::Subject;
+use super::in_flight::InFlight;
+use super::linger::Linger;
+use super::places::Place;
+use super::services::Services;
+use super::thread_group::ThreadGroup;
+use crate::drain::books::Ticket;
+use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::phase::Phase;
+use crate::drain::report::CutRequest;
+use crate::drain::report::UserCode;
+use crate::journal::note;
+use crate::net::interrupt::Interrupt;
+use crate::net::stream::Received;
+use crate::net::stream::Sent;
+use crate::net::stream::Stream;
+use crate::os::Ready;
+use crate::service::body::take_over::Held;
+use crate::service::body::take_over::TakenOver;
+use crate::service::body::take_over::Wire;
+
+/// Every connection that has left HTTP, and has not ended.
+pub(crate) struct UpgradedConnections {
+    services: Arc<Services>,
+    open: Mutex<Vec<Arc<Upgraded>>>,
+    /// Raised when the server drains: reads may have to return then.
+    draining: Interrupt,
+    /// Raised when an abort has ended the connections that were open.
+    cut: Interrupt,
+}
+
+/// A connection that has left HTTP.
+struct Upgraded {
+    stream: Stream,
+    peer: SocketAddr,
+    /// The request that asked for the upgrade.
+    subject: Subject,
+    /// A client takes the connection's end for the end of the answer.
+    ends_by_close: bool,
+    state: Mutex<State>,
+    all: Arc<UpgradedConnections>,
+}
+
+struct State {
+    /// `None` once its outcome is entered: the socket is of no use any more.
+    entry: Option<Entry>,
+    progress: Progress,
+    /// The application has it as a stream of std's, and closes it itself.
+    is_released: bool,
+}
+
+/// How far the application's function has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    NotCalled,
+    Called,
+    Returned,
+}
+
+/// What has to be done when it ends.
+struct Entry {
+    ticket: Ticket,
+    /// Given back when the socket is of no use any more.
+    place: Arc<Place>,
+    after_delivery: Option<Deferred>,
+}
+
+/// Gives a connection to the function of the application that upgrades it, on a
+/// thread of its own.
+pub(crate) fn start(
+    all: &Arc<UpgradedConnections>,
+    threads: &ThreadGroup,
+    connection: Box<Connection>,
+    upgrade: Box<Upgrade>,
+    deferred: &mut Vec<Deferred>,
+) {
+    let Upgrade {
+        take_over,
+        subject,
+        ends_by_close,
+    } = *upgrade;
+    let Parts {
+        stream,
+        peer,
+        local,
+        input,
+        ticket,
+        place,
+        after_delivery,
+    } = connection.into_parts();
+    let subject = Subject {
+        since: Instant::now(),
+        ..subject
+    };
+    let upgraded = Arc::new(Upgraded {
+        stream,
+        peer,
+        subject: subject.clone(),
+        ends_by_close,
+        state: Mutex::new(State {
+            entry: Some(Entry {
+                ticket,
+                place: Arc::new(place),
+                after_delivery,
+            }),
+            progress: Progress::NotCalled,
+            is_released: false,
+        }),
+        all: Arc::clone(all),
+    });
+    all.services.accounting.taken_over();
+    all.lock().push(Arc::clone(&upgraded));
+    // An abort first moves the phase, and then cuts the connections that are in
+    // the list: so it sees this one there, or this sees the abort.
+    if all.services.life.phase() >= Phase::Aborting {
+        all.cut(deferred);
+        deferred.push(Deferred::drop_of(take_over, subject));
+        return;
+    }
+    let wire: Arc<dyn Wire> = upgraded.clone();
+    let life = Arc::clone(&all.services.life);
+    let taken = TakenOver::new(wire, input, peer, local, life);
+    // Made before the function runs, so that it is dropped after it, however it
+    // ends; if no thread can be started, too.
+    let mut run = Run {
+        upgraded,
+        slot: None,
+    };
+    let task = move |slot: &Arc<InFlight>| {
+        run.slot = Some(Arc::clone(slot));
+        run.upgraded.set_progress(Progress::Called);
+        take_over(taken);
+        run.upgraded.set_progress(Progress::Returned);
+        run.upgraded.linger();
+    };
+    let of = subject.clone();
+    if let Err(unstarted) = threads.spawn("farewell-taken-over", UserCode::TakeOver, of, task) {
+        deferred.push(Deferred::drop_of(unstarted, subject));
+    }
+}
+
+impl UpgradedConnections {
+    /// # Errors
+    ///
+    /// There is no file descriptor left.
+    pub(crate) fn new(services: Arc<Services>) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            services,
+            open: Mutex::default(),
+            draining: Interrupt::new()?,
+            cut: Interrupt::new()?,
+        }))
+    }
+
+    /// The server drains; the phase says so already.
+    pub(crate) fn drain(&self) {
+        self.draining.raise();
+    }
+
+    /// At an abort: ends those that are open.
+    pub(crate) fn cut(&self, deferred: &mut Vec<Deferred>) {
+        let open = std::mem::take(&mut *self.lock());
+        for upgraded in open {
+            let progress = upgraded.lock().progress;
+            let outcome = match progress {
+                // It only waits for the client to close its side.
+                Progress::Returned => ConnectionOutcome::TakenOver,
+                Progress::NotCalled | Progress::Called => ConnectionOutcome::Cut,
+            };
+            let ended = upgraded.end(outcome);
+            upgraded.break_off();
+            let Some(after_delivery) = ended else {
+                continue;
+            };
+            deferred.extend(after_delivery);
+            if outcome == ConnectionOutcome::Cut {
+                self.services.name_cut(CutRequest {
+                    route: upgraded.subject.route(),
+                    peer: upgraded.peer,
+                    age: upgraded.subject.since.elapsed(),
+                    handler_running: progress == Progress::Called,
+                });
+            }
+        }
+        // After their ends, so that the threads that it wakes find them.
+        self.cut.raise();
+    }
+
+    fn remove(&self, upgraded: &Arc<Upgraded>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, upgraded));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Upgraded>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The run of the application's function. Its drop is the connection's end.
+struct Run {
+    upgraded: Arc<Upgraded>,
+    /// Its thread's, if there was a thread for it.
+    slot: Option<Arc<InFlight>>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let Self { upgraded, slot } = self;
+        let outcome = match slot {
+            Some(_) => ConnectionOutcome::TakenOver,
+            None => ConnectionOutcome::Broken,
+        };
+        upgraded.all.remove(upgraded);
+        if std::thread::panicking() || upgraded.is_over() {
+            upgraded.break_off();
+        } else if !upgraded.lock().is_released {
+            upgraded.stream.shut_down();
+        }
+        if let Some(Some(after_delivery)) = upgraded.end(outcome) {
+            // This is a thread for code of the application.
+            let own = Arc::<InFlight>::default();
+            let slot = slot.as_ref().unwrap_or(&own);
+            slot.run_alone(after_delivery, &upgraded.all.services.journal);
+        }
+    }
+}
+
+impl Upgraded {
+    /// Enters its outcome, the first one that there is. `None` if there was one
+    /// before; otherwise what the application wants to be called then.
+    fn end(&self, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
+        let services = &self.all.services;
+        let Entry {
+            ticket,
+            place,
+            after_delivery,
+        } = self.lock().entry.take()?;
+        note!(services.journal, Debug, "{}: {outcome:?}", self.peer);
+        services.peers.remove(self.peer.ip());
+        services.accounting.given_back();
+        ticket.end(outcome);
+        drop(place);
+        // The application may keep the place, and the acceptor waits for this.
+        services.places.ask_again();
+        Some(after_delivery)
+    }
+
+    /// Its end is no proper one, and the client has to be able to tell.
+    fn break_off(&self) {
+        if self.ends_by_close && !self.lock().is_released {
+            self.stream.reset_on_close();
+            self.stream.stop_reading();
+        } else {
+            self.stream.shut_down();
+        }
+    }
+
+    /// As after every answer: half-closes, and reads until the client has closed
+    /// its side, for as long as `linger` says.
+    fn linger(&self) {
+        if !self.lock().is_released && !self.is_over() {
+            // The connection is over, whether or not the client has said so.
+            let _ = self.close();
+        }
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        self.lock().progress = progress;
+    }
+
+    fn is_over(&self) -> bool {
+        self.lock().entry.is_none()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.is_over() {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wire for Upgraded {
+    fn read(
+        &self,
+        buffer: &mut [u8],
+        until: Option<Instant>,
+        enough: &mut dyn FnMut() -> bool,
+    ) -> io::Result<usize> {
+        let UpgradedConnections {
+            services,
+            draining,
+            cut,
+            ..
+        } = &*self.all;
+        loop {
+            // What still comes after a cut is of no use.
+            if self.is_over() {
+                return Ok(0);
+            }
+            match self.stream.read(buffer) {
+                Received::Bytes(count) => return Ok(count),
+                Received::Eof => return Ok(0),
+                Received::Gone => return Err(io::ErrorKind::ConnectionReset.into()),
+                Received::Wait => {}
+            }
+            // Asked before `enough`: if the drain begins in between, `enough`
+            // sees it; if after that, the interrupt ends the wait.
+            let is_running = services.life.phase() < Phase::Draining;
+            if enough() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let interrupts = [cut, draining];
+            let count = if is_running { 2 } else { 1 };
+            self.stream
+                .wait(Ready::Input, until, &interrupts[..count])?;
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let services = &self.all.services;
+        let until = Instant::now() + services.config.write_timeout;
+        loop {
+            self.check()?;
+            match self.stream.write(bytes) {
+                Sent::Bytes(count) => return Ok(count),
+                Sent::Gone => return Err(io::ErrorKind::BrokenPipe.into()),
+                Sent::Wait => {}
+            }
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let cut = &self.all.cut;
+            self.stream.wait(Ready::Room, Some(until), &[cut])?;
+        }
+    }
+
+    fn half_close(&self) -> io::Result<()> {
+        self.stream.half_close()
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.half_close()?;
+        let services = &self.all.services;
+        let mut linger = Linger::new(&services.config, Instant::now());
+        let mut discarded = [0; 4096];
+        loop {
+            let aborted = services.life.aborting_since();
+            let until = linger.until(Instant::now(), aborted);
+            let count = self.read(&mut discarded, Some(until), &mut || false)?;
+            if count == 0 {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            linger.received(count, now);
+        }
+    }
+
+    fn release(&self) -> io::Result<(TcpStream, Held)> {
+        let stream = self.stream.to_std()?;
+        stream.set_nonblocking(false)?;
+        let place = {
+            let mut state = self.lock();
+            state.is_released = true;
+            let entry = state.entry.as_ref();
+            entry.map(|entry| Arc::clone(&entry.place))
+        };
+        match place {
+            Some(place) => Ok((stream, place)),
+            // A cut that came before took the connection for ours.
+            None => {
+                self.stream.shut_down();
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Unix: a thread that waits for one socket.
+
+use std::io;
+use std::io::PipeReader;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::poll::poll;
+use socket2::SockRef;
+
+use super::Ready;
+
+/// Waits until the socket may be ready, until `timeout` has passed, or until the
+/// writing end of one of the pipes is closed. The caller tries again, whatever
+/// ended the wait.
+///
+/// # Errors
+///
+/// The system is out of memory.
+pub(crate) fn wait_until_ready(
+    socket: &SockRef<'_>,
+    ready: Ready,
+    timeout: Option<Duration>,
+    pipes: &[&PipeReader],
+) -> io::Result<()> {
+    let flags = match ready {
+        Ready::Input => PollFlags::POLLIN,
+        Ready::Room => PollFlags::POLLOUT,
+    };
+    let mut fds = vec![PollFd::new(socket.as_fd(), flags)];
+    // A pipe whose writing end is closed says so unasked.
+    let pipes = pipes.iter();
+    fds.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::empty())));
+    // Rounded up, so that the time has passed when it returns for that. A longer
+    // timeout than it can take ends early, and is tried again.
+    let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+        let millis = timeout.as_micros().div_ceil(1000);
+        PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+    });
+    match poll(&mut fds, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (one, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_wait_ends_with_input_room_a_closed_pipe_or_its_timeout() {
+        let (mut client, socket) = pair();
+        let socket = SockRef::from(&socket);
+        let (reader, writer) = io::pipe().unwrap();
+        let wait = |ready, timeout| wait_until_ready(&socket, ready, timeout, &[&reader]).unwrap();
+        let (start, short) = (Instant::now(), Duration::from_millis(20));
+        wait(Ready::Input, Some(short));
+        assert!(start.elapsed() >= short);
+        // None of these returns but for what it waits for.
+        wait(Ready::Room, None);
+        client.write_all(b"x").unwrap();
+        wait(Ready::Input, None);
+        drop(writer);
+        let (_client, idle) = pair();
+        wait_until_ready(&SockRef::from(&idle), Ready::Input, None, &[&reader]).unwrap();
+    }
+}

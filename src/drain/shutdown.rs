@@ -286,12 +286,13 @@ impl Drop for Follower {
 /// shutdown, and nothing else does.
 pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     let shared = Arc::clone(pool.engine());
-    let (engine, life) = (&*shared, &shared.services.life);
+    let (engine, services) = (&*shared, &shared.services);
+    let life = &services.life;
 
     // 1. The trigger moves the phase, once.
     life.wait_for_phase(Phase::LameDuck, None);
     if let Some((trigger, _)) = life.log().trigger {
-        note!(engine.services.journal, Info, "asked to stop by {trigger}");
+        note!(services.journal, Info, "asked to stop by {trigger}");
     }
 
     // 2. The lame duck: readiness says no, everything else goes on.
@@ -299,12 +300,17 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
         life.phase() > Phase::LameDuck
     });
     life.drain();
-    note!(engine.services.journal, Info, "draining: {}", engine.services.accounting.counts());
+    note!(
+        services.journal,
+        Info,
+        "draining: {}",
+        services.accounting.counts()
+    );
 
     // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
     if !wake_acceptor(engine) {
         note!(
-            engine.services.journal,
+            services.journal,
             Error,
             "the acceptor cannot be woken: it is left behind"
         );
@@ -316,7 +322,7 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
 
     // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
     //    abort. Those who follow the shutdown hear of that last.
-    let only_followers_left = || engine.services.accounting.only_followers_left();
+    let only_followers_left = || services.accounting.only_followers_left();
     follow_until(engine, board, life.deadline(), || {
         life.phase() >= Phase::Aborting || only_followers_left()
     });
@@ -325,43 +331,43 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     life.wait(Some(Instant::now() + LAST_LOOK), || {
         life.phase() >= Phase::Aborting
             || only_followers_left()
-            || !engine.services.accounting.only_followers_open()
+            || !services.accounting.only_followers_open()
     });
     let cut_short = life.phase() >= Phase::Aborting || !only_followers_left();
     if cut_short {
         life.abort(Abort::Deadline);
         if let Some((why, _)) = life.log().abort {
             note!(
-                engine.services.journal,
+                services.journal,
                 Warn,
                 "cut short by {why}: {}",
-                engine.services.accounting.counts()
+                services.accounting.counts()
             );
         }
         engine.announce(Phase::Aborting, Instant::now());
-        engine.services.places.ask_again();
+        services.places.ask_again();
         pool.abort_running(Taken::ToCut);
-        let grace = Instant::now() + engine.services.config.linger;
+        let grace = Instant::now() + services.config.linger;
         life.wait(Some(grace), only_followers_left);
     }
-    board.publish(Progress::Finished(Box::new(engine.services.accounting.report())));
-    let grace = Instant::now() + engine.services.config.linger;
+    board.publish(Progress::Finished(Box::new(services.accounting.report())));
+    let grace = Instant::now() + services.config.linger;
     life.wait(Some(grace), || {
-        engine.services.accounting.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
+        services.accounting.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
     pool.evict();
     // What is still open waits for code of the application that does not return.
-    let everyone_left = || engine.services.accounting.everyone_left();
+    let everyone_left = || services.accounting.everyone_left();
     if !life.wait(Some(Instant::now() + worker_pool::GRACE), everyone_left) {
         life.abort(Abort::Deadline);
         pool.abort_running(Taken::All);
     }
 
-    engine.services.refusals.tell_rest(&engine.services.journal);
+    services.refusals.tell_rest(&services.journal);
 
     // 6. Every thread is joined, and the handler is dropped: with the last
     //    handle of the engine, so this one goes before.
-    let (life, books) = (Arc::clone(life), Arc::clone(&engine.services.accounting));
+    let (life, books) = (Arc::clone(life), Arc::clone(&services.accounting));
     drop(shared);
     let left = pool.join();
     life.stopped();
@@ -377,7 +383,11 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
 /// The last call is for those who were idle when the drain began; that moment
 /// is in the log already.
 fn last_call_ends(engine: &Engine) -> Instant {
-    let began = engine.services.life.draining_since().unwrap_or_else(Instant::now);
+    let began = engine
+        .services
+        .life
+        .draining_since()
+        .unwrap_or_else(Instant::now);
     began + engine.services.config.last_call
 }
 
@@ -395,11 +405,18 @@ fn wake_acceptor(engine: &Engine) -> bool {
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.knocker.knock() {
             Ok(knock) => knocks.push(knock),
-            Err(error) => note!(engine.services.journal, Debug, "knocking at the acceptor: {error}"),
+            Err(error) => note!(
+                engine.services.journal,
+                Debug,
+                "knocking at the acceptor: {error}"
+            ),
         }
         let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
         engine.services.places.ask_again();
-        let awake = engine.services.life.wait(Some(again), || engine.acceptor_awake());
+        let awake = engine
+            .services
+            .life
+            .wait(Some(again), || engine.acceptor_awake());
         if awake || over {
             return awake;
         }

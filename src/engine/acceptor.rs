@@ -204,7 +204,8 @@ impl Acceptor {
         } = &*self.engine.services;
         // A place that the application keeps beyond its connection's end does
         // not hold up a stop.
-        let has_place = || accounting.open().saturating_sub(accounting.followers()) < config.max_connections;
+        let has_place =
+            || accounting.open().saturating_sub(accounting.followers()) < config.max_connections;
         while !has_place() {
             if self.stop_is_over() {
                 return false;
@@ -292,7 +293,10 @@ impl Acceptor {
     fn pause_if_shared(&self) {
         if self.listener.ownership() == Ownership::Shared {
             let look = Instant::now() + BACK_OFF;
-            self.engine.services.life.wait_for_phase(Phase::Draining, Some(look));
+            self.engine
+                .services
+                .life
+                .wait_for_phase(Phase::Draining, Some(look));
         }
     }
 

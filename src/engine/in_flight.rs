@@ -76,7 +76,9 @@ impl InFlight {
     /// application, until [`finish`](Slot::finish).
     pub(crate) fn begin_alone(&self, code: UserCode, subject: Option<Subject>) {
         // Never refused, so there is nothing to hand back.
-        let _begun = self.slot.begin(Call::new(code, subject), None, None, || false);
+        let _begun = self
+            .slot
+            .begin(Call::new(code, subject), None, None, || false);
     }
 
     /// Runs `deferred` on a thread without a connection or a job.

@@ -42,6 +42,7 @@ pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod places;
 pub(crate) mod refusals;
+mod retake;
 pub(crate) mod run_queue;
 pub(crate) mod services;
 pub(crate) mod shard;
@@ -64,7 +65,9 @@ use std::time::Instant;
 
 use self::bell::Bell;
 use self::connection::Connection;
+use self::in_flight::InFlight;
 use self::in_flight::OwnedJob;
+use self::retake::Retake;
 use self::run_queue::RunQueue;
 use self::run_queue::Sent;
 use self::services::Services;
@@ -82,6 +85,9 @@ pub(crate) struct Engine {
     pub(crate) services: Arc<Services>,
     pub(crate) shards: Box<[Arc<Shard<Connection>>]>,
     pub(crate) run_queue: RunQueue<OwnedJob>,
+    /// One for each worker.
+    pub(crate) slots: Box<[Arc<InFlight>]>,
+    pub(crate) retake: Retake,
     pub(crate) slow_calls: SlowCalls,
     pub(crate) bell: Arc<Bell>,
     pub(crate) handler: Box<dyn Handler>,
@@ -106,15 +112,24 @@ impl Engine {
         knocker: Knocker,
     ) -> io::Result<Self> {
         let bell = Arc::new(Bell::new());
-        let new_job = |()| {
+        let new_job = |number| {
             let waiting = services.accounting.waiting_gauge();
-            Job::new(waiting, Arc::clone(&bell), Arc::clone(&services.journal))
+            Job::new(
+                number,
+                waiting,
+                Arc::clone(&bell),
+                Arc::clone(&services.journal),
+            )
         };
-        let jobs = iter::repeat_n((), services.config.shards()).map(new_job);
+        let jobs = (0..services.config.shards()).map(new_job);
         let jobs = jobs.collect::<io::Result<Vec<OwnedJob>>>()?;
+        let slots = iter::repeat_with(Arc::default).take(services.config.workers);
+        let slots: Box<[_]> = slots.collect();
         let engine = Self {
             shards: jobs.iter().map(|job| Arc::clone(job.shard())).collect(),
             run_queue: RunQueue::new(),
+            retake: Retake::new(jobs.len(), &slots),
+            slots,
             slow_calls: SlowCalls::new(),
             bell,
             handler,
@@ -135,9 +150,11 @@ impl Engine {
     pub(crate) fn hand_off(&self, job: OwnedJob) {
         match self.run_queue.send(job) {
             Ok(Sent::ToWorker) => {}
-            // After the send: see `RunQueue`.
+            // After the send: see `RunQueue` and `Bell`.
             Ok(Sent::ToNone) => {
-                let _woken = self.shards.iter().any(|shard| shard.interrupt());
+                if !self.shards.iter().any(|shard| shard.interrupt()) {
+                    self.bell.ring_if_asleep();
+                }
             }
             // It is closed: no connection is left, and the shard can go.
             Err(job) => drop(job),
@@ -173,11 +190,7 @@ impl Engine {
     /// ready with no worker free for them.
     pub(crate) fn evict(&self) -> Vec<Box<Connection>> {
         self.evicted.store(true, SeqCst);
-        let mut connections: Vec<_> = self
-            .shards
-            .iter()
-            .flat_map(|shard| shard.close())
-            .collect();
+        let mut connections: Vec<_> = self.shards.iter().flat_map(|shard| shard.close()).collect();
         // No shard has to be polled any more, so these jobs can go.
         while let Some(mut job) = self.run_queue.try_receive() {
             connections.extend(iter::from_fn(|| job.next()));

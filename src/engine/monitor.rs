@@ -1,105 +1,89 @@
-//! The monitor: a thread that looks at the slots of the workers, takes the job
-//! from one whose call is long, and hands it to another worker. It also wakes the
-//! owner of a shard in which a deadline has come.
+//! The monitor: a thread that takes the job from a worker whose call is long,
+//! where no other worker looks for that; that wakes the owner of a shard in which
+//! a deadline has come; and that polls the shards that wait for a worker, so that
+//! the counts show what has come in.
 //!
-//! It sleeps while no call with a job is in progress, until the next deadline;
-//! see [`Bell`](super::bell::Bell) for how it is woken.
+//! It sleeps while no call with a job is in progress and no job waits, until the
+//! next deadline; see [`Bell`](super::bell::Bell) for how it is woken.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
 use super::Engine;
-use super::in_flight::InFlight;
+use super::retake::LOOK_EVERY;
 
-/// How often to look while a call is in progress. A call that waits is noticed
-/// at the second look.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often to look whether the owners of the shards still look by themselves.
+const OWNERS_LOOK: Duration = Duration::from_millis(10);
 
-/// A call that computes keeps its job for so long: to hand it to another core
-/// helps the other connections of the shard only if the call goes on.
-const COMPUTES_MAX: Duration = Duration::from_millis(10);
+/// How often to poll the shards that wait for a worker.
+const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// How long the owner of a shard may take to see to a deadline.
 const DEADLINE_AGAIN: Duration = Duration::from_millis(10);
 
-pub(crate) struct Monitor {
-    engine: Arc<Engine>,
-    workers: Vec<Watched>,
+/// Looks until the run queue is closed.
+pub(crate) fn run(engine: &Engine) {
+    engine.bell.answer();
+    let mut next_poll = Instant::now();
+    while !engine.run_queue.is_closed() {
+        let now = Instant::now();
+        engine.retake.look(now, |job| engine.hand_off(job));
+        let due = see_to_deadlines(engine, now);
+        let is_behind = engine.run_queue.is_behind();
+        if is_behind && now >= next_poll {
+            poll_waiting_jobs(engine);
+            next_poll = now + POLL_EVERY;
+        }
+        if !has_work(engine) {
+            engine.bell.sleep(due, || has_work(engine));
+        }
+        // A call that has just begun is given its time, and the worker that begins
+        // the next one need not wake this thread again.
+        let owners_look = engine.retake.owners_look(now) || !is_in_call(engine);
+        thread::park_timeout(match owners_look {
+            true => OWNERS_LOOK,
+            false => LOOK_EVERY,
+        });
+    }
 }
 
-/// A worker's slot, and the call that the last look has found in it.
-struct Watched {
-    slot: Arc<InFlight>,
-    /// Its number, and when it was first seen.
-    seen: Option<(u64, Instant)>,
+/// Whether there is something to look at, or an end.
+fn has_work(engine: &Engine) -> bool {
+    is_in_call(engine) || engine.run_queue.is_behind() || engine.run_queue.is_closed()
 }
 
-impl Monitor {
-    pub(crate) fn new(engine: Arc<Engine>, slots: impl Iterator<Item = Arc<InFlight>>) -> Self {
-        let workers = slots.map(|slot| Watched { slot, seen: None }).collect();
-        Self { engine, workers }
-    }
+/// Whether a call with a job is in progress.
+fn is_in_call(engine: &Engine) -> bool {
+    let mut slots = engine.slots.iter();
+    slots.any(|slot| slot.slot.call().is_some())
+}
 
-    /// Looks until the run queue is closed.
-    pub(crate) fn run(mut self) {
-        let engine = Arc::clone(&self.engine);
-        engine.bell.answer();
-        while !engine.run_queue.is_closed() {
-            let now = Instant::now();
-            let due = self.see_to_deadlines(now);
-            match self.look(now) {
-                true => thread::park_timeout(LOOK_EVERY),
-                false => engine.bell.sleep(due, || {
-                    self.in_call() || engine.run_queue.is_closed()
-                }),
-            }
+/// Wakes the owners of shards in which a deadline has come. Gives when to do so
+/// next.
+fn see_to_deadlines(engine: &Engine, now: Instant) -> Option<Instant> {
+    let mut next: Option<Instant> = None;
+    for shard in &engine.shards {
+        let Some(mut due) = shard.scan_due() else {
+            continue;
+        };
+        if due <= now {
+            // An owner that does not sleep sees the deadline at its next poll.
+            shard.interrupt();
+            due = now + DEADLINE_AGAIN;
         }
+        next = Some(next.map_or(due, |next| next.min(due)));
     }
+    next
+}
 
-    /// Whether a call with a job is in progress.
-    fn in_call(&self) -> bool {
-        self.workers
-            .iter()
-            .any(|worker| worker.slot.slot.call().is_some())
-    }
-
-    /// Takes the jobs of calls that are long. Says whether a call is in progress.
-    fn look(&mut self, now: Instant) -> bool {
-        let mut in_call = false;
-        for worker in &mut self.workers {
-            let call = worker.slot.slot.call();
-            in_call |= call.is_some();
-            match (call, worker.seen) {
-                (Some(call), Some((seen, since))) if call == seen => {
-                    let held_up = now.saturating_duration_since(since) >= COMPUTES_MAX
-                        || worker.slot.thread_is_running() != Some(true);
-                    if held_up && let Some(job) = worker.slot.slot.take_job(call) {
-                        self.engine.hand_off(job);
-                    }
-                }
-                (call, _) => worker.seen = call.map(|call| (call, now)),
-            }
-        }
-        in_call
-    }
-
-    /// Wakes the owners of shards in which a deadline has come. Gives when to do
-    /// so next.
-    fn see_to_deadlines(&self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        for shard in &self.engine.shards {
-            let Some(mut due) = shard.scan_due() else {
-                continue;
-            };
-            if due <= now {
-                // An owner that does not sleep sees the deadline at its next poll.
-                shard.interrupt();
-                due = now + DEADLINE_AGAIN;
-            }
-            next = Some(next.map_or(due, |next| next.min(due)));
-        }
-        next
+/// Polls each shard that waits for a worker, and leaves them in their order.
+fn poll_waiting_jobs(engine: &Engine) {
+    for _ in 0..engine.shards.len() {
+        let Some(mut job) = engine.run_queue.try_receive() else {
+            return;
+        };
+        job.poll_for(Some(Duration::ZERO));
+        engine.hand_off(job);
     }
 }

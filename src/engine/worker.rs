@@ -20,6 +20,7 @@ use super::connection::Next;
 use super::date::DateClock;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
+use super::retake::LOOK_EVERY;
 use super::shard::Suspended;
 use super::upgraded;
 use super::user_code::Runner;
@@ -59,6 +60,7 @@ pub(crate) fn work(engine: &Arc<Engine>, slot: &Arc<InFlight>) {
         budget: 0,
         deferred: Vec::new(),
         feedings: Vec::new(),
+        next_look: Instant::now(),
         polls_in_vain: 0,
     };
     while let Some(job) = engine.run_queue.receive() {
@@ -80,6 +82,8 @@ struct Worker<'a> {
     deferred: Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
     feedings: Vec<Feeding>,
+    /// When to look for long calls of other workers.
+    next_look: Instant,
     /// How many jobs in a row had no connection that was ready.
     polls_in_vain: usize,
 }
@@ -90,6 +94,11 @@ impl Worker<'_> {
     fn own(&mut self) {
         let mut has_served = false;
         while let Some(job) = &mut self.runner.job {
+            if self.runner.now >= self.next_look {
+                let (retake, now) = (&self.engine.retake, self.runner.now);
+                self.next_look = now + LOOK_EVERY;
+                retake.look_as_owner(job.number(), now, |job| self.engine.hand_off(job));
+            }
             if let Some(connection) = job.next() {
                 has_served = true;
                 self.polls_in_vain = 0;
@@ -184,11 +193,7 @@ impl Worker<'_> {
                     Suspended::Refused(back, error) => {
                         let services = &self.engine.services;
                         if let Some(error) = error {
-                            note!(
-                                services.journal,
-                                Error,
-                                "cannot wait for {back:?}: {error}"
-                            );
+                            note!(services.journal, Error, "cannot wait for {back:?}: {error}");
                         }
                         return back.give_up(services, &mut self.deferred);
                     }
@@ -252,7 +257,10 @@ impl Worker<'_> {
         // Under the slot's lock: see `Slot`.
         let refused = || life.phase() >= Phase::Aborting;
         let key = connection.call_key();
-        let begun = match self.runner.begin(UserCode::Handler, key, connection, refused) {
+        let begun = match self
+            .runner
+            .begin(UserCode::Handler, key, connection, refused)
+        {
             Ok(begun) => begun,
             Err(connection) => return Some((connection, Answer::turned_away())),
         };

@@ -15,7 +15,7 @@ use super::acceptor::Intake;
 use super::connection::Connection;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
-use super::monitor::Monitor;
+use super::monitor;
 use super::threads::Thread;
 use super::threads::join_ended;
 use super::worker;
@@ -95,12 +95,12 @@ impl WorkerPool {
 
     fn spawn_all(&mut self, listener: Listener, lines: Lines) -> io::Result<()> {
         self.logger = Some(self.start_logger(lines)?);
-        for number in 1..=self.engine.services.config.workers {
-            self.spawn_worker(&format!("farewell-{number}"))?;
+        let engine = Arc::clone(&self.engine);
+        for (number, slot) in (1..).zip(&engine.slots) {
+            self.spawn_worker(&format!("farewell-{number}"), Arc::clone(slot))?;
         }
-        let slots = self.workers.iter().map(|worker| Arc::clone(worker.slot()));
-        let monitor = Monitor::new(Arc::clone(&self.engine), slots);
-        self.monitor = Some(self.spawn("farewell-monitor", move || monitor.run())?);
+        let engine = Arc::clone(&self.engine);
+        self.monitor = Some(self.spawn("farewell-monitor", move || monitor::run(&engine))?);
         let intake = Arc::new(Intake::new());
         self.intake = Some(Arc::clone(&intake));
         let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, intake);
@@ -121,8 +121,7 @@ impl WorkerPool {
         ))
     }
 
-    fn spawn_worker(&mut self, name: &str) -> io::Result<()> {
-        let slot = Arc::<InFlight>::default();
+    fn spawn_worker(&mut self, name: &str, slot: Arc<InFlight>) -> io::Result<()> {
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&slot));
         let work = move || worker::work(&engine, &own);
         let thread = started(Thread::spawn(name, &self.engine.services.life, slot, work))?;
@@ -131,7 +130,12 @@ impl WorkerPool {
     }
 
     fn spawn(&self, name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
-        started(Thread::spawn(name, &self.engine.services.life, Arc::default(), f))
+        started(Thread::spawn(
+            name,
+            &self.engine.services.life,
+            Arc::default(),
+            f,
+        ))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -160,7 +164,7 @@ impl WorkerPool {
         }
         engine.upgraded.cut(&mut deferred);
         engine.threads.run_deferred(deferred);
-        if let Err(error) = self.spawn_worker("farewell-relief") {
+        if let Err(error) = self.spawn_worker("farewell-relief", Arc::default()) {
             let journal = &self.engine.services.journal;
             note!(
                 journal,
@@ -271,7 +275,10 @@ fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
 /// that it captured: code of the application once more. `None` if there is no
 /// thread for it; then it is leaked.
 fn drop_handler(engine: Engine) -> Option<Thread> {
-    let (life, journal) = (Arc::clone(&engine.services.life), Arc::clone(&engine.services.journal));
+    let (life, journal) = (
+        Arc::clone(&engine.services.life),
+        Arc::clone(&engine.services.journal),
+    );
     let slot = Arc::<InFlight>::default();
     slot.begin_alone(UserCode::Drop, None);
     let its_journal = Arc::clone(&journal);

@@ -176,7 +176,10 @@ impl Stream {
         interrupts: &[&Interrupt],
     ) -> io::Result<()> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let pipes: Vec<_> = interrupts.iter().map(|interrupt| interrupt.reader()).collect();
+        let pipes: Vec<_> = interrupts
+            .iter()
+            .map(|interrupt| interrupt.reader())
+            .collect();
         os::wait_until_ready(&SockRef::from(&self.socket), ready, timeout, &pipes)
     }
 

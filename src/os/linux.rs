@@ -154,7 +154,8 @@ pub(crate) fn thread_number() -> Option<u32> {
 /// What the calling thread has used.
 pub(crate) fn thread_usage() -> Option<ThreadUsage> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
-    let time = |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
+    let time =
+        |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
     Some(ThreadUsage {
         processor: time(usage.user_time()) + time(usage.system_time()),
         waits: u64::try_from(usage.voluntary_context_switches()).unwrap_or(0),

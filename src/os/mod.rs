@@ -3,12 +3,12 @@
 
 #[cfg(feature = "signals")]
 mod ctrl_c;
-#[cfg(unix)]
-mod ready;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
+#[cfg(unix)]
+mod ready;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 #[cfg(all(unix, feature = "signals"))]

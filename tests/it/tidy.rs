@@ -1,5 +1,7 @@
 //! What the compiler cannot check: layers, and words that do not belong.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
         "journal",
         "escaped",
         "pace",
+        "sync",
         "waiting",
         "drain/progress",
         "drain/phase",
@@ -87,6 +90,75 @@ fn imports_go_down() {
                 "{module} imports {import}, which lies above it"
             );
         }
+    }
+}
+
+/// The modules of `src/engine` that each of them imports from. A folder is one.
+fn engine_imports() -> BTreeMap<String, BTreeSet<String>> {
+    let engine = root().join("src/engine");
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in sources(&engine) {
+        let file = path.strip_prefix(&engine).unwrap().to_str().unwrap();
+        let module = file.split('/').next().unwrap().trim_end_matches(".rs");
+        if file.ends_with("/tests.rs") {
+            continue;
+        }
+        let in_folder = file.contains('/');
+        let text = fs::read_to_string(&path).unwrap();
+        let (code, _) = text
+            .split_once("#[cfg(test)]\nmod tests {")
+            .unwrap_or((&text, ""));
+        for line in code.lines() {
+            let line = line.trim_start().trim_start_matches("pub(crate) ");
+            let Some(import) = line.strip_prefix("use ") else {
+                continue;
+            };
+            let up = if file.ends_with("/mod.rs") || !in_folder {
+                "super::"
+            } else {
+                "super::super::"
+            };
+            let own = if file == "mod.rs" { "self::" } else { up };
+            let Some(import) = import
+                .strip_prefix("crate::engine::")
+                .or_else(|| import.strip_prefix(own))
+            else {
+                continue;
+            };
+            let from = import.trim_end_matches(';').split("::").next().unwrap();
+            // A type of the engine itself: it is in `mod.rs`.
+            let from = if from.starts_with(char::is_uppercase) {
+                "mod"
+            } else {
+                from
+            };
+            if from != module {
+                imports
+                    .entry(module.to_owned())
+                    .or_default()
+                    .insert(from.to_owned());
+            }
+        }
+    }
+    imports
+}
+
+#[test]
+fn no_module_of_the_engine_imports_from_itself_by_way_of_others() {
+    let mut imports = engine_imports();
+    assert!(imports["worker"].contains("mod") && imports["mod"].contains("connection"));
+    // Takes away what imports from nothing that is left, until nothing is.
+    loop {
+        let before = imports.len();
+        let left: BTreeSet<String> = imports.keys().cloned().collect();
+        imports.retain(|_, from| from.iter().any(|module| left.contains(module)));
+        if imports.is_empty() {
+            return;
+        }
+        assert!(
+            imports.len() < before,
+            "a circle in src/engine: {imports:?}"
+        );
     }
 }
 

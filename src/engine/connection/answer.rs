@@ -12,9 +12,9 @@ use http::header;
 
 use super::Asked;
 use super::Connection;
-use super::State;
 use super::Context;
 use super::Feeding;
+use super::State;
 use super::writing::Rest;
 use super::writing::Writing;
 use crate::drain::outcome::RequestOutcome;

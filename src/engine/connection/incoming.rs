@@ -13,13 +13,13 @@ use http::Version;
 
 use super::Asked;
 use super::Connection;
+use super::Context;
 use super::State;
 use super::Step;
-use super::Context;
 use crate::config::Config;
 use crate::engine::buffer::Buffer;
-use crate::engine::shard::Wait;
 use crate::engine::output::Output;
+use crate::engine::shard::Wait;
 use crate::engine::upload_limit::Permit;
 use crate::engine::upload_limit::Waiter;
 use crate::http::Refusal;

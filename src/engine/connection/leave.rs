@@ -7,19 +7,19 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Connection;
+use super::Context;
 use super::Parts;
 use super::State;
 use super::Step;
-use super::Context;
 use super::access_log;
 use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::CutRequest;
-use crate::engine::services::Services;
 use crate::engine::deferred;
 use crate::engine::deferred::Deferred;
 use crate::engine::linger::Linger;
+use crate::engine::services::Services;
 use crate::engine::shard::Wait;
 use crate::journal::note;
 use crate::net::stream::Received;
@@ -175,11 +175,7 @@ impl Connection {
     }
 
     /// Ends it wherever it is, and closes it.
-    pub(crate) fn give_up(
-        mut self: Box<Self>,
-        services: &Services,
-        deferred: &mut Vec<Deferred>,
-    ) {
+    pub(crate) fn give_up(mut self: Box<Self>, services: &Services, deferred: &mut Vec<Deferred>) {
         let (request, connection) = match &self.state {
             State::Idle { .. } => {
                 return self.close(ConnectionOutcome::HungUp, services, deferred);

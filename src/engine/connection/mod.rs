@@ -20,6 +20,7 @@
 
 mod access_log;
 mod answer;
+mod context;
 pub(super) mod exchange;
 mod incoming;
 mod input;
@@ -42,14 +43,18 @@ use http::Version;
 use mio::event::Source as EventSource;
 
 pub(crate) use self::answer::Answer;
+pub(crate) use self::context::Context;
+pub(crate) use self::context::Feeding;
+pub(crate) use self::context::Next;
+pub(crate) use self::context::Parts;
+use self::context::Step;
+pub(crate) use self::context::Upgrade;
 use self::exchange::Exchange;
 use self::incoming::Incoming;
 use self::incoming::PartialBody;
 pub(crate) use self::incoming::Pulled;
 use self::leave::Lingering;
 use self::writing::Writing;
-use super::buffer::Buffer;
-use super::date::DateClock;
 use super::deferred::Deferred;
 use super::deferred::Subject;
 use super::places::Place;
@@ -62,19 +67,15 @@ use super::shard::Suspended;
 use super::shard::Wait;
 use super::slow_calls::CallKey;
 use crate::drain::books::Ticket;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::phase::Phase;
 use crate::http::head::Head;
 use crate::http::persist::Persist;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
 use crate::net::stream::Stream;
-use crate::service::body::Feeder;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
 use crate::service::body::Source;
 use crate::service::body::Waker;
-use crate::service::body::take_over::TakeOver;
 use crate::service::request::Origin;
 use crate::service::request::Request;
 use crate::service::request_body::RequestBody;
@@ -132,98 +133,6 @@ struct Asked {
     upgrade: bool,
     /// What is still to come of the request's body.
     incoming: Option<Box<Incoming>>,
-}
-
-/// What is to be done with a connection.
-pub(crate) enum Next {
-    /// Call the handler, and [`resume`](Connection::resume) with its answer.
-    Call(Request),
-    Suspend(Suspend),
-    /// Call [`send_file`](Connection::send_file), which may take long.
-    SendFile,
-    Close(ConnectionOutcome),
-    /// Ask the source for a piece, and [`pulled`](Connection::pulled) with it.
-    Pull(Box<dyn Source>, Waker),
-    /// It is the handler's from here on.
-    Upgrade(Box<Upgrade>),
-}
-
-/// A connection that leaves HTTP.
-pub(crate) struct Upgrade {
-    pub(crate) take_over: TakeOver,
-    /// The request that was answered.
-    pub(crate) subject: Subject,
-    /// What the application writes is the body of an answer, whose end is the
-    /// connection's.
-    pub(crate) ends_by_close: bool,
-}
-
-/// What is left of a connection that has left HTTP.
-pub(crate) struct Parts {
-    pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    /// What the client has sent behind its request.
-    pub(crate) input: Bytes,
-    pub(crate) ticket: Ticket,
-    pub(crate) place: Place,
-    pub(crate) after_delivery: Option<Deferred>,
-}
-
-/// Code of the application that writes a body, on a thread of its own.
-pub(crate) struct Feeding {
-    pub(crate) run: Feeder,
-    /// The request that the body answers.
-    pub(crate) subject: Subject,
-}
-
-/// What a step came to.
-enum Step {
-    /// There is more to do.
-    Go,
-    Next(Next),
-}
-
-impl Step {
-    fn close(outcome: ConnectionOutcome) -> Self {
-        Self::Next(Next::Close(outcome))
-    }
-}
-
-/// What a connection works with in its cx.
-pub(crate) struct Context<'a> {
-    pub(crate) services: &'a Services,
-    pub(crate) buffer: &'a mut Buffer,
-    pub(crate) date: &'a mut DateClock,
-    pub(crate) now: Instant,
-    pub(crate) phase: Phase,
-    /// A client that keeps us busy for longer waits for another turn, behind
-    /// the others.
-    pub(crate) budget: &'a mut usize,
-    /// Code of the application that is to run after the cx.
-    pub(crate) deferred: &'a mut Vec<Deferred>,
-    /// Code of the application that is to run on threads of its own.
-    pub(crate) feedings: &'a mut Vec<Feeding>,
-}
-
-impl Context<'_> {
-    fn aborting(&self) -> bool {
-        self.phase >= Phase::Aborting
-    }
-
-    /// When the server began to cut what is left, if this turn knows of it.
-    fn aborting_since(&self) -> Option<Instant> {
-        let since = self.services.life.aborting_since();
-        since.filter(|_| self.aborting())
-    }
-
-    fn suspend(&self, wait: Wait, until: Option<Instant>) -> Step {
-        Step::Next(Next::Suspend(Suspend {
-            wait,
-            until,
-            seen: self.phase,
-        }))
-    }
 }
 
 impl Connection {
@@ -297,7 +206,9 @@ impl Connection {
         piece: Piece,
         cx: &mut Context<'_>,
     ) -> Next {
-        self.go_on(cx, |connection, cx| connection.take_piece(source, piece, cx))
+        self.go_on(cx, |connection, cx| {
+            connection.take_piece(source, piece, cx)
+        })
     }
 
     /// Takes one step, and those that follow.

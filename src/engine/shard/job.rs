@@ -32,6 +32,7 @@ const EVENTS_AT_A_TIME: usize = 256;
 /// There is one for each shard, as long as the server runs. A worker that loses
 /// it stalls the shard for ever.
 pub(crate) struct Job<C> {
+    number: usize,
     shard: Arc<Shard<C>>,
     poll: Poll,
     events: Events,
@@ -47,6 +48,7 @@ impl<C: Suspendable> Job<C> {
     ///
     /// The system has no epoll for it.
     pub(crate) fn new(
+        number: usize,
         waiting: Gauge,
         bell: Arc<Bell>,
         journal: Arc<Journal>,
@@ -63,12 +65,18 @@ impl<C: Suspendable> Job<C> {
             journal,
         };
         Ok(Box::new(Self {
+            number,
             shard: Arc::new(shard),
             poll,
             events: Events::with_capacity(EVENTS_AT_A_TIME),
             batch: VecDeque::new(),
             waiting,
         }))
+    }
+
+    /// The shard's number, from 0.
+    pub(crate) fn number(&self) -> usize {
+        self.number
     }
 
     pub(crate) fn shard(&self) -> &Arc<Shard<C>> {

@@ -1,0 +1,116 @@
+//! What a connection works with in its turn, and what it asks for at the end.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::drain::books::Ticket;
+use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::phase::Phase;
+use crate::engine::buffer::Buffer;
+use crate::engine::date::DateClock;
+use crate::engine::deferred::Deferred;
+use crate::engine::deferred::Subject;
+use crate::engine::places::Place;
+use crate::engine::services::Services;
+use crate::engine::shard::Suspend;
+use crate::engine::shard::Wait;
+use crate::net::stream::Stream;
+use crate::service::body::Feeder;
+use crate::service::body::Source;
+use crate::service::body::Waker;
+use crate::service::body::take_over::TakeOver;
+use crate::service::request::Request;
+
+/// What is to be done with a connection.
+pub(crate) enum Next {
+    /// Call the handler, and [`resume`](super::Connection::resume) with its answer.
+    Call(Request),
+    Suspend(Suspend),
+    /// Call [`send_file`](super::Connection::send_file), which may take long.
+    SendFile,
+    Close(ConnectionOutcome),
+    /// Ask the source for a piece, and [`pulled`](super::Connection::pulled) with it.
+    Pull(Box<dyn Source>, Waker),
+    /// It is the handler's from here on.
+    Upgrade(Box<Upgrade>),
+}
+
+/// A connection that leaves HTTP.
+pub(crate) struct Upgrade {
+    pub(crate) take_over: TakeOver,
+    /// The request that was answered.
+    pub(crate) subject: Subject,
+    /// What the application writes is the body of an answer, whose end is the
+    /// connection's.
+    pub(crate) ends_by_close: bool,
+}
+
+/// What is left of a connection that has left HTTP.
+pub(crate) struct Parts {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// What the client has sent behind its request.
+    pub(crate) input: Bytes,
+    pub(crate) ticket: Ticket,
+    pub(crate) place: Place,
+    pub(crate) after_delivery: Option<Deferred>,
+}
+
+/// Code of the application that writes a body, on a thread of its own.
+pub(crate) struct Feeding {
+    pub(crate) run: Feeder,
+    /// The request that the body answers.
+    pub(crate) subject: Subject,
+}
+
+/// What a step came to.
+pub(super) enum Step {
+    /// There is more to do.
+    Go,
+    Next(Next),
+}
+
+impl Step {
+    pub(super) fn close(outcome: ConnectionOutcome) -> Self {
+        Self::Next(Next::Close(outcome))
+    }
+}
+
+/// What a connection works with in its turn.
+pub(crate) struct Context<'a> {
+    pub(crate) services: &'a Services,
+    pub(crate) buffer: &'a mut Buffer,
+    pub(crate) date: &'a mut DateClock,
+    pub(crate) now: Instant,
+    pub(crate) phase: Phase,
+    /// A client that keeps us busy for longer waits for another turn, behind
+    /// the others.
+    pub(crate) budget: &'a mut usize,
+    /// Code of the application that is to run after the turn.
+    pub(crate) deferred: &'a mut Vec<Deferred>,
+    /// Code of the application that is to run on threads of its own.
+    pub(crate) feedings: &'a mut Vec<Feeding>,
+}
+
+impl Context<'_> {
+    pub(super) fn aborting(&self) -> bool {
+        self.phase >= Phase::Aborting
+    }
+
+    /// When the server began to cut what is left, if this turn knows of it.
+    pub(super) fn aborting_since(&self) -> Option<Instant> {
+        let since = self.services.life.aborting_since();
+        since.filter(|_| self.aborting())
+    }
+
+    pub(super) fn suspend(&self, wait: Wait, until: Option<Instant>) -> Step {
+        Step::Next(Next::Suspend(Suspend {
+            wait,
+            until,
+            seen: self.phase,
+        }))
+    }
+}

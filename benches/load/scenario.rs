@@ -61,7 +61,7 @@ const fn get(path: &'static str) -> Load {
 }
 
 /// All of them, in the order of the report.
-pub(crate) const SCENARIOS: [Scenario; 19] = [
+pub(crate) const SCENARIOS: [Scenario; 20] = [
     Scenario::new(
         "plain-2",
         "13 bytes of text, 2 keep-alive connections",
@@ -182,6 +182,15 @@ pub(crate) const SCENARIOS: [Scenario; 19] = [
         "full",
         "64 connections where no more are allowed",
         PLAIN,
+        plan::full,
+    ),
+    Scenario::new(
+        "full-close",
+        "one connection per request, 64 at a time, where no more are allowed",
+        Load {
+            close: true,
+            ..PLAIN
+        },
         plan::full,
     ),
     Scenario::new(

@@ -51,6 +51,9 @@ impl Bound {
     }
 }
 
+/// One figure of a pair.
+type Figure = fn(&Ratios) -> Option<f64>;
+
 /// A peer's latency counts if it answers this much of our requests a second: short
 /// queues are no merit of a server that answers a tenth of them.
 const ENOUGH: f64 = 0.5;
@@ -123,7 +126,9 @@ fn of_scenario(outcome: &Outcome) -> Vec<Target> {
             own(outcome, "requests/s", requests, Bound::AtLeast(0.97)),
             memory_of_idle(outcome),
         ],
-        "full" | "lame-duck" => vec![own(outcome, "CPU/request", processor, Bound::AtMost(1.05))],
+        "full" | "full-close" | "lame-duck" => {
+            vec![own(outcome, "CPU/request", processor, Bound::AtMost(1.05))]
+        }
         _ => Vec::new(),
     }
 }
@@ -176,9 +181,10 @@ fn paused(outcome: &Outcome) -> Vec<Target> {
     peers.map(target).collect()
 }
 
-/// Of each figure the peer that does best beside ours.
+/// Of each figure the peer that does best beside ours, of those that ours is
+/// measured by.
 fn best_peer(outcome: &Outcome) -> Vec<Target> {
-    let figures: [(&str, fn(&Ratios) -> Option<f64>, Bound); 3] = [
+    let figures: [(&str, Figure, Bound); 3] = [
         ("requests/s", requests, Bound::AtLeast(1.0)),
         ("CPU/request", processor, Bound::AtMost(1.0)),
         ("p99", p99, Bound::AtMost(1.0)),
@@ -187,9 +193,9 @@ fn best_peer(outcome: &Outcome) -> Vec<Target> {
         let ratio = compared.middle(requests);
         ratio.is_some_and(|ratio| ratio.median <= 1.0 / ENOUGH)
     };
-    let best = |(name, figure, bound): (&str, fn(&Ratios) -> Option<f64>, Bound)| {
+    let best = |(name, figure, bound): (&str, Figure, Bound)| {
         let peers = outcome.comparisons.iter();
-        let peers = peers.filter(|compared| compared.peer.competes());
+        let peers = peers.filter(|compared| MEASURE.contains(&compared.peer.name));
         let best = peers
             .filter(|compared| name != "p99" || enough(compared))
             .filter_map(|compared| Some((compared, compared.middle(figure)?.median)))
@@ -266,7 +272,7 @@ fn memory_of_idle(outcome: &Outcome) -> Target {
 }
 
 /// Ours in a state, against ours in the normal one.
-fn own(outcome: &Outcome, figure: &str, of: fn(&Ratios) -> Option<f64>, bound: Bound) -> Target {
+fn own(outcome: &Outcome, figure: &str, of: Figure, bound: Bound) -> Target {
     let ours = outcome.comparisons.iter().find(|one| one.peer.is_ours());
     let other = ours.map_or("the normal state", |ours| &ours.other);
     of_comparison(outcome, ours, &format!("{figure} ÷ {other}"), of, bound)
@@ -276,7 +282,7 @@ fn of_comparison(
     outcome: &Outcome,
     compared: Option<&Compared>,
     what: &str,
-    figure: fn(&Ratios) -> Option<f64>,
+    figure: Figure,
     bound: Bound,
 ) -> Target {
     Target {

@@ -78,6 +78,9 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
             ]
         })
         .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let heads = ["figure", "median (quartiles)", "target", ""];
     format!(
         "### Targets\n\nEach ratio is farewell's figure divided by its neighbour's, the median of the pairs.\n\n\

@@ -74,7 +74,7 @@ fn run() -> Result<()> {
     let (mut chosen, skipped) = peers::choose(&options.only)?;
     peers::build(&chosen)?;
     skipped.iter().for_each(|why| println!("{why}"));
-    // After ours: a group's first comparison is the one with it.
+    // Last, so that ours comes first in every table.
     chosen.extend(options.base.clone().map(Peer::base));
 
     let start = Instant::now();

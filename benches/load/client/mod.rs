@@ -24,7 +24,7 @@ use crate::harness::Result;
 use crate::harness::process::Process;
 use crate::harness::process::Session;
 
-/// Before its arguments stands this, which the reader of `--help` has no use for.
+/// The first word of the client's command line; the bench alone gives it.
 pub(crate) const OPTION: &str = "--client";
 
 /// How long an answer may take before the measurement has failed.

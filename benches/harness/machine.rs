@@ -53,7 +53,7 @@ pub(crate) fn socket_memory() -> f64 {
     pages.unwrap_or(0.0) * rustix::param::page_size() as f64 / 1024.0
 }
 
-/// Who closed first: of the connections that wait out their time, how many have
+/// Which side closed first: of the connections that wait out their time, how many have
 /// the server's port on their own side, and how many on the other.
 pub(crate) fn closed_first(port: u16) -> (usize, usize) {
     const TIME_WAIT: &str = "06";

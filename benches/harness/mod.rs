@@ -26,5 +26,5 @@ pub(crate) fn exit_code(run: fn() -> Result<()>) -> ExitCode {
     }
 }
 
-/// What a bench fails with: a sentence for whoever runs it.
+/// What a bench fails with: a sentence for the terminal.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -12,6 +12,16 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// The value below which so much of all values is, from 0 to 1, between its
+/// neighbours in proportion.
+pub(crate) fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let at = values.len().checked_sub(1)? as f64 * share;
+    let (below, above) = (at.floor() as usize, at.ceil() as usize);
+    Some(values[below] + (values[above] - values[below]) * at.fract())
+}
+
 /// The least and the greatest.
 pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values.into_iter().fold(None, |range, value| match range {

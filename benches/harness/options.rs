@@ -7,17 +7,22 @@ use super::Result;
 /// What to run, and for how long.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// `--rounds N`: how often, instead of what each scenario takes.
+    /// `--rounds N`: how often `drain` and `loss` measure.
     pub(crate) rounds: Option<usize>,
+    /// `--pairs N`: how many pairs `load` measures of each two neighbours.
+    pub(crate) pairs: Option<usize>,
     /// `--seconds S`: how long each measurement takes, instead of the same.
     pub(crate) seconds: Option<u64>,
     /// `--only a,b`: these servers alone.
     pub(crate) only: Vec<String>,
+    /// `--base PROGRAM`: a farewell of `benches/peers` that was built elsewhere,
+    /// which `load` compares this one with.
+    pub(crate) base: Option<String>,
     /// `--scenario a,b`: these alone.
     pub(crate) scenarios: Vec<String>,
     /// `--shared-session`: every process in one process session.
     pub(crate) shared_session: bool,
-    /// `--quick`: one round of a second, for a look.
+    /// `--quick`: one round or pair of a second, for a look.
     pub(crate) quick: bool,
     /// `--write`: into `RESULTS.md` although it is not the whole run.
     pub(crate) write: bool,
@@ -42,7 +47,9 @@ impl Options {
             };
             match option.as_str() {
                 "--rounds" => these.rounds = Some(value()?.parse()?),
+                "--pairs" => these.pairs = Some(value()?.parse()?),
                 "--seconds" => these.seconds = Some(value()?.parse()?),
+                "--base" => these.base = Some(value()?),
                 "--only" => these.only = list(&value()?),
                 "--scenario" => these.scenarios = list(&value()?),
                 "--shared-session" => these.shared_session = true,
@@ -53,6 +60,7 @@ impl Options {
         }
         if these.quick {
             these.rounds = these.rounds.or(Some(1));
+            these.pairs = these.pairs.or(Some(1));
             these.seconds = these.seconds.or(Some(1));
         }
         Ok(these)
@@ -70,17 +78,24 @@ impl Options {
         self.write || (whole && !self.quick)
     }
 
-    /// The command that does it again.
+    /// The command that does it again. The path of a program is of this machine
+    /// alone, and does not go into the record.
     pub(crate) fn command(&self, bench: &str) -> String {
-        match self.words.as_slice() {
+        let base = self.base.as_deref();
+        let word = |word: &String| match base {
+            Some(path) if path == word => "PROGRAM".to_owned(),
+            _ => word.clone(),
+        };
+        let words: Vec<String> = self.words.iter().map(word).collect();
+        match words.as_slice() {
             [] => format!("cargo bench --bench {bench}"),
             words => format!("cargo bench --bench {bench} -- {}", words.join(" ")),
         }
     }
 }
 
-const ALL: &str = "--rounds N, --seconds S, --only SERVER,…, --scenario NAME,…, \
-                   --shared-session, --quick, --write";
+const ALL: &str = "--rounds N, --pairs N, --seconds S, --only SERVER,…, --scenario NAME,…, \
+                   --base PROGRAM, --shared-session, --quick, --write";
 
 fn list(names: &str) -> Vec<String> {
     names.split(',').map(str::to_owned).collect()

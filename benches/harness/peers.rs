@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Nginx,
     /// Not a server: what no server can pass.
     Limit,
+    /// farewell as it was at another commit, built elsewhere: its program.
+    Base(&'static str),
 }
 
 /// One server of the comparison.
@@ -56,13 +58,25 @@ impl Peer {
         Self { name, kind }
     }
 
+    /// An older farewell, by its program.
+    pub(crate) fn base(program: String) -> &'static Self {
+        let kind = Kind::Base(program.leak());
+        Box::leak(Box::new(Self { name: "base", kind }))
+    }
+
     pub(crate) fn is_ours(&self) -> bool {
         self.name == PEERS[0].name
     }
 
-    /// Whether it is one of those that ours is compared with.
+    /// Whether it is farewell, of this commit or of another: it understands what
+    /// ours is started with.
+    pub(crate) fn is_farewell(&self) -> bool {
+        self.is_ours() || matches!(self.kind, Kind::Base(_))
+    }
+
+    /// Whether it is another server, which ours is to be faster than.
     pub(crate) fn competes(&self) -> bool {
-        !self.is_ours() && self.kind != Kind::Limit
+        !self.is_farewell() && self.kind != Kind::Limit
     }
 
     /// The signal of its graceful stop.
@@ -78,6 +92,7 @@ impl Peer {
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
         match self.kind {
             Kind::Rust | Kind::Limit => vec![path(built(self.name))],
+            Kind::Base(program) => vec![program.to_owned()],
             Kind::Go => vec![path(built("go-http"))],
             Kind::Node => vec!["node".to_owned(), path(folder().join("node/server.js"))],
             Kind::Nginx => vec![path(folder().join("nginx/run.sh"))],
@@ -87,7 +102,7 @@ impl Peer {
     /// What has to be installed before it can be run, if anything.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let (program, advice) = match self.kind {
-            Kind::Rust | Kind::Limit => return None,
+            Kind::Rust | Kind::Limit | Kind::Base(_) => return None,
             Kind::Go => (
                 "go",
                 "no `go`: apt-get install golang-go, or https://go.dev/dl",
@@ -106,11 +121,11 @@ impl Peer {
     /// # Errors
     ///
     /// When it does not start, or does not answer within ten seconds.
-    pub(crate) fn start(&self, extra: &[&str], session: Session) -> Result<Running> {
+    pub(crate) fn start<S: AsRef<str>>(&self, extra: &[S], session: Session) -> Result<Running> {
         let port = free_port()?;
         let mut program = self.program();
         program.extend(["--port".to_owned(), port.to_string()]);
-        program.extend(extra.iter().map(|&word| word.to_owned()));
+        program.extend(extra.iter().map(|word| word.as_ref().to_owned()));
         let process = Process::start(&program, session, Stdio::null(), Stdio::null())?;
         let mut running = Running { process, port };
         running.wait_until_ready()?;
@@ -145,7 +160,8 @@ impl Running {
         Err("no answer within ten seconds".into())
     }
 
-    fn answers(&self) -> bool {
+    /// Whether it answers a request with 200.
+    pub(crate) fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;

@@ -5,6 +5,8 @@
 //! less often, hence finds more to do each time, and looks faster than it is
 //! where it runs by itself.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::net::TcpListener;
@@ -163,18 +165,51 @@ impl Process {
 
     /// `VmRSS` or `VmHWM`, with its children's, in KiB.
     pub(crate) fn memory(&self, field: &str) -> f64 {
-        let of_one = |id: u32| -> Option<f64> {
-            let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-            let line = status.lines().find(|line| line.starts_with(field))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        };
+        let of_one = |id: u32| status_field(&format!("/proc/{id}/status"), field);
         self.tree().into_iter().filter_map(of_one).sum()
+    }
+
+    /// How often each of its threads has waited for something so far: each wait
+    /// ends with a wake-up.
+    pub(crate) fn waits(&self) -> Waits {
+        let mut waits = HashMap::new();
+        for id in self.tree() {
+            let threads = fs::read_dir(format!("/proc/{id}/task"));
+            for thread in threads.into_iter().flatten().flatten() {
+                // A thread that has ended meanwhile has no count.
+                let status = thread.path().join("status");
+                let count = status_field(&status.to_string_lossy(), "voluntary_ctxt_switches");
+                waits.insert(thread.file_name(), count.unwrap_or_default());
+            }
+        }
+        Waits(waits)
     }
 
     /// The process and its descendants.
     fn tree(&self) -> Vec<u32> {
         tree(self.id())
     }
+}
+
+/// The voluntary context switches of each thread of a process, by its number.
+#[derive(Debug)]
+pub(crate) struct Waits(HashMap<OsString, f64>);
+
+impl Waits {
+    /// How many there were since an earlier count. Threads that have ended since
+    /// are not in it.
+    pub(crate) fn since(&self, earlier: &Self) -> f64 {
+        let before = |thread| earlier.0.get(thread).copied().unwrap_or_default();
+        let more = self.0.iter().map(|(thread, count)| count - before(thread));
+        more.sum()
+    }
+}
+
+/// A number of a file like `/proc/PID/status`.
+fn status_field(path: &str, field: &str) -> Option<f64> {
+    let status = fs::read_to_string(path).ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// A process and its descendants.

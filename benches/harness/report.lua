@@ -5,6 +5,11 @@ function init(args)
   if args[1] == "POST" then
     wrk.method = "POST"
     wrk.body = string.rep("x", tonumber(args[2]))
+  elseif args[1] == "PAUSE" then
+    -- `wrk` calls it before each request, and waits for so many milliseconds. They
+    -- vary, so that the connections do not ask all at once.
+    local mean = tonumber(args[2])
+    delay = function() return math.random(1, 2 * mean - 1) end
   end
 end
 

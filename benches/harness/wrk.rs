@@ -25,6 +25,10 @@ pub(crate) struct Load {
     pub(crate) post: Option<usize>,
     /// One connection for each request.
     pub(crate) close: bool,
+    /// How long each connection pauses before its next request, in milliseconds
+    /// on average. With pauses that are long beside the answers, all servers get
+    /// the same requests a second.
+    pub(crate) pause: Option<u64>,
 }
 
 /// What it measured; times in microseconds.
@@ -44,7 +48,8 @@ pub(crate) struct Errors {
     connect: u64,
     read: u64,
     write: u64,
-    status: u64,
+    /// Answers that are not 2xx or 3xx.
+    pub(crate) status: u64,
     timeout: u64,
 }
 
@@ -124,6 +129,9 @@ impl Load {
         words.push("--".to_owned());
         if let Some(bytes) = self.post {
             words.extend(["POST".to_owned(), bytes.to_string()]);
+        }
+        if let Some(pause) = self.pause {
+            words.extend(["PAUSE".to_owned(), pause.to_string()]);
         }
         Process::start(&words, session, Stdio::piped(), Stdio::inherit())
     }

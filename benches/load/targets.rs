@@ -1,46 +1,61 @@
-//! What ours is to reach, and whether it does.
+//! What ours is to reach, and whether it does: ratios of neighbours, and figures
+//! that are held against an ideal.
 
-use crate::harness::numbers::short;
 use crate::harness::numbers::table;
 use crate::harness::peers::Kind;
+use crate::measure::Sample;
+use crate::plan::NO_HAND_OFF;
 use crate::scenario::BLOCK_IDEAL;
+use crate::scenario::FAIR_IDEAL;
+use crate::scenario::MEASURE;
+use crate::tables::Compared;
+use crate::tables::Middle;
 use crate::tables::Outcome;
+use crate::tables::Ratios;
 use crate::tables::Row;
 
-/// One line: the figure, what it is held against, and the bound of their ratio.
+/// One line: a figure of ours, mostly a ratio, and its bound.
 struct Target {
     what: String,
-    ours: Option<f64>,
-    against: Option<(String, f64)>,
+    measured: Option<Middle>,
     bound: Bound,
 }
 
+#[derive(Clone, Copy)]
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    Below(f64),
 }
 
 impl Bound {
-    fn text(&self) -> String {
+    fn text(self) -> String {
         match self {
             Self::AtLeast(bound) => format!("≥ {bound:.2}"),
             Self::AtMost(bound) => format!("≤ {bound:.2}"),
-            Self::Below(bound) => format!("< {bound:.2}"),
         }
     }
 
-    fn holds(&self, ratio: f64) -> bool {
+    fn holds(self, value: f64) -> bool {
         match self {
-            Self::AtLeast(bound) => ratio >= *bound,
-            Self::AtMost(bound) => ratio <= *bound,
-            Self::Below(bound) => ratio < *bound,
+            Self::AtLeast(bound) => value >= bound,
+            Self::AtMost(bound) => value <= bound,
+        }
+    }
+
+    /// Of two ratios the one that is further from holding.
+    fn is_worse(self, value: f64, than: f64) -> bool {
+        match self {
+            Self::AtLeast(_) => value < than,
+            Self::AtMost(_) => value > than,
         }
     }
 }
 
-/// Of the requests a second of the best peer: what a peer has to reach for its
-/// latency to count.
+/// One figure of a pair.
+type Figure = fn(&Ratios) -> Option<f64>;
+
+/// A peer's latency counts if it answers this much of our requests a second: short
+/// queues are no merit of a server that answers a tenth of them.
 const ENOUGH: f64 = 0.5;
 
 /// The table of all targets.
@@ -49,126 +64,248 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
         .iter()
         .flat_map(of_scenario)
         .map(|target| {
-            let ratio = target.ours.zip(target.against.as_ref());
-            let ratio = ratio.map(|(ours, (_, against))| ours / against);
-            let verdict = match ratio {
+            let verdict = match &target.measured {
                 None => "not measured",
-                Some(ratio) if target.bound.holds(ratio) => "ok",
+                Some(middle) if target.bound.holds(middle.median) => "ok",
                 Some(_) => "**miss**",
             };
-            let text = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), short);
-            let against = target
-                .against
-                .map(|(name, value)| format!("{}, {name}", short(value)));
+            let measured = target.measured.map(|middle| middle.text());
             vec![
                 target.what,
-                text(target.ours),
-                against.unwrap_or_else(|| "–".to_owned()),
-                text(ratio),
+                measured.unwrap_or_else(|| "–".to_owned()),
                 target.bound.text(),
                 verdict.to_owned(),
             ]
         })
         .collect();
-    let heads = ["figure", "farewell", "against", "ratio", "target", ""];
+    if rows.is_empty() {
+        return String::new();
+    }
+    let heads = ["figure", "median (quartiles)", "target", ""];
     format!(
-        "### Targets\n\n{}\nThe p99 is held against the peers that reach {ENOUGH} of the best one's requests/s.\n",
+        "### Targets\n\nEach ratio is farewell's figure divided by its neighbour's, the median of the pairs.\n\n\
+        {}\nOf the best peer only those count for p99 that reach {ENOUGH} of farewell's requests/s.\n",
         table(&heads, &rows)
     )
 }
 
 fn of_scenario(outcome: &Outcome) -> Vec<Target> {
-    let name = outcome.scenario.name;
-    let ours = outcome.rows.iter().find(|row| row.peer.is_ours());
-    let of_ours = |figure: fn(&Row) -> Option<f64>| ours.and_then(figure);
-    let requests = || Target {
-        what: format!("{name}: requests/s"),
-        ours: of_ours(Row::requests),
-        against: greatest(outcome, Row::requests),
-        bound: Bound::AtLeast(1.0),
-    };
-    match name {
-        "plain-2" => vec![requests(), latency(outcome, ours)],
-        "plain-64" | "plain-512" => {
-            vec![requests(), latency(outcome, ours), processor(outcome, ours)]
-        }
-        "close-64" => vec![requests()],
-        "block" => vec![Target {
-            what: format!("{name}: requests/s"),
-            ours: of_ours(Row::requests),
-            against: Some(("the ideal".to_owned(), BLOCK_IDEAL)),
-            bound: Bound::AtLeast(0.95),
-        }],
-        "idle" => vec![
-            Target {
-                what: format!("{name}: requests/s"),
-                ours: of_ours(Row::requests),
-                against: of_ours(|row| row.idle(|idle| idle.without))
-                    .map(|without| ("without the idle ones".to_owned(), without)),
-                bound: Bound::AtLeast(0.95),
-            },
-            Target {
-                what: format!("{name}: memory for each, KiB"),
-                ours: of_ours(memory_of_idle),
-                against: least(outcome, Some(&[Kind::Rust, Kind::Go]), memory_of_idle),
-                bound: Bound::Below(1.0),
-            },
+    match outcome.scenario.name {
+        "plain-2" | "plain-64" | "plain-512" => plain(outcome),
+        "paused-2" | "paused-64" | "paused-512" => paused(outcome),
+        "close-64" | "post-1k" | "64k" | "10m" => best_peer(outcome),
+        "fair" => outcome
+            .rows
+            .iter()
+            .flat_map(|row| fair(outcome, row))
+            .collect(),
+        "mixed-200" => vec![
+            own(outcome, "requests/s", requests, Bound::AtLeast(0.95)),
+            wakeups(outcome),
         ],
+        "mixed-2000" => vec![own(outcome, "requests/s", requests, Bound::AtLeast(0.8))],
+        "cpu" => vec![of_comparison(
+            outcome,
+            outcome
+                .comparisons
+                .iter()
+                .find(|one| one.other == NO_HAND_OFF),
+            "p99 ÷ without a hand-off",
+            p99,
+            Bound::AtMost(1.1),
+        )],
+        "block" => vec![of_row(
+            outcome,
+            "requests/s ÷ the ideal",
+            |row| middle(row, |sample| Some(sample.requests_per_second / BLOCK_IDEAL)),
+            Bound::AtLeast(0.93),
+        )],
+        "first-slow" => outcome
+            .rows
+            .iter()
+            .flat_map(|row| first_slow(outcome, row))
+            .collect(),
+        "idle" => vec![
+            own(outcome, "requests/s", requests, Bound::AtLeast(0.97)),
+            memory_of_idle(outcome),
+        ],
+        "full" | "full-close" | "lame-duck" => {
+            vec![own(outcome, "CPU/request", processor, Bound::AtMost(1.05))]
+        }
         _ => Vec::new(),
     }
 }
 
-fn latency(outcome: &Outcome, ours: Option<&Row>) -> Target {
-    let p99 = |row: &Row| row.median(|sample| Some(sample.p99? / 1e3));
-    // Short queues are no merit of a server that answers a tenth of the requests.
-    let enough = outcome.best_peer().map(|best| best * ENOUGH);
-    let of_the_fast = |row: &Row| p99(row).filter(|_| row.requests() >= enough);
+fn requests(ratios: &Ratios) -> Option<f64> {
+    ratios.requests
+}
+
+fn processor(ratios: &Ratios) -> Option<f64> {
+    ratios.processor
+}
+
+fn p99(ratios: &Ratios) -> Option<f64> {
+    ratios.p99
+}
+
+fn middle(row: &Row, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Middle> {
+    Middle::of(row.samples.iter().filter_map(figure))
+}
+
+fn plain(outcome: &Outcome) -> Vec<Target> {
+    let bound = |compared: &Compared| match (compared.peer.name, compared.peer.kind) {
+        (_, Kind::Limit) => Some(Bound::AtLeast(0.9)),
+        ("may_minihttp", _) => Some(Bound::AtLeast(0.95)),
+        (name, _) => MEASURE.contains(&name).then_some(Bound::AtLeast(1.0)),
+    };
+    let target = |compared: &Compared| {
+        let what = format!("requests/s ÷ {}", compared.other);
+        let bound = bound(compared)?;
+        Some(of_comparison(
+            outcome,
+            Some(compared),
+            &what,
+            requests,
+            bound,
+        ))
+    };
+    outcome.comparisons.iter().filter_map(target).collect()
+}
+
+/// All servers get the same number of requests, so that their latencies can be
+/// compared.
+fn paused(outcome: &Outcome) -> Vec<Target> {
+    let peers = outcome.comparisons.iter();
+    let peers = peers.filter(|compared| compared.peer.competes());
+    let target = |compared: &Compared| {
+        let what = format!("p99 ÷ {}", compared.other);
+        of_comparison(outcome, Some(compared), &what, p99, Bound::AtMost(1.0))
+    };
+    peers.map(target).collect()
+}
+
+/// Of each figure the peer that does best beside ours, of those that ours is
+/// measured by.
+fn best_peer(outcome: &Outcome) -> Vec<Target> {
+    let figures: [(&str, Figure, Bound); 3] = [
+        ("requests/s", requests, Bound::AtLeast(1.0)),
+        ("CPU/request", processor, Bound::AtMost(1.0)),
+        ("p99", p99, Bound::AtMost(1.0)),
+    ];
+    let enough = |compared: &&Compared| {
+        let ratio = compared.middle(requests);
+        ratio.is_some_and(|ratio| ratio.median <= 1.0 / ENOUGH)
+    };
+    let best = |(name, figure, bound): (&str, Figure, Bound)| {
+        let peers = outcome.comparisons.iter();
+        let peers = peers.filter(|compared| MEASURE.contains(&compared.peer.name));
+        let best = peers
+            .filter(|compared| name != "p99" || enough(compared))
+            .filter_map(|compared| Some((compared, compared.middle(figure)?.median)))
+            .reduce(|worst, next| match bound.is_worse(next.1, worst.1) {
+                true => next,
+                false => worst,
+            })
+            .map(|(compared, _)| compared);
+        let other = best.map_or("the best peer", |compared| compared.other.as_str());
+        let what = format!("{name} ÷ {other}, the best");
+        of_comparison(outcome, best, &what, figure, bound)
+    };
+    figures.map(best).into()
+}
+
+fn fair(outcome: &Outcome, row: &Row) -> Vec<Target> {
+    if !row.peer.is_ours() {
+        return Vec::new();
+    }
+    let what = |figure: &str| format!("{}: {}: {figure}", outcome.scenario.name, row.label);
+    let fairness =
+        |sample: &Sample| Some(sample.client.get("fewest")? / sample.client.get("most")?);
+    vec![
+        Target {
+            what: what("fewest ÷ most answers of a connection"),
+            measured: middle(row, fairness),
+            bound: Bound::AtLeast(0.9),
+        },
+        Target {
+            what: what("worst latency ÷ the ideal of 80 ms"),
+            measured: middle(row, |sample| {
+                Some(sample.client.get("worst")? / 1e3 / FAIR_IDEAL)
+            }),
+            bound: Bound::AtMost(1.5),
+        },
+    ]
+}
+
+fn first_slow(outcome: &Outcome, row: &Row) -> Option<Target> {
+    row.peer.is_ours().then(|| Target {
+        what: format!("{}: {}: longest wait, ms", outcome.scenario.name, row.label),
+        measured: middle(row, |sample| Some(sample.client.get("with")? / 1e3)),
+        bound: Bound::AtMost(3.0),
+    })
+}
+
+fn wakeups(outcome: &Outcome) -> Target {
+    of_row(
+        outcome,
+        "wake-ups a quick request",
+        |row| middle(row, |sample| sample.wakeups_per_request),
+        Bound::AtMost(0.3),
+    )
+}
+
+/// Divided by the least of the Rust servers and Go, of those that let the idle
+/// connections in and did not close them at once.
+fn memory_of_idle(outcome: &Outcome) -> Target {
+    let memory = |row: &Row| {
+        let idle = row.idle.as_ref()?;
+        (idle.opened > 0).then_some(idle.memory)
+    };
+    let others = outcome
+        .rows
+        .iter()
+        .filter(|row| row.peer.competes() && matches!(row.peer.kind, Kind::Rust | Kind::Go));
+    let least = others.filter_map(memory).min_by(f64::total_cmp);
+    of_row(
+        outcome,
+        "memory for each ÷ the least of the Rust servers and Go",
+        |row| Middle::of([memory(row)? / least?]),
+        Bound::AtMost(1.0),
+    )
+}
+
+/// Ours in a state, against ours in the normal one.
+fn own(outcome: &Outcome, figure: &str, of: Figure, bound: Bound) -> Target {
+    let ours = outcome.comparisons.iter().find(|one| one.peer.is_ours());
+    let other = ours.map_or("the normal state", |ours| &ours.other);
+    of_comparison(outcome, ours, &format!("{figure} ÷ {other}"), of, bound)
+}
+
+fn of_comparison(
+    outcome: &Outcome,
+    compared: Option<&Compared>,
+    what: &str,
+    figure: Figure,
+    bound: Bound,
+) -> Target {
     Target {
-        what: format!("{}: p99, ms", outcome.scenario.name),
-        ours: ours.and_then(p99),
-        against: least(outcome, None, of_the_fast),
-        bound: Bound::AtMost(1.0),
+        what: format!("{}: {what}", outcome.scenario.name),
+        measured: compared.and_then(|compared| compared.middle(figure)),
+        bound,
     }
 }
 
-fn processor(outcome: &Outcome, ours: Option<&Row>) -> Target {
-    let each = |row: &Row| row.median(|sample| sample.processor_per_request);
+/// A figure of the row that has ours and nothing else for its name.
+fn of_row(
+    outcome: &Outcome,
+    what: &str,
+    figure: impl Fn(&Row) -> Option<Middle>,
+    bound: Bound,
+) -> Target {
+    let ours = outcome.rows.iter().find(|row| row.label == "farewell");
     Target {
-        what: format!("{}: CPU µs/request", outcome.scenario.name),
-        ours: ours.and_then(each),
-        against: least(outcome, Some(&[Kind::Nginx]), each),
-        bound: Bound::AtMost(1.0),
+        what: format!("{}: {what}", outcome.scenario.name),
+        measured: ours.and_then(figure),
+        bound,
     }
-}
-
-/// Of a server that let the idle ones in; none where it closed them at once.
-fn memory_of_idle(row: &Row) -> Option<f64> {
-    let opened = row.idle(|idle| idle.opened as f64)?;
-    (opened > 0.0)
-        .then(|| row.idle(|idle| idle.memory))
-        .flatten()
-}
-
-fn greatest(outcome: &Outcome, figure: impl Fn(&Row) -> Option<f64>) -> Option<(String, f64)> {
-    figures(outcome, None, figure).max_by(|one, other| one.1.total_cmp(&other.1))
-}
-
-fn least(
-    outcome: &Outcome,
-    kinds: Option<&'static [Kind]>,
-    figure: impl Fn(&Row) -> Option<f64>,
-) -> Option<(String, f64)> {
-    figures(outcome, kinds, figure).min_by(|one, other| one.1.total_cmp(&other.1))
-}
-
-/// Those of the peers, or of the peers of some kinds.
-fn figures(
-    outcome: &Outcome,
-    kinds: Option<&'static [Kind]>,
-    figure: impl Fn(&Row) -> Option<f64>,
-) -> impl Iterator<Item = (String, f64)> {
-    let peers = outcome.rows.iter().filter(move |row| {
-        row.peer.competes() && kinds.is_none_or(|kinds| kinds.contains(&row.peer.kind))
-    });
-    peers.filter_map(move |row| Some((row.peer.name.to_owned(), figure(row)?)))
 }

@@ -1,4 +1,4 @@
-// Go's net/http: a handler may block, and the stop is Server.Shutdown as its
+// Go's net/http: a handler may block and compute, and the stop is Server.Shutdown as its
 // documentation shows it.
 package main
 
@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -33,6 +34,26 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
+// The `us` of the query.
+func microseconds(r *http.Request) int {
+	number, _ := strconv.Atoi(r.URL.Query().Get("us"))
+	return number
+}
+
+// What the last computation came to, so that the compiler does not leave it out.
+var computed atomic.Uint64
+
+// The same steps as in ../src/lib.rs.
+func spin(microseconds int) {
+	number := uint64(1)
+	for steps := microseconds * 500; steps > 0; steps-- {
+		number ^= number << 13
+		number ^= number >> 7
+		number ^= number << 17
+	}
+	computed.Store(number)
+}
+
 func main() {
 	port := flag.String("port", "0", "where to listen, on 127.0.0.1")
 	flag.Parse()
@@ -45,6 +66,16 @@ func main() {
 	mux.HandleFunc("/10m", text(bytes.Repeat([]byte("x"), 10<<20)))
 	mux.HandleFunc("/block", func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(5 * time.Millisecond)
+		hello(w, r)
+	})
+	nap := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Duration(microseconds(r)) * time.Microsecond)
+		hello(w, r)
+	}
+	mux.HandleFunc("/nap", nap)
+	mux.HandleFunc("/first/", nap)
+	mux.HandleFunc("/spin", func(w http.ResponseWriter, r *http.Request) {
+		spin(microseconds(r))
 		hello(w, r)
 	})
 	server := &http.Server{Addr: "127.0.0.1:" + *port, Handler: mux}

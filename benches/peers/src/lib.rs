@@ -8,11 +8,15 @@
 //! | `POST /echo` | the body back |
 //! | `GET /64k`, `GET /10m` | 64 KiB and 10 MiB, prepared once and shared |
 //! | `GET /block` | waits 5 ms in the way that the server's documentation gives for blocking |
+//! | `GET /nap?us=N`, `GET /first/NAME?us=N` | the same for N microseconds |
+//! | `GET /spin?us=N` | computes for about N microseconds in the way that its documentation gives for that |
 //!
 //! Its settings are the server's defaults, and SIGTERM makes it stop in the
-//! graceful way that the server's documentation gives.
+//! graceful way that the server's documentation gives. rouille and tiny_http have
+//! no `/spin`: they compute where they block, as farewell does.
 
 use std::env;
+use std::hint;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -34,11 +38,48 @@ pub static KIB_64: LazyLock<&str> = LazyLock::new(|| "x".repeat(64 << 10).leak()
 /// The body of `GET /10m`.
 pub static MIB_10: LazyLock<&str> = LazyLock::new(|| "x".repeat(10 << 20).leak());
 
-/// The command line: `--port N`, and for farewell two limits.
+/// Steps of [`spin`] in a microsecond, on a core that runs at 3 GHz: a step of
+/// xorshift is six operations of a cycle each, and each waits for the one before.
+const STEPS_IN_A_MICROSECOND: u64 = 500;
+
+/// How long the request is to take: the `us` of its query, in microseconds.
+pub fn duration_in(query: Option<&str>) -> Duration {
+    let value = query.and_then(|query| query.strip_prefix("us="));
+    Duration::from_micros(value.and_then(|value| value.parse().ok()).unwrap_or(0))
+}
+
+/// The path and the query of a request target.
+pub fn path_and_query(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+/// Computes for about so long. It does a fixed amount of work, and does not look
+/// at the clock: a thread that the kernel has suspended meanwhile has to do the
+/// rest, as a real computation has.
+pub fn spin(time: Duration) {
+    let steps = time.as_micros() as u64 * STEPS_IN_A_MICROSECOND;
+    let mut number = hint::black_box(1_u64);
+    for _ in 0..steps {
+        number ^= number << 13;
+        number ^= number >> 7;
+        number ^= number << 17;
+    }
+    hint::black_box(number);
+}
+
+/// The command line: `--port N`, and limits. Each server takes notice of those
+/// that it has a setting for; `--shards`, `--max-connections` and `--lame-duck`
+/// are farewell's.
 pub struct Arguments {
     port: u16,
+    /// How many requests may block at a time.
     pub workers: Option<usize>,
     pub max_connections: Option<usize>,
+    pub shards: Option<usize>,
+    pub lame_duck: Option<Duration>,
 }
 
 impl Arguments {
@@ -52,16 +93,24 @@ impl Arguments {
             port: 0,
             workers: None,
             max_connections: None,
+            shards: None,
+            lame_duck: None,
         };
         let mut words = env::args().skip(1);
         while let Some(option) = words.next() {
             let value = words.next().unwrap_or_default();
             let number = || value.parse().expect("the options are followed by numbers");
+            let seconds = || Duration::from_secs(value.parse().expect("seconds follow it"));
             match option.as_str() {
                 "--port" => these.port = value.parse().expect("a port follows --port"),
                 "--workers" => these.workers = Some(number()),
                 "--max-connections" => these.max_connections = Some(number()),
-                _ => panic!("{option} is no option: --port N [--workers N] [--max-connections N]"),
+                "--shards" => these.shards = Some(number()),
+                "--lame-duck" => these.lame_duck = Some(seconds()),
+                _ => panic!(
+                    "{option} is no option: --port N [--workers N] [--max-connections N] \
+                     [--shards N] [--lame-duck SECONDS]"
+                ),
             }
         }
         these

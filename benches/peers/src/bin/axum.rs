@@ -1,29 +1,52 @@
-//! axum: blocking work goes to `spawn_blocking`, and the stop is
-//! `with_graceful_shutdown`.
+//! axum: blocking work goes to `spawn_blocking`, as does computing behind a
+//! semaphore, and the stop is `with_graceful_shutdown`.
 
 use std::io;
+use std::sync::LazyLock;
 use std::thread;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::RawQuery;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, spin};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task;
 
-#[tokio::main]
-async fn main() -> io::Result<()> {
+/// tokio's documentation of `spawn_blocking`: where many requests compute, a
+/// semaphore limits how many do so at a time.
+static COMPUTING: LazyLock<Semaphore> = LazyLock::new(|| {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Semaphore::new(cores)
+});
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::of_process();
+    let mut runtime = Builder::new_multi_thread();
+    if let Some(workers) = arguments.workers {
+        runtime.max_blocking_threads(workers);
+    }
+    runtime.enable_all().build()?.block_on(serve(&arguments))
+}
+
+async fn serve(arguments: &Arguments) -> io::Result<()> {
     let service = Router::new()
         .route("/", get(async || text(HELLO)))
         .route("/echo", post(async |body: Bytes| body))
         .route("/64k", get(async || text(*KIB_64)))
         .route("/10m", get(async || text(*MIB_10)))
-        .route("/block", get(block));
+        .route("/block", get(block))
+        .route("/nap", get(nap_for))
+        .route("/first/{name}", get(nap_for))
+        .route("/spin", get(spin_for));
 
-    let listener = TcpListener::bind(Arguments::of_process().address()).await?;
+    let listener = TcpListener::bind(arguments.address()).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     axum::serve(listener, service)
         .with_graceful_shutdown(async move {
@@ -40,8 +63,30 @@ fn text(body: &'static str) -> impl IntoResponse {
 }
 
 async fn block() -> impl IntoResponse {
-    task::spawn_blocking(|| thread::sleep(BLOCK))
+    nap(BLOCK).await;
+    text(HELLO)
+}
+
+async fn nap_for(RawQuery(query): RawQuery) -> impl IntoResponse {
+    nap(duration_in(query.as_deref())).await;
+    text(HELLO)
+}
+
+async fn spin_for(RawQuery(query): RawQuery) -> impl IntoResponse {
+    compute(duration_in(query.as_deref())).await;
+    text(HELLO)
+}
+
+async fn nap(time: Duration) {
+    task::spawn_blocking(move || thread::sleep(time))
         .await
         .expect("sleeping does not panic");
-    text(HELLO)
+}
+
+async fn compute(time: Duration) {
+    let permit = COMPUTING.acquire().await;
+    task::spawn_blocking(move || spin(time))
+        .await
+        .expect("computing does not panic");
+    drop(permit);
 }

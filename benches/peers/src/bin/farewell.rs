@@ -1,10 +1,11 @@
-//! farewell: a handler may block, and the stop is the handle's `shutdown()`.
+//! farewell: a handler may block and compute, and the stop is the handle's
+//! `shutdown()`.
 
 use std::process::ExitCode;
 use std::thread;
 
 use farewell::{BodyError, Config, Request, Response, Router, Server, header};
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, on_sigterm};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, on_sigterm, spin};
 
 fn main() -> Result<ExitCode, farewell::Error> {
     let arguments = Arguments::of_process();
@@ -15,6 +16,10 @@ fn main() -> Result<ExitCode, farewell::Error> {
     if let Some(max_connections) = arguments.max_connections {
         config.max_connections = max_connections;
     }
+    if let Some(lame_duck) = arguments.lame_duck {
+        config.lame_duck = lame_duck;
+    }
+    config.shards = arguments.shards;
 
     let echo = |mut request: Request| -> Result<_, BodyError> { request.bytes() };
     let routes = Router::new()
@@ -24,6 +29,12 @@ fn main() -> Result<ExitCode, farewell::Error> {
         .get("/10m", |_: Request| text(*MIB_10))
         .get("/block", |_: Request| {
             thread::sleep(BLOCK);
+            text(HELLO)
+        })
+        .get("/nap", nap)
+        .get("/first/{name}", nap)
+        .get("/spin", |request: Request| {
+            spin(duration_in(request.uri().query()));
             text(HELLO)
         })
         .build()?;
@@ -38,6 +49,11 @@ fn main() -> Result<ExitCode, farewell::Error> {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(3),
     })
+}
+
+fn nap(request: Request) -> Response {
+    thread::sleep(duration_in(request.uri().query()));
+    text(HELLO)
 }
 
 fn text(body: &'static str) -> Response {

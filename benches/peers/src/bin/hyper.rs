@@ -1,12 +1,15 @@
 //! hyper alone, on tokio's multi-threaded runtime: blocking work goes to
-//! `spawn_blocking`, and the stop is hyper-util's `GracefulShutdown`.
+//! `spawn_blocking`, as does computing behind a semaphore, and the stop is
+//! hyper-util's `GracefulShutdown`.
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::LazyLock;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, spin};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -16,12 +19,29 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task;
 
-#[tokio::main]
-async fn main() -> io::Result<()> {
-    let listener = TcpListener::bind(Arguments::of_process().address()).await?;
+/// tokio's documentation of `spawn_blocking`: where many requests compute, a
+/// semaphore limits how many do so at a time.
+static COMPUTING: LazyLock<Semaphore> = LazyLock::new(|| {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Semaphore::new(cores)
+});
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::of_process();
+    let mut runtime = Builder::new_multi_thread();
+    if let Some(workers) = arguments.workers {
+        runtime.max_blocking_threads(workers);
+    }
+    runtime.enable_all().build()?.block_on(serve(&arguments))
+}
+
+async fn serve(arguments: &Arguments) -> io::Result<()> {
+    let listener = TcpListener::bind(arguments.address()).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let graceful = GracefulShutdown::new();
     loop {
@@ -46,14 +66,25 @@ async fn main() -> io::Result<()> {
 }
 
 async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let time = || duration_in(request.uri().query());
     Ok(match (request.method(), request.uri().path()) {
         (&Method::GET, "/") => text(HELLO),
         (&Method::GET, "/64k") => text(*KIB_64),
         (&Method::GET, "/10m") => text(*MIB_10),
         (&Method::GET, "/block") => {
-            task::spawn_blocking(|| thread::sleep(BLOCK))
-                .await
-                .expect("sleeping does not panic");
+            nap(BLOCK).await;
+            text(HELLO)
+        }
+        (&Method::GET, "/nap") => {
+            nap(time()).await;
+            text(HELLO)
+        }
+        (&Method::GET, "/spin") => {
+            compute(time()).await;
+            text(HELLO)
+        }
+        (&Method::GET, path) if path.starts_with("/first/") => {
+            nap(time()).await;
             text(HELLO)
         }
         (&Method::POST, "/echo") => match request.into_body().collect().await {
@@ -62,6 +93,20 @@ async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
         },
         _ => failure(StatusCode::NOT_FOUND),
     })
+}
+
+async fn nap(time: Duration) {
+    task::spawn_blocking(move || thread::sleep(time))
+        .await
+        .expect("sleeping does not panic");
+}
+
+async fn compute(time: Duration) {
+    let permit = COMPUTING.acquire().await;
+    task::spawn_blocking(move || spin(time))
+        .await
+        .expect("computing does not panic");
+    drop(permit);
 }
 
 fn text(body: &'static str) -> Response<Full<Bytes>> {

@@ -1,9 +1,10 @@
 //! may_minihttp: a coroutine for each connection, which must not block its
-//! thread but sleeps as a coroutine. It has no graceful stop: SIGTERM ends it.
+//! thread but sleeps as a coroutine. It computes where it is, as nothing else is
+//! documented. It has no graceful stop: SIGTERM ends it.
 
 use std::io::{self, Read};
 
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, path_and_query, spin};
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 
 #[derive(Clone)]
@@ -15,12 +16,21 @@ impl HttpService for Service {
         request: Request<'_, '_, '_>,
         response: &mut Response<'_>,
     ) -> io::Result<()> {
-        match request.path() {
+        let (path, query) = path_and_query(request.path());
+        match path {
             "/" => text(response, HELLO),
             "/64k" => text(response, *KIB_64),
             "/10m" => text(response, *MIB_10),
             "/block" => {
                 may::coroutine::sleep(BLOCK);
+                text(response, HELLO);
+            }
+            "/spin" => {
+                spin(duration_in(query));
+                text(response, HELLO);
+            }
+            path if path == "/nap" || path.starts_with("/first/") => {
+                may::coroutine::sleep(duration_in(query));
                 text(response, HELLO);
             }
             "/echo" => {

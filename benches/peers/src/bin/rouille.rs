@@ -5,7 +5,9 @@ use std::error::Error;
 use std::io::Read;
 use std::thread;
 
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, on_sigterm};
+use farewell_peers::{
+    Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, on_sigterm, path_and_query,
+};
 use rouille::{Request, Response, ResponseBody, Server};
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -20,12 +22,17 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 fn respond(request: &Request) -> Response {
-    match (request.method(), request.raw_url()) {
+    let (path, query) = path_and_query(request.raw_url());
+    match (request.method(), path) {
         ("GET", "/") => text(HELLO),
         ("GET", "/64k") => text(*KIB_64),
         ("GET", "/10m") => text(*MIB_10),
         ("GET", "/block") => {
             thread::sleep(BLOCK);
+            text(HELLO)
+        }
+        ("GET", path) if path == "/nap" || path.starts_with("/first/") => {
+            thread::sleep(duration_in(query));
             text(HELLO)
         }
         ("POST", "/echo") => echo(request),

@@ -7,15 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, on_sigterm};
+use farewell_peers::{
+    Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, on_sigterm, path_and_query,
+};
 use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
 
+/// How many, without `--workers`.
 const THREADS: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let server = Arc::new(Server::http(Arguments::of_process().address())?);
+    let arguments = Arguments::of_process();
+    let count = arguments.workers.unwrap_or(THREADS);
+    let server = Arc::new(Server::http(arguments.address())?);
     let stopping = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..THREADS)
+    let threads: Vec<_> = (0..count)
         .map(|_| {
             let (server, stopping) = (Arc::clone(&server), Arc::clone(&stopping));
             thread::spawn(move || work(&server, &stopping))
@@ -25,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     on_sigterm(move || {
         stopping.store(true, SeqCst);
         // Each call wakes one thread.
-        (0..THREADS).for_each(|_| server.unblock());
+        (0..count).for_each(|_| server.unblock());
     });
     for thread in threads {
         thread.join().expect("a thread of the pool does not panic");
@@ -48,12 +53,18 @@ fn respond(mut request: Request) -> io::Result<()> {
         request.as_reader().read_to_end(&mut body)?;
         return request.respond(Response::from_data(body));
     }
-    match request.url() {
+    let (path, query) = path_and_query(request.url());
+    let time = duration_in(query);
+    match path {
         "/" => request.respond(text(HELLO)),
         "/64k" => request.respond(text(*KIB_64)),
         "/10m" => request.respond(text(*MIB_10)),
         "/block" => {
             thread::sleep(BLOCK);
+            request.respond(text(HELLO))
+        }
+        path if path == "/nap" || path.starts_with("/first/") => {
+            thread::sleep(time);
             request.respond(text(HELLO))
         }
         _ => request.respond(Response::empty(404)),

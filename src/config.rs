@@ -161,6 +161,13 @@ impl Config {
         cores.min(self.workers)
     }
 
+    /// How many handlers may wait for the rest of their request's body at a time:
+    /// half of the workers, so that clients that send slowly cannot take all of
+    /// them, however many they are.
+    pub(crate) fn uploads_max(&self) -> usize {
+        (self.workers / 2).max(1)
+    }
+
     /// Finds values that cannot work.
     ///
     /// [`Server::bind`](crate::Server::bind) calls it.

@@ -76,20 +76,25 @@
 //! ```text
 //!  kernel accept queue
 //!         |
-//!    acceptor --> connection --> the lot: waits for bytes, for room, <---- park --+
-//!                                   |     for EOF, or for a deadline              |
-//!                                   |                                             |
-//!                                   +--> queue --> worker: advance, call the handler --> close
+//!    acceptor --> connection --> its shard: suspended until readable, writable, woken, or a deadline
+//!                                  |            ^
+//!    run queue <---- jobs: a shard +            +---- suspend ----+
+//!         |          and its ready connections                    |
+//!         +--> worker: owns the shard, polls it, serves: advance, call the handler --> close
 //! ```
 //!
-//! One thread accepts. A fixed pool of workers takes connections from a
-//! channel and does for each what can be done without waiting; only the
-//! handler may block. What has to wait is parked with a deadline, and costs no
-//! worker. As many workers are awake as there are cores: they poll the lot, and
-//! serve who is ready without waking anybody. The others rest, until one is
-//! held up in a handler; then another takes its seat. Follow it through
-//! `engine/acceptor.rs`, `engine/worker.rs`, `engine/connection/`, `engine/lot/`
-//! and `engine/seats.rs`.
+//! One thread accepts. The connections are divided among *shards*, one for each
+//! core: a shard is an epoll, its connections, and their deadlines. A fixed pool
+//! of workers takes *jobs* from a channel, the run queue: a job is a shard, with
+//! those of its connections that are ready. The worker that has it owns the shard:
+//! it serves the connections one after another, polls for more, and wakes no other
+//! thread. What has to wait is suspended in its shard, and costs no worker; only
+//! the application's code may block. Before a call that is expected to wait, the
+//! worker hands its job to the next one; if a call turns out to be long, the job
+//! is taken from it. So a slow handler holds up its own client alone, as long as
+//! one worker is free. Follow a request through `engine/acceptor.rs`,
+//! `engine/shard/`, `engine/worker.rs`, `engine/connection/` and
+//! `engine/user_code.rs`; `engine/mod.rs` draws the machine.
 //!
 //! A request's body streams in while its handler reads it ([`RequestBody`]), a
 //! response's while its client does ([`Body`]). A handler may take the
@@ -108,9 +113,10 @@
 //!
 //! # Vocabulary
 //!
-//! *Backlog*: completed by the kernel, not accepted. *Queue*: could go on, no
-//! worker yet. *Exchange*: one request and its response. *Parked*: in the lot.
-//! *Seat*: what a worker needs to be awake; there is one for each core.
+//! *Backlog*: completed by the kernel, not accepted. *Shard*: one epoll with its
+//! connections and deadlines. *Job*: a shard and its ready connections, for the
+//! worker that owns it. *Run queue*: jobs without a worker. *Exchange*: one request
+//! and its response. *Suspended*: waiting in its shard.
 //! *Last call*: the time in which an idle connection may still begin a request.
 //! *Linger*: half-closed, reading to EOF. *Taken over*: no longer HTTP, and on a
 //! thread of its own. *Drain*: stop and finish. *Cut*:
@@ -126,7 +132,8 @@
 //! | `isolate.rs`, `journal.rs`, `escaped.rs` | calling the application's code; lines on their way to the logger; what a client chose, for people |
 //! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
 //! | `http/` | the protocol without I/O: bytes in, values out |
-//! | `config.rs`, `pace.rs`, `waiting.rs` | limits and timeouts; what is too slow; waiting |
+//! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
+//! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
 //! | `service/` | what a handler sees: requests, responses and their bodies, routes |
 //! | `os/` | all that differs between systems |
 //! | `net/` | sockets, no HTTP |

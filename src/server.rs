@@ -83,7 +83,11 @@ impl Server {
     }
 
     fn assemble(listener: Listener, mut config: Config) -> Self {
-        let affordable = listener::affordable_connections(config.max_connections);
+        let affordable = listener::affordable_connections(
+            config.max_connections,
+            config.shards(),
+            config.uploads_max(),
+        );
         if affordable < config.max_connections {
             log::info!(
                 "the limit on open files (ulimit -n) allows {affordable} connections at a time, not {}",

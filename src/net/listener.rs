@@ -12,7 +12,6 @@ use std::net::ToSocketAddrs;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::thread;
 use std::time::Duration;
 
 use socket2::Domain;
@@ -215,17 +214,19 @@ fn new_socket(target: SocketAddr) -> io::Result<Socket> {
 }
 
 /// How many connections may be open at a time without running out of files:
-/// `wanted`, or what the limit on open files leaves for them.
-pub(crate) fn affordable_connections(wanted: usize) -> usize {
-    /// For the listener, standard streams, and what handlers open.
-    const OTHER_FILES: usize = 32;
-    /// For the epoll of each row of the lot: there is one for each core.
-    const FILES_A_CORE: usize = 3;
+/// `wanted`, or what the limit on open files leaves for them. There are so many
+/// shards, and at most so many handlers that wait for a request's body.
+pub(crate) fn affordable_connections(wanted: usize, shards: usize, uploads: usize) -> usize {
+    /// For the listener, standard streams, two pipes, and what handlers open.
+    const OTHER_FILES: usize = 36;
+    /// An epoll, another handle of it, and what wakes it.
+    const FILES_A_SHARD: usize = 3;
+    /// Another handle of the connection, and a pipe.
+    const FILES_AN_UPLOAD: usize = 3;
 
     match os::open_files_max() {
         Some(limit) => {
-            let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-            let others = OTHER_FILES + FILES_A_CORE * cores;
+            let others = OTHER_FILES + FILES_A_SHARD * shards + FILES_AN_UPLOAD * uploads;
             wanted.min(limit.saturating_sub(others).max(1))
         }
         None => wanted,

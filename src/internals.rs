@@ -24,8 +24,10 @@ use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
+use crate::engine::connection::New;
 use crate::engine::connection::Next;
 use crate::engine::date::DateClock;
+use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::run_queue::RunQueue;
 use crate::engine::services::Services;
@@ -111,13 +113,15 @@ impl Rig {
         client.set_nodelay(true)?;
         let (socket, peer) = listener.accept()?;
         let connection = Connection::new(
-            Stream::of(socket)?,
-            peer,
-            address,
-            books.connection_accepted(),
-            Places::new(1).take(),
-            false,
-            Arc::clone(job.shard()),
+            New {
+                stream: Stream::of(socket)?,
+                peer,
+                local: address,
+                ticket: books.connection_accepted(),
+                place: Places::new(1).take(),
+                share: Peers::new(None).add(peer.ip()),
+                shard: Arc::clone(job.shard()),
+            },
             Instant::now(),
         );
         let mut rig = Self {

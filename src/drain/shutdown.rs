@@ -361,6 +361,8 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     if !life.wait(Some(Instant::now() + worker_pool::GRACE), everyone_left) {
         life.abort(Abort::Deadline);
         pool.abort_running(Taken::All);
+        // And the connections that were ready in the jobs of these threads.
+        pool.evict();
     }
 
     services.refusals.tell_rest(&services.journal);

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::Engine;
 use super::connection::Connection;
+use super::connection::New;
 use super::services::Services;
 use super::shard::Suspend;
 use super::shard::Suspended;
@@ -241,12 +242,16 @@ impl Acceptor {
         let connection = self.intake.let_in(|| {
             let services = &self.engine.services;
             let ticket = services.accounting.connection_accepted();
-            let over_limit = services.peers.add(peer.ip());
-            let shard = Arc::clone(self.engine.shard_of(ticket.number()));
-            let (place, now) = (services.places.take(), Instant::now());
-            Box::new(Connection::new(
-                stream, peer, local, ticket, place, over_limit, shard, now,
-            ))
+            let new = New {
+                stream,
+                peer,
+                local,
+                place: services.places.take(),
+                share: services.peers.add(peer.ip()),
+                shard: Arc::clone(self.engine.shard_of(ticket.number())),
+                ticket,
+            };
+            Box::new(Connection::new(new, Instant::now()))
         });
         match connection {
             Some(connection) => self.suspend(connection),

@@ -5,20 +5,20 @@
 
 use std::io;
 use std::io::PipeReader;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
-use socket2::SockRef;
+use http::StatusCode;
 
 use super::connection::Connection;
 use super::connection::Pulled;
 use super::in_flight::InFlight;
 use super::services::Services;
+use crate::http::Refusal;
 use crate::journal::Journal;
 use crate::journal::note;
-use crate::os;
+use crate::net::stream::Stream;
 use crate::os::Ready;
 use crate::service::request_body::BodyError;
 use crate::service::request_body::Inlet;
@@ -31,23 +31,17 @@ pub(super) struct SlotBodySource {
     /// The exchange that it is the body of. Another request may be in the slot
     /// when a handler has given its body to a thread, and returned.
     exchange: (u64, u64),
-    /// Once it had to wait.
-    watched: Option<Watched>,
+    /// Closed when the connection goes on without the body, or ends. There is
+    /// one once the body had to be waited for.
+    over: Option<PipeReader>,
     trailers: Option<Box<HeaderMap>>,
-}
-
-/// What a thread waits for. It is the thread's own, so that the connection may
-/// end meanwhile.
-pub(super) struct Watched {
-    socket: TcpStream,
-    /// Closed when the connection goes on without the body, or ends.
-    over: PipeReader,
 }
 
 /// What a look at the connection gave.
 enum Tried {
     Done(Result<usize, BodyError>),
-    Wait(Ready, Instant),
+    /// The handle is for the time of the wait: the connection may end meanwhile.
+    Wait(Stream, Ready, Instant),
 }
 
 impl SlotBodySource {
@@ -56,7 +50,7 @@ impl SlotBodySource {
             journal: Arc::clone(&services.journal),
             slot,
             exchange,
-            watched: None,
+            over: None,
             trailers: None,
         }
     }
@@ -71,25 +65,23 @@ impl SlotBodySource {
             Pulled::Failed(error) => return Tried::Done(Err(error)),
             Pulled::Wait(ready, until) => (ready, until),
         };
-        if self.watched.is_none() {
-            match connection.watch_body() {
-                Ok((socket, over)) => self.watched = Some(Watched { socket, over }),
-                Err(error) => {
-                    let text = "cannot wait for the body of";
-                    note!(self.journal, Error, "{text} {connection:?}: {error}");
-                    return Tried::Done(Err(BodyError::GONE));
-                }
+        if self.over.is_none() {
+            match connection.leave_to_handler() {
+                Ok(over) => self.over = Some(over),
+                Err(error) => return Tried::Done(Err(self.cannot_wait(&error))),
             }
         }
-        Tried::Wait(ready, until)
+        Tried::Wait(connection.share_stream(), ready, until)
     }
 
-    fn wait(&self, ready: Ready, until: Instant) -> io::Result<()> {
-        let Some(Watched { socket, over }) = &self.watched else {
-            return Ok(());
-        };
-        let timeout = until.saturating_duration_since(Instant::now());
-        os::wait_until_ready(&SockRef::from(socket), ready, Some(timeout), &[over])
+    fn cannot_wait(&self, error: &io::Error) -> BodyError {
+        note!(
+            self.journal,
+            Error,
+            "cannot wait for the body of a request: {error}"
+        );
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        BodyError::refused(Refusal::new(status, "the server cannot wait for the body"))
     }
 }
 
@@ -104,11 +96,16 @@ impl Inlet for SlotBodySource {
                 _ => Tried::Done(Err(BodyError::OVER)),
             });
             match tried {
-                Tried::Done(result) => return result,
-                Tried::Wait(ready, until) => {
-                    if let Err(error) = self.wait(ready, until) {
-                        note!(self.journal, Error, "cannot wait for a body: {error}");
-                        return Err(BodyError::GONE);
+                Tried::Done(result) => {
+                    if result == Err(BodyError::OVER) {
+                        self.over = None;
+                    }
+                    return result;
+                }
+                Tried::Wait(stream, ready, until) => {
+                    let waited = stream.wait(ready, Some(until), self.over.as_slice());
+                    if let Err(error) = waited {
+                        return Err(self.cannot_wait(&error));
                     }
                 }
             }

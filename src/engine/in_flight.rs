@@ -101,11 +101,10 @@ impl InFlight {
         &self,
         wanted: impl FnOnce(&Connection) -> bool,
     ) -> Option<Box<Connection>> {
-        let tell = |connection: &Box<Connection>, call: &mut Call| {
-            call.subject = Some(connection.subject());
-        };
-        self.slot
-            .take_connection(|connection| wanted(connection), tell)
+        self.slot.take_connection(
+            |connection| wanted(connection),
+            |connection, call| call.subject = Some(connection.subject()),
+        )
     }
 
     /// The thread is about to end.

@@ -156,8 +156,15 @@ impl Engine {
                     self.bell.ring_if_asleep();
                 }
             }
-            // It is closed: no connection is left, and the shard can go.
-            Err(job) => drop(job),
+            // It is closed: the shard can go. Connections that the job still has
+            // found no worker in time.
+            Err(mut job) => {
+                let mut deferred = Vec::new();
+                while let Some(connection) = job.next() {
+                    connection.give_up(&self.services, &mut deferred);
+                }
+                self.threads.run_deferred(deferred);
+            }
         }
     }
 
@@ -186,16 +193,24 @@ impl Engine {
         self.upgraded.drain();
     }
 
-    /// Suspends no connection any more, and gives those that were suspended, or
+    /// Suspends no connection any more, and ends those that were suspended, or
     /// ready with no worker free for them.
-    pub(crate) fn evict(&self) -> Vec<Box<Connection>> {
+    pub(crate) fn evict(&self) {
         self.evicted.store(true, SeqCst);
-        let mut connections: Vec<_> = self.shards.iter().flat_map(|shard| shard.close()).collect();
+        let mut deferred = Vec::new();
+        let mut end = |connection: Box<Connection>| {
+            connection.give_up(&self.services, &mut deferred);
+        };
+        for shard in &self.shards {
+            shard.close(&mut end);
+        }
         // No shard has to be polled any more, so these jobs can go.
         while let Some(mut job) = self.run_queue.try_receive() {
-            connections.extend(iter::from_fn(|| job.next()));
+            while let Some(connection) = job.next() {
+                end(connection);
+            }
         }
-        connections
+        self.threads.run_deferred(deferred);
     }
 
     pub(crate) fn is_evicted(&self) -> bool {

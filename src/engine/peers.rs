@@ -3,23 +3,32 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 #[derive(Debug)]
 pub(crate) struct Peers {
-    /// No limit: nobody is counted.
+    /// `None`: no limit, and nothing is counted.
     limit: Option<usize>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
+/// One connection in the count of its peer. Its drop takes it out.
+#[derive(Debug)]
+pub(crate) struct PeerShare {
+    counted: Option<(Arc<Peers>, IpAddr)>,
+    /// It is one too many.
+    pub(crate) is_over_limit: bool,
+}
+
 impl Peers {
-    pub(crate) fn new(limit: Option<usize>) -> Self {
-        Self {
+    pub(crate) fn new(limit: Option<usize>) -> Arc<Self> {
+        Arc::new(Self {
             limit,
             open: Mutex::default(),
-        }
+        })
     }
 
     /// Whether there is a limit.
@@ -27,32 +36,39 @@ impl Peers {
         self.limit.is_some()
     }
 
-    /// A connection comes. Says whether it is one too many.
-    pub(crate) fn add(&self, peer: IpAddr) -> bool {
+    /// Counts a connection of this peer.
+    pub(crate) fn add(self: &Arc<Self>, peer: IpAddr) -> PeerShare {
         let Some(limit) = self.limit else {
-            return false;
+            return PeerShare {
+                counted: None,
+                is_over_limit: false,
+            };
         };
         let mut open = self.lock();
         let count = open.entry(peer).or_default();
         *count += 1;
-        *count > limit
-    }
-
-    /// A connection that has come is gone.
-    pub(crate) fn remove(&self, peer: IpAddr) {
-        if self.limit.is_none() {
-            return;
-        }
-        if let Entry::Occupied(mut entry) = self.lock().entry(peer) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
+        PeerShare {
+            counted: Some((Arc::clone(self), peer)),
+            is_over_limit: *count > limit,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PeerShare {
+    fn drop(&mut self) {
+        let Some((peers, peer)) = &self.counted else {
+            return;
+        };
+        if let Entry::Occupied(mut entry) = peers.lock().entry(*peer) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
     }
 }
 
@@ -64,19 +80,19 @@ mod tests {
     fn each_peer_has_its_own_count() {
         let peers = Peers::new(Some(1));
         let (a, b) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
-        assert!(!peers.add(a));
-        assert!(peers.add(a));
-        assert!(!peers.add(b));
-        peers.remove(a);
-        peers.remove(a);
-        assert!(!peers.add(a));
-        assert_eq!(peers.lock().len(), 2);
+        let first = peers.add(a);
+        let second = peers.add(a);
+        assert!(!first.is_over_limit && second.is_over_limit);
+        assert!(!peers.add(b).is_over_limit);
+        drop((first, second));
+        assert!(!peers.add(a).is_over_limit);
+        assert!(peers.lock().is_empty());
     }
 
     #[test]
-    fn without_a_limit_nobody_is_counted() {
+    fn without_a_limit_nothing_is_counted() {
         let peers = Peers::new(None);
-        assert!(!peers.add([127, 0, 0, 1].into()));
+        let _share = peers.add([127, 0, 0, 1].into());
         assert!(peers.lock().is_empty());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Services {
     pub(crate) life: Arc<Lifecycle>,
     pub(crate) accounting: Arc<Books>,
     pub(crate) places: Arc<Places>,
-    pub(crate) peers: Peers,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) upload_limit: Arc<UploadLimit>,
     pub(crate) refusals: Refusals,
 }

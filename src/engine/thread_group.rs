@@ -126,6 +126,11 @@ impl ThreadGroup {
         self.lock().deferred.pop_front()
     }
 
+    /// Every thread that may still run.
+    pub(crate) fn take_threads(&self) -> Vec<Thread> {
+        mem::take(&mut self.lock().threads)
+    }
+
     /// Every thread that may still run, and what none has run.
     pub(crate) fn take_left(&self) -> Left {
         let State { threads, deferred } = mem::take(&mut *self.lock());

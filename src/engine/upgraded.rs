@@ -19,6 +19,7 @@ use super::deferred::Deferred;
 use super::deferred::Subject;
 use super::in_flight::InFlight;
 use super::linger::Linger;
+use super::peers::PeerShare;
 use super::places::Place;
 use super::services::Services;
 use super::thread_group::ThreadGroup;
@@ -80,6 +81,7 @@ struct Entry {
     ticket: Ticket,
     /// Given back when the socket is of no use any more.
     place: Arc<Place>,
+    share: PeerShare,
     after_delivery: Option<Deferred>,
 }
 
@@ -89,14 +91,14 @@ pub(crate) fn start(
     all: &Arc<UpgradedConnections>,
     threads: &ThreadGroup,
     connection: Box<Connection>,
-    upgrade: Box<Upgrade>,
+    upgrade: Upgrade,
     deferred: &mut Vec<Deferred>,
 ) {
     let Upgrade {
         take_over,
         subject,
         ends_by_close,
-    } = *upgrade;
+    } = upgrade;
     let Parts {
         stream,
         peer,
@@ -104,6 +106,7 @@ pub(crate) fn start(
         input,
         ticket,
         place,
+        share,
         after_delivery,
     } = connection.into_parts();
     let subject = Subject {
@@ -119,6 +122,7 @@ pub(crate) fn start(
             entry: Some(Entry {
                 ticket,
                 place: Arc::new(place),
+                share,
                 after_delivery,
             }),
             progress: Progress::NotCalled,
@@ -186,7 +190,11 @@ impl UpgradedConnections {
                 Progress::NotCalled | Progress::Called => ConnectionOutcome::Cut,
             };
             let ended = upgraded.end(outcome);
-            upgraded.break_off();
+            match progress {
+                // The answer is whole.
+                Progress::Returned => upgraded.stream.shut_down(),
+                Progress::NotCalled | Progress::Called => upgraded.break_off(),
+            }
             let Some(after_delivery) = ended else {
                 continue;
             };
@@ -228,9 +236,9 @@ impl Drop for Run {
             None => ConnectionOutcome::Broken,
         };
         upgraded.all.remove(upgraded);
-        if std::thread::panicking() || upgraded.is_over() {
+        if std::thread::panicking() || slot.is_none() {
             upgraded.break_off();
-        } else if !upgraded.lock().is_released {
+        } else if !upgraded.is_over() && !upgraded.lock().is_released {
             upgraded.stream.shut_down();
         }
         if let Some(Some(after_delivery)) = upgraded.end(outcome) {
@@ -250,10 +258,11 @@ impl Upgraded {
         let Entry {
             ticket,
             place,
+            share,
             after_delivery,
         } = self.lock().entry.take()?;
         note!(services.journal, Debug, "{}: {outcome:?}", self.peer);
-        services.peers.remove(self.peer.ip());
+        drop(share);
         services.accounting.given_back();
         ticket.end(outcome);
         drop(place);
@@ -334,7 +343,7 @@ impl Wire for Upgraded {
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let interrupts = [cut, draining];
+            let interrupts = [cut.reader(), draining.reader()];
             let count = if is_running { 2 } else { 1 };
             self.stream
                 .wait(Ready::Input, until, &interrupts[..count])?;
@@ -354,7 +363,7 @@ impl Wire for Upgraded {
             if Instant::now() >= until {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let cut = &self.all.cut;
+            let cut = self.all.cut.reader();
             self.stream.wait(Ready::Room, Some(until), &[cut])?;
         }
     }
@@ -388,17 +397,15 @@ impl Wire for Upgraded {
         stream.set_nonblocking(false)?;
         let place = {
             let mut state = self.lock();
-            state.is_released = true;
             let entry = state.entry.as_ref();
-            entry.map(|entry| Arc::clone(&entry.place))
+            let place = entry.map(|entry| Arc::clone(&entry.place));
+            state.is_released = place.is_some();
+            place
         };
         match place {
             Some(place) => Ok((stream, place)),
-            // A cut that came before took the connection for ours.
-            None => {
-                self.stream.shut_down();
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
+            // A cut has come before, and has ended the connection.
+            None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 }

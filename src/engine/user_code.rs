@@ -19,6 +19,7 @@ use super::in_flight::OwnedJob;
 use super::slow_calls::CallKey;
 use super::slow_calls::Expected;
 use super::slow_calls::Stopwatch;
+use crate::drain::phase::Phase;
 use crate::drain::report::UserCode;
 use crate::isolate::isolate;
 use crate::journal::note;
@@ -130,7 +131,9 @@ impl<'a> Runner<'a> {
         refused: impl FnOnce() -> bool,
     ) -> Result<Begun, Option<Box<Connection>>> {
         let expected = self.engine.slow_calls.expected(key);
-        if expected == Expected::Waits {
+        // At an abort no thread may be left that looks into this slot.
+        let aborting = self.engine.services.life.phase() >= Phase::Aborting;
+        if aborting || expected == Expected::Waits {
             self.hand_off();
         }
         let job = self.job.take();

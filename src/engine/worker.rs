@@ -17,6 +17,7 @@ use super::connection::Answer;
 use super::connection::Connection;
 use super::connection::Context;
 use super::connection::Feeding;
+use super::connection::FilePart;
 use super::connection::Next;
 use super::date::DateClock;
 use super::deferred::Deferred;
@@ -32,6 +33,7 @@ use crate::escaped::Escaped;
 use crate::isolate::Panicked;
 use crate::isolate::isolate;
 use crate::journal::note;
+use crate::net::stream::Sent;
 use crate::service::body::Nature;
 use crate::service::body::Piece;
 use crate::service::body::Source;
@@ -168,7 +170,6 @@ impl Worker<'_> {
                 Error,
                 "serving {peer} panicked: the connection is cut"
             );
-            services.peers.remove(peer.ip());
             if self.runner.job.is_none() {
                 self.runner.job = self.runner.slot().slot.take_any_job();
             }
@@ -218,16 +219,16 @@ impl Worker<'_> {
                         &self.engine.upgraded,
                         &self.engine.threads,
                         connection,
-                        upgrade,
+                        *upgrade,
                         &mut self.deferred,
                     );
                 }
-                Next::SendFile => {
-                    let code = UserCode::File;
-                    let key = connection.call_key().for_code(code);
-                    let begun = self.runner.begin_alone(code, key, connection.subject());
-                    next = connection.send_file(&mut self.context());
-                    self.runner.finish(begun);
+                Next::SendFile(part) => {
+                    let Some((back, sent)) = self.send_file(connection, part) else {
+                        return;
+                    };
+                    connection = back;
+                    next = connection.file_sent(sent, &mut self.context());
                 }
                 Next::Pull(source, waker) => {
                     let Some((back, source, piece)) = self.pull(connection, source, &waker) else {
@@ -327,6 +328,21 @@ impl Worker<'_> {
         let (connection, (source, piece)) = self.runner.run(begun, next)?;
         let piece = piece.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
         Some((connection, source, piece))
+    }
+
+    /// Sends a part of a file. `None` if a stop has taken the connection meanwhile.
+    fn send_file(
+        &mut self,
+        connection: Box<Connection>,
+        part: FilePart,
+    ) -> Option<(Box<Connection>, io::Result<Sent>)> {
+        let code = UserCode::File;
+        let key = connection.call_key().for_code(code);
+        let refused = || self.engine.is_evicted();
+        match self.runner.begin(code, key, connection, refused) {
+            Ok(begun) => self.runner.run(begun, || part.send()),
+            Err(connection) => Some((connection, Ok(Sent::Wait))),
+        }
     }
 
     fn context(&mut self) -> Context<'_> {

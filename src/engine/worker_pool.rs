@@ -187,12 +187,7 @@ impl WorkerPool {
     /// the queue because no worker is free. One that is with a worker ends when
     /// it parks.
     pub(crate) fn evict(&self) {
-        let engine = &self.engine;
-        let mut deferred = Vec::new();
-        for connection in engine.evict() {
-            connection.give_up(&engine.services, &mut deferred);
-        }
-        engine.threads.run_deferred(deferred);
+        self.engine.evict();
     }
 
     /// Joins every thread, and drops the handler. Code of the application has
@@ -208,6 +203,8 @@ impl WorkerPool {
             logger,
         } = self;
         engine.close();
+        // What is ready in a job that no worker has come to receive.
+        engine.evict();
         let services = &engine.services;
         let (life, journal) = (Arc::clone(&services.life), Arc::clone(&services.journal));
         let (group, acceptor_awake) = (Arc::clone(&engine.threads), engine.acceptor_awake());
@@ -218,8 +215,7 @@ impl WorkerPool {
             false => (None, acceptor),
         };
         threads.extend(acceptor);
-        let group_left = group.take_left();
-        threads.extend(group_left.threads);
+        threads.extend(group.take_threads());
 
         // Threads that only have to notice the end are not cut short by it.
         let soon = Instant::now() + GRACE;
@@ -243,6 +239,9 @@ impl WorkerPool {
         }
         journal.close();
         threads.extend(dismissed);
+        // Not before: what an abort has left may not have come to its thread.
+        let group_left = group.take_left();
+        threads.extend(group_left.threads);
         let end = Instant::now() + LAST_GRACE;
         let mut left = LeftBehind::default();
         left.sort(threads, end);

@@ -1,28 +1,33 @@
 //! One accepted connection's socket, which nobody ever waits on.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::io::IoSlice;
+use std::io::PipeReader;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use mio::event::Source;
+use mio::Interest;
+use mio::Registry;
+use mio::Token;
 use socket2::SockRef;
 
-use super::interrupt::Interrupt;
 use crate::os;
 use crate::os::Ready;
 
 /// A TCP stream in non-blocking mode.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    socket: mio::net::TcpStream,
+    /// Shared for a while with a thread that waits for the socket, or sends a file.
+    socket: Arc<mio::net::TcpStream>,
 }
 
 /// What a read gave.
@@ -60,7 +65,9 @@ impl Stream {
         if !nodelay {
             socket.set_nodelay(true)?;
         }
-        Ok(Self { socket })
+        Ok(Self {
+            socket: Arc::new(socket),
+        })
     }
 
     /// Takes over a socket of any kind.
@@ -68,7 +75,9 @@ impl Stream {
     pub(crate) fn of(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = mio::net::TcpStream::from_std(socket);
-        Ok(Self { socket })
+        Ok(Self {
+            socket: Arc::new(socket),
+        })
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -77,7 +86,7 @@ impl Stream {
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Received {
         debug_assert!(!buffer.is_empty(), "no room would look like EOF");
-        received(at_once(|| (&self.socket).read(buffer)))
+        received(at_once(|| (&*self.socket).read(buffer)))
     }
 
     /// Whether a read with so much room shows that nothing more was there. Where
@@ -96,11 +105,11 @@ impl Stream {
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> Sent {
-        sent(at_once(|| (&self.socket).write(bytes)))
+        sent(at_once(|| (&*self.socket).write(bytes)))
     }
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> Sent {
-        sent(at_once(|| (&self.socket).write_vectored(slices)))
+        sent(at_once(|| (&*self.socket).write_vectored(slices)))
     }
 
     /// Writes a part of a file; no bytes at the file's end.
@@ -109,7 +118,7 @@ impl Stream {
     ///
     /// The file cannot be read; `Unsupported` if it can, but not so.
     pub(crate) fn send_file(&self, file: &File, offset: u64, length: u64) -> io::Result<Sent> {
-        let socket = SockRef::from(&self.socket);
+        let socket = SockRef::from(&*self.socket);
         match at_once(|| os::send_file(&socket, file, offset, length)) {
             Ok(Some(count)) => Ok(Sent::Bytes(count)),
             Ok(None) => Ok(Sent::Wait),
@@ -151,20 +160,20 @@ impl Stream {
     /// the whole.
     pub(crate) fn reset_on_close(&self) {
         // It fails only on a connection that is gone.
-        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
     }
 
     /// The same socket as a stream of std's. It is in non-blocking mode still:
     /// the mode belongs to the socket, and so to every handle of it.
     pub(crate) fn to_std(&self) -> io::Result<TcpStream> {
-        let socket = SockRef::from(&self.socket).try_clone()?;
+        let socket = SockRef::from(&*self.socket).try_clone()?;
         // It has the listener's, which is about accepting.
         socket.set_read_timeout(None)?;
         Ok(socket.into())
     }
 
-    /// Waits until the socket may be ready, until `until`, or until an interrupt
-    /// is raised. The caller tries again, whatever ended the wait.
+    /// Waits until the socket may be ready, until `until`, or until one
+    /// of the pipes is closed. The caller tries again, whatever ended the wait.
     ///
     /// # Errors
     ///
@@ -173,19 +182,49 @@ impl Stream {
         &self,
         ready: Ready,
         until: Option<Instant>,
-        interrupts: &[&Interrupt],
+        pipes: &[impl Borrow<PipeReader>],
     ) -> io::Result<()> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let pipes: Vec<_> = interrupts
-            .iter()
-            .map(|interrupt| interrupt.reader())
-            .collect();
-        os::wait_until_ready(&SockRef::from(&self.socket), ready, timeout, &pipes)
+        let pipes: Vec<&PipeReader> = pipes.iter().map(Borrow::borrow).collect();
+        os::wait_until_ready(&SockRef::from(&*self.socket), ready, timeout, &pipes)
     }
 
-    /// What an epoll registers.
-    pub(crate) fn source(&mut self) -> &mut dyn Source {
-        &mut self.socket
+    /// Another handle of the same socket, for a thread that waits for it or sends a
+    /// file to it.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            socket: Arc::clone(&self.socket),
+        }
+    }
+
+    /// Whether a thread has another handle: then to drop this one closes nothing.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.socket) > 1
+    }
+
+    /// Has an epoll tell of this socket.
+    pub(crate) fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        os::register(&mut self.socket, registry, token, interest)
+    }
+
+    /// Has an epoll that tells of this socket tell of other events.
+    pub(crate) fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        os::reregister(&mut self.socket, registry, token, interest)
+    }
+
+    /// Has an epoll tell no more of this socket.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        os::deregister(&mut self.socket, registry)
     }
 }
 

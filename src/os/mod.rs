@@ -9,6 +9,8 @@ mod linux;
 mod portable;
 #[cfg(unix)]
 mod ready;
+#[cfg(unix)]
+mod registration;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 #[cfg(all(unix, feature = "signals"))]
@@ -44,6 +46,8 @@ pub(crate) use linux::thread_usage;
 pub(crate) use portable::accepted_is_nonblocking;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::close_door;
+#[cfg(not(unix))]
+pub(crate) use portable::deregister;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::half_open;
 #[cfg(all(not(unix), feature = "signals"))]
@@ -58,6 +62,10 @@ pub(crate) use portable::limit_unsent;
 pub(crate) use portable::nodelay_is_inherited;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::open_files_max;
+#[cfg(not(unix))]
+pub(crate) use portable::register;
+#[cfg(not(unix))]
+pub(crate) use portable::reregister;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::send_file;
 #[cfg(not(target_os = "linux"))]
@@ -70,6 +78,12 @@ pub(crate) use portable::thread_usage;
 pub(crate) use portable::wait_until_ready;
 #[cfg(unix)]
 pub(crate) use ready::wait_until_ready;
+#[cfg(unix)]
+pub(crate) use registration::deregister;
+#[cfg(unix)]
+pub(crate) use registration::register;
+#[cfg(unix)]
+pub(crate) use registration::reregister;
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) use unix::handle_signals;
 

@@ -6,9 +6,15 @@ use std::fs::File;
 use std::io;
 use std::io::PipeReader;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use mio::Interest;
+use mio::Registry;
+use mio::Token;
+use mio::event::Source;
+use mio::net::TcpStream;
 use socket2::SockRef;
 
 use super::Ready;
@@ -65,6 +71,36 @@ pub(crate) fn thread_number() -> Option<u32> {
 /// Nothing tells what a thread has used.
 pub(crate) fn thread_usage() -> Option<ThreadUsage> {
     None
+}
+
+/// Only the one handle of a socket can be registered.
+fn sole(socket: &mut Arc<TcpStream>) -> io::Result<&mut TcpStream> {
+    Arc::get_mut(socket).ok_or_else(|| io::ErrorKind::ResourceBusy.into())
+}
+
+/// Has a poll tell of the events of a socket.
+pub(crate) fn register(
+    socket: &mut Arc<TcpStream>,
+    registry: &Registry,
+    token: Token,
+    interest: Interest,
+) -> io::Result<()> {
+    sole(socket)?.register(registry, token, interest)
+}
+
+/// Changes what a poll tells of.
+pub(crate) fn reregister(
+    socket: &mut Arc<TcpStream>,
+    registry: &Registry,
+    token: Token,
+    interest: Interest,
+) -> io::Result<()> {
+    sole(socket)?.reregister(registry, token, interest)
+}
+
+/// Ends a registration, while the socket stays open.
+pub(crate) fn deregister(socket: &mut Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
+    sole(socket)?.deregister(registry)
 }
 
 /// How long a thread sleeps where it cannot wait for a socket.
@@ -130,6 +166,17 @@ mod tests {
         assert!(thread_usage().is_none());
         let (timeout, no_pipes) = (Some(Duration::ZERO), &[]);
         wait_until_ready(&listener, Ready::Input, timeout, no_pipes).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = Arc::new(TcpStream::from_std(stream));
+        let (registry, both) = (poll.registry(), Interest::READABLE | Interest::WRITABLE);
+        register(&mut stream, registry, Token(0), Interest::READABLE).unwrap();
+        reregister(&mut stream, registry, Token(0), both).unwrap();
+        let other = Arc::clone(&stream);
+        let busy = deregister(&mut stream, registry).unwrap_err();
+        assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);
+        drop(other);
+        deregister(&mut stream, registry).unwrap();
         #[cfg(feature = "signals")]
         assert_eq!(ignored_signals(), 0);
         let file = File::open(file!()).unwrap();

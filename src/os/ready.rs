@@ -32,9 +32,10 @@ pub(crate) fn wait_until_ready(
         Ready::Room => PollFlags::POLLOUT,
     };
     let mut fds = vec![PollFd::new(socket.as_fd(), flags)];
-    // A pipe whose writing end is closed says so unasked.
+    // Nothing is ever written to them. Some systems tell of a closed end only where
+    // something is asked for.
     let pipes = pipes.iter();
-    fds.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::empty())));
+    fds.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
     // Rounded up, so that the time has passed when it returns for that. A longer
     // timeout than it can take ends early, and is tried again.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {

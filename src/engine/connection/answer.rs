@@ -2,6 +2,7 @@
 //! becomes of the connection after it.
 
 use std::mem;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -234,7 +235,7 @@ impl Connection {
                 offset,
                 length,
             } => {
-                let left = length;
+                let (file, left) = (Arc::new(file), length);
                 (Bytes::new(), Rest::File { file, offset, left })
             }
             Content::TakeOver(take_over) => (Bytes::new(), Rest::TakeOver(take_over)),

@@ -1,6 +1,9 @@
 //! What a connection works with in its turn, and what it asks for at the end.
 
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,10 +15,12 @@ use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
 use crate::engine::deferred::Subject;
+use crate::engine::peers::PeerShare;
 use crate::engine::places::Place;
 use crate::engine::services::Services;
 use crate::engine::shard::Suspend;
 use crate::engine::shard::Wait;
+use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 use crate::service::body::Feeder;
 use crate::service::body::Source;
@@ -28,13 +33,29 @@ pub(crate) enum Next {
     /// Call the handler, and [`resume`](super::Connection::resume) with its answer.
     Call(Request),
     Suspend(Suspend),
-    /// Call [`send_file`](super::Connection::send_file), which may take long.
-    SendFile,
+    /// Send a part of a file, and [`file_sent`](super::Connection::file_sent) with
+    /// what became of it.
+    SendFile(FilePart),
     Close(ConnectionOutcome),
     /// Ask the source for a piece, and [`pulled`](super::Connection::pulled) with it.
     Pull(Box<dyn Source>, Waker),
     /// It is the handler's from here on.
     Upgrade(Box<Upgrade>),
+}
+
+/// A part of a file that is a body. To send it may have to wait for a disk; the
+/// connection may end meanwhile.
+pub(crate) struct FilePart {
+    pub(super) stream: Stream,
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+impl FilePart {
+    pub(crate) fn send(self) -> io::Result<Sent> {
+        self.stream.send_file(&self.file, self.offset, self.length)
+    }
 }
 
 /// A connection that leaves HTTP.
@@ -56,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) input: Bytes,
     pub(crate) ticket: Ticket,
     pub(crate) place: Place,
+    pub(crate) share: PeerShare,
     pub(crate) after_delivery: Option<Deferred>,
 }
 

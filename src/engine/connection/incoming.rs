@@ -4,7 +4,6 @@
 use std::io;
 use std::io::PipeReader;
 use std::io::PipeWriter;
-use std::net::TcpStream;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -136,6 +135,7 @@ impl Incoming {
         loop {
             if self.decoder.is_done() {
                 self.permit = None;
+                self.watched = None;
                 return Pulled::End(self.decoder.take_trailers());
             }
             if input.is_empty() {
@@ -353,11 +353,10 @@ impl Connection {
         }
     }
 
-    /// What the handler waits for when there is nothing yet: a handle of the
-    /// socket, and a pipe that is closed when the connection does not wait for
-    /// the handler any more. Events of the socket wake no worker meanwhile.
-    pub(crate) fn watch_body(&mut self) -> io::Result<(TcpStream, PipeReader)> {
-        let socket = self.stream.to_std()?;
+    /// The handler waits for the socket itself: events of it wake no worker any
+    /// more. Gives a pipe that is closed when the connection goes on without the
+    /// body, or ends.
+    pub(crate) fn leave_to_handler(&mut self) -> io::Result<PipeReader> {
         let (reader, writer) = io::pipe()?;
         self.deregister();
         if let State::Handling(Asked {
@@ -367,7 +366,12 @@ impl Connection {
         {
             incoming.watched = Some(writer);
         }
-        Ok((socket, reader))
+        Ok(reader)
+    }
+
+    /// The socket, for a thread that waits for it.
+    pub(crate) fn share_stream(&self) -> Stream {
+        self.stream.share()
     }
 
     /// The handler has returned: what it read ahead is the connection's again.

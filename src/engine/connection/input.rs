@@ -43,7 +43,7 @@ impl Connection {
                 return cx.suspend(Wait::Turn, None);
             }
             self.begin_exchange(cx);
-            if self.over_limit {
+            if self.share.is_over_limit {
                 return self.refuse(TOO_MANY_CONNECTIONS, cx);
             }
             return Step::Go;

@@ -200,10 +200,14 @@ impl Connection {
     /// the framing does not tell, a reset does. And the kernel must not go on
     /// feeding what it holds to a client that was too slow for us.
     fn make_the_end_plain(&self, outcome: ConnectionOutcome) {
-        let unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
-        if unclear || outcome == ConnectionOutcome::Stalled {
+        if self.ends_by_reset(outcome) {
             self.stream.reset_on_close();
         }
+    }
+
+    fn ends_by_reset(&self, outcome: ConnectionOutcome) -> bool {
+        let unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
+        unclear || outcome == ConnectionOutcome::Stalled
     }
 
     /// It is no HTTP any more: what is left of it.
@@ -217,6 +221,7 @@ impl Connection {
             input: Bytes::from(self.leftover),
             ticket: self.ticket,
             place: self.place,
+            share: self.share,
             after_delivery: self.after_delivery,
         }
     }
@@ -234,6 +239,7 @@ impl Connection {
             self.exchange.is_none(),
             "closed in the middle of an exchange"
         );
+        let is_reset = self.ends_by_reset(outcome);
         let Self {
             stream,
             peer,
@@ -242,6 +248,7 @@ impl Connection {
             key,
             ticket,
             place,
+            share,
             after_delivery,
             ..
         } = *self;
@@ -249,8 +256,17 @@ impl Connection {
         if let Some(key) = key {
             shard.remove(key);
         }
+        // A thread that waits for the socket, or sends a file to it, has it too.
+        if stream.is_shared() {
+            match is_reset {
+                // Not with our half of the close, which the client could take for
+                // the end of a whole answer: the reset comes with the last handle.
+                true => stream.stop_reading(),
+                false => stream.shut_down(),
+            }
+        }
         drop(stream);
-        services.peers.remove(peer.ip());
+        drop(share);
         if matches!(state, State::Lingering(_)) {
             services.accounting.lingering_ended();
         }

@@ -40,11 +40,11 @@ use http::HeaderMap;
 use http::Method;
 use http::StatusCode;
 use http::Version;
-use mio::event::Source as EventSource;
 
 pub(crate) use self::answer::Answer;
 pub(crate) use self::context::Context;
 pub(crate) use self::context::Feeding;
+pub(crate) use self::context::FilePart;
 pub(crate) use self::context::Next;
 pub(crate) use self::context::Parts;
 use self::context::Step;
@@ -57,6 +57,7 @@ use self::leave::Lingering;
 use self::writing::Writing;
 use super::deferred::Deferred;
 use super::deferred::Subject;
+use super::peers::PeerShare;
 use super::places::Place;
 use super::services::Services;
 use super::shard::Key;
@@ -95,8 +96,6 @@ pub(crate) struct Connection {
     exchange: Option<Exchange>,
     /// How many requests have begun on it.
     exchanges: u64,
-    /// It is one too many of its peer's.
-    over_limit: bool,
     /// The client may have closed its side: an event has said so.
     may_be_at_eof: bool,
     /// What the application wants to be called when it has ended.
@@ -106,6 +105,18 @@ pub(crate) struct Connection {
     key: Option<Key>,
     ticket: Ticket,
     place: Place,
+    share: PeerShare,
+}
+
+/// What a connection is made of.
+pub(crate) struct New {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) ticket: Ticket,
+    pub(crate) place: Place,
+    pub(crate) share: PeerShare,
+    pub(crate) shard: Arc<Shard<Connection>>,
 }
 
 enum State {
@@ -136,16 +147,16 @@ struct Asked {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        stream: Stream,
-        peer: SocketAddr,
-        local: SocketAddr,
-        ticket: Ticket,
-        place: Place,
-        over_limit: bool,
-        shard: Arc<Shard<Self>>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(new: New, now: Instant) -> Self {
+        let New {
+            stream,
+            peer,
+            local,
+            ticket,
+            place,
+            share,
+            shard,
+        } = new;
         Self {
             stream,
             peer,
@@ -155,13 +166,13 @@ impl Connection {
             owed: None,
             exchange: None,
             exchanges: 0,
-            over_limit,
             may_be_at_eof: false,
             after_delivery: None,
             shard,
             key: None,
             ticket,
             place,
+            share,
         }
     }
 
@@ -372,8 +383,8 @@ impl Connection {
 }
 
 impl Suspendable for Connection {
-    fn source(&mut self) -> &mut dyn EventSource {
-        self.stream.source()
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
     }
 
     fn key(&self) -> Option<Key> {

@@ -20,6 +20,7 @@ use crate::drain::phase::Trigger;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
+use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::shard::Job;
 use crate::journal::Journal;
@@ -55,13 +56,15 @@ impl Bench {
         client.set_nodelay(true).unwrap();
         let (socket, peer) = listener.accept().unwrap();
         let connection = Box::new(Connection::new(
-            Stream::of(socket).unwrap(),
-            peer,
-            address,
-            books.connection_accepted(),
-            Places::new(1).take(),
-            false,
-            Arc::clone(job.shard()),
+            New {
+                stream: Stream::of(socket).unwrap(),
+                peer,
+                local: address,
+                ticket: books.connection_accepted(),
+                place: Places::new(1).take(),
+                share: Peers::new(None).add(peer.ip()),
+                shard: Arc::clone(job.shard()),
+            },
             Instant::now(),
         ));
         Self {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use super::Context;
+use super::FilePart;
 use super::Next;
 use super::State;
 use super::Step;
@@ -62,7 +63,7 @@ pub(super) enum Rest {
     /// the connection.
     Shared(#[expect(dead_code, reason = "its drop is what counts")] Bytes),
     File {
-        file: File,
+        file: Arc<File>,
         offset: u64,
         left: u64,
     },
@@ -116,24 +117,28 @@ impl Connection {
                 writing.rest = Rest::Nothing;
                 Step::Go
             }
-            Rest::File { .. } => Step::Next(Next::SendFile),
+            Rest::File { file, offset, left } => Step::Next(Next::SendFile(FilePart {
+                stream: self.stream.share(),
+                file: Arc::clone(file),
+                offset: *offset,
+                length: (*left).min(FILE_BYTES),
+            })),
             Rest::Stream { .. } => self.pull(cx),
             Rest::TakeOver(_) => self.upgrade(cx),
         }
     }
 
-    /// Goes on with the next part of the file, which may have to wait for a disk.
-    pub(crate) fn send_file(&mut self, cx: &mut Context<'_>) -> Next {
+    /// Goes on with what became of the [`FilePart`] that was to be sent.
+    pub(crate) fn file_sent(&mut self, sent: io::Result<Sent>, cx: &mut Context<'_>) -> Next {
         self.go_on(cx, |connection, cx| {
             let State::Writing(Writing {
-                rest: Rest::File { file, offset, left },
+                rest: Rest::File { offset, left, .. },
                 ..
             }) = &mut connection.state
             else {
                 unreachable!("called with a file only");
             };
-            let length = (*left).min(FILE_BYTES);
-            match connection.stream.send_file(file, *offset, length) {
+            match sent {
                 Ok(Sent::Bytes(0)) => connection.broken(&"the file has become shorter", cx),
                 Ok(sent) => {
                     if let Sent::Bytes(count) = sent {

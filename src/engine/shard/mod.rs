@@ -23,7 +23,6 @@ use std::time::Instant;
 use mio::Interest;
 use mio::Registry;
 use mio::Token;
-use mio::event::Source;
 
 pub(crate) use self::job::Job;
 use self::sleep::Sleep;
@@ -35,6 +34,7 @@ use super::bell::Bell;
 use crate::drain::phase::Phase;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::net::stream::Stream;
 use crate::service::body::Waker;
 
 /// The owner's epoll tells of a wake by this token.
@@ -43,7 +43,7 @@ const WAKE_UP: Token = Token(usize::MAX);
 /// What a shard has to know of a connection.
 pub(crate) trait Suspendable: Send {
     /// What the epoll registers.
-    fn source(&mut self) -> &mut dyn Source;
+    fn stream(&mut self) -> &mut Stream;
     /// The slot that it has, from its registration on.
     fn key(&self) -> Option<Key>;
     fn set_key(&mut self, key: Option<Key>);
@@ -148,7 +148,7 @@ impl<C: Suspendable> Shard<C> {
         };
         // First: so hardly an event of this connection reaches the slot's next
         // one. One that does costs that connection a turn for nothing.
-        if let Err(error) = self.registry.deregister(connection.source()) {
+        if let Err(error) = connection.stream().deregister(&self.registry) {
             note!(self.journal, Debug, "cannot deregister a socket: {error}");
         }
         self.lock().remove(key.index);
@@ -183,12 +183,12 @@ impl<C: Suspendable> Shard<C> {
         self.bell.ring();
     }
 
-    /// Suspends no connection any more, and gives those that were suspended.
-    pub(crate) fn close(&self) -> Vec<Box<C>> {
-        let mut taken = Vec::new();
-        self.lock().close(|connection| taken.push(connection));
+    /// Suspends no connection any more, and gives those that were suspended to
+    /// `taken`.
+    pub(crate) fn close(&self, taken: impl FnMut(Box<C>)) {
+        let suspended = self.lock().close();
+        suspended.into_iter().for_each(taken);
         self.interrupt();
-        taken
     }
 
     /// Registers a connection for input. An event that it could be written to as
@@ -200,9 +200,10 @@ impl<C: Suspendable> Shard<C> {
         // Before the registration: its first events come right away.
         let index = self.lock().insert();
         let token = Token(index);
-        if let Err(error) = self
-            .registry
-            .register(connection.source(), token, Interest::READABLE)
+        let interest = Interest::READABLE;
+        if let Err(error) = connection
+            .stream()
+            .register(&self.registry, token, interest)
         {
             self.lock().remove(index);
             return Err(error);
@@ -223,8 +224,9 @@ impl<C: Suspendable> Shard<C> {
             return Ok(key);
         }
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry
-            .reregister(connection.source(), Token(key.index), interest)?;
+        connection
+            .stream()
+            .reregister(&self.registry, Token(key.index), interest)?;
         let key = Key {
             for_room: true,
             ..key

@@ -310,16 +310,13 @@ impl<C: Suspendable> Slots<C> {
     }
 
     /// Suspends no connection any more, and gives every one that is.
-    pub(crate) fn close(&mut self, mut taken: impl FnMut(Box<C>)) {
+    pub(crate) fn close(&mut self) -> Vec<Box<C>> {
         self.closed = true;
-        for index in 0..self.slots.len() {
-            if let Some(connection) = self.take(index) {
-                taken(connection);
-            }
-        }
-        mem::take(&mut self.next).into_iter().for_each(&mut taken);
-        let timed = mem::take(&mut self.timed).into_iter();
-        timed.for_each(|(_, connection)| taken(connection));
+        let slots = 0..self.slots.len();
+        let mut taken: Vec<_> = slots.filter_map(|index| self.take(index)).collect();
+        taken.extend(self.next.drain(..));
+        taken.extend(self.timed.drain(..).map(|(_, connection)| connection));
+        taken
     }
 
     fn take(&mut self, index: usize) -> Option<Box<C>> {

@@ -33,10 +33,12 @@ use crate::engine::buffer::Buffer;
 use crate::engine::connection::Answer;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
+use crate::engine::connection::New;
 use crate::engine::connection::Next;
 use crate::engine::connection::Pulled;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
+use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::services::Services;
 use crate::engine::shard::Job;
@@ -163,7 +165,9 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 bench.wait(suspend.wait);
             }
             Next::Close(outcome) => return bench.close(outcome),
-            Next::Upgrade(..) | Next::SendFile => unreachable!("no answer takes a connection over"),
+            Next::Upgrade(..) | Next::SendFile(_) => {
+                unreachable!("no answer takes a connection over")
+            }
         }
     }
     panic!("the connection does not end: {plan:?}");
@@ -209,9 +213,16 @@ impl<'a> Bench<'a> {
         let ticket = books.connection_accepted();
         let place = Places::new(1).take();
         let now = Instant::now();
-        let shard = Arc::clone(job.shard());
-        let connection =
-            Connection::new(stream, address, address, ticket, place, false, shard, now);
+        let new = New {
+            stream,
+            peer: address,
+            local: address,
+            ticket,
+            place,
+            share: Peers::new(None).add(address.ip()),
+            shard: Arc::clone(job.shard()),
+        };
+        let connection = Connection::new(new, now);
         Self {
             plan,
             services: Services::new(config, journal, life, books),

@@ -106,7 +106,7 @@ impl Rig {
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
         let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
-        let job = Job::new(0, waiting, bell, Arc::clone(&journal))?;
+        let job = Job::new(waiting, bell, Arc::clone(&journal))?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let client = TcpStream::connect(address)?;

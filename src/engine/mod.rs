@@ -112,23 +112,18 @@ impl Engine {
         knocker: Knocker,
     ) -> io::Result<Self> {
         let bell = Arc::new(Bell::new());
-        let new_job = |number| {
+        let new_job = |()| {
             let waiting = services.accounting.waiting_gauge();
-            Job::new(
-                number,
-                waiting,
-                Arc::clone(&bell),
-                Arc::clone(&services.journal),
-            )
+            Job::new(waiting, Arc::clone(&bell), Arc::clone(&services.journal))
         };
-        let jobs = (0..services.config.shards()).map(new_job);
+        let jobs = iter::repeat_n((), services.config.shards()).map(new_job);
         let jobs = jobs.collect::<io::Result<Vec<OwnedJob>>>()?;
         let slots = iter::repeat_with(Arc::default).take(services.config.workers);
         let slots: Box<[_]> = slots.collect();
         let engine = Self {
             shards: jobs.iter().map(|job| Arc::clone(job.shard())).collect(),
             run_queue: RunQueue::new(),
-            retake: Retake::new(jobs.len(), &slots),
+            retake: Retake::new(&slots),
             slots,
             slow_calls: SlowCalls::new(),
             bell,
@@ -156,16 +151,38 @@ impl Engine {
                     self.bell.ring_if_asleep();
                 }
             }
-            // It is closed: the shard can go. Connections that the job still has
-            // found no worker in time.
-            Err(mut job) => {
-                let mut deferred = Vec::new();
-                while let Some(connection) = job.next() {
-                    connection.give_up(&self.services, &mut deferred);
-                }
-                self.threads.run_deferred(deferred);
-            }
+            Err(job) => self.end_job(job),
         }
+    }
+
+    /// The run queue is closed, so the shard can go. Connections that the job still
+    /// has have found no worker in time.
+    fn end_job(&self, mut job: OwnedJob) {
+        let mut deferred = Vec::new();
+        while let Some(connection) = job.next() {
+            connection.give_up(&self.services, &mut deferred);
+        }
+        self.threads.run_deferred(deferred);
+    }
+
+    /// Puts back a job whose turn it is not: no connection of it is ready.
+    pub(crate) fn put_back(&self, job: OwnedJob) {
+        if let Err(job) = self.run_queue.send(job) {
+            self.end_job(job);
+        }
+    }
+
+    /// Whether the owner of a shard sleeps, so that a core may be idle.
+    pub(crate) fn has_idle_core(&self) -> bool {
+        self.shards.iter().any(|shard| shard.is_asleep())
+    }
+
+    /// Whether a worker without a job runs code of the application.
+    pub(crate) fn has_workers_in_calls(&self) -> bool {
+        // Each job is with a worker or waits for one, and a worker without a job
+        // waits for one too, or is in a call.
+        let spare = self.slots.len() as isize - self.shards.len() as isize;
+        self.run_queue.balance() < spare
     }
 
     /// The shard of the connection with this number: in turn, so that all shards

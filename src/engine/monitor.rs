@@ -28,7 +28,10 @@ pub(crate) fn run(engine: &Engine) {
     let mut next_poll = Instant::now();
     while !engine.run_queue.is_closed() {
         let now = Instant::now();
-        engine.retake.look(now, |job| engine.hand_off(job));
+        let has_idle_core = engine.has_idle_core();
+        engine
+            .retake
+            .look(now, has_idle_core, |job| engine.hand_off(job));
         let due = see_to_deadlines(engine, now);
         let is_behind = engine.run_queue.is_behind();
         if is_behind && now >= next_poll {
@@ -37,6 +40,10 @@ pub(crate) fn run(engine: &Engine) {
         }
         if !has_work(engine) {
             engine.bell.sleep(due, || has_work(engine));
+            if !has_work(engine) {
+                // A deadline has come, or there is an earlier one.
+                continue;
+            }
         }
         // A call that has just begun is given its time, and the worker that begins
         // the next one need not wake this thread again.
@@ -79,11 +86,14 @@ fn see_to_deadlines(engine: &Engine, now: Instant) -> Option<Instant> {
 
 /// Polls each shard that waits for a worker, and leaves them in their order.
 fn poll_waiting_jobs(engine: &Engine) {
-    for _ in 0..engine.shards.len() {
+    for _ in 0..engine.run_queue.len() {
         let Some(mut job) = engine.run_queue.try_receive() else {
             return;
         };
         job.poll_for(Some(Duration::ZERO));
-        engine.hand_off(job);
+        match job.ready() {
+            0 => engine.put_back(job),
+            _ => engine.hand_off(job),
+        }
     }
 }

@@ -22,8 +22,9 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// A call that waits keeps its job for so long after it was first seen.
 const WAITS_MAX: Duration = Duration::from_millis(1);
 
-/// A call that computes keeps its job for so long: to move the shard to another
-/// core helps its other connections only if the call goes on.
+/// A call that computes keeps its job for so long where every core is busy: to
+/// move the shard to another one helps its other connections only if the call goes
+/// on.
 const COMPUTES_MAX: Duration = Duration::from_millis(10);
 
 /// An owner that has looked within this time will look again.
@@ -33,7 +34,7 @@ const AWAKE: Duration = Duration::from_millis(4);
 #[derive(Debug)]
 pub(crate) struct Retake {
     began: Instant,
-    /// When the owner of each shard has looked, in µs since `began`.
+    /// When each worker has looked as an owner, in µs since `began`.
     looks: Box<[AtomicU64]>,
     workers: Mutex<Box<[Watched]>>,
 }
@@ -47,28 +48,36 @@ struct Watched {
 }
 
 impl Retake {
-    pub(crate) fn new(shards: usize, slots: &[Arc<InFlight>]) -> Self {
+    pub(crate) fn new(slots: &[Arc<InFlight>]) -> Self {
         let watched = |slot: &Arc<InFlight>| Watched {
             slot: Arc::clone(slot),
             seen: None,
         };
         Self {
             began: Instant::now(),
-            looks: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            looks: slots.iter().map(|_| AtomicU64::new(0)).collect(),
             workers: Mutex::new(slots.iter().map(watched).collect()),
         }
     }
 
-    /// Looks at every slot, for the owner of this shard. Gives the jobs to
-    /// `hand_off`.
-    pub(crate) fn look_as_owner(&self, shard: usize, now: Instant, hand_off: impl Fn(OwnedJob)) {
-        self.looks[shard].store(self.micros(now), Relaxed);
-        self.look(now, hand_off);
+    /// As [`look`](Self::look), by the worker of this number, which owns a shard.
+    pub(crate) fn look_as_owner(
+        &self,
+        worker: usize,
+        now: Instant,
+        has_idle_core: bool,
+        hand_off: impl Fn(OwnedJob),
+    ) {
+        // One that was started for an abort has no number of its own.
+        if let Some(look) = self.looks.get(worker) {
+            look.store(self.micros(now), Relaxed);
+        }
+        self.look(now, has_idle_core, hand_off);
     }
 
     /// Looks at every slot. Gives the jobs of the calls that are long to
     /// `hand_off`.
-    pub(crate) fn look(&self, now: Instant, hand_off: impl Fn(OwnedJob)) {
+    pub(crate) fn look(&self, now: Instant, has_idle_core: bool, hand_off: impl Fn(OwnedJob)) {
         let mut workers = match self.workers.try_lock() {
             Ok(workers) => workers,
             Err(TryLockError::Poisoned(workers)) => workers.into_inner(),
@@ -79,7 +88,7 @@ impl Retake {
             let call = worker.slot.slot.call();
             match (call, worker.seen) {
                 (Some(call), Some((seen, since))) if call == seen => {
-                    if worker.is_held_up(now.saturating_duration_since(since))
+                    if worker.is_held_up(now.saturating_duration_since(since), has_idle_core)
                         && let Some(job) = worker.slot.slot.take_job(call)
                     {
                         hand_off(job);
@@ -106,7 +115,8 @@ impl Retake {
 }
 
 impl Watched {
-    fn is_held_up(&self, time: Duration) -> bool {
-        time >= COMPUTES_MAX || time >= WAITS_MAX && self.slot.thread_is_running() != Some(true)
+    fn is_held_up(&self, time: Duration, has_idle_core: bool) -> bool {
+        time >= COMPUTES_MAX
+            || time >= WAITS_MAX && (has_idle_core || self.slot.thread_is_running() != Some(true))
     }
 }

@@ -138,9 +138,19 @@ impl<J> RunQueue<J> {
         Some(job)
     }
 
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Workers that wait for a job, less jobs that wait for a worker.
+    pub(crate) fn balance(&self) -> isize {
+        self.balance.load(SeqCst)
+    }
+
     /// Whether jobs wait for which no worker is idle.
     pub(crate) fn is_behind(&self) -> bool {
-        self.balance.load(SeqCst) < 0
+        self.balance() < 0
     }
 
     /// Takes no more jobs; the workers' loops end when the queue is empty. The

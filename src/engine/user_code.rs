@@ -123,6 +123,23 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Puts the job back on the run queue, behind the others: no connection of it is
+    /// ready, so no sleep is interrupted for it.
+    pub(crate) fn put_back(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.engine.put_back(job);
+        }
+    }
+
+    /// Takes back what a panic of ours has left in the slot. The connection is cut
+    /// by its drop.
+    pub(crate) fn recover(&mut self) {
+        drop(self.slot.take_connection_if(|_| true));
+        if let Some(job) = self.slot.slot.finish() {
+            self.job = Some(job);
+        }
+    }
+
     fn enter(
         &mut self,
         call: Call,

@@ -4,6 +4,7 @@
 //! wait for: it suspends the connection. Only code of the application may block.
 
 use std::io;
+use std::iter;
 use std::mem;
 use std::sync::Arc;
 use std::thread;
@@ -22,7 +23,9 @@ use super::connection::Next;
 use super::date::DateClock;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
+use super::in_flight::OwnedJob;
 use super::retake::LOOK_EVERY;
+use super::shard::Job;
 use super::shard::Suspended;
 use super::upgraded;
 use super::user_code::Runner;
@@ -46,16 +49,14 @@ const BUFFER_MIN: usize = 16 * 1024;
 /// How many steps a connection may take before the others have their turn.
 const BUDGET: usize = 64;
 
-/// How long the last worker that is free sleeps in one shard when jobs wait and
-/// none has a connection that is ready.
-const ONE_OF_SEVERAL: Duration = Duration::from_millis(1);
-
-/// Serves connections until the run queue is closed.
-pub(crate) fn work(engine: &Arc<Engine>, slot: &Arc<InFlight>) {
+/// Serves connections until the run queue is closed. `number` is the worker's, from
+/// 0.
+pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
     slot.set_thread();
     let services = &engine.services;
     let mut worker = Worker {
         engine,
+        number,
         runner: Runner::new(engine, slot),
         buffer: Buffer::new(services.config.head_bytes_max.max(BUFFER_MIN)),
         date: DateClock::default(),
@@ -76,6 +77,7 @@ pub(crate) fn work(engine: &Arc<Engine>, slot: &Arc<InFlight>) {
 
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
+    number: usize,
     runner: Runner<'a>,
     buffer: Buffer,
     date: DateClock,
@@ -105,7 +107,10 @@ impl Worker<'_> {
             if self.runner.now >= self.next_look {
                 let (retake, now) = (&self.engine.retake, self.runner.now);
                 self.next_look = now + LOOK_EVERY;
-                retake.look_as_owner(job.number(), now, |job| self.engine.hand_off(job));
+                let has_idle_core = self.engine.has_idle_core();
+                retake.look_as_owner(self.number, now, has_idle_core, |job| {
+                    self.engine.hand_off(job);
+                });
             }
             if let Some(connection) = job.next() {
                 has_served = true;
@@ -115,8 +120,10 @@ impl Worker<'_> {
                 self.runner.job = None;
             } else if self.engine.run_queue.is_behind() {
                 // The other shards wait for this worker, first in, first out.
-                if has_served || !self.find_one_of_several() {
+                if has_served {
                     self.runner.hand_off();
+                } else if !self.find_one_of_several() {
+                    self.runner.put_back();
                 }
             } else {
                 self.poll();
@@ -129,11 +136,13 @@ impl Worker<'_> {
     /// Where there is traffic, threads that want the core go first. The scheduler
     /// would let them in the middle of the next batch otherwise; so that batch is
     /// whole, and larger by what has come in meanwhile. It costs one system call
-    /// for several requests where no thread wants the core.
+    /// for several requests where no thread wants the core. A worker that computes
+    /// for a request would take it for long.
     fn poll(&mut self) {
-        if self.gathered > 1 {
+        if self.gathered > 1 && !self.engine.has_workers_in_calls() {
             thread::yield_now();
         }
+        self.polls_in_vain = 0;
         let run_queue = &self.engine.run_queue;
         if let Some(job) = &mut self.runner.job {
             self.runner.now = job.poll(|| !run_queue.is_behind() && !run_queue.is_closed());
@@ -142,19 +151,34 @@ impl Worker<'_> {
     }
 
     /// Looks for connections that are ready, while jobs wait for a worker. Says
-    /// whether there are any. If no job has one, it sleeps a little, with this
-    /// one: no other worker is free to sleep with the others.
+    /// whether this job has any.
     fn find_one_of_several(&mut self) -> bool {
         let Some(job) = &mut self.runner.job else {
             return false;
         };
+        self.runner.now = job.poll_for(Some(Duration::ZERO));
+        if job.ready() > 0 {
+            return true;
+        }
         self.polls_in_vain += 1;
-        let timeout = match self.polls_in_vain > self.engine.shards.len() {
-            true => ONE_OF_SEVERAL,
-            false => Duration::ZERO,
-        };
-        self.runner.now = job.poll_for(Some(timeout));
-        job.ready() > 0
+        if self.polls_in_vain >= self.engine.shards.len() {
+            self.sleep_on_all();
+        }
+        false
+    }
+
+    /// No job has a connection that is ready, and no worker is free for the jobs
+    /// that wait: sleeps with all of them. The others go back afterwards.
+    fn sleep_on_all(&mut self) {
+        self.polls_in_vain = 0;
+        let run_queue = &self.engine.run_queue;
+        let mut jobs: Vec<OwnedJob> = self.runner.job.take().into_iter().collect();
+        jobs.extend(iter::from_fn(|| run_queue.try_receive()));
+        Job::sleep_on_all(&jobs, || !run_queue.is_behind() && !run_queue.is_closed());
+        let mut jobs = jobs.into_iter();
+        self.runner.job = jobs.next();
+        // Owners that sleep hear of these: this worker may soon be busy.
+        jobs.for_each(|job| self.engine.hand_off(job));
     }
 
     /// One turn of a connection, and the code that it leaves to run.
@@ -170,9 +194,7 @@ impl Worker<'_> {
                 Error,
                 "serving {peer} panicked: the connection is cut"
             );
-            if self.runner.job.is_none() {
-                self.runner.job = self.runner.slot().slot.take_any_job();
-            }
+            self.runner.recover();
         }
         for feeding in mem::take(&mut self.feedings) {
             let Feeding { run, subject } = feeding;
@@ -184,7 +206,15 @@ impl Worker<'_> {
                 self.deferred.push(Deferred::drop_of(unstarted, subject));
             }
         }
-        for deferred in mem::take(&mut self.deferred) {
+        let deferred = mem::take(&mut self.deferred);
+        if deferred.is_empty() {
+            return;
+        }
+        if self.phase >= Phase::Aborting {
+            // A worker that blocks in one of these could not end the others.
+            return self.engine.threads.run_deferred(deferred);
+        }
+        for deferred in deferred {
             self.runner.run_deferred(deferred);
         }
     }

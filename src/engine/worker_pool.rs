@@ -96,8 +96,9 @@ impl WorkerPool {
     fn spawn_all(&mut self, listener: Listener, lines: Lines) -> io::Result<()> {
         self.logger = Some(self.start_logger(lines)?);
         let engine = Arc::clone(&self.engine);
-        for (number, slot) in (1..).zip(&engine.slots) {
-            self.spawn_worker(&format!("farewell-{number}"), Arc::clone(slot))?;
+        for (number, slot) in engine.slots.iter().enumerate() {
+            let name = format!("farewell-{}", number + 1);
+            self.spawn_worker(&name, number, Arc::clone(slot))?;
         }
         let engine = Arc::clone(&self.engine);
         self.monitor = Some(self.spawn("farewell-monitor", move || monitor::run(&engine))?);
@@ -121,9 +122,9 @@ impl WorkerPool {
         ))
     }
 
-    fn spawn_worker(&mut self, name: &str, slot: Arc<InFlight>) -> io::Result<()> {
+    fn spawn_worker(&mut self, name: &str, number: usize, slot: Arc<InFlight>) -> io::Result<()> {
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&slot));
-        let work = move || worker::work(&engine, &own);
+        let work = move || worker::work(&engine, number, &own);
         let thread = started(Thread::spawn(name, &self.engine.services.life, slot, work))?;
         self.workers.push(thread);
         Ok(())
@@ -164,7 +165,8 @@ impl WorkerPool {
         }
         engine.upgraded.cut(&mut deferred);
         engine.threads.run_deferred(deferred);
-        if let Err(error) = self.spawn_worker("farewell-relief", Arc::default()) {
+        if let Err(error) = self.spawn_worker("farewell-relief", self.workers.len(), Arc::default())
+        {
             let journal = &self.engine.services.journal;
             note!(
                 journal,

@@ -75,6 +75,8 @@ pub(crate) use portable::thread_number;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::thread_usage;
 #[cfg(not(unix))]
+pub(crate) use portable::wait_for_any;
+#[cfg(not(unix))]
 pub(crate) use portable::wait_until_ready;
 #[cfg(unix)]
 pub(crate) use ready::wait_until_ready;
@@ -84,6 +86,8 @@ pub(crate) use registration::deregister;
 pub(crate) use registration::register;
 #[cfg(unix)]
 pub(crate) use registration::reregister;
+#[cfg(unix)]
+pub(crate) use registration::wait_for_any;
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) use unix::handle_signals;
 

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use mio::Interest;
+use mio::Poll;
 use mio::Registry;
 use mio::Token;
 use mio::event::Source;
@@ -106,6 +107,13 @@ pub(crate) fn deregister(socket: &mut Arc<TcpStream>, registry: &Registry) -> io
 /// How long a thread sleeps where it cannot wait for a socket.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// No call waits for several polls: the caller looks at each after a while.
+pub(crate) fn wait_for_any(_: &[&Poll], timeout: Option<Duration>) -> io::Result<()> {
+    let longest = Duration::from_millis(1);
+    thread::sleep(timeout.map_or(longest, |timeout| timeout.min(longest)));
+    Ok(())
+}
+
 /// No call waits for one socket: the caller tries again after a while.
 pub(crate) fn wait_until_ready(
     _: &SockRef<'_>,
@@ -166,7 +174,8 @@ mod tests {
         assert!(thread_usage().is_none());
         let (timeout, no_pipes) = (Some(Duration::ZERO), &[]);
         wait_until_ready(&listener, Ready::Input, timeout, no_pipes).unwrap();
-        let poll = mio::Poll::new().unwrap();
+        let poll = Poll::new().unwrap();
+        wait_for_any(&[&poll], None).unwrap();
         let stream = std::net::TcpStream::connect(address).unwrap();
         let mut stream = Arc::new(TcpStream::from_std(stream));
         let (registry, both) = (poll.registry(), Interest::READABLE | Interest::WRITABLE);

@@ -49,7 +49,7 @@ impl Bench {
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
         let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
-        let job = Job::new(0, waiting, bell, Arc::clone(&journal)).unwrap();
+        let job = Job::new(waiting, bell, Arc::clone(&journal)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();

@@ -22,6 +22,7 @@ use crate::drain::books::Gauge;
 use crate::engine::bell::Bell;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::os;
 
 /// Events taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;
@@ -32,7 +33,6 @@ const EVENTS_AT_A_TIME: usize = 256;
 /// There is one for each shard, as long as the server runs. A worker that loses
 /// it stalls the shard for ever.
 pub(crate) struct Job<C> {
-    number: usize,
     shard: Arc<Shard<C>>,
     poll: Poll,
     events: Events,
@@ -48,7 +48,6 @@ impl<C: Suspendable> Job<C> {
     ///
     /// The system has no epoll for it.
     pub(crate) fn new(
-        number: usize,
         waiting: Gauge,
         bell: Arc<Bell>,
         journal: Arc<Journal>,
@@ -65,18 +64,12 @@ impl<C: Suspendable> Job<C> {
             journal,
         };
         Ok(Box::new(Self {
-            number,
             shard: Arc::new(shard),
             poll,
             events: Events::with_capacity(EVENTS_AT_A_TIME),
             batch: VecDeque::new(),
             waiting,
         }))
-    }
-
-    /// The shard's number, from 0.
-    pub(crate) fn number(&self) -> usize {
-        self.number
     }
 
     pub(crate) fn shard(&self) -> &Arc<Shard<C>> {
@@ -149,6 +142,25 @@ impl<C: Suspendable> Job<C> {
         }
         slots.scan(now, ready);
         now
+    }
+
+    /// Sleeps until a connection of one of these shards may be ready. `may_sleep`
+    /// as in [`poll`](Self::poll).
+    pub(crate) fn sleep_on_all(jobs: &[Box<Self>], may_sleep: impl FnOnce() -> bool) {
+        for job in jobs {
+            job.shard.sleep.begin();
+        }
+        let timeout = match may_sleep() {
+            true => jobs.iter().filter_map(|job| job.time_to_sleep()).min(),
+            false => Some(Duration::ZERO),
+        };
+        let polls: Vec<&Poll> = jobs.iter().map(|job| &job.poll).collect();
+        if let (Err(error), Some(job)) = (os::wait_for_any(&polls, timeout), jobs.first()) {
+            note!(job.shard.journal, Error, "cannot poll for events: {error}");
+        }
+        for job in jobs {
+            job.shard.sleep.end();
+        }
     }
 
     /// Deadlines are the monitor's business: a poll that ends by itself costs

@@ -97,11 +97,14 @@ impl<C: Suspendable> Shard<C> {
             });
         }
         let registered = match suspend.wait {
-            Wait::Room => self.register_for_room(&mut connection),
-            _ => self.register(&mut connection),
+            Wait::Room => self.register_for_room(&mut connection).map(Some),
+            // Its waker has registered it, or could not, and then wakes nothing.
+            Wait::Wake => Ok(connection.key()),
+            _ => self.register(&mut connection).map(Some),
         };
         let key = match registered {
-            Ok(key) => key,
+            Ok(Some(key)) => key,
+            Ok(None) => return Suspended::Refused(connection, None),
             Err(error) => return Suspended::Refused(connection, Some(error)),
         };
         let suspended = self.lock().suspend(key.index, connection, suspend);
@@ -129,8 +132,11 @@ impl<C: Suspendable> Shard<C> {
     {
         let index = match self.register(connection) {
             Ok(key) => Some(key.index),
-            // It could not be suspended either, and the attempt says so.
-            Err(_) => None,
+            // It is not suspended for it then: see `suspend`.
+            Err(error) => {
+                note!(self.journal, Error, "cannot register a socket: {error}");
+                None
+            }
         };
         let shard = Arc::clone(self);
         Arc::new(move || {
@@ -169,6 +175,11 @@ impl<C: Suspendable> Shard<C> {
             note!(self.journal, Error, "cannot wake a poll: {error}");
         }
         asleep
+    }
+
+    /// Whether the owner sleeps.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.sleep.is_asleep()
     }
 
     /// When the owner has to look at the deadlines.

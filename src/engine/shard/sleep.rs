@@ -28,6 +28,10 @@ impl Sleep {
         self.0.store(false, SeqCst);
     }
 
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+
     /// Whether the caller has to wake the owner. Only one caller has to.
     pub(crate) fn interrupt(&self) -> bool {
         // The load first: it is cheap, and false as a rule.

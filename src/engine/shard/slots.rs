@@ -24,7 +24,8 @@ use std::time::Instant;
 use super::Suspendable;
 use crate::drain::phase::Phase;
 
-/// Deadlines are met this late at most, unless the machine is overloaded.
+/// Deadlines are met this late, and twice as late at most, unless the machine is
+/// overloaded.
 const SCAN_EVERY: Duration = Duration::from_millis(10);
 
 /// What a connection waits for.

@@ -207,7 +207,7 @@ impl<'a> Bench<'a> {
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
         let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
-        let job = Job::new(0, waiting, bell, Arc::clone(&journal)).expect("a shard opens an epoll");
+        let job = Job::new(waiting, bell, Arc::clone(&journal)).expect("a shard opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let ticket = books.connection_accepted();

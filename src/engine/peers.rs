@@ -7,9 +7,10 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    /// No limit: nobody is counted.
+    /// `None`: there is no limit, and connections are not counted.
     limit: Option<usize>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -27,7 +28,8 @@ impl Peers {
         self.limit.is_some()
     }
 
-    /// A connection comes. Says whether it is one too many.
+    /// Counts a connection that was accepted. Says whether its peer has more than
+    /// the limit now.
     pub(crate) fn add(&self, peer: IpAddr) -> bool {
         let Some(limit) = self.limit else {
             return false;
@@ -38,7 +40,7 @@ impl Peers {
         *count > limit
     }
 
-    /// A connection that has come is gone.
+    /// Counts a connection no more: it is closed.
     pub(crate) fn remove(&self, peer: IpAddr) {
         if self.limit.is_none() {
             return;
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nobody_is_counted() {
+    fn without_a_limit_connections_are_not_counted() {
         let peers = Peers::new(None);
         assert!(!peers.add([127, 0, 0, 1].into()));
         assert!(peers.lock().is_empty());

@@ -22,6 +22,7 @@ use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
+use crate::engine::connection::Admitted;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
 use crate::engine::connection::Next;
@@ -110,16 +111,15 @@ impl Rig {
         let client = TcpStream::connect(address)?;
         client.set_nodelay(true)?;
         let (socket, peer) = listener.accept()?;
-        let connection = Connection::new(
-            Stream::of(socket)?,
+        let admitted = Admitted {
+            stream: Stream::of(socket)?,
             peer,
-            address,
-            books.connection_accepted(),
-            Places::new(1).take(),
-            false,
-            Arc::clone(job.shard()),
-            Instant::now(),
-        );
+            local: address,
+            guard: books.connection_accepted(),
+            place: Places::new(1).take(),
+            is_over_peer_limit: false,
+        };
+        let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         let mut rig = Self {
             services: Services::new(config, journal, life, books),
             run_queue: RunQueue::new(),

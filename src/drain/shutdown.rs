@@ -19,7 +19,7 @@ use super::phase::Trigger;
 use super::report::Report;
 use crate::engine::Engine;
 use crate::engine::worker_pool;
-use crate::engine::worker_pool::Taken;
+use crate::engine::worker_pool::AbortScope;
 use crate::engine::worker_pool::WorkerPool;
 use crate::journal::note;
 use crate::service::body::Body;
@@ -314,7 +314,7 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
             Error,
             "the acceptor cannot be woken: it is left behind"
         );
-        pool.give_up_acceptor();
+        pool.abandon_acceptor();
     }
 
     // 4. The last call for those who wait with nothing in progress.
@@ -345,8 +345,8 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
             );
         }
         engine.announce(Phase::Aborting, Instant::now());
-        services.places.ask_again();
-        pool.abort_running(Taken::ToCut);
+        services.places.wake_acceptor();
+        pool.abort_running(AbortScope::ExceptCompleting);
         let grace = Instant::now() + services.config.linger;
         life.wait(Some(grace), only_followers_left);
     }
@@ -358,12 +358,15 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     pool.evict();
     // What is still open waits for code of the application that does not return.
     let everyone_left = || services.accounting.everyone_left();
-    if !life.wait(Some(Instant::now() + worker_pool::GRACE), everyone_left) {
+    if !life.wait(
+        Some(Instant::now() + worker_pool::THREAD_END_GRACE),
+        everyone_left,
+    ) {
         life.abort(Abort::Deadline);
-        pool.abort_running(Taken::All);
+        pool.abort_running(AbortScope::All);
     }
 
-    services.refusals.tell_rest(&services.journal);
+    services.refusals.log_rest(&services.journal);
 
     // 6. Every thread is joined, and the handler is dropped: with the last
     //    handle of the engine, so this one goes before.
@@ -412,7 +415,7 @@ fn wake_acceptor(engine: &Engine) -> bool {
             ),
         }
         let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
-        engine.services.places.ask_again();
+        engine.services.places.wake_acceptor();
         let awake = engine
             .services
             .life
@@ -437,7 +440,7 @@ fn follow_until(
     let mut told = Counts::default();
     loop {
         // A follower takes no place from the backlog.
-        engine.services.places.ask_again();
+        engine.services.places.wake_acceptor();
         if books.followers() == 0 {
             let in_time = life.wait(deadline, || over() || books.followers() > 0);
             if over() || !in_time {

@@ -77,7 +77,7 @@ enum Progress {
 
 /// What has to be done when it ends.
 struct Entry {
-    ticket: Ticket,
+    guard: Ticket,
     /// Given back when the socket is of no use any more.
     place: Arc<Place>,
     after_delivery: Option<Deferred>,
@@ -102,7 +102,7 @@ pub(crate) fn start(
         peer,
         local,
         input,
-        ticket,
+        guard,
         place,
         after_delivery,
     } = connection.into_parts();
@@ -117,7 +117,7 @@ pub(crate) fn start(
         ends_by_close,
         state: Mutex::new(State {
             entry: Some(Entry {
-                ticket,
+                guard,
                 place: Arc::new(place),
                 after_delivery,
             }),
@@ -248,17 +248,17 @@ impl Upgraded {
     fn end(&self, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
         let services = &self.all.services;
         let Entry {
-            ticket,
+            guard,
             place,
             after_delivery,
         } = self.lock().entry.take()?;
         note!(services.journal, Debug, "{}: {outcome:?}", self.peer);
         services.peers.remove(self.peer.ip());
         services.accounting.given_back();
-        ticket.end(outcome);
+        guard.end(outcome);
         drop(place);
         // The application may keep the place, and the acceptor waits for this.
-        services.places.ask_again();
+        services.places.wake_acceptor();
         Some(after_delivery)
     }
 

@@ -195,7 +195,7 @@ impl Worker<'_> {
                         if let Some(error) = error {
                             note!(services.journal, Error, "cannot wait for {back:?}: {error}");
                         }
-                        return back.give_up(services, &mut self.deferred);
+                        return back.close_now(services, &mut self.deferred);
                     }
                 },
                 Next::Upgrade(upgrade) => {
@@ -219,7 +219,7 @@ impl Worker<'_> {
                         return;
                     };
                     connection = back;
-                    next = connection.pulled(source, piece, &mut self.context());
+                    next = connection.resume_with_piece(source, piece, &mut self.context());
                 }
                 Next::Call(request) => {
                     let Some((back, answer)) = self.call(connection, request) else {

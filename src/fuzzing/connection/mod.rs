@@ -30,6 +30,7 @@ use crate::drain::phase::Phase;
 use crate::drain::phase::Trigger;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
+use crate::engine::connection::Admitted;
 use crate::engine::connection::Answer;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
@@ -206,12 +207,15 @@ impl<'a> Bench<'a> {
         let job = Job::new(0, waiting, bell, Arc::clone(&journal)).expect("a shard opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let ticket = books.connection_accepted();
-        let place = Places::new(1).take();
-        let now = Instant::now();
-        let shard = Arc::clone(job.shard());
-        let connection =
-            Connection::new(stream, address, address, ticket, place, false, shard, now);
+        let admitted = Admitted {
+            stream,
+            peer: address,
+            local: address,
+            guard: books.connection_accepted(),
+            place: Places::new(1).take(),
+            is_over_peer_limit: false,
+        };
+        let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         Self {
             plan,
             services: Services::new(config, journal, life, books),
@@ -246,7 +250,9 @@ impl<'a> Bench<'a> {
         match given {
             Given::Nothing => self.connection.advance(&mut cx),
             Given::Answer(answer) => self.connection.resume(answer, &mut cx),
-            Given::Piece(source, piece) => self.connection.pulled(source, piece, &mut cx),
+            Given::Piece(source, piece) => {
+                self.connection.resume_with_piece(source, piece, &mut cx)
+            }
         }
     }
 

@@ -182,7 +182,7 @@ impl Rig {
             phase: self.services.life.phase(),
             budget: &mut 8,
             deferred: &mut Vec::new(),
-            feedings: &mut Vec::new(),
+            body_writers: &mut Vec::new(),
         };
         match connection.advance(&mut cx) {
             Next::Suspend(suspend) => Ok(suspend),

@@ -13,9 +13,9 @@ use super::Engine;
 use super::body_source::SlotBodySource;
 use super::buffer::Buffer;
 use super::connection::Answer;
+use super::connection::BodyWriter;
 use super::connection::Connection;
 use super::connection::Context;
-use super::connection::Feeding;
 use super::connection::Next;
 use super::date::DateClock;
 use super::deferred::Deferred;
@@ -59,7 +59,7 @@ pub(crate) fn work(engine: &Arc<Engine>, slot: &Arc<InFlight>) {
         phase: services.life.phase(),
         budget: 0,
         deferred: Vec::new(),
-        feedings: Vec::new(),
+        body_writers: Vec::new(),
         next_look: Instant::now(),
         polls_in_vain: 0,
     };
@@ -81,7 +81,7 @@ struct Worker<'a> {
     /// Code of the application that is to run after the turn.
     deferred: Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
-    feedings: Vec<Feeding>,
+    body_writers: Vec<BodyWriter>,
     /// When to look for long calls of other workers.
     next_look: Instant,
     /// How many jobs in a row had no connection that was ready.
@@ -158,8 +158,8 @@ impl Worker<'_> {
                 self.runner.job = self.runner.slot().slot.take_any_job();
             }
         }
-        for feeding in mem::take(&mut self.feedings) {
-            let Feeding { run, subject } = feeding;
+        for body_writer in mem::take(&mut self.body_writers) {
+            let BodyWriter { run, subject } = body_writer;
             let of = subject.clone();
             let threads = &self.engine.threads;
             if let Err(unstarted) =
@@ -330,7 +330,7 @@ impl Worker<'_> {
             now: self.runner.now,
             budget: &mut self.budget,
             deferred: &mut self.deferred,
-            feedings: &mut self.feedings,
+            body_writers: &mut self.body_writers,
         }
     }
 }

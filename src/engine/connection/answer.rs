@@ -10,9 +10,9 @@ use http::StatusCode;
 use http::Version;
 use http::header;
 
+use super::BodyWriter;
 use super::Connection;
 use super::Context;
-use super::Feeding;
 use super::Handling;
 use super::State;
 use super::writing::Rest;
@@ -253,7 +253,7 @@ impl Connection {
                 let waker = self.waker();
                 if let Some(run) = source.feeder() {
                     let subject = self.subject();
-                    cx.feedings.push(Feeding { run, subject });
+                    cx.body_writers.push(BodyWriter { run, subject });
                 }
                 let rest = Rest::Stream {
                     source: Some(source),

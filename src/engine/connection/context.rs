@@ -63,7 +63,7 @@ pub(crate) struct Parts {
 }
 
 /// Code of the application that writes a body, on a thread of its own.
-pub(crate) struct Feeding {
+pub(crate) struct BodyWriter {
     pub(crate) run: Feeder,
     /// The request that the body answers.
     pub(crate) subject: Subject,
@@ -96,7 +96,7 @@ pub(crate) struct Context<'a> {
     /// Code of the application that is to run after the turn.
     pub(crate) deferred: &'a mut Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
-    pub(crate) feedings: &'a mut Vec<Feeding>,
+    pub(crate) body_writers: &'a mut Vec<BodyWriter>,
 }
 
 impl Context<'_> {

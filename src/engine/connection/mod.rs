@@ -46,8 +46,8 @@ use http::Version;
 use mio::event::Source as EventSource;
 
 pub(crate) use self::answer::Answer;
+pub(crate) use self::context::BodyWriter;
 pub(crate) use self::context::Context;
-pub(crate) use self::context::Feeding;
 pub(crate) use self::context::Next;
 pub(crate) use self::context::Parts;
 use self::context::Step;

@@ -86,7 +86,7 @@ impl Bench {
                 phase: self.services.life.phase(),
                 budget: &mut 64,
                 deferred: &mut Vec::new(),
-                feedings: &mut Vec::new(),
+                body_writers: &mut Vec::new(),
             };
             let next = match answer.take() {
                 Some(answer) => self.connection.resume(answer, &mut cx),
@@ -279,7 +279,7 @@ fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
         phase: Phase::Running,
         budget: &mut 6,
         deferred: &mut deferred,
-        feedings: &mut Vec::new(),
+        body_writers: &mut Vec::new(),
     };
     let mut next = bench.connection.advance(&mut cx);
     let mut calls = 0;

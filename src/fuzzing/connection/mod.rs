@@ -245,7 +245,7 @@ impl<'a> Bench<'a> {
             phase: self.services.life.phase(),
             budget: &mut self.plan.steps.clone(),
             deferred: &mut self.deferred,
-            feedings: &mut Vec::new(),
+            body_writers: &mut Vec::new(),
         };
         match given {
             Given::Nothing => self.connection.advance(&mut cx),

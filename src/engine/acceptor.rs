@@ -101,7 +101,7 @@ impl Acceptor {
             note!(
                 self.engine.services.journal,
                 Error,
-                "cannot drain the backlog: {error}; connections in it are reset"
+                "cannot drain the backlog, its connections are reset: {error}"
             );
             return;
         }

@@ -182,8 +182,8 @@ impl Incoming {
     }
 
     /// Sends the 100 (Continue), if the client waits for it and nothing of the body
-    /// has arrived (RFC 9110 section 10.1.1). Gives the answer to the handler if it
-    /// cannot be sent now.
+    /// has arrived (RFC 9110 section 10.1.1). If it cannot be sent now, gives the
+    /// outcome of the pull.
     fn send_continue(&mut self, stream: &Stream, now: Instant) -> Option<Pulled> {
         let interim = self.interim.as_mut()?;
         let body_has_begun = self.input.as_ref().is_some_and(|input| !input.is_empty());

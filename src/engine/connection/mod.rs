@@ -15,7 +15,7 @@
 //!
 //! In every state, the connection ends at once when the client closes it, and at an
 //! abort. At an abort, a request that no handler has started is answered with 503
-//! first.
+//! first, and an answer that has no end of its own is completed first.
 //!
 //! `Idle` and `Head` are in [`input`]. A request's body is in [`incoming`], before
 //! and while its handler runs. [`answer`] makes a message of a response, and

@@ -153,7 +153,7 @@ impl Connection {
         })
     }
 
-    /// Goes on after a write, by its outcome.
+    /// Continues after a write, according to its outcome.
     fn after_write(&mut self, sent: Sent, cx: &mut Context<'_>) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");

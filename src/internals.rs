@@ -22,9 +22,9 @@ use crate::drain::outcome::ConnectionOutcome;
 use crate::drain::phase::Lifecycle;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
+use crate::engine::connection::Admitted;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
-use crate::engine::connection::New;
 use crate::engine::connection::Next;
 use crate::engine::date::DateClock;
 use crate::engine::peers::Peers;
@@ -112,18 +112,15 @@ impl Rig {
         let client = TcpStream::connect(address)?;
         client.set_nodelay(true)?;
         let (socket, peer) = listener.accept()?;
-        let connection = Connection::new(
-            New {
-                stream: Stream::of(socket)?,
-                peer,
-                local: address,
-                ticket: books.connection_accepted(),
-                place: Places::new(1).take(),
-                share: Peers::new(None).add(peer.ip()),
-                shard: Arc::clone(job.shard()),
-            },
-            Instant::now(),
-        );
+        let admitted = Admitted {
+            stream: Stream::of(socket)?,
+            peer,
+            local: address,
+            guard: books.connection_accepted(),
+            place: Places::new(1).take(),
+            share: Peers::new(None).add(peer.ip()),
+        };
+        let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         let mut rig = Self {
             services: Services::new(config, journal, life, books),
             run_queue: RunQueue::new(),
@@ -186,7 +183,7 @@ impl Rig {
             phase: self.services.life.phase(),
             budget: &mut 8,
             deferred: &mut Vec::new(),
-            feedings: &mut Vec::new(),
+            body_writers: &mut Vec::new(),
         };
         match connection.advance(&mut cx) {
             Next::Suspend(suspend) => Ok(suspend),

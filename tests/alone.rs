@@ -230,7 +230,7 @@ fn a_logger_that_panics_costs_no_thread() {
     for client in &mut waiting {
         client.connect();
     }
-    LOGGER.wait_logged("cannot accept for the moment");
+    LOGGER.wait_logged("cannot accept connections, retrying");
     assert_eq!(first.get("/").body, "text");
     rustix::process::setrlimit(Resource::Nofile, whole).unwrap();
     for client in waiting {

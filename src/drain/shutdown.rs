@@ -18,8 +18,9 @@ use super::phase::Phase;
 use super::phase::Trigger;
 use super::report::Report;
 use crate::engine::Engine;
-use crate::engine::worker_pool;
-use crate::engine::worker_pool::Taken;
+use crate::engine::services::Services;
+use crate::engine::worker_pool::AbortScope;
+use crate::engine::worker_pool::THREAD_END_GRACE;
 use crate::engine::worker_pool::WorkerPool;
 use crate::journal::note;
 use crate::service::body::Body;
@@ -296,16 +297,12 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     }
 
     // 2. The lame duck: readiness says no, everything else goes on.
-    follow_until(engine, board, life.lame_duck_ends(), || {
+    follow_until(services, board, life.lame_duck_ends(), || {
         life.phase() > Phase::LameDuck
     });
     life.drain();
-    note!(
-        services.journal,
-        Info,
-        "draining: {}",
-        services.accounting.counts()
-    );
+    let counts = services.accounting.counts();
+    note!(services.journal, Info, "draining: {counts}");
 
     // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
     if !wake_acceptor(engine) {
@@ -314,16 +311,16 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
             Error,
             "the acceptor cannot be woken: it is left behind"
         );
-        pool.give_up_acceptor();
+        pool.abandon_acceptor();
     }
 
     // 4. The last call for those who wait with nothing in progress.
-    engine.announce(Phase::Draining, last_call_ends(engine));
+    engine.announce(Phase::Draining, last_call_ends(services));
 
     // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
     //    abort. Those who follow the shutdown hear of that last.
     let only_followers_left = || services.accounting.only_followers_left();
-    follow_until(engine, board, life.deadline(), || {
+    follow_until(services, board, life.deadline(), || {
         life.phase() >= Phase::Aborting || only_followers_left()
     });
     // With no connection left but the acceptor's look at its backlog still under
@@ -345,8 +342,8 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
             );
         }
         engine.announce(Phase::Aborting, Instant::now());
-        services.places.ask_again();
-        pool.abort_running(Taken::ToCut);
+        services.places.wake_acceptor();
+        pool.abort_running(AbortScope::ExceptCompleting);
         let grace = Instant::now() + services.config.linger;
         life.wait(Some(grace), only_followers_left);
     }
@@ -358,14 +355,14 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     pool.evict();
     // What is still open waits for code of the application that does not return.
     let everyone_left = || services.accounting.everyone_left();
-    if !life.wait(Some(Instant::now() + worker_pool::GRACE), everyone_left) {
+    if !life.wait(Some(Instant::now() + THREAD_END_GRACE), everyone_left) {
         life.abort(Abort::Deadline);
-        pool.abort_running(Taken::All);
+        pool.abort_running(AbortScope::All);
         // And the connections that were ready in the jobs of these threads.
         pool.evict();
     }
 
-    services.refusals.tell_rest(&services.journal);
+    services.refusals.log_rest(&services.journal);
 
     // 6. Every thread is joined, and the handler is dropped: with the last
     //    handle of the engine, so this one goes before.
@@ -384,13 +381,9 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
 
 /// The last call is for those who were idle when the drain began; that moment
 /// is in the log already.
-fn last_call_ends(engine: &Engine) -> Instant {
-    let began = engine
-        .services
-        .life
-        .draining_since()
-        .unwrap_or_else(Instant::now);
-    began + engine.services.config.last_call
+fn last_call_ends(services: &Services) -> Instant {
+    let began = services.life.draining_since();
+    began.unwrap_or_else(Instant::now) + services.config.last_call
 }
 
 /// Knocks until the acceptor has seen that the server stops; at the deadline or
@@ -400,25 +393,19 @@ fn last_call_ends(engine: &Engine) -> Instant {
 /// firewall), or another holder of a shared listener took it. At a listener
 /// that is ours alone the acceptor looks up now and then without any.
 fn wake_acceptor(engine: &Engine) -> bool {
+    let services = &engine.services;
     let mut knocks = Vec::new();
     loop {
-        let deadline = engine.services.life.deadline();
-        let over = engine.services.life.phase() >= Phase::Aborting
+        let deadline = services.life.deadline();
+        let over = services.life.phase() >= Phase::Aborting
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.knocker.knock() {
             Ok(knock) => knocks.push(knock),
-            Err(error) => note!(
-                engine.services.journal,
-                Debug,
-                "knocking at the acceptor: {error}"
-            ),
+            Err(error) => note!(services.journal, Debug, "knocking at the acceptor: {error}"),
         }
         let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
-        engine.services.places.ask_again();
-        let awake = engine
-            .services
-            .life
-            .wait(Some(again), || engine.acceptor_awake());
+        services.places.wake_acceptor();
+        let awake = services.life.wait(Some(again), || engine.acceptor_awake());
         if awake || over {
             return awake;
         }
@@ -430,16 +417,16 @@ fn wake_acceptor(engine: &Engine) -> bool {
 /// While nothing follows the shutdown, a request wakes this thread no more than
 /// before: it waits for the end, and for the first follower.
 fn follow_until(
-    engine: &Engine,
+    services: &Services,
     board: &Board,
     deadline: Option<Instant>,
     over: impl Fn() -> bool,
 ) {
-    let (life, books) = (&engine.services.life, &engine.services.accounting);
+    let (life, books) = (&services.life, &services.accounting);
     let mut told = Counts::default();
     loop {
         // A follower takes no place from the backlog.
-        engine.services.places.ask_again();
+        services.places.wake_acceptor();
         if books.followers() == 0 {
             let in_time = life.wait(deadline, || over() || books.followers() > 0);
             if over() || !in_time {

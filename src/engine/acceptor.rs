@@ -1,5 +1,6 @@
-//! The acceptor: brings in connections while the server runs; at the end it
-//! closes the door, sweeps up those whom the kernel has let in, and goes.
+//! The acceptor: accepts connections while the server runs. When the server
+//! stops, it has the kernel refuse new connections, drains the backlog, and
+//! closes the listener.
 
 use std::cell::Cell;
 use std::io;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Engine;
+use super::connection::Admitted;
 use super::connection::Connection;
-use super::connection::New;
 use super::services::Services;
 use super::shard::Suspend;
 use super::shard::Suspended;
@@ -26,54 +27,54 @@ use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::net::stream::Stream;
 
-/// How long to leave the kernel alone when it is out of something, unless a
-/// connection closes earlier.
+/// How long to wait after an accept that failed for want of a resource. A
+/// connection that closes ends the wait.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// How often to look whether handshakes are still half-open. Nothing reports
-/// it.
-const SETTLE_LOOK: Duration = Duration::from_millis(2);
+/// How often to check for half-open handshakes while the backlog is drained. The
+/// kernel does not report their end.
+const HALF_OPEN_CHECK_EVERY: Duration = Duration::from_millis(2);
 
-/// How many looks in a row have to find none.
-const LOOKS: u32 = 2;
+/// How many checks in a row have to find no half-open handshake.
+const CHECKS_IN_A_ROW: u32 = 2;
 
-/// The acceptor's thread, and all that it holds. Dropping it says that no
-/// connection will come.
+/// What the acceptor's thread owns. Its drop closes the listener and the gate,
+/// and enters in the accounting that no connection will follow.
 pub(crate) struct Acceptor {
     engine: Arc<Engine>,
     listener: Listener,
-    intake: Arc<Intake>,
-    /// Accepting fails since a while; it was logged when it began.
-    out_of_resources: Cell<bool>,
+    gate: Arc<Gate>,
+    /// The last accept failed for want of a resource, and the log says so.
+    is_backing_off: Cell<bool>,
 }
 
 impl Acceptor {
-    pub(crate) fn new(engine: Arc<Engine>, listener: Listener, intake: Arc<Intake>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, listener: Listener, gate: Arc<Gate>) -> Self {
         Self {
             engine,
             listener,
-            intake,
-            out_of_resources: Cell::new(false),
+            gate,
+            is_backing_off: Cell::new(false),
         }
     }
 
-    /// Accepts until the server stops; then cleans up.
+    /// Accepts until the server stops, and then drains the backlog.
     pub(crate) fn run(self) {
         self.accept_until_stopped();
         self.engine.set_acceptor_awake();
         match self.listener.ownership() {
-            Ownership::Sole => self.sweep(),
-            // Its backlog is the business of whoever goes on with it.
+            Ownership::Sole => self.drain_backlog(),
+            // The other holder of the listener accepts what is in the backlog.
             Ownership::Shared => {}
         }
     }
 
     fn accept_until_stopped(&self) {
         let places = &self.engine.services.places;
-        while !self.stopping() {
-            // At the limit the others stay in the kernel's queue.
+        while !self.is_stopping() {
+            // At the limit, further connections stay in the kernel's backlog.
             if !places.has_room() {
-                places.wait(None, || places.has_room() || self.stopping());
+                places.wait(None, || places.has_room() || self.is_stopping());
                 continue;
             }
             match self.listener.accept() {
@@ -84,52 +85,60 @@ impl Acceptor {
         }
     }
 
-    /// Serves those whom the kernel has let in, down to the last one.
+    /// Accepts every connection whose handshake the kernel has begun.
     ///
-    /// With the door closed their number only falls, so this ends when they
-    /// have been accepted and no handshake is half-open, at two looks in a row:
-    /// a SYN that another core had matched to the listener just before the door
-    /// closed is in no table yet. Where the door stays open it ends when the
-    /// backlog is found empty, or after `settle`.
-    fn sweep(&self) {
+    /// While the kernel refuses new connections their number only falls. So the
+    /// drain ends when the backlog is empty and no handshake is half-open, at two
+    /// checks in a row: a SYN that another core has matched to the listener just
+    /// before the refusal is in no table at the first one.
+    ///
+    /// Where the kernel cannot refuse new connections, the drain ends when the
+    /// backlog is found empty, or after the handshake grace.
+    fn drain_backlog(&self) {
         let life = &self.engine.services.life;
-        let closed = self.close_door();
+        let refuses_new = self.refuse_new_connections();
         if let Err(error) = self.listener.sweep() {
             note!(
                 self.engine.services.journal,
                 Error,
-                "cannot sweep the backlog: {error}"
+                "cannot drain the backlog, its connections are reset: {error}"
             );
             return;
         }
-        let mut settled = Instant::now() + self.engine.services.config.settle;
-        let mut looks_in_a_row = 0;
+        let handshake_grace = self.engine.services.config.settle;
+        let mut grace_ends = Instant::now() + handshake_grace;
+        let mut checks_in_a_row = 0;
         loop {
-            // Looked at before the backlog is emptied: a handshake that ends in
-            // between is found there. The other way round it would be lost.
-            let looked = Instant::now();
-            let half_open = closed && self.listener.may_be_half_open();
-            let empty = self.empty_backlog(&mut settled, closed);
-            if !empty || !closed || life.phase() >= Phase::Aborting {
+            // Checked before the backlog is emptied: a handshake that completes in
+            // between is found in the backlog. In the other order it would be lost.
+            let checked = Instant::now();
+            let has_half_open = refuses_new && self.listener.may_be_half_open();
+            let is_empty = self.empty_backlog(&mut grace_ends, refuses_new);
+            if !is_empty || !refuses_new || life.phase() >= Phase::Aborting {
                 return;
             }
-            looks_in_a_row = if half_open { 0 } else { looks_in_a_row + 1 };
-            if looks_in_a_row == LOOKS {
+            checks_in_a_row = if has_half_open {
+                0
+            } else {
+                checks_in_a_row + 1
+            };
+            if checks_in_a_row == CHECKS_IN_A_ROW {
                 return;
             }
-            if half_open && Instant::now() >= settled {
+            if has_half_open && Instant::now() >= grace_ends {
                 note!(
                     self.engine.services.journal,
                     Warn,
-                    "handshakes did not end within the settle time"
+                    "handshakes did not complete within the grace of {handshake_grace:?}: they are dropped"
                 );
                 return;
             }
-            life.wait_for_phase(Phase::Aborting, Some(looked + SETTLE_LOOK));
+            life.wait_for_phase(Phase::Aborting, Some(checked + HALF_OPEN_CHECK_EVERY));
         }
     }
 
-    fn close_door(&self) -> bool {
+    /// Has the kernel refuse new connections. Says whether it does.
+    fn refuse_new_connections(&self) -> bool {
         if !self.engine.services.config.close_door {
             return false;
         }
@@ -142,31 +151,32 @@ impl Acceptor {
                 note!(
                     self.engine.services.journal,
                     Info,
-                    "new connections cannot be refused while the backlog is swept: {error}"
+                    "cannot refuse new connections while the backlog is drained: {error}"
                 );
                 false
             }
         }
     }
 
-    /// Accepts until there is nobody. `false` if that took too long.
+    /// Accepts until the backlog is empty. `false` if the time ran out
+    /// before that.
     ///
-    /// Time spent waiting for a place is not held against anyone: `settled`
-    /// moves on by as much.
-    fn empty_backlog(&self, settled: &mut Instant, closed: bool) -> bool {
+    /// Time spent waiting for a place does not count against the handshake
+    /// grace: `grace_ends` is moved by as much.
+    fn empty_backlog(&self, grace_ends: &mut Instant, refuses_new: bool) -> bool {
         loop {
             let before = Instant::now();
-            if !self.wait_for_a_place_in_the_sweep() {
+            if !self.wait_for_place() {
                 self.abandon_backlog();
                 return false;
             }
-            *settled += before.elapsed();
-            // With the door open there may always be one more.
-            if !closed && Instant::now() >= *settled {
+            *grace_ends += before.elapsed();
+            // Without the refusal, connections may arrive without end.
+            if !refuses_new && Instant::now() >= *grace_ends {
                 note!(
                     self.engine.services.journal,
                     Warn,
-                    "connections still arrive: those in the backlog are reset"
+                    "connections keep arriving: those still in the backlog are reset"
                 );
                 return false;
             }
@@ -174,7 +184,7 @@ impl Acceptor {
                 Accepted::Connection(stream, peer) => self.admit(stream, peer),
                 Accepted::Nobody => return true,
                 Accepted::Failed(error) => {
-                    if self.stop_is_over() {
+                    if self.is_past_deadline() {
                         self.abandon_backlog();
                         return false;
                     }
@@ -188,14 +198,17 @@ impl Acceptor {
         note!(
             self.engine.services.journal,
             Error,
-            "the listener closes with connections in its backlog: they are reset"
+            "the listener is closed with connections in its backlog: they are reset"
         );
         self.engine.services.accounting.backlog_abandoned();
     }
 
-    /// Waits until one more connection may be open, or until the stop is over.
-    /// Who follows the shutdown takes no place: it waits for us.
-    fn wait_for_a_place_in_the_sweep(&self) -> bool {
+    /// Waits until one more connection may be open. `false` if the deadline for
+    /// the backlog passes first.
+    ///
+    /// A connection that follows the shutdown does not count here: it stays open
+    /// until the drain ends, and the drain waits for the acceptor.
+    fn wait_for_place(&self) -> bool {
         let Services {
             accounting,
             life,
@@ -203,74 +216,82 @@ impl Acceptor {
             places,
             ..
         } = &*self.engine.services;
-        // A place that the application keeps beyond its connection's end does
-        // not hold up a stop.
+        // Open connections are counted, not places: a place that the application
+        // keeps beyond its connection's end does not hold up a stop.
         let has_place =
             || accounting.open().saturating_sub(accounting.followers()) < config.max_connections;
         while !has_place() {
-            if self.stop_is_over() {
+            if self.is_past_deadline() {
                 return false;
             }
-            // An abort moves the end, and connections close soon after it.
-            let (phase, end) = (life.phase(), self.end());
-            places.wait(end, || has_place() || life.phase() != phase);
+            // An abort moves the deadline, and connections close soon after it.
+            let (phase, deadline) = (life.phase(), self.backlog_deadline());
+            places.wait(deadline, || has_place() || life.phase() != phase);
         }
         true
     }
 
-    /// When whatever is left is reset.
-    fn end(&self) -> Option<Instant> {
+    /// When the connections that are still in the backlog are reset: connections
+    /// that the drain's deadline cuts have `linger` to close.
+    fn backlog_deadline(&self) -> Option<Instant> {
         let deadline = self.engine.services.life.deadline();
         deadline.map(|deadline| deadline + self.engine.services.config.linger)
     }
 
-    fn stop_is_over(&self) -> bool {
-        self.end().is_some_and(|end| Instant::now() >= end)
+    fn is_past_deadline(&self) -> bool {
+        self.backlog_deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
+    /// Makes a connection of an accepted socket, and suspends it in its shard.
     fn admit(&self, stream: Stream, peer: SocketAddr) {
+        // A connection of our own, which only wakes this thread.
         if self.engine.knocker.knows(peer) {
             return;
         }
-        if self.out_of_resources.replace(false) {
-            note!(self.engine.services.journal, Info, "accepting again");
+        if self.is_backing_off.replace(false) {
+            note!(
+                self.engine.services.journal,
+                Info,
+                "accepting connections again"
+            );
         }
         let mut local = self.listener.address();
         if local.ip().is_unspecified() {
             local = stream.local_addr().unwrap_or(local);
         }
-        let connection = self.intake.let_in(|| {
+        let connection = self.gate.create_if_open(|| {
             let services = &self.engine.services;
-            let ticket = services.accounting.connection_accepted();
-            let new = New {
+            let guard = services.accounting.connection_accepted();
+            let shard = Arc::clone(self.engine.shard_of(guard.number()));
+            let admitted = Admitted {
                 stream,
                 peer,
                 local,
+                guard,
                 place: services.places.take(),
                 share: services.peers.add(peer.ip()),
-                shard: Arc::clone(self.engine.shard_of(ticket.number())),
-                ticket,
             };
-            Box::new(Connection::new(new, Instant::now()))
+            Box::new(Connection::new(admitted, shard, Instant::now()))
         });
         match connection {
             Some(connection) => self.suspend(connection),
             None => note!(
                 self.engine.services.journal,
                 Warn,
-                "{peer} came after the server had stopped, and is not served"
+                "{peer} connected too late: the server has stopped, the connection is closed"
             ),
         }
     }
 
-    /// Suspends a new connection until its first request is there: so no thread
+    /// Suspends a new connection until its first byte arrives, so that no worker
     /// is woken before that.
     fn suspend(&self, connection: Box<Connection>) {
         let services = &self.engine.services;
         let first = connection.first_suspend(services);
         let connection = match connection.suspend(first) {
             Suspended::Yes => return,
-            // It is there already, or the server is in a new phase.
+            // The byte is here already, or the server is in a new phase.
             Suspended::Ready(connection) => connection,
             Suspended::Refused(connection, error) => {
                 if let Some(error) = error {
@@ -280,33 +301,34 @@ impl Acceptor {
                 connection
             }
         };
-        // A worker finds out what becomes of it; it need not be registered for
-        // that.
-        let now = Suspend {
+        // A worker decides what becomes of the connection. `Wait::Turn` needs no
+        // registration, so it works where the registration has failed.
+        let until_turn = Suspend {
             wait: Wait::Turn,
             ..first
         };
         if let Suspended::Ready(connection) | Suspended::Refused(connection, _) =
-            connection.suspend(now)
+            connection.suspend(until_turn)
         {
-            // It has had no request, so it holds nothing of the application's.
-            connection.give_up(services, &mut Vec::new());
+            // Without a request the connection holds nothing of the application's,
+            // so there is nothing to defer.
+            connection.close_now(services, &mut Vec::new());
         }
     }
 
-    /// Somebody else may have made a listener non-blocking that is theirs too.
+    /// Another holder of a shared listener may have made it non-blocking.
     fn pause_if_shared(&self) {
         if self.listener.ownership() == Ownership::Shared {
-            let look = Instant::now() + BACK_OFF;
+            let until = Instant::now() + BACK_OFF;
             self.engine
                 .services
                 .life
-                .wait_for_phase(Phase::Draining, Some(look));
+                .wait_for_phase(Phase::Draining, Some(until));
         }
     }
 
-    /// After a failed accept. The listener is all right whatever the error:
-    /// either that one client is gone, or something is used up, which a
+    /// Waits after a failed accept. No error means that the listener is broken:
+    /// either that one client is gone, or a resource is used up, which a
     /// connection that closes may give back.
     fn back_off(&self, error: &io::Error) {
         if matches!(
@@ -315,21 +337,21 @@ impl Acceptor {
         ) {
             return;
         }
-        if !self.out_of_resources.replace(true) {
+        if !self.is_backing_off.replace(true) {
             note!(
                 self.engine.services.journal,
                 Warn,
-                "cannot accept for the moment: {error}"
+                "cannot accept connections, retrying: {error}"
             );
         }
         let places = &self.engine.services.places;
-        let (taken, stopping) = (places.taken(), self.stopping());
+        let (taken, stopping) = (places.taken(), self.is_stopping());
         places.wait(Some(Instant::now() + BACK_OFF), || {
-            places.taken() < taken || self.stopping() != stopping
+            places.taken() < taken || self.is_stopping() != stopping
         });
     }
 
-    fn stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.engine.services.life.phase() >= Phase::Draining
     }
 }
@@ -337,30 +359,30 @@ impl Acceptor {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         self.engine.set_acceptor_awake();
-        self.intake.close();
+        self.gate.close();
         self.engine.services.accounting.no_more_connections();
     }
 }
 
-/// Whether the acceptor may let anyone in. The coordinator of a stop can say no
-/// for it: what an acceptor that cannot be woken still accepts is not served.
+/// Whether accepted connections are still served. A stop closes the gate for an
+/// acceptor that cannot be woken: what that acceptor still accepts is closed.
 #[derive(Debug)]
-pub(crate) struct Intake(Mutex<bool>);
+pub(crate) struct Gate(Mutex<bool>);
 
-impl Intake {
+impl Gate {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(true))
     }
 
-    /// Lets in what `connection` makes. `None` if the intake is closed; then
-    /// nothing is made.
-    fn let_in(&self, connection: impl FnOnce() -> Box<Connection>) -> Option<Box<Connection>> {
-        // Under the lock, so that nobody is entered in the books after the end.
-        let open = self.lock();
-        open.then(connection)
+    /// Calls `create` and gives its connection; `None`, without a call, once the
+    /// gate is closed.
+    fn create_if_open(&self, create: impl FnOnce() -> Box<Connection>) -> Option<Box<Connection>> {
+        // `create` runs under the lock, so that no connection is entered in the
+        // accounting after `close` has returned.
+        let is_open = self.lock();
+        is_open.then(create)
     }
 
-    /// Nobody comes any more.
     pub(crate) fn close(&self) {
         *self.lock() = false;
     }

@@ -3,17 +3,18 @@
 use crate::net::stream::Received;
 use crate::net::stream::Stream;
 
-/// Bytes read and not yet used. It belongs to a worker; what a connection has
-/// left over at the end of its turn it takes along, and an idle one has none.
+/// Bytes that were read and are not used yet. At the end of its turn a connection
+/// keeps a copy of the unused bytes, so that it holds no buffer while it is idle.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
-    /// How many of the unused bytes are owed an answer, come what may.
-    owed: usize,
-    /// The last read has left nothing, at that moment.
-    took_all: bool,
+    /// How many of the unused bytes arrived in time: after the last call, only
+    /// requests in these are answered.
+    in_time_bytes: usize,
+    /// The last read of this turn took all that the socket had at that moment.
+    has_emptied_socket: bool,
 }
 
 impl Buffer {
@@ -22,27 +23,26 @@ impl Buffer {
             bytes: vec![0; capacity].into(),
             start: 0,
             end: 0,
-            owed: 0,
-            took_all: false,
+            in_time_bytes: 0,
+            has_emptied_socket: false,
         }
     }
 
-    /// Takes up what a connection had left over, of which so much is owed an
-    /// answer.
-    pub(crate) fn load(&mut self, leftover: &[u8], owed: usize) {
-        self.owed = owed;
+    /// Loads the unused input of a connection, of which so many bytes arrived in time.
+    pub(crate) fn load(&mut self, unused_input: &[u8], in_time_bytes: usize) {
+        self.in_time_bytes = in_time_bytes;
         self.start = 0;
-        self.end = leftover.len();
-        self.bytes[..self.end].copy_from_slice(leftover);
+        self.end = unused_input.len();
+        self.bytes[..self.end].copy_from_slice(unused_input);
     }
 
-    /// A connection's turn begins: what the last read found out counts no more.
+    /// A connection's turn begins: the last read was on another socket, or long ago.
     pub(crate) fn begin_turn(&mut self) {
-        self.took_all = false;
+        self.has_emptied_socket = false;
     }
 
-    /// What is there; empty costs no allocation.
-    pub(crate) fn to_leftover(&self) -> Box<[u8]> {
+    /// A copy of the unused bytes. An empty one costs no allocation.
+    pub(crate) fn to_unused(&self) -> Box<[u8]> {
         self.unused().into()
     }
 
@@ -54,10 +54,11 @@ impl Buffer {
         self.start == self.end
     }
 
-    pub(crate) fn use_up(&mut self, count: usize) {
+    /// Marks the first `count` unused bytes as used.
+    pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.unused().len());
         self.start += count;
-        self.owed = self.owed.saturating_sub(count);
+        self.in_time_bytes = self.in_time_bytes.saturating_sub(count);
         if self.is_empty() {
             self.clear();
         }
@@ -66,28 +67,28 @@ impl Buffer {
     pub(crate) fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
-        self.owed = 0;
+        self.in_time_bytes = 0;
     }
 
-    /// All that is here is owed an answer; what comes later is not.
-    pub(crate) fn mark_owed(&mut self) {
-        self.owed = self.unused().len();
+    /// The bytes that are here now arrived in time; later ones do not.
+    pub(crate) fn mark_in_time(&mut self) {
+        self.in_time_bytes = self.unused().len();
     }
 
-    pub(crate) fn owed(&self) -> usize {
-        self.owed
+    pub(crate) fn in_time_bytes(&self) -> usize {
+        self.in_time_bytes
     }
 
-    /// Drops the empty lines that may stand before a request line
+    /// Skips the empty lines that may stand before a request line
     /// (RFC 9112 section 2.2).
     pub(crate) fn skip_empty_lines(&mut self) {
         while self.unused().starts_with(b"\r\n") {
-            self.use_up(2);
+            self.consume(2);
         }
     }
 
-    /// Reads once. There is room for it as long as less than the capacity is
-    /// unused, which the callers' limits see to.
+    /// Reads once. The callers' limits keep the unused bytes below the capacity, so
+    /// there is room.
     pub(crate) fn fill(&mut self, stream: &Stream) -> Received {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -95,17 +96,17 @@ impl Buffer {
             self.start = 0;
         }
         let received = stream.read(&mut self.bytes[self.end..]);
-        self.took_all = stream.has_given_all(&received, self.bytes.len() - self.end);
+        self.has_emptied_socket = stream.has_given_all(&received, self.bytes.len() - self.end);
         if let Received::Bytes(count) = received {
             self.end += count;
         }
         received
     }
 
-    /// Whether the last read of this turn has left nothing, at that moment:
-    /// another one would say so.
-    pub(crate) fn took_all(&self) -> bool {
-        self.took_all
+    /// Whether the last read of this turn took all that the socket had at that
+    /// moment, so that another read would find nothing.
+    pub(crate) fn has_emptied_socket(&self) -> bool {
+        self.has_emptied_socket
     }
 
     pub(crate) fn has_room(&self) -> bool {

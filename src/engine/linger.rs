@@ -1,11 +1,11 @@
-//! How long a connection that we have half-closed waits for the client to close
-//! its side (RFC 9112 section 9.6).
+//! How long a connection that the server has half-closed waits for the client to
+//! close its side (RFC 9112 section 9.6).
 //!
-//! A client may still be sending: one that gets its answer early reads it only
-//! when it has sent its whole request. If we closed before that, the reset would
-//! destroy the answer. So as long as the client sends at the least rate, what it
-//! sends is read and discarded; silence is bounded by `linger`, and the whole by
-//! `linger_max`.
+//! The client may still be sending: a client that gets its answer early reads it
+//! only when it has sent its whole request. A close before that would reset the
+//! connection and destroy the answer. So the server reads and discards what the
+//! client sends, as long as it sends at the minimum rate. `linger` bounds the
+//! silence, and `linger_max` the whole wait.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -14,14 +14,14 @@ use crate::config::Config;
 use crate::pace::Pace;
 use crate::pace::Rule;
 
-/// One connection's wait.
+/// The wait of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linger {
     began: Instant,
-    pace: Pace,
-    /// If it begins after an abort: no longer than this in all.
+    minimum_rate: Pace,
+    /// The longest wait that begins after an abort.
     linger: Duration,
-    /// Otherwise no longer than this.
+    /// The longest wait otherwise.
     linger_max: Duration,
 }
 
@@ -29,24 +29,24 @@ impl Linger {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
         Self {
             began: now,
-            pace: Rule::new(config.linger, config.rate_min).start(now),
+            minimum_rate: Rule::new(config.linger, config.rate_min).start(now),
             linger: config.linger,
             linger_max: config.linger_max,
         }
     }
 
-    /// The client has sent so many bytes.
+    /// Takes note that the client has sent so many bytes.
     pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
-        self.pace.moved(bytes, now);
+        self.minimum_rate.moved(bytes, now);
     }
 
-    /// When to give up, unless the client sends enough before that. `aborted`: when
-    /// the server began to cut what is left, if it has.
+    /// When the wait ends, unless the client sends enough before that. `aborted` is
+    /// the time of an abort, if there was one.
     ///
-    /// An abort ends every wait that had begun. An answer that is given after it
-    /// (a 503) has `linger` to arrive.
+    /// An abort ends the waits that began before it. An answer that is given after
+    /// it (a 503) has `linger` to arrive.
     pub(crate) fn until(&mut self, now: Instant, aborted: Option<Instant>) -> Instant {
-        let until = self.pace.wait(now);
+        let until = self.minimum_rate.wait(now);
         match aborted {
             None => until.min(self.began + self.linger_max),
             Some(at) if self.began < at => at,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_ends_what_had_begun_before_it() {
+    fn an_abort_ends_a_wait_that_began_before_it() {
         let start = Instant::now();
         let mut before = linger(start);
         let aborted = start + SECOND;

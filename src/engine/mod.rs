@@ -151,24 +151,24 @@ impl Engine {
                     self.bell.ring_if_asleep();
                 }
             }
-            Err(job) => self.end_job(job),
+            Err(mut job) => self.end_job(&mut job),
         }
     }
 
     /// The run queue is closed, so the shard can go. Connections that the job still
     /// has have found no worker in time.
-    fn end_job(&self, mut job: OwnedJob) {
+    fn end_job(&self, job: &mut Job<Connection>) {
         let mut deferred = Vec::new();
         while let Some(connection) = job.next() {
-            connection.give_up(&self.services, &mut deferred);
+            connection.close_now(&self.services, &mut deferred);
         }
         self.threads.run_deferred(deferred);
     }
 
     /// Puts back a job whose turn it is not: no connection of it is ready.
     pub(crate) fn put_back(&self, job: OwnedJob) {
-        if let Err(job) = self.run_queue.send(job) {
-            self.end_job(job);
+        if let Err(mut job) = self.run_queue.send(job) {
+            self.end_job(&mut job);
         }
     }
 
@@ -216,7 +216,7 @@ impl Engine {
         self.evicted.store(true, SeqCst);
         let mut deferred = Vec::new();
         let mut end = |connection: Box<Connection>| {
-            connection.give_up(&self.services, &mut deferred);
+            connection.close_now(&self.services, &mut deferred);
         };
         for shard in &self.shards {
             shard.close(&mut end);

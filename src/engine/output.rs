@@ -7,22 +7,22 @@ use bytes::Bytes;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// A body that is smaller is written as one with its head: to copy it costs
-/// less than to have the kernel gather it. In bytes.
-pub(crate) const COPIED_MAX: usize = 2048;
+/// A body that is smaller is copied behind its head, and written with it: the copy
+/// costs less than a vectored write.
+pub(crate) const COPIED_BYTES_MAX: usize = 2048;
 
-/// Up to three parts that are written as one: a head, a body, an end.
+/// A head, a body and a tail, which are written as one. Each may be empty.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     head: Vec<u8>,
     body: Bytes,
     tail: &'static [u8],
-    written: usize,
+    written_bytes: usize,
 }
 
 impl Output {
     pub(crate) fn new(mut head: Vec<u8>, mut body: Bytes, tail: &'static [u8]) -> Self {
-        if body.len() < COPIED_MAX {
+        if body.len() < COPIED_BYTES_MAX {
             head.extend_from_slice(&body);
             body = Bytes::new();
         }
@@ -30,17 +30,17 @@ impl Output {
             head,
             body,
             tail,
-            written: 0,
+            written_bytes: 0,
         }
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.written == self.head.len() + self.body.len() + self.tail.len()
+        self.written_bytes == self.head.len() + self.body.len() + self.tail.len()
     }
 
-    /// Writes once.
+    /// Writes once, which may send a part of what is left.
     pub(crate) fn write(&mut self, stream: &Stream) -> Sent {
-        let mut skip = self.written;
+        let mut skip = self.written_bytes;
         if self.body.is_empty() && self.tail.is_empty() {
             let sent = stream.write(&self.head[skip..]);
             return self.count(sent);
@@ -56,7 +56,7 @@ impl Output {
 
     fn count(&mut self, sent: Sent) -> Sent {
         if let Sent::Bytes(count) = sent {
-            self.written += count;
+            self.written_bytes += count;
         }
         sent
     }

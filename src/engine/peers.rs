@@ -8,9 +8,10 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    /// `None`: no limit, and nothing is counted.
+    /// `None`: there is no limit, and connections are not counted.
     limit: Option<usize>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -36,7 +37,7 @@ impl Peers {
         self.limit.is_some()
     }
 
-    /// Counts a connection of this peer.
+    /// Counts a connection that was accepted.
     pub(crate) fn add(self: &Arc<Self>, peer: IpAddr) -> PeerShare {
         let Some(limit) = self.limit else {
             return PeerShare {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nothing_is_counted() {
+    fn without_a_limit_connections_are_not_counted() {
         let peers = Peers::new(None);
         let _share = peers.add([127, 0, 0, 1].into());
         assert!(peers.lock().is_empty());

@@ -1,7 +1,7 @@
-//! Places for connections: as many as may be open at a time. The acceptor
-//! takes one for each connection that it accepts, and only the close of the
-//! socket gives it back. So at the limit the acceptor sleeps until a connection
-//! closes, whatever else happens on the others.
+//! Places for connections: as many as may be open at a time. The acceptor takes a
+//! place for each connection, and only the close of the socket gives it back. So
+//! at the limit the acceptor sleeps until a connection closes; requests and
+//! answers on the open connections do not wake it.
 
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ use crate::waiting::wait_until;
 pub(crate) struct Places {
     max: usize,
     taken: AtomicUsize,
-    /// The acceptor waits. Only it does.
-    awaited: AtomicBool,
+    /// The acceptor is in [`wait`](Self::wait). No other thread calls it.
+    acceptor_waits: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
 }
@@ -31,7 +31,7 @@ impl Places {
         Arc::new(Self {
             max,
             taken: AtomicUsize::new(0),
-            awaited: AtomicBool::new(false),
+            acceptor_waits: AtomicBool::new(false),
             lock: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -45,26 +45,30 @@ impl Places {
         self.taken() < self.max
     }
 
-    /// Takes a place. Only the acceptor does, and it has seen that there is one.
+    /// Takes a place. Only the acceptor calls this, and it has checked that there
+    /// is one.
     pub(crate) fn take(self: &Arc<Self>) -> Place {
         self.taken.fetch_add(1, SeqCst);
         Place(Arc::clone(self))
     }
 
-    /// Waits until `condition` holds, or until `deadline`. It is asked whenever
-    /// a place is given back, and at every [`ask_again`](Self::ask_again).
+    /// Waits until `condition` holds, or until `deadline`. The condition is checked
+    /// whenever a place is given back, and at every
+    /// [`wake_acceptor`](Self::wake_acceptor).
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> bool) {
-        // Before the condition is asked: a connection that closes first gives
-        // its place back, and then looks whether the acceptor waits.
-        self.awaited.store(true, SeqCst);
+        // Before the condition is checked: a connection that closes first gives its
+        // place back, and then looks whether the acceptor waits.
+        self.acceptor_waits.store(true, SeqCst);
         wait_until(&self.changed, self.guard(), deadline, |()| condition());
-        self.awaited.store(false, SeqCst);
+        self.acceptor_waits.store(false, SeqCst);
     }
 
-    /// Has the acceptor look again: the server stops, say.
-    pub(crate) fn ask_again(&self) {
-        if self.awaited.load(SeqCst) {
-            // Under the lock, so that it is not between asking and waiting.
+    /// Has the acceptor check its condition again, for instance when the server
+    /// stops.
+    pub(crate) fn wake_acceptor(&self) {
+        if self.acceptor_waits.load(SeqCst) {
+            // Under the lock, so that the acceptor is not between its check and its
+            // wait.
             drop(self.guard());
             self.changed.notify_all();
         }
@@ -75,14 +79,14 @@ impl Places {
     }
 }
 
-/// One connection's place. Its drop, after that of the socket, gives it back.
+/// A connection's place. Its drop gives it back; the socket is dropped before.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Places>);
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, SeqCst);
-        self.0.ask_again();
+        self.0.wake_acceptor();
     }
 }
 
@@ -102,19 +106,19 @@ mod tests {
             drop(place);
             acceptor.join().unwrap();
         });
-        assert!(!places.awaited.load(SeqCst));
+        assert!(!places.acceptor_waits.load(SeqCst));
         assert_eq!(places.taken(), 0);
     }
 
     #[test]
-    fn the_acceptor_looks_again_when_it_is_told_to() {
+    fn the_acceptor_checks_again_when_it_is_woken() {
         let (places, stops) = (Places::new(1), AtomicBool::new(false));
         let _place = places.take();
         thread::scope(|scope| {
             let acceptor =
                 scope.spawn(|| places.wait(None, || places.has_room() || stops.load(SeqCst)));
             stops.store(true, SeqCst);
-            places.ask_again();
+            places.wake_acceptor();
             acceptor.join().unwrap();
         });
     }

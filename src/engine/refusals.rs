@@ -1,6 +1,6 @@
-//! What is said of the requests that the server itself refuses. The debug level
-//! names each; the info level has one line for a burst of them, since a scanner
-//! must not fill the log.
+//! The log lines about requests that the server itself refuses. The debug level
+//! names each request; the info level has one line for a burst of them, since a
+//! scanner must not fill the log.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -14,13 +14,13 @@ use http::StatusCode;
 use crate::journal::Journal;
 use crate::journal::note;
 
-/// How long a burst is counted before the line is written.
-const GATHER: Duration = Duration::from_secs(1);
+/// How long a burst is counted before its line is written.
+const BURST: Duration = Duration::from_secs(1);
 
-/// How long there is no other line after one.
-const PAUSE: Duration = Duration::from_secs(10);
+/// The least time between two lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The statuses of refusals. One that is not here is counted in the first place.
+/// The statuses of refusals. A status that is not here is counted as the first one.
 const STATUSES: [StatusCode; 10] = [
     StatusCode::BAD_REQUEST,
     StatusCode::REQUEST_TIMEOUT,
@@ -34,77 +34,78 @@ const STATUSES: [StatusCode; 10] = [
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
 ];
 
-/// Counts refusals until they are told. It has no lock, so nothing is held while
-/// a line is written.
+/// Counts refusals until they are logged. It has no lock, so no thread waits while
+/// another one writes a line.
 pub(crate) struct Refusals {
     counts: [AtomicU64; STATUSES.len()],
-    /// There may be a count that is not told. Set behind the count, and cleared
-    /// before the counts are taken, so none is forgotten.
-    pending: AtomicBool,
-    /// Before that, nothing is told: milliseconds since `started`.
-    due: AtomicU64,
+    /// There may be counts that are not logged. Set after the count, and cleared
+    /// before the counts are taken, so that none is lost.
+    has_counts: AtomicBool,
+    /// No line is written before that, in milliseconds since `started`.
+    due_millis: AtomicU64,
     started: Instant,
 }
 
-/// How many requests were refused since the last line, with which statuses.
+/// How many requests were refused since the last line, for each status.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told([u64; STATUSES.len()]);
+struct Summary([u64; STATUSES.len()]);
 
 impl Refusals {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             counts: [const { AtomicU64::new(0) }; STATUSES.len()],
-            pending: AtomicBool::new(false),
-            due: AtomicU64::new(0),
+            has_counts: AtomicBool::new(false),
+            due_millis: AtomicU64::new(0),
             started: now,
         }
     }
 
-    /// Counts one, at this moment.
-    pub(crate) fn note(&self, status: StatusCode, now: Instant) {
-        let place = STATUSES.iter().position(|&known| known == status);
-        debug_assert!(place.is_some(), "a refusal with {status}");
-        self.counts[place.unwrap_or(0)].fetch_add(1, SeqCst);
-        if !self.pending.load(SeqCst) {
-            self.due.fetch_max(self.millis(now + GATHER), SeqCst);
+    /// Counts a refusal with this status.
+    pub(crate) fn count(&self, status: StatusCode, now: Instant) {
+        let index = STATUSES.iter().position(|&known| known == status);
+        debug_assert!(index.is_some(), "a refusal with {status}");
+        self.counts[index.unwrap_or(0)].fetch_add(1, SeqCst);
+        if !self.has_counts.load(SeqCst) {
+            self.due_millis.fetch_max(self.millis(now + BURST), SeqCst);
         }
-        self.pending.store(true, SeqCst);
+        self.has_counts.store(true, SeqCst);
     }
 
-    /// Writes the line for what was counted, if it is time for it. If nothing was,
-    /// as a rule, this costs one load.
-    pub(crate) fn tell_if_due(&self, journal: &Journal) {
-        if self.pending.load(SeqCst)
-            && let Some(told) = self.take_if_due(Instant::now())
+    /// Writes the line for what was counted, if it is due. As a rule nothing was
+    /// counted, and this costs one load.
+    pub(crate) fn log_if_due(&self, journal: &Journal) {
+        if self.has_counts.load(SeqCst)
+            && let Some(summary) = self.take_if_due(Instant::now())
         {
-            note!(journal, Info, "{told}");
+            note!(journal, Info, "{summary}");
         }
     }
 
-    /// At the end of the server: writes the line for what was counted last.
-    pub(crate) fn tell_rest(&self, journal: &Journal) {
-        if let Some(told) = self.take() {
-            note!(journal, Info, "{told}");
+    /// Writes the line for what is not logged yet, when the server ends.
+    pub(crate) fn log_rest(&self, journal: &Journal) {
+        if let Some(summary) = self.take() {
+            note!(journal, Info, "{summary}");
         }
     }
 
-    fn take_if_due(&self, now: Instant) -> Option<Told> {
-        if self.millis(now) < self.due.load(SeqCst) {
+    fn take_if_due(&self, now: Instant) -> Option<Summary> {
+        if self.millis(now) < self.due_millis.load(SeqCst) {
             return None;
         }
-        self.due.fetch_max(self.millis(now + PAUSE), SeqCst);
+        self.due_millis
+            .fetch_max(self.millis(now + LINE_INTERVAL), SeqCst);
         self.take()
     }
 
-    fn take(&self) -> Option<Told> {
-        if !self.pending.swap(false, SeqCst) {
+    fn take(&self) -> Option<Summary> {
+        if !self.has_counts.swap(false, SeqCst) {
             return None;
         }
-        let mut told = Told::default();
-        for (taken, count) in told.0.iter_mut().zip(&self.counts) {
+        let mut summary = Summary::default();
+        for (taken, count) in summary.0.iter_mut().zip(&self.counts) {
             *taken = count.swap(0, SeqCst);
         }
-        (told.total() > 0).then_some(told)
+        (summary.total() > 0).then_some(summary)
     }
 
     fn millis(&self, at: Instant) -> u64 {
@@ -113,14 +114,14 @@ impl Refusals {
     }
 }
 
-impl Told {
+impl Summary {
     fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 }
 
 /// `3 requests refused (2 with 400, 1 with 408): the debug level names each`
-impl fmt::Display for Told {
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before = match self.total() {
             1 => "1 request refused (".to_owned(),
@@ -146,55 +147,59 @@ mod tests {
         let start = Instant::now();
         let refusals = Refusals::new(start);
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(refusals.take_if_due(at(5)), None, "nothing to tell");
+        assert_eq!(refusals.take_if_due(at(5)), None, "nothing is counted");
         for _ in 0..40 {
-            refusals.note(BAD, at(20));
+            refusals.count(BAD, at(20));
         }
-        refusals.note(LATE, at(20));
-        assert_eq!(refusals.take_if_due(at(20)), None, "it may go on");
-        let told = refusals.take_if_due(at(21)).unwrap();
+        refusals.count(LATE, at(20));
+        assert_eq!(refusals.take_if_due(at(20)), None, "the burst may go on");
+        let summary = refusals.take_if_due(at(21)).unwrap();
         assert_eq!(
-            told.to_string(),
+            summary.to_string(),
             "41 requests refused (40 with 400, 1 with 408): the debug level names each"
         );
-        refusals.note(BAD, at(22));
-        assert_eq!(refusals.take_if_due(at(23)), None, "one line was enough");
-        let told = refusals.take_if_due(at(31)).unwrap();
+        refusals.count(BAD, at(22));
         assert_eq!(
-            told.to_string(),
+            refusals.take_if_due(at(23)),
+            None,
+            "the last line is recent"
+        );
+        let summary = refusals.take_if_due(at(31)).unwrap();
+        assert_eq!(
+            summary.to_string(),
             "1 request refused (1 with 400): the debug level names each"
         );
-        assert_eq!(refusals.take_if_due(at(99)), None, "all is told");
+        assert_eq!(refusals.take_if_due(at(99)), None, "all is logged");
     }
 
     #[test]
-    fn the_last_ones_are_told_at_the_end() {
+    fn the_last_refusals_are_logged_at_the_end() {
         let refusals = Refusals::new(Instant::now());
         assert_eq!(refusals.take(), None);
-        refusals.note(LATE, Instant::now());
+        refusals.count(LATE, Instant::now());
         assert_eq!(refusals.take().unwrap().total(), 1);
         assert_eq!(refusals.take(), None);
     }
 
     #[test]
-    fn none_is_forgotten_however_many_threads_count_and_tell() {
+    fn none_is_lost_however_many_threads_count_and_log() {
         let refusals = Refusals::new(Instant::now());
-        let told = AtomicU64::new(0);
+        let logged = AtomicU64::new(0);
         let take = || {
-            let found = refusals.take().map_or(0, |told| told.total());
-            told.fetch_add(found, SeqCst);
+            let found = refusals.take().map_or(0, |summary| summary.total());
+            logged.fetch_add(found, SeqCst);
         };
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_000 {
-                        refusals.note(BAD, refusals.started);
+                        refusals.count(BAD, refusals.started);
                         take();
                     }
                 });
             }
         });
         take();
-        assert_eq!(told.into_inner(), 8_000);
+        assert_eq!(logged.into_inner(), 8_000);
     }
 }

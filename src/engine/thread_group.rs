@@ -1,6 +1,6 @@
-//! Threads for code of the application beside the workers: functions that write
-//! a body, take-overs, and what an abort leaves to be dropped. They are named,
-//! owned, and joined as the others are.
+//! Threads, beside the workers, for code of the application: functions that write
+//! a body, upgraded connections, and what an abort leaves to be dropped. Like all
+//! threads of the server they are named, owned, and joined.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,13 +19,15 @@ use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
 
-/// How many threads run what an abort leaves. If all of them block, the rest
-/// does not run, and the report names it.
-const DEFERRED_THREADS: usize = 16;
+/// How many threads run the code that an abort leaves. If all of them block, the
+/// rest of that code does not run, and the report names it.
+const DEFERRED_THREADS_MAX: usize = 16;
 
-/// What had no thread to run on. Its drop may run code of the application.
+/// A function whose thread could not be started. Its drop may run code of the
+/// application.
 pub(crate) type Unstarted = Box<dyn Send>;
 
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct ThreadGroup {
     life: Arc<Lifecycle>,
@@ -36,15 +38,16 @@ pub(crate) struct ThreadGroup {
 #[derive(Debug, Default)]
 struct State {
     threads: Vec<Thread>,
-    /// What aborts have left, for the threads that run it.
+    /// Code that aborts have left, for the threads that run it.
     deferred: VecDeque<Deferred>,
 }
 
-/// What is left of a crew at the end.
+/// What a group has not finished when the server ends.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub(crate) struct Unfinished {
+    /// The threads that may still run.
     pub(crate) threads: Vec<Thread>,
-    /// What no thread has come to run.
+    /// Code that no thread has run.
     pub(crate) deferred: VecDeque<Deferred>,
 }
 
@@ -61,7 +64,7 @@ impl ThreadGroup {
     ///
     /// # Errors
     ///
-    /// There is no thread to be had: `f` is handed back, not dropped.
+    /// The system starts no thread: `f` is handed back, not dropped.
     pub(crate) fn spawn(
         &self,
         name: &str,
@@ -71,17 +74,17 @@ impl ThreadGroup {
     ) -> Result<(), Unstarted> {
         let slot = Arc::<InFlight>::default();
         slot.begin_alone(code, Some(subject));
-        let (its_slot, journal) = (Arc::clone(&slot), Arc::clone(&self.journal));
+        let (thread_slot, journal) = (Arc::clone(&slot), Arc::clone(&self.journal));
         let started = Thread::spawn(name, &self.life, slot, move || {
-            if isolate(|| f(&its_slot)).is_err() {
+            if isolate(|| f(&thread_slot)).is_err() {
                 note!(journal, Error, "{code} panicked");
             }
         });
         match started {
             Ok(thread) => {
                 let threads = &mut self.lock().threads;
-                // An ended thread needs no join: only thread-locals are left of
-                // it, whose drops may block.
+                // A thread that has ended needs no join: what may be left of it
+                // are drops of thread-locals, which may block.
                 threads.retain(|thread| !thread.has_ended());
                 threads.push(thread);
                 Ok(())
@@ -97,12 +100,12 @@ impl ThreadGroup {
         }
     }
 
-    /// Runs what an abort has left of connections, where it can block without
+    /// Runs the code that an abort has left, on threads where it can block without
     /// holding up the stop.
     pub(crate) fn run_deferred(self: &Arc<Self>, deferred: Vec<Deferred>) {
         let subjects: Vec<Subject> = deferred
             .iter()
-            .take(DEFERRED_THREADS)
+            .take(DEFERRED_THREADS_MAX)
             .map(|deferred| deferred.subject.clone())
             .collect();
         self.lock().deferred.extend(deferred);
@@ -126,15 +129,15 @@ impl ThreadGroup {
         self.lock().deferred.pop_front()
     }
 
-    /// Every thread that may still run.
+    /// Takes the threads that may still run.
     pub(crate) fn take_threads(&self) -> Vec<Thread> {
         mem::take(&mut self.lock().threads)
     }
 
-    /// Every thread that may still run, and what none has run.
-    pub(crate) fn take_left(&self) -> Left {
+    /// Takes the threads that may still run, and the code that none has run.
+    pub(crate) fn take_unfinished(&self) -> Unfinished {
         let State { threads, deferred } = mem::take(&mut *self.lock());
-        Left { threads, deferred }
+        Unfinished { threads, deferred }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

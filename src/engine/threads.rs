@@ -1,5 +1,4 @@
-//! The threads of a server: every one named, owned, and joined, in bounded
-//! time.
+//! A thread of a server: each is named, owned, and joined in bounded time.
 
 use std::io;
 use std::sync::Arc;
@@ -15,26 +14,26 @@ use crossbeam_channel::RecvTimeoutError;
 use super::in_flight::InFlight;
 use crate::drain::phase::Lifecycle;
 
-/// How long one join may take until another thread goes on with the rest.
-const JOIN_TAKES: Duration = Duration::from_millis(10);
+/// How long one join may take before a further thread joins the rest.
+const SLOW_JOIN: Duration = Duration::from_millis(10);
 
-/// One thread, and its slot.
+/// A thread, and its slot.
 #[derive(Debug)]
 pub(crate) struct Thread {
     handle: JoinHandle<()>,
     slot: Arc<InFlight>,
 }
 
-/// Says that a thread ends, however it does.
-struct Ending {
+/// Its drop marks the thread as ended, whether the thread returned or panicked.
+struct EndGuard {
     life: Arc<Lifecycle>,
     slot: Arc<InFlight>,
-    returned: bool,
+    has_returned: bool,
 }
 
-impl Drop for Ending {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        if !self.returned {
+        if !self.has_returned {
             let thread = thread::current();
             self.life.fail(thread.name().unwrap_or("without a name"));
         }
@@ -44,13 +43,13 @@ impl Drop for Ending {
 }
 
 impl Thread {
-    /// Starts a thread. One that panics ends the server: nothing takes over
-    /// what it did, and a server that only looks alive is worse than none.
+    /// Starts a thread. A thread that panics stops the server: no other thread
+    /// does its work, and a server that only looks alive is worse than none.
     ///
     /// # Errors
     ///
-    /// There is no thread to be had. `f` is handed back, and not dropped: what
-    /// it holds may be the application's.
+    /// The system starts no thread. `f` is handed back, not dropped: what it holds
+    /// may be the application's.
     pub(crate) fn spawn<F>(
         name: &str,
         life: &Arc<Lifecycle>,
@@ -60,24 +59,24 @@ impl Thread {
     where
         F: FnOnce() + Send + 'static,
     {
-        // Shared with the thread, so that it is still here if none starts.
+        // Shared with the thread, so that `f` is still here if it does not start.
         let task = Arc::new(Mutex::new(Some(f)));
         let take =
             |task: &Mutex<Option<F>>| task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let its_task = Arc::clone(&task);
-        let (its_life, its_slot) = (Arc::clone(life), Arc::clone(&slot));
+        let thread_task = Arc::clone(&task);
+        let (thread_life, thread_slot) = (Arc::clone(life), Arc::clone(&slot));
         let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // Made here: where no thread starts, none ends.
-            let mut ending = Ending {
-                life: its_life,
-                slot: its_slot,
-                returned: false,
+            // Made on the thread: a thread that does not start does not end.
+            let mut end_guard = EndGuard {
+                life: thread_life,
+                slot: thread_slot,
+                has_returned: false,
             };
-            // This drops what `f` holds, before the thread counts as ended.
-            if let Some(f) = take(&its_task) {
+            // The call drops what `f` holds, before the thread is marked as ended.
+            if let Some(f) = take(&thread_task) {
                 f();
             }
-            ending.returned = true;
+            end_guard.has_returned = true;
         });
         match started {
             Ok(handle) => Ok(Self { handle, slot }),
@@ -94,26 +93,26 @@ impl Thread {
     }
 }
 
-/// Joins threads that have ended, until `end` at most. Gives how many could not
-/// be joined.
+/// Joins threads that are marked as ended, until `end` at most. Gives how many
+/// could not be joined.
 ///
-/// A thread that has ended drops its thread-locals before it can be joined.
-/// These may be the application's, and block: so other threads do the joining,
-/// and one more of them whenever a join takes long.
+/// Such a thread still drops its thread-locals before it can be joined. These may
+/// be the application's, and their drops may block. So the joins run on threads
+/// of their own, and a further one is started whenever a join is slow.
 pub(crate) fn join_ended(threads: Vec<Thread>, end: Instant) -> usize {
     let count = threads.len();
     let (sender, to_join) = crossbeam_channel::unbounded();
     for thread in threads {
-        // The receiver is here.
+        // The receiver exists, so the send does not fail.
         let _ = sender.send(thread);
     }
     drop(sender);
-    let (joined, joins) = crossbeam_channel::unbounded();
+    let (joined, joined_threads) = crossbeam_channel::unbounded();
     let start_joiner = || {
         let (to_join, joined) = (to_join.clone(), joined.clone());
         let join_all = move || {
             for thread in to_join {
-                // A panic has been noted by `Ending`.
+                // A panic has been noted by `EndGuard`.
                 let _ = thread.handle.join();
                 let _ = joined.send(());
             }
@@ -122,15 +121,15 @@ pub(crate) fn join_ended(threads: Vec<Thread>, end: Instant) -> usize {
         joiner.spawn(join_all).is_ok()
     };
     let mut left = count;
-    let mut can_go_on = start_joiner();
-    while left > 0 && can_go_on {
-        let patience = end.saturating_duration_since(Instant::now());
-        match joins.recv_timeout(patience.min(JOIN_TAKES)) {
+    let mut can_join = start_joiner();
+    while left > 0 && can_join {
+        let left_until_end = end.saturating_duration_since(Instant::now());
+        match joined_threads.recv_timeout(left_until_end.min(SLOW_JOIN)) {
             Ok(()) => left -= 1,
-            Err(RecvTimeoutError::Timeout) if !patience.is_zero() => {
-                can_go_on = to_join.is_empty() || start_joiner();
+            Err(RecvTimeoutError::Timeout) if !left_until_end.is_zero() => {
+                can_join = to_join.is_empty() || start_joiner();
             }
-            Err(_) => can_go_on = false,
+            Err(_) => can_join = false,
         }
     }
     left
@@ -157,7 +156,7 @@ mod tests {
         }
     }
 
-    fn soon(time: Duration) -> Instant {
+    fn after(time: Duration) -> Instant {
         Instant::now() + time
     }
 
@@ -170,7 +169,7 @@ mod tests {
         assert_eq!(life.log().trigger.unwrap().0, Trigger::Failure);
         assert_eq!(life.failed_thread(), Some("test-panics"));
         life.wait(None, || thread.has_ended());
-        assert_eq!(join_ended(vec![thread], soon(60 * SECOND)), 0);
+        assert_eq!(join_ended(vec![thread], after(60 * SECOND)), 0);
     }
 
     #[test]
@@ -178,12 +177,12 @@ mod tests {
         let life = life();
         let thread = start("test-returns", &life, || ());
         life.wait(None, || thread.has_ended());
-        assert_eq!(join_ended(vec![thread], soon(60 * SECOND)), 0);
+        assert_eq!(join_ended(vec![thread], after(60 * SECOND)), 0);
         assert_eq!(life.phase(), Phase::Running);
         assert_eq!(life.failed_thread(), None);
     }
 
-    /// Blocks when it is dropped, until it is told to go on.
+    /// Blocks in its drop until the gate is open.
     struct BlocksInDrop(Arc<(Mutex<bool>, Condvar)>);
 
     impl Drop for BlocksInDrop {
@@ -207,7 +206,7 @@ mod tests {
         let blocked = start("test-local", &life, f);
         let thread = start("test-returns", &life, || ());
         life.wait(None, || blocked.has_ended() && thread.has_ended());
-        assert_eq!(join_ended(vec![blocked, thread], soon(SECOND)), 1);
+        assert_eq!(join_ended(vec![blocked, thread], after(SECOND)), 1);
         *gate.0.lock().unwrap() = true;
         gate.1.notify_all();
     }

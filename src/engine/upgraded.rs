@@ -78,7 +78,7 @@ enum Progress {
 
 /// What has to be done when it ends.
 struct Entry {
-    ticket: Ticket,
+    guard: Ticket,
     /// Given back when the socket is of no use any more.
     place: Arc<Place>,
     share: PeerShare,
@@ -104,7 +104,7 @@ pub(crate) fn start(
         peer,
         local,
         input,
-        ticket,
+        guard,
         place,
         share,
         after_delivery,
@@ -120,7 +120,7 @@ pub(crate) fn start(
         ends_by_close,
         state: Mutex::new(State {
             entry: Some(Entry {
-                ticket,
+                guard,
                 place: Arc::new(place),
                 share,
                 after_delivery,
@@ -256,7 +256,7 @@ impl Upgraded {
     fn end(&self, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
         let services = &self.all.services;
         let Entry {
-            ticket,
+            guard,
             place,
             share,
             after_delivery,
@@ -264,10 +264,10 @@ impl Upgraded {
         note!(services.journal, Debug, "{}: {outcome:?}", self.peer);
         drop(share);
         services.accounting.given_back();
-        ticket.end(outcome);
+        guard.end(outcome);
         drop(place);
         // The application may keep the place, and the acceptor waits for this.
-        services.places.ask_again();
+        services.places.wake_acceptor();
         Some(after_delivery)
     }
 

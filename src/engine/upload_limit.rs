@@ -1,9 +1,9 @@
 //! How many handlers may wait for the rest of their request's body at a time:
-//! as many as half of the workers. So clients that send slowly cannot take all
-//! workers away from the others, however many they are.
+//! half as many as there are workers. So clients that send slowly cannot occupy
+//! all workers, however many such clients there are.
 //!
-//! A semaphore, first come, first served: a permit that is given back goes to
-//! the connection that has waited longest, and a newcomer waits behind it.
+//! The limit is a semaphore, first come, first served: a permit that is given
+//! back is granted to the connection that has waited longest.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -15,6 +15,7 @@ use std::sync::PoisonError;
 
 use crate::service::body::Waker;
 
+/// See the module.
 pub(crate) struct UploadLimit {
     permits: usize,
     state: Mutex<State>,
@@ -22,12 +23,13 @@ pub(crate) struct UploadLimit {
 
 #[derive(Default)]
 struct State {
-    /// Permits that are held, or granted and not fetched yet.
+    /// Permits that are held, or granted and not acquired yet.
     taken: usize,
-    /// The number of the next waiter. They count up, so the first is the oldest.
-    next: u64,
+    /// The number of the latest waiter. Numbers count up, so the lowest one has
+    /// waited longest.
+    last_number: u64,
     waiting: BTreeMap<u64, Waker>,
-    /// Waiters that were given a permit, and have not come for it yet.
+    /// Waiters that were granted a permit, and have not acquired it yet.
     granted: BTreeSet<u64>,
 }
 
@@ -39,8 +41,9 @@ impl UploadLimit {
         })
     }
 
-    /// A permit. If there is none, the connection has a waiter afterwards, and
-    /// `waker` is called when a permit is granted to it: then it asks again.
+    /// Acquires a permit. If there is none, `waiter` is set, and `waker` is called
+    /// when a permit is granted to this waiter: then the connection calls this
+    /// again.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         waker: Waker,
@@ -53,11 +56,11 @@ impl UploadLimit {
                 return Some(Permit(Arc::clone(self)));
             }
             None => {
-                state.next += 1;
-                state.next
+                state.last_number += 1;
+                state.last_number
             }
             Some(Waiter { number, .. }) if state.granted.remove(number) => {
-                // Its drop takes the lock.
+                // The waiter's drop takes the lock.
                 drop(state);
                 *waiter = None;
                 return Some(Permit(Arc::clone(self)));
@@ -73,7 +76,7 @@ impl UploadLimit {
         None
     }
 
-    /// Passes a permit on to the waiter that is first in line.
+    /// Grants a permit that was given back to the waiter that has waited longest.
     fn release(&self, mut state: MutexGuard<'_, State>) {
         match state.waiting.pop_first() {
             None => state.taken -= 1,
@@ -97,7 +100,7 @@ impl fmt::Debug for UploadLimit {
     }
 }
 
-/// One handler may wait for its body. Its drop gives the permit back.
+/// A handler may wait for its request's body. The drop gives the permit back.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<UploadLimit>);
 
@@ -107,8 +110,8 @@ impl Drop for Permit {
     }
 }
 
-/// A connection's place in the line. Its drop leaves the line; a permit that was
-/// granted and not fetched goes to the next waiter.
+/// A connection that waits for a permit. The drop ends the wait; a permit that was
+/// granted and not acquired goes to the next waiter.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     limit: Arc<UploadLimit>,
@@ -129,7 +132,7 @@ impl Drop for Waiter {
 mod tests {
     use super::*;
 
-    /// The connections that were woken, in order.
+    /// The connections whose wakers were called, in order.
     #[derive(Clone, Default)]
     struct Calls(Arc<Mutex<Vec<&'static str>>>);
 
@@ -139,7 +142,7 @@ mod tests {
         }
     }
 
-    /// One connection that wants a permit.
+    /// A connection that needs a permit.
     struct Upload {
         name: &'static str,
         waiter: Option<Waiter>,
@@ -166,37 +169,37 @@ mod tests {
         let (mut third, mut fourth) = (Upload::of("third"), Upload::of("fourth"));
         assert!(third.acquire(&limit, &calls).is_none());
         assert!(fourth.acquire(&limit, &calls).is_none());
-        // To ask again, for whatever reason, changes nothing.
+        // A further call changes nothing.
         assert!(third.acquire(&limit, &calls).is_none());
         drop(first);
         assert_eq!(calls.so_far(), ["third"]);
-        // The permit is granted: neither another waiter nor a newcomer gets it.
+        // The permit is granted to the third: no other upload acquires it.
         assert!(fourth.acquire(&limit, &calls).is_none());
-        let mut newcomer = Upload::of("newcomer");
-        assert!(newcomer.acquire(&limit, &calls).is_none());
+        let mut fifth = Upload::of("fifth");
+        assert!(fifth.acquire(&limit, &calls).is_none());
         let third = third.acquire(&limit, &calls).unwrap();
         drop((second, third));
-        assert_eq!(calls.so_far(), ["third", "fourth", "newcomer"]);
-        assert!(newcomer.acquire(&limit, &calls).is_some());
+        assert_eq!(calls.so_far(), ["third", "fourth", "fifth"]);
+        assert!(fifth.acquire(&limit, &calls).is_some());
         assert!(fourth.acquire(&limit, &calls).is_some());
         assert_eq!(limit.lock().taken, 0);
     }
 
     #[test]
-    fn a_waiter_that_leaves_passes_its_permit_on() {
+    fn a_waiter_that_is_dropped_passes_its_permit_on() {
         let (limit, calls) = (UploadLimit::new(1), Calls::default());
         let permit = Upload::of("first").acquire(&limit, &calls).unwrap();
-        let (mut gone, mut leaves) = (Upload::of("gone"), Upload::of("leaves"));
-        let mut stays = Upload::of("stays");
-        for upload in [&mut gone, &mut leaves, &mut stays] {
+        let (mut second, mut third) = (Upload::of("second"), Upload::of("third"));
+        let mut fourth = Upload::of("fourth");
+        for upload in [&mut second, &mut third, &mut fourth] {
             assert!(upload.acquire(&limit, &calls).is_none());
         }
-        drop(gone);
+        drop(second);
         drop(permit);
-        assert_eq!(calls.so_far(), ["leaves"]);
-        drop(leaves);
-        assert_eq!(calls.so_far(), ["leaves", "stays"]);
-        drop(stays.acquire(&limit, &calls).unwrap());
+        assert_eq!(calls.so_far(), ["third"]);
+        drop(third);
+        assert_eq!(calls.so_far(), ["third", "fourth"]);
+        drop(fourth.acquire(&limit, &calls).unwrap());
         assert_eq!(limit.lock().taken, 0);
     }
 }

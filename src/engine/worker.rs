@@ -15,9 +15,9 @@ use super::Engine;
 use super::body_source::SlotBodySource;
 use super::buffer::Buffer;
 use super::connection::Answer;
+use super::connection::BodyWriter;
 use super::connection::Connection;
 use super::connection::Context;
-use super::connection::Feeding;
 use super::connection::FilePart;
 use super::connection::Next;
 use super::date::DateClock;
@@ -63,7 +63,7 @@ pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
         phase: services.life.phase(),
         budget: 0,
         deferred: Vec::new(),
-        feedings: Vec::new(),
+        body_writers: Vec::new(),
         next_look: Instant::now(),
         gathered: 0,
         polls_in_vain: 0,
@@ -87,7 +87,7 @@ struct Worker<'a> {
     /// Code of the application that is to run after the turn.
     deferred: Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
-    feedings: Vec<Feeding>,
+    body_writers: Vec<BodyWriter>,
     /// When to look for long calls of other workers.
     next_look: Instant,
     /// How many connections the last poll of this owner has found ready.
@@ -196,8 +196,8 @@ impl Worker<'_> {
             );
             self.runner.recover();
         }
-        for feeding in mem::take(&mut self.feedings) {
-            let Feeding { run, subject } = feeding;
+        for body_writer in mem::take(&mut self.body_writers) {
+            let BodyWriter { run, subject } = body_writer;
             let of = subject.clone();
             let threads = &self.engine.threads;
             if let Err(unstarted) =
@@ -241,7 +241,7 @@ impl Worker<'_> {
                         if let Some(error) = error {
                             note!(services.journal, Error, "cannot wait for {back:?}: {error}");
                         }
-                        return back.give_up(services, &mut self.deferred);
+                        return back.close_now(services, &mut self.deferred);
                     }
                 },
                 Next::Upgrade(upgrade) => {
@@ -265,7 +265,7 @@ impl Worker<'_> {
                         return;
                     };
                     connection = back;
-                    next = connection.pulled(source, piece, &mut self.context());
+                    next = connection.resume_with_piece(source, piece, &mut self.context());
                 }
                 Next::Call(request) => {
                     let Some((back, answer)) = self.call(connection, request) else {
@@ -391,7 +391,7 @@ impl Worker<'_> {
             now: self.runner.now,
             budget: &mut self.budget,
             deferred: &mut self.deferred,
-            feedings: &mut self.feedings,
+            body_writers: &mut self.body_writers,
         }
     }
 }

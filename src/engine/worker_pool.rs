@@ -1,5 +1,5 @@
-//! The threads of a server from the first to the last: starting them, taking
-//! connections away from those that do not come to an end, and joining them.
+//! All threads of a server: starts them, joins them, and at an abort takes the
+//! connections away from the workers that are in code of the application.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::Engine;
 use super::acceptor::Acceptor;
-use super::acceptor::Intake;
+use super::acceptor::Gate;
 use super::connection::Connection;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
@@ -30,44 +30,43 @@ use crate::journal::Lines;
 use crate::journal::note;
 use crate::net::listener::Listener;
 
-/// How long, at the end, threads have to notice that it is one.
-pub(crate) const GRACE: Duration = Duration::from_millis(100);
+/// How long threads have to end after the event that ends them.
+pub(crate) const THREAD_END_GRACE: Duration = Duration::from_millis(100);
 
-/// How long, at the very end, the logger may take for what is still to be
-/// logged, and thread-locals for their drops.
-const LAST_GRACE: Duration = Duration::from_secs(1);
+/// How long, after all else, the logger has to write its last lines, and threads
+/// have to drop their thread-locals.
+const LOGGER_END_GRACE: Duration = Duration::from_secs(1);
 
-/// The connections that are taken from the slots.
+/// Which connections an abort takes from the workers' slots.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Taken {
-    /// All but those that end in good order at an abort too.
-    ToCut,
+pub(crate) enum AbortScope {
+    /// All but those whose answers are completed at an abort too.
+    ExceptCompleting,
     All,
 }
 
 /// All threads of one server. The fields stand in the order in which the threads
-/// end: the acceptor goes; when no connection is left then, the seats and the
-/// queues are closed, which ends the monitor and the workers; the logger's goes
-/// last.
+/// end. The acceptor ends first. When no connection is left, the run queue is
+/// closed, which ends the monitor and the workers. The logger ends last.
 pub(crate) struct WorkerPool {
     engine: Arc<Engine>,
-    intake: Option<Arc<Intake>>,
+    gate: Option<Arc<Gate>>,
     acceptor: Option<Thread>,
     monitor: Option<Thread>,
     workers: Vec<Thread>,
     logger: Option<Thread>,
 }
 
-/// What could not be joined.
+/// The threads that could not be joined.
 #[derive(Debug, Default)]
 pub(crate) struct LeftBehind {
     pub(crate) threads: usize,
-    /// What they are in, as far as it is known.
+    /// The code of the application that they are in, as far as it is known.
     pub(crate) unreturned: Vec<Unreturned>,
 }
 
 impl WorkerPool {
-    /// Starts every thread. If one cannot be started, those that were are
+    /// Starts every thread. If a thread cannot be started, the threads that run are
     /// joined before the error is returned.
     pub(crate) fn start(
         engine: Arc<Engine>,
@@ -76,7 +75,7 @@ impl WorkerPool {
     ) -> Result<Self, Error> {
         let mut pool = Self {
             engine,
-            intake: None,
+            gate: None,
             acceptor: None,
             monitor: None,
             workers: Vec::new(),
@@ -85,8 +84,8 @@ impl WorkerPool {
         match pool.spawn_all(listener, lines) {
             Ok(()) => Ok(pool),
             Err(error) => {
-                // The others end because no connection can come.
-                pool.give_up_acceptor();
+                // The threads that run end because no connection can be accepted.
+                pool.abandon_acceptor();
                 pool.join();
                 Err(Error::io("cannot start a thread", error))
             }
@@ -102,9 +101,9 @@ impl WorkerPool {
         }
         let engine = Arc::clone(&self.engine);
         self.monitor = Some(self.spawn("farewell-monitor", move || monitor::run(&engine))?);
-        let intake = Arc::new(Intake::new());
-        self.intake = Some(Arc::clone(&intake));
-        let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, intake);
+        let gate = Arc::new(Gate::new());
+        self.gate = Some(Arc::clone(&gate));
+        let acceptor = Acceptor::new(Arc::clone(&self.engine), listener, gate);
         self.acceptor = Some(self.spawn("farewell-accept", move || acceptor.run())?);
         Ok(())
     }
@@ -143,62 +142,62 @@ impl WorkerPool {
         &self.engine
     }
 
-    /// At an abort: takes their connections from the workers that are in code of
-    /// the application, ends them, and starts one more worker for the queue in
-    /// case none is free. No handler is called any more, so that one is never
-    /// stuck.
-    pub(crate) fn abort_running(&mut self, which: Taken) {
-        let taken = |connection: &Connection| match which {
-            Taken::ToCut => !connection.ends_in_order(),
-            Taken::All => true,
+    /// At an abort: takes the connections from the workers that are in code of the
+    /// application, closes them, and hands off the workers' jobs. Starts one more
+    /// worker in case no other is free for the jobs: no handler is called any
+    /// more, so this worker is never held up.
+    pub(crate) fn abort_running(&mut self, scope: AbortScope) {
+        let in_scope = |connection: &Connection| match scope {
+            AbortScope::ExceptCompleting => !connection.completes_at_abort(),
+            AbortScope::All => true,
         };
         let engine = &self.engine;
         let mut deferred = Vec::new();
         for worker in &self.workers {
-            if let Some(connection) = worker.slot().take_connection_if(taken) {
-                connection.give_up(&engine.services, &mut deferred);
+            if let Some(connection) = worker.slot().take_connection_if(in_scope) {
+                connection.close_now(&engine.services, &mut deferred);
             }
-            // Before the monitor would: the other connections of the shard end too.
+            // Before the monitor would take it: the other connections of the shard end too.
             if let Some(job) = worker.slot().slot.take_any_job() {
                 engine.hand_off(job);
             }
         }
         engine.upgraded.cut(&mut deferred);
         engine.threads.run_deferred(deferred);
-        if let Err(error) = self.spawn_worker("farewell-relief", self.workers.len(), Arc::default())
-        {
+        let number = self.workers.len();
+        if let Err(error) = self.spawn_worker("farewell-extra", number, Arc::default()) {
             let journal = &self.engine.services.journal;
             note!(
                 journal,
                 Error,
-                "cannot start a thread to turn away what is queued: {error}"
+                "cannot start a thread to turn away waiting requests: {error}"
             );
         }
     }
 
-    /// An acceptor that was never started, or could not be woken, is let go:
-    /// what it still accepts is not served.
-    pub(crate) fn give_up_acceptor(&self) {
-        if let Some(intake) = &self.intake {
-            intake.close();
+    /// Goes on without the acceptor, because it was not started or cannot be
+    /// woken. What it still accepts is not served.
+    pub(crate) fn abandon_acceptor(&self) {
+        if let Some(gate) = &self.gate {
+            gate.close();
         }
         self.engine.services.accounting.no_more_connections();
     }
 
-    /// Ends the connections that are left, wherever they are: in the lot, or in
-    /// the queue because no worker is free. One that is with a worker ends when
-    /// it parks.
+    /// Closes the connections that are left, whether they are suspended or ready
+    /// with no worker free for them. A connection that is with a worker is closed
+    /// when the worker wants to suspend it.
     pub(crate) fn evict(&self) {
         self.engine.evict();
     }
 
     /// Joins every thread, and drops the handler. Code of the application has
-    /// until the deadline to return; threads that are in some then are left
-    /// behind, and so is an acceptor that was dismissed.
+    /// until the deadline to return. A thread whose code has not returned by then
+    /// is left behind, and so is an abandoned acceptor that has not ended.
     pub(crate) fn join(self) -> LeftBehind {
         let Self {
             engine,
-            intake: _,
+            gate: _,
             acceptor,
             monitor,
             workers,
@@ -211,70 +210,72 @@ impl WorkerPool {
         let (life, journal) = (Arc::clone(&services.life), Arc::clone(&services.journal));
         let (group, acceptor_awake) = (Arc::clone(&engine.threads), engine.acceptor_awake());
         let mut threads: Vec<Thread> = monitor.into_iter().chain(workers).collect();
-        // One that was dismissed is not waited for.
-        let (acceptor, dismissed) = match acceptor_awake {
+        // An acceptor that was abandoned is not waited for.
+        let (acceptor, abandoned) = match acceptor_awake {
             true => (acceptor, None),
             false => (None, acceptor),
         };
         threads.extend(acceptor);
         threads.extend(group.take_threads());
 
-        // Threads that only have to notice the end are not cut short by it.
-        let soon = Instant::now() + GRACE;
+        // A deadline that has passed does not cut the time that threads need to
+        // notice the end.
+        let soon = Instant::now() + THREAD_END_GRACE;
         let deadline = life.deadline().map_or(soon, |deadline| deadline.max(soon));
         if !wait_for_end(&life, &threads, deadline) {
             life.abort(Abort::Deadline);
-            // A handler that is told of the abort, because it reads or writes,
-            // may be about to return.
-            wait_for_end(&life, &threads, Instant::now() + GRACE);
+            // A handler that learns of the abort, because it reads or writes, may
+            // be about to return.
+            wait_for_end(&life, &threads, Instant::now() + THREAD_END_GRACE);
         }
-        // A thread that is left behind still needs the handler, and has a handle
-        // of the engine.
+        // A thread that is left behind still needs the handler, and holds the
+        // engine: then this is not the last handle.
         if let Some(engine) = Arc::into_inner(engine)
             && let Some(thread) = drop_handler(engine)
         {
             let dropping = slice::from_ref(&thread);
             if !wait_for_end(&life, dropping, deadline) {
-                wait_for_end(&life, dropping, Instant::now() + GRACE);
+                wait_for_end(&life, dropping, Instant::now() + THREAD_END_GRACE);
             }
             threads.push(thread);
         }
         journal.close();
-        threads.extend(dismissed);
-        // Not before: what an abort has left may not have come to its thread.
-        let group_left = group.take_left();
-        threads.extend(group_left.threads);
-        let end = Instant::now() + LAST_GRACE;
+        threads.extend(abandoned);
+        // Not before: what an abort has left may not have come to its thread yet.
+        let unfinished = group.take_unfinished();
+        threads.extend(unfinished.threads);
+        let end = Instant::now() + LOGGER_END_GRACE;
         let mut left = LeftBehind::default();
-        left.sort(threads, end);
-        left.name_unrun(group_left.deferred);
-        // The others first: a logger that blocks has all the time that is left.
+        left.join(threads, end);
+        left.name_unrun(unfinished.deferred);
+        // After the other threads: a logger that blocks has all the time that is
+        // left.
         life.wait(Some(end), || logger.iter().all(Thread::has_ended));
-        left.sort(logger, end.max(Instant::now() + GRACE));
+        left.join(logger, end.max(Instant::now() + THREAD_END_GRACE));
         left
     }
 }
 
-/// A thread that did not start has done nothing, and holds nothing of the
-/// application's that another does not hold too.
+/// Drops the function of a thread that did not start. It holds nothing of the
+/// application's that another thread does not hold too.
 fn started<F>(thread: Result<Thread, (io::Error, Option<F>)>) -> io::Result<Thread> {
     thread.map_err(|(error, _)| error)
 }
 
-/// Waits until all of these have ended, until an abort, or until `end`. Says
-/// whether they have.
+/// Waits until all of these threads have ended, until an abort, or until `end`.
+/// Says whether they have ended.
 fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
     let all_ended = || threads.iter().all(Thread::has_ended);
-    let aborting = life.phase() >= Phase::Aborting;
+    let was_aborting = life.phase() >= Phase::Aborting;
     life.wait(Some(end), || {
-        all_ended() || !aborting && life.phase() >= Phase::Aborting
+        all_ended() || !was_aborting && life.phase() >= Phase::Aborting
     });
     all_ended()
 }
 
-/// Drops the last of what the threads shared, and with it the handler and all
-/// that it captured: code of the application once more. `None` if there is no
-/// thread for it; then it is leaked.
+/// Drops the engine, and with it the handler and all that it captured, on a
+/// thread of its own: their drops are code of the application. `None` if the
+/// thread cannot be started; then the engine is leaked.
 fn drop_handler(engine: Engine) -> Option<Thread> {
     let (life, journal) = (
         Arc::clone(&engine.services.life),
@@ -282,13 +283,13 @@ fn drop_handler(engine: Engine) -> Option<Thread> {
     );
     let slot = Arc::<InFlight>::default();
     slot.begin_alone(UserCode::Drop, None);
-    let its_journal = Arc::clone(&journal);
-    let drop_it = move || {
+    let thread_journal = Arc::clone(&journal);
+    let drop_engine = move || {
         if isolate(|| drop(engine)).is_err() {
-            note!(its_journal, Error, "{} panicked", UserCode::Drop);
+            note!(thread_journal, Error, "{} panicked", UserCode::Drop);
         }
     };
-    match Thread::spawn("farewell-drop", &life, slot, drop_it) {
+    match Thread::spawn("farewell-drop", &life, slot, drop_engine) {
         Ok(thread) => Some(thread),
         Err((error, engine)) => {
             note!(
@@ -303,9 +304,9 @@ fn drop_handler(engine: Engine) -> Option<Thread> {
 }
 
 impl LeftBehind {
-    /// Joins the threads that have ended, until `end` at most, and names what the
-    /// others are in.
-    fn sort(&mut self, threads: impl IntoIterator<Item = Thread>, end: Instant) {
+    /// Joins the threads that have ended, until `end` at most. Counts the others,
+    /// and names the code that they are in.
+    fn join(&mut self, threads: impl IntoIterator<Item = Thread>, end: Instant) {
         let (ended, running): (Vec<_>, Vec<_>) = threads.into_iter().partition(Thread::has_ended);
         let unreturned = running
             .iter()
@@ -314,11 +315,11 @@ impl LeftBehind {
         self.threads += running.len() + join_ended(ended, end);
     }
 
-    /// Names what no thread has come to run.
+    /// Names the code that no thread has run.
     fn name_unrun(&mut self, deferred: VecDeque<Deferred>) {
         self.unreturned
             .extend(deferred.iter().map(Deferred::unreturned));
-        // Its drop could block here.
+        // Leaked, since the drop is code of the application and could block here.
         mem::forget(deferred);
     }
 }

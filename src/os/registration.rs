@@ -1,6 +1,11 @@
 //! Unix: registrations with an epoll or the like. They belong to a descriptor, so
 //! a handle that is shared can be registered too, and a poll with another poll.
 
+#![allow(
+    clippy::needless_pass_by_ref_mut,
+    reason = "the same functions on other systems need it"
+)]
+
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;

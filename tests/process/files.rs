@@ -87,7 +87,7 @@ fn it_runs_out_of_files_and_recovers() {
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("cannot accept for the moment"),
+        ended.stderr.contains("cannot accept connections, retrying"),
         "{}",
         ended.stderr
     );

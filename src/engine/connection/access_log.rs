@@ -1,13 +1,13 @@
-//! One line for each request: the common log format, and the seconds that it
-//! took.
+//! The access log. It has one line for each request: the common log format, and
+//! the seconds that the request took.
 //!
 //! ```text
 //! 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a HTTP/1.1" 200 2326 0.000211
 //! ```
 //!
 //! The time is that of the request's first byte. A `-` stands for what is not
-//! known: the request line of a head that was never whole, the status of a
-//! request that got no answer.
+//! known: the request line if the head was never whole, the status if the request
+//! got no answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,13 +51,13 @@ fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration
         "{} - - [{}] {request} {status} {} {:.6}",
         peer.ip(),
         date(began),
-        exchange.sent.max(0),
+        exchange.body_bytes_sent.max(0),
         took.as_secs_f64()
     )
 }
 
-/// `06/Nov/1994:08:49:37 +0000`, out of `Sun, 06 Nov 1994 08:49:37 GMT`; or `-`
-/// where the clock has no such date, from 1970 to 9999.
+/// `06/Nov/1994:08:49:37 +0000`, made of `Sun, 06 Nov 1994 08:49:37 GMT`; or `-` for
+/// a time outside of the years 1970 to 9999.
 fn date(at: SystemTime) -> String {
     let last = UNIX_EPOCH + Duration::from_secs(LAST_DATE);
     if !(UNIX_EPOCH..=last).contains(&at) {
@@ -86,7 +86,7 @@ mod tests {
     fn a_line_is_in_the_common_log_format() {
         let mut exchange = Exchange {
             status: Some(StatusCode::OK),
-            sent: 2326,
+            body_bytes_sent: 2326,
             began: Instant::now(),
             on_last_call: false,
             call_key: CallKey::default(),
@@ -106,7 +106,7 @@ mod tests {
         );
         exchange.route = None;
         exchange.status = None;
-        exchange.sent = -100;
+        exchange.body_bytes_sent = -100;
         assert_eq!(
             line(peer, &exchange, began, took),
             "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"

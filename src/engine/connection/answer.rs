@@ -1,4 +1,4 @@
-//! From a handler's response to a message: what its head says, and what
+//! Makes a message of a handler's response: decides what its head says, and what
 //! becomes of the connection after it.
 
 use std::mem;
@@ -11,10 +11,10 @@ use http::StatusCode;
 use http::Version;
 use http::header;
 
-use super::Asked;
+use super::BodyWriter;
 use super::Connection;
 use super::Context;
-use super::Feeding;
+use super::Handling;
 use super::State;
 use super::writing::Rest;
 use super::writing::Writing;
@@ -22,7 +22,7 @@ use crate::drain::outcome::RequestOutcome;
 use crate::drain::phase::Phase;
 use crate::drain::report::UserCode;
 use crate::engine::deferred::Deferred;
-use crate::engine::output::COPIED_MAX;
+use crate::engine::output::COPIED_BYTES_MAX;
 use crate::engine::output::Output;
 use crate::http::Refusal;
 use crate::http::encode;
@@ -39,24 +39,24 @@ use crate::service::body::Nature;
 use crate::service::response::IntoResponse;
 use crate::service::response::Response;
 
-/// A response, taken apart, and what it means in the accounting.
+/// A response, taken apart, and the outcome of its request for the accounting.
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: StatusCode,
-    /// The status line and the handler's fields.
+    /// The status line and the handler's fields, encoded.
     head: Vec<u8>,
     stated: Stated,
     body: Body,
     outcome: RequestOutcome,
-    /// A drop of something that the response held has panicked. The answer is
-    /// whole all the same.
+    /// The drop of something that the response held has panicked. The answer is
+    /// whole nevertheless.
     drop_panicked: bool,
 }
 
 impl Answer {
     /// Takes a response apart. This drops its fields, its extensions and a small
-    /// body, which may run code of the application: so it is called where that
-    /// runs anyway.
+    /// body. The drops may run code of the application, so this is called where
+    /// such code may run.
     pub(crate) fn new(response: Response, outcome: RequestOutcome) -> Self {
         let (parts, mut body) = response.into_parts();
         let status = parts.status;
@@ -64,7 +64,7 @@ impl Answer {
         let stated = encode::begin_head(&mut head, status, &parts.headers);
         let mut drop_panicked = isolate(|| drop(parts)).is_err();
         if let Content::Shared(bytes) = &mut body.content
-            && bytes.len() < COPIED_MAX
+            && bytes.len() < COPIED_BYTES_MAX
         {
             let copy = Bytes::copy_from_slice(bytes);
             let shared = mem::replace(&mut body.content, Content::Full(copy));
@@ -80,18 +80,18 @@ impl Answer {
         }
     }
 
-    /// The handler panicked.
+    /// The answer if the handler panicked.
     pub(crate) fn failed() -> Self {
         let mut response =
-            (StatusCode::INTERNAL_SERVER_ERROR, "the handler failed\n").into_response();
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response();
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
         Self::new(response, RequestOutcome::Failed)
     }
 
-    /// The same answer with an empty body. For answers that the server itself
-    /// makes: what a handler made is not dropped here.
+    /// The same answer with an empty body. Only for answers of the server itself:
+    /// the body is dropped here, so it must not be the application's.
     pub(super) fn without_body(self) -> Self {
         Self {
             body: Body::default(),
@@ -99,15 +99,16 @@ impl Answer {
         }
     }
 
-    /// The server itself answers.
+    /// The answer of the server itself to a request that it refuses.
     pub(crate) fn refusal(Refusal { status, reason }: Refusal) -> Self {
         let response = (status, format!("{reason}\n")).into_response();
         Self::new(response, RequestOutcome::Refused)
     }
 
-    /// The server stops before a handler could start this one.
+    /// The answer to a request that no handler will start: the server stops, or has
+    /// no capacity.
     pub(crate) fn turned_away() -> Self {
-        let text = "the server cannot take it now: try again, later or elsewhere\n";
+        let text = "the server cannot take the request now: try again later\n";
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -116,19 +117,21 @@ impl Answer {
     }
 }
 
-/// Room for the head of most responses, in bytes.
+/// The initial capacity for a response's head, in bytes. Most heads fit.
 const HEAD_BYTES: usize = 512;
 
 impl Connection {
     /// `Handling` becomes `Writing`.
     pub(super) fn answer(&mut self, answer: Answer, cx: &mut Context<'_>) {
-        let State::Handling(mut asked) =
+        let State::Handling(mut handling) =
             mem::replace(&mut self.state, State::Idle { since: cx.now })
         else {
             unreachable!("only a request in Handling is answered");
         };
-        let read = self.discard_body(asked.incoming.take(), cx);
-        asked.persist = asked.persist.close_if(!read, CloseReason::UnreadBody);
+        let body_is_read = self.discard_body(handling.incoming.take(), cx);
+        handling.persist = handling
+            .persist
+            .close_if(!body_is_read, CloseReason::UnreadBody);
 
         let Answer {
             status,
@@ -137,7 +140,7 @@ impl Connection {
             body,
             outcome,
             drop_panicked,
-        } = self.checked(answer, &asked, read, cx);
+        } = self.replace_invalid(answer, &handling, body_is_read, cx);
         if drop_panicked {
             note!(cx.services.journal, Error, "{} panicked", UserCode::Drop);
         }
@@ -147,38 +150,38 @@ impl Connection {
         } = body;
         let wants_delivery = after_delivery.is_some();
         self.after_delivery = after_delivery
-            .map(|tell| Deferred::call(UserCode::AfterDelivery, tell, self.subject()));
+            .map(|call| Deferred::call(UserCode::AfterDelivery, call, self.subject()));
 
-        let taken_over = is_taken_over(&content, &asked, status);
-        if !taken_over && matches!(content, Content::TakeOver(_)) {
+        let is_upgrade = is_upgrade(&content, &handling, status);
+        if !is_upgrade && matches!(content, Content::TakeOver(_)) {
             let unused = mem::take(&mut content);
             self.defer_drop(unused, cx);
         }
-        let length = length(&content, &asked, stated);
-        let nature = content.nature();
+        let length = length(&content, &handling, stated);
+        let kind = content.nature();
         let persist = match status {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
-            _ => asked
+            _ => handling
                 .persist
-                .close_if(taken_over, CloseReason::TakenOver)
+                .close_if(is_upgrade, CloseReason::TakenOver)
                 .close_if(wants_delivery, CloseReason::Delivery)
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
-        let persist = persist_after(persist, nature, stated);
-        let draining = cx.phase >= Phase::Draining && !self.another_counts(persist, cx);
-        let persist = persist.close_if(draining, CloseReason::Draining);
+        let persist = persist_after(persist, kind, stated);
+        let is_last = cx.phase >= Phase::Draining && !self.answers_next_request(persist, cx);
+        let persist = persist.close_if(is_last, CloseReason::Draining);
 
-        let own = HeadParts {
+        let parts = HeadParts {
             status,
             stated,
             length,
             persist,
-            version: asked.version,
+            version: handling.version,
             date: cx.date.at(cx.now),
         };
-        encode::finish_head(&mut head, &own);
-        self.count_answer(status, head.len());
-        let may_have_body = taken_over || encode::may_have_body(&asked.method, status);
+        encode::finish_head(&mut head, &parts);
+        self.set_answer_head(status, head.len());
+        let may_have_body = is_upgrade || encode::may_have_body(&handling.method, status);
         let (body, rest) = match may_have_body {
             true => self.split_body(content, cx),
             false => {
@@ -192,21 +195,27 @@ impl Connection {
             length,
             persist,
             outcome,
-            nature,
-            pace: cx.services.config.write_pace().start(cx.now),
+            kind,
+            minimum_rate: cx.services.config.write_pace().start(cx.now),
         });
     }
 
-    /// The answer, or a 500 if it is none that can be sent.
-    fn checked(&self, answer: Answer, asked: &Asked, read: bool, cx: &mut Context<'_>) -> Answer {
-        let Some(problem) = problem(&answer, asked, read) else {
+    /// The answer, or a 500 if the answer cannot be sent.
+    fn replace_invalid(
+        &self,
+        answer: Answer,
+        handling: &Handling,
+        body_is_read: bool,
+        cx: &mut Context<'_>,
+    ) -> Answer {
+        let Some(problem) = problem(&answer, handling, body_is_read) else {
             return answer;
         };
         let peer = self.peer;
         note!(
             cx.services.journal,
             Error,
-            "a handler's answer to {peer} is a 500: {problem}"
+            "invalid response of a handler, {peer} gets a 500 instead: {problem}"
         );
         let outcome = answer.outcome;
         let unsent = Deferred::drop_of(answer.body, self.subject());
@@ -214,7 +223,8 @@ impl Connection {
         Answer::new(StatusCode::INTERNAL_SERVER_ERROR.into_response(), outcome)
     }
 
-    /// Content that is not sent. Its drop may run code of the application.
+    /// Has content dropped that is not sent. The drop may run code of the
+    /// application.
     fn defer_drop(&self, mut content: Content, cx: &mut Context<'_>) {
         match &mut content {
             Content::Full(_) | Content::File { .. } => return,
@@ -225,7 +235,7 @@ impl Connection {
         cx.deferred.push(unsent);
     }
 
-    /// What of a body is written with the head, and what comes later.
+    /// The part of a body that is written with the head, and the rest.
     fn split_body(&mut self, content: Content, cx: &mut Context<'_>) -> (Bytes, Rest) {
         match content {
             Content::Full(bytes) => (bytes, Rest::Nothing),
@@ -238,13 +248,13 @@ impl Connection {
                 let (file, left) = (Arc::new(file), length);
                 (Bytes::new(), Rest::File { file, offset, left })
             }
-            Content::TakeOver(take_over) => (Bytes::new(), Rest::TakeOver(take_over)),
+            Content::TakeOver(take_over) => (Bytes::new(), Rest::Upgrade(take_over)),
             Content::Stream(mut source, left) => {
                 source.begin();
                 let waker = self.waker();
                 if let Some(run) = source.feeder() {
                     let subject = self.subject();
-                    cx.feedings.push(Feeding { run, subject });
+                    cx.body_writers.push(BodyWriter { run, subject });
                 }
                 let rest = Rest::Stream {
                     source: Some(source),
@@ -256,82 +266,83 @@ impl Connection {
         }
     }
 
-    /// Whether, in a drain, a request behind this one is answered too: it is
-    /// here already (RFC 9112 section 9.3.2). After the last call that goes for
-    /// what is here when it is first looked at, and for nothing that comes
-    /// later: a client that pipelines on and on has to leave.
-    fn another_counts(&mut self, persist: Persist, cx: &mut Context<'_>) -> bool {
-        if persist != Persist::KeepAlive || cx.aborting() {
+    /// Whether, in a drain, the next request is answered too, because it has arrived
+    /// already (RFC 9112 section 9.3.2). After the last call, only what has arrived
+    /// at the first such check counts: a client that goes on pipelining must not
+    /// keep its connection open.
+    fn answers_next_request(&mut self, persist: Persist, cx: &mut Context<'_>) -> bool {
+        if persist != Persist::KeepAlive || cx.is_aborting() {
             return false;
         }
-        if self.owed.is_none() {
+        if self.in_time_bytes.is_none() {
             if cx.buffer.has_room() {
-                // A broken connection shows in the write that follows.
+                // If the connection is broken, the write of the answer finds that.
                 cx.buffer.fill(&self.stream);
             }
             let began = cx.services.life.draining_since();
             if began.is_some_and(|began| cx.now >= began + cx.services.config.last_call) {
-                cx.buffer.mark_owed();
-                self.owed = Some(cx.buffer.owed());
+                cx.buffer.mark_in_time();
+                self.in_time_bytes = Some(cx.buffer.in_time_bytes());
             }
         }
-        cx.holds_request() && (self.owed.is_none() || cx.buffer.owed() > 0)
+        cx.holds_request() && (self.in_time_bytes.is_none() || cx.buffer.in_time_bytes() > 0)
     }
 }
 
-/// What an answer of this nature, with these fields, does to a connection that
-/// would persist otherwise.
-fn persist_after(persist: Persist, nature: Nature, stated: Stated) -> Persist {
+/// What becomes of the connection after an answer of this kind, with these fields.
+fn persist_after(persist: Persist, kind: Nature, stated: Stated) -> Persist {
     persist
         .close_if(stated.close, CloseReason::Handler)
-        .close_if(nature == Nature::Follower, CloseReason::Follower)
-        .close_if(nature == Nature::Endless, CloseReason::Endless)
+        .close_if(kind == Nature::Follower, CloseReason::Follower)
+        .close_if(kind == Nature::Endless, CloseReason::Endless)
 }
 
-/// What is wrong with a handler's answer, if anything is. `read`: nothing of the
-/// request's body is left.
-fn problem(answer: &Answer, asked: &Asked, read: bool) -> Option<&'static str> {
+/// Why a handler's answer cannot be sent, if it cannot. `body_is_read`: nothing of
+/// the request's body is left.
+fn problem(answer: &Answer, handling: &Handling, body_is_read: bool) -> Option<&'static str> {
     let status = answer.status;
-    let takes_over = matches!(answer.body.content, Content::TakeOver(_));
+    let upgrades = matches!(answer.body.content, Content::TakeOver(_));
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        return match takes_over {
-            false => Some("it switches protocols, and does not take the connection over"),
-            true if !asked.upgrade => Some("it switches protocols, and the client did not ask"),
-            true if !answer.stated.upgrade => {
-                Some("it switches protocols, and does not say to which")
+        return match upgrades {
+            false => Some("status 101 without a take-over of the connection"),
+            true if !handling.asks_for_upgrade => {
+                Some("status 101, but the client did not ask for an upgrade")
             }
-            true if !read => Some("it switches protocols in the middle of the request's body"),
+            true if !answer.stated.upgrade => Some("status 101 without an Upgrade field"),
+            true if !body_is_read => Some("status 101 before the request's body was read"),
             true => None,
         };
     }
     if status.is_informational() {
-        return Some("it has an informational status, which is not final");
+        return Some("an informational status, which is not final");
     }
-    if takes_over && status.is_success() && !read {
-        return Some("it takes the connection over in the middle of the request's body");
+    if upgrades && status.is_success() && !body_is_read {
+        return Some("a take-over before the request's body was read");
     }
     None
 }
 
-/// Whether the connection is taken over after the head.
-fn is_taken_over(content: &Content, asked: &Asked, status: StatusCode) -> bool {
+/// Whether the connection is upgraded after the head.
+fn is_upgrade(content: &Content, handling: &Handling, status: StatusCode) -> bool {
     let without_body = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT];
-    let fit = status == StatusCode::SWITCHING_PROTOCOLS
-        || status.is_success() && !without_body.contains(&status) && asked.method != Method::HEAD;
-    fit && matches!(content, Content::TakeOver(_))
+    let has_fitting_status = status == StatusCode::SWITCHING_PROTOCOLS
+        || status.is_success()
+            && !without_body.contains(&status)
+            && handling.method != Method::HEAD;
+    has_fitting_status && matches!(content, Content::TakeOver(_))
 }
 
 /// How the client finds the end of the body.
-fn length(content: &Content, asked: &Asked, stated: Stated) -> Length {
+fn length(content: &Content, handling: &Handling, stated: Stated) -> Length {
     match content {
         Content::TakeOver(_) => Length::None,
-        // What a GET would have got, if the handler knows.
-        Content::Full(bytes) if asked.method == Method::HEAD && bytes.is_empty() => {
+        // The length that a GET would get, if the handler has stated it.
+        Content::Full(bytes) if handling.method == Method::HEAD && bytes.is_empty() => {
             Length::Known(stated.length.unwrap_or(0))
         }
         content => match content.length() {
             Some(length) => Length::Known(length),
-            None if asked.version == Version::HTTP_10 => Length::UntilClose,
+            None if handling.version == Version::HTTP_10 => Length::UntilClose,
             None => Length::Chunked,
         },
     }

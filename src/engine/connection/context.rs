@@ -1,4 +1,5 @@
-//! What a connection works with in its turn, and what it asks for at the end.
+//! What a connection works with in its turn, and what it asks for at the turn's
+//! end.
 
 use std::fs::File;
 use std::io;
@@ -28,7 +29,7 @@ use crate::service::body::Waker;
 use crate::service::body::take_over::TakeOver;
 use crate::service::request::Request;
 
-/// What is to be done with a connection.
+/// What the worker does next with a connection.
 pub(crate) enum Next {
     /// Call the handler, and [`resume`](super::Connection::resume) with its answer.
     Call(Request),
@@ -37,9 +38,10 @@ pub(crate) enum Next {
     /// what became of it.
     SendFile(FilePart),
     Close(ConnectionOutcome),
-    /// Ask the source for a piece, and [`pulled`](super::Connection::pulled) with it.
+    /// Ask the source for a piece, and
+    /// [`resume_with_piece`](super::Connection::resume_with_piece) with it.
     Pull(Box<dyn Source>, Waker),
-    /// It is the handler's from here on.
+    /// Give the connection to the function that upgrades it.
     Upgrade(Box<Upgrade>),
 }
 
@@ -58,40 +60,42 @@ impl FilePart {
     }
 }
 
-/// A connection that leaves HTTP.
+/// How a connection is upgraded.
 pub(crate) struct Upgrade {
+    /// The function of the application that gets the connection.
     pub(crate) take_over: TakeOver,
-    /// The request that was answered.
+    /// The request that asked for the upgrade.
     pub(crate) subject: Subject,
-    /// What the application writes is the body of an answer, whose end is the
-    /// connection's.
+    /// What the application writes is the body of an answer, which ends with the
+    /// connection.
     pub(crate) ends_by_close: bool,
 }
 
-/// What is left of a connection that has left HTTP.
+/// The parts of a connection that is upgraded.
 pub(crate) struct Parts {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
-    /// What the client has sent behind its request.
+    /// What the client has sent after its request.
     pub(crate) input: Bytes,
-    pub(crate) ticket: Ticket,
+    pub(crate) guard: Ticket,
     pub(crate) place: Place,
     pub(crate) share: PeerShare,
     pub(crate) after_delivery: Option<Deferred>,
 }
 
 /// Code of the application that writes a body, on a thread of its own.
-pub(crate) struct Feeding {
+pub(crate) struct BodyWriter {
     pub(crate) run: Feeder,
     /// The request that the body answers.
     pub(crate) subject: Subject,
 }
 
-/// What a step came to.
+/// The outcome of a step.
 pub(super) enum Step {
-    /// There is more to do.
-    Go,
+    /// The next step can follow.
+    Continue,
+    /// The turn ends here.
     Next(Next),
 }
 
@@ -108,24 +112,24 @@ pub(crate) struct Context<'a> {
     pub(crate) date: &'a mut DateClock,
     pub(crate) now: Instant,
     pub(crate) phase: Phase,
-    /// A client that keeps us busy for longer waits for another turn, behind
-    /// the others.
+    /// How many steps the turn may still take. A connection that has more to do
+    /// goes on in its next turn, after the other connections.
     pub(crate) budget: &'a mut usize,
     /// Code of the application that is to run after the turn.
     pub(crate) deferred: &'a mut Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
-    pub(crate) feedings: &'a mut Vec<Feeding>,
+    pub(crate) body_writers: &'a mut Vec<BodyWriter>,
 }
 
 impl Context<'_> {
-    pub(super) fn aborting(&self) -> bool {
+    pub(super) fn is_aborting(&self) -> bool {
         self.phase >= Phase::Aborting
     }
 
-    /// When the server began to cut what is left, if this turn knows of it.
+    /// When the abort began, if this turn is in that phase.
     pub(super) fn aborting_since(&self) -> Option<Instant> {
         let since = self.services.life.aborting_since();
-        since.filter(|_| self.aborting())
+        since.filter(|_| self.is_aborting())
     }
 
     pub(super) fn suspend(&self, wait: Wait, until: Option<Instant>) -> Step {

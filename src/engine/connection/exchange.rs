@@ -10,27 +10,28 @@ use crate::engine::slow_calls::CallKey;
 /// A request and its answer, in the accounting.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// Of its answer, once there is one.
+    /// The status of the answer, once there is one.
     pub(super) status: Option<StatusCode>,
-    /// How much of its answer's body has been sent. The head counts less than
-    /// nothing.
-    pub(super) sent: i64,
+    /// How many bytes of the answer's body have been sent. A write counts bytes of
+    /// the head too, so the count begins at minus the length of the head.
+    pub(super) body_bytes_sent: i64,
     pub(super) began: Instant,
+    /// The request began after the drain had begun.
     pub(super) on_last_call: bool,
-    /// Known once its head is.
+    /// Known once the head is whole.
     pub(super) route: Option<Route>,
     /// Known with the route.
     pub(super) call_key: CallKey,
 }
 
 impl Exchange {
-    /// Its answer has a head of so many bytes.
-    pub(super) fn count_answer(&mut self, status: StatusCode, head_bytes: usize) {
+    /// The answer has this status, and a head of so many bytes.
+    pub(super) fn set_answer_head(&mut self, status: StatusCode, head_bytes: usize) {
         self.status = Some(status);
-        self.sent = -i64::try_from(head_bytes).unwrap_or(0);
+        self.body_bytes_sent = -i64::try_from(head_bytes).unwrap_or(0);
     }
 
     pub(super) fn count_sent(&mut self, bytes: usize) {
-        self.sent += i64::try_from(bytes).unwrap_or(0);
+        self.body_bytes_sent += i64::try_from(bytes).unwrap_or(0);
     }
 }

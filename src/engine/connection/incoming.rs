@@ -1,5 +1,5 @@
-//! The body of a request: read beforehand (`Body`), while its handler runs
-//! (`Handling`), or discarded because the handler did not want it.
+//! The body of a request. It is read before its handler is called (`Body`), read by
+//! the handler (`Handling`), or discarded because the handler has not read it.
 
 use std::io;
 use std::io::PipeReader;
@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::Version;
 
-use super::Asked;
 use super::Connection;
 use super::Context;
+use super::Handling;
 use super::State;
 use super::Step;
 use crate::config::Config;
@@ -37,57 +37,57 @@ use crate::os::Ready;
 use crate::pace::Pace;
 use crate::service::request_body::BodyError;
 
-/// The most that is set aside for a body before its bytes are there: a claim
-/// of the client's costs nothing.
-const BODY_RESERVE_MAX: u64 = 16 * 1024;
+/// The most memory that is reserved for a body before its bytes arrive, in bytes: a
+/// client that only announces a large body must not cost much.
+const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
 
-/// How much of a chunked body is read at a time while its handler runs. What
-/// is left of it afterwards has to fit into a worker's buffer.
+/// How much of a chunked body is read at a time while its handler runs, in bytes.
+/// What is unused when the handler returns has to fit into a worker's buffer.
 const INPUT_BYTES: usize = 16 * 1024;
 
-/// A head, and what has come of its body.
+/// A head, and the part of its body that has arrived.
 #[derive(Debug)]
 pub(super) struct PartialBody {
     head: Head,
     body: Vec<u8>,
     incoming: Box<Incoming>,
-    /// While too many others wait for theirs.
+    /// Set while the connection waits for a permit of the upload limit.
     waiter: Option<Waiter>,
-    /// When that has taken too long.
-    waits_until: Option<Instant>,
+    /// When that wait ends without a permit.
+    permit_deadline: Option<Instant>,
 }
 
-/// A body that has not ended yet.
+/// A body that is not read to its end yet.
 #[derive(Debug)]
 pub(super) struct Incoming {
     decoder: Decoder,
-    pace: Pace,
-    /// What the client waits for before it sends the body.
+    minimum_rate: Pace,
+    /// The 100 (Continue) for which the client waits before it sends the body.
     interim: Option<Output>,
-    /// Input read while the handler runs, and not used yet.
+    /// Input that was read while the handler runs, and is not used yet.
     input: Option<Buffer>,
     failed: Option<BodyError>,
-    /// While its handler may wait for it.
+    /// Held while the handler may wait for the body.
     permit: Option<Permit>,
-    /// A thread may wait for the socket. Dropped to end that: the connection goes
-    /// on without the body, or ends.
-    watched: Option<PipeWriter>,
+    /// Set if the handler waits for the socket. The drop ends that wait, when the
+    /// connection goes on without the body or is closed.
+    handler_wait: Option<PipeWriter>,
 }
 
-/// What there is of a body for its handler.
+/// What a handler gets when it reads its request's body.
 #[derive(Debug)]
 pub(crate) enum Pulled {
-    /// So many bytes; never none.
+    /// So many bytes, at least one.
     Bytes(usize),
-    /// It has ended. With what stood behind it, the first time.
+    /// The end of the body. The first time, with its trailers if it has some.
     End(Option<Box<HeaderMap>>),
     Failed(BodyError),
-    /// Nothing yet, and until then there is time.
+    /// Nothing yet: the socket has to be ready before this deadline.
     Wait(Ready, Instant),
 }
 
 impl Incoming {
-    /// The body that a head announces; `None` if there is none.
+    /// The body that a head announces; `None` if it announces none.
     pub(super) fn announced(
         head: &Head,
         config: &Config,
@@ -97,64 +97,65 @@ impl Incoming {
             true => Framing::of(head.version, head.headers())?,
             false => Framing::Length(0),
         };
-        let waits = head.present.expect && framing::expects_continue(head.version, head.headers())?;
+        let expects_continue =
+            head.present.expect && framing::expects_continue(head.version, head.headers())?;
         if framing == Framing::Length(0) {
             return Ok(None);
         }
         let decoder = Decoder::new(framing, config.body_bytes_max, config.head_limits())?;
-        let interim = waits.then(|| Output::new(Vec::new(), Bytes::new(), encode::CONTINUE));
+        let interim =
+            expects_continue.then(|| Output::new(Vec::new(), Bytes::new(), encode::CONTINUE));
         Ok(Some(Box::new(Self {
             decoder,
-            pace: config.body_pace().start(now),
+            minimum_rate: config.body_pace().start(now),
             interim,
             input: None,
             failed: None,
             permit: None,
-            watched: None,
+            handler_wait: None,
         })))
     }
 
-    /// Takes up what was read before the handler began.
-    fn take_up(&mut self, leftover: &mut Box<[u8]>, owed: usize) {
+    /// Moves in the input that was read before the handler began.
+    fn load_input(&mut self, unused_input: &mut Box<[u8]>, in_time_bytes: usize) {
         if self.input.is_none() {
-            let leftover = std::mem::take(leftover);
-            let mut input = Buffer::new(INPUT_BYTES.max(leftover.len()));
-            input.load(&leftover, owed);
+            let unused_input = std::mem::take(unused_input);
+            let mut input = Buffer::new(INPUT_BYTES.max(unused_input.len()));
+            input.load(&unused_input, in_time_bytes);
             self.input = Some(input);
         }
     }
 
-    /// The next piece, into `out`.
+    /// Reads the next piece into `out`.
     fn pull(&mut self, out: &mut [u8], stream: &Stream, now: Instant) -> Pulled {
-        if let Some(nothing_yet) = self.ask(stream, now) {
+        if let Some(nothing_yet) = self.send_continue(stream, now) {
             return nothing_yet;
         }
         let Some(input) = &mut self.input else {
-            unreachable!("taken up before the first pull");
+            unreachable!("the input is loaded before the first pull");
         };
         loop {
             if self.decoder.is_done() {
                 self.permit = None;
-                self.watched = None;
+                self.handler_wait = None;
                 return Pulled::End(self.decoder.take_trailers());
             }
             if input.is_empty() {
-                // A large piece of a body that has no framing inside needs no
-                // copy.
-                let direct = match self.decoder.left() {
+                // A large piece of a body without chunks is read into `out` directly.
+                let direct_bytes = match self.decoder.left() {
                     Some(left) if out.len() >= INPUT_BYTES => {
                         usize::try_from(left).map_or(out.len(), |left| left.min(out.len()))
                     }
                     _ => 0,
                 };
-                let received = match direct {
+                let received = match direct_bytes {
                     0 => input.fill(stream),
                     count => stream.read(&mut out[..count]),
                 };
                 match received {
                     Received::Bytes(count) => {
-                        self.pace.moved(count, now);
-                        if direct > 0 {
+                        self.minimum_rate.moved(count, now);
+                        if direct_bytes > 0 {
                             return match self.decoder.decode(&out[..count]) {
                                 Ok(_) => Pulled::Bytes(count),
                                 Err(refusal) => self.fail(BodyError::refused(refusal)),
@@ -162,7 +163,7 @@ impl Incoming {
                         }
                     }
                     Received::Eof | Received::Gone => return self.fail(BodyError::GONE),
-                    Received::Wait => return self.wait(Ready::Input, now),
+                    Received::Wait => return self.not_yet(Ready::Input, now),
                 }
             }
             let room = out.len().min(input.unused().len());
@@ -170,7 +171,7 @@ impl Incoming {
                 Ok(Decoded { used, data }) => {
                     let count = data.len();
                     out[..count].copy_from_slice(data);
-                    input.use_up(used);
+                    input.consume(used);
                     if count > 0 {
                         return Pulled::Bytes(count);
                     }
@@ -180,26 +181,27 @@ impl Incoming {
         }
     }
 
-    /// Asks for the body, if the client waits for that and none of it has come
-    /// (RFC 9110 section 10.1.1). What is in the way, if something is.
-    fn ask(&mut self, stream: &Stream, now: Instant) -> Option<Pulled> {
+    /// Sends the 100 (Continue), if the client waits for it and nothing of the body
+    /// has arrived (RFC 9110 section 10.1.1). If it cannot be sent now, gives the
+    /// outcome of the pull.
+    fn send_continue(&mut self, stream: &Stream, now: Instant) -> Option<Pulled> {
         let interim = self.interim.as_mut()?;
-        let begun = self.input.as_ref().is_some_and(|input| !input.is_empty());
-        while !begun && !interim.is_done() {
+        let body_has_begun = self.input.as_ref().is_some_and(|input| !input.is_empty());
+        while !body_has_begun && !interim.is_done() {
             match interim.write(stream) {
                 Sent::Bytes(_) => {}
-                Sent::Wait => return Some(self.wait(Ready::Room, now)),
+                Sent::Wait => return Some(self.not_yet(Ready::Room, now)),
                 Sent::Gone => return Some(self.fail(BodyError::GONE)),
             }
         }
         self.interim = None;
-        self.pace.start_again(now);
+        self.minimum_rate.start_again(now);
         None
     }
 
-    /// Nothing yet, or too little for too long.
-    fn wait(&mut self, ready: Ready, now: Instant) -> Pulled {
-        let until = self.pace.wait(now);
+    /// Nothing yet, or an error if the client has been too slow.
+    fn not_yet(&mut self, ready: Ready, now: Instant) -> Pulled {
+        let until = self.minimum_rate.wait(now);
         match now < until {
             true => Pulled::Wait(ready, until),
             false => self.fail(BodyError::TOO_SLOW),
@@ -213,45 +215,51 @@ impl Incoming {
 }
 
 impl Connection {
-    /// The head announces a body.
-    pub(super) fn take_body(
+    /// Begins to read the body that the head announces.
+    pub(super) fn begin_body(
         &mut self,
         head: Head,
         mut incoming: Box<Incoming>,
         cx: &Context<'_>,
     ) -> Step {
-        // RFC 9110 section 10.1.1: a client that does not wait is not asked.
+        // A client that sends the body without waiting gets no 100 (Continue)
+        // (RFC 9110 section 10.1.1).
         if !cx.buffer.is_empty() {
             incoming.interim = None;
         }
-        let reserve = incoming.decoder.left().unwrap_or(0).min(BODY_RESERVE_MAX);
+        let reserved_bytes = incoming
+            .decoder
+            .left()
+            .unwrap_or(0)
+            .min(BODY_RESERVE_BYTES_MAX);
         self.state = State::Body(Box::new(PartialBody {
             head,
-            body: Vec::with_capacity(usize::try_from(reserve).unwrap_or(0)),
+            body: Vec::with_capacity(usize::try_from(reserved_bytes).unwrap_or(0)),
             incoming,
             waiter: None,
-            waits_until: None,
+            permit_deadline: None,
         }));
-        Step::Go
+        Step::Continue
     }
 
-    /// `Body`: reads until it is whole, or enough for its handler to begin;
-    /// if the client waits to be asked, that is at once.
+    /// `Body`: reads until the body is whole, or until enough of it has arrived for
+    /// its handler to be called. If the client waits for a 100 (Continue), the
+    /// handler is called at once.
     pub(super) fn read_body(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Body(partial) = &mut self.state else {
             unreachable!("called in Body only");
         };
         let PartialBody { body, incoming, .. } = &mut **partial;
-        let enough = match incoming.interim {
+        let enough_bytes = match incoming.interim {
             Some(_) => 0,
             None => cx.services.config.body_buffer,
         };
         let decoder = &mut incoming.decoder;
-        while !decoder.is_done() && body.len() < enough && !cx.buffer.is_empty() {
+        while !decoder.is_done() && body.len() < enough_bytes && !cx.buffer.is_empty() {
             match decoder.decode(cx.buffer.unused()) {
                 Ok(Decoded { used, data }) => {
                     body.extend_from_slice(data);
-                    cx.buffer.use_up(used);
+                    cx.buffer.consume(used);
                 }
                 Err(refusal) => return self.refuse(refusal, cx),
             }
@@ -259,50 +267,50 @@ impl Connection {
         if decoder.is_done() {
             return self.call_with_body(cx);
         }
-        if body.len() >= enough {
-            return self.enter_upload(cx);
+        if body.len() >= enough_bytes {
+            return self.acquire_upload_permit(cx);
         }
         match cx.buffer.fill(&self.stream) {
             Received::Bytes(count) => {
-                incoming.pace.moved(count, cx.now);
-                Step::Go
+                incoming.minimum_rate.moved(count, cx.now);
+                Step::Continue
             }
-            Received::Eof | Received::Gone => self.abandon(cx),
+            Received::Eof | Received::Gone => self.close_abandoned_request(cx),
             Received::Wait => {
-                let until = incoming.pace.wait(cx.now);
-                self.await_rest(until, "the body came too slowly", cx)
+                let until = incoming.minimum_rate.wait(cx.now);
+                self.await_rest_of_request(until, "the body came too slowly", cx)
             }
         }
     }
 
-    /// Enough of the body is here. Its handler may wait for the rest, unless too
-    /// many do.
-    fn enter_upload(&mut self, cx: &mut Context<'_>) -> Step {
+    /// Has the handler called once there is a permit: it may have to wait for the
+    /// rest of the body, and the upload limit bounds how many handlers do.
+    fn acquire_upload_permit(&mut self, cx: &mut Context<'_>) -> Step {
         let waker = self.waker();
         let State::Body(partial) = &mut self.state else {
             unreachable!("called in Body only");
         };
-        // Time spent waiting for others is not the client's.
-        partial.incoming.pace.start_again(cx.now);
+        // The time of the wait for a permit does not count against the client.
+        partial.incoming.minimum_rate.start_again(cx.now);
         let limit = &cx.services.upload_limit;
         partial.incoming.permit = limit.acquire(waker, &mut partial.waiter);
         if partial.incoming.permit.is_some() {
             return self.call_with_body(cx);
         }
-        let longest = cx.services.config.body_timeout;
-        let until = *partial.waits_until.get_or_insert(cx.now + longest);
+        let latest = cx.now + cx.services.config.body_timeout;
+        let until = *partial.permit_deadline.get_or_insert(latest);
         match self.stream.look() {
-            Received::Gone => self.abandon(cx),
-            // With nothing here either, the body will never be whole.
-            Received::Eof if cx.buffer.is_empty() => self.abandon(cx),
-            _ if cx.now < until && !cx.aborting() => cx.suspend(Wait::Wake, Some(until)),
+            Received::Gone => self.close_abandoned_request(cx),
+            // With an empty buffer, the body can never be whole.
+            Received::Eof if cx.buffer.is_empty() => self.close_abandoned_request(cx),
+            _ if cx.now < until && !cx.is_aborting() => cx.suspend(Wait::Wake, Some(until)),
             _ => {
-                if !cx.aborting() {
+                if !cx.is_aborting() {
                     let peer = self.peer;
                     note!(
                         cx.services.journal,
                         Warn,
-                        "{peer} is turned away: too many bodies are slow to come"
+                        "{peer} gets a 503: too many handlers wait for slow request bodies"
                     );
                 }
                 self.turn_away(cx)
@@ -321,32 +329,32 @@ impl Connection {
             mut incoming,
             ..
         } = *partial;
-        let here = Bytes::from(body);
+        let arrived = Bytes::from(body);
         if incoming.decoder.is_done() {
-            let (length, trailers) = (here.len() as u64, incoming.decoder.take_trailers());
-            return self.call(head, here, Some(length), trailers, None, cx);
+            let (length, trailers) = (arrived.len() as u64, incoming.decoder.take_trailers());
+            return self.call_handler(head, arrived, Some(length), trailers, None, cx);
         }
         let left = incoming.decoder.left();
-        let length = left.map(|left| left + here.len() as u64);
-        self.call(head, here, length, None, Some(incoming), cx)
+        let length = left.map(|left| left + arrived.len() as u64);
+        self.call_handler(head, arrived, length, None, Some(incoming), cx)
     }
 
-    /// Whether a part of the body is still to come while the handler runs.
+    /// Whether the handler may read a part of the body that has not arrived yet.
     pub(crate) fn body_follows(&self) -> bool {
-        matches!(&self.state, State::Handling(asked) if asked.incoming.is_some())
+        matches!(&self.state, State::Handling(handling) if handling.incoming.is_some())
     }
 
-    /// The next piece of the body, for the handler.
+    /// Reads the next piece of the body for the handler.
     pub(crate) fn pull_body(&mut self, out: &mut [u8], now: Instant) -> Pulled {
-        let State::Handling(asked) = &mut self.state else {
+        let State::Handling(handling) = &mut self.state else {
             return Pulled::Failed(BodyError::OVER);
         };
-        match &mut asked.incoming {
+        match &mut handling.incoming {
             None => Pulled::Failed(BodyError::OVER),
             Some(incoming) => match incoming.failed {
                 Some(error) => Pulled::Failed(error),
                 None => {
-                    incoming.take_up(&mut self.leftover, self.owed.unwrap_or(0));
+                    incoming.load_input(&mut self.unused_input, self.in_time_bytes.unwrap_or(0));
                     incoming.pull(out, &self.stream, now)
                 }
             },
@@ -359,12 +367,12 @@ impl Connection {
     pub(crate) fn leave_to_handler(&mut self) -> io::Result<PipeReader> {
         let (reader, writer) = io::pipe()?;
         self.deregister();
-        if let State::Handling(Asked {
+        if let State::Handling(Handling {
             incoming: Some(incoming),
             ..
         }) = &mut self.state
         {
-            incoming.watched = Some(writer);
+            incoming.handler_wait = Some(writer);
         }
         Ok(reader)
     }
@@ -374,23 +382,24 @@ impl Connection {
         self.stream.share()
     }
 
-    /// The handler has returned: what it read ahead is the connection's again.
+    /// Takes back the input that the handler has not used. The handler has returned.
     pub(super) fn take_back_input(&mut self) {
-        let State::Handling(asked) = &mut self.state else {
+        let State::Handling(handling) = &mut self.state else {
             return;
         };
-        let Some(incoming) = &mut asked.incoming else {
+        let Some(incoming) = &mut handling.incoming else {
             return;
         };
-        incoming.watched = None;
+        incoming.handler_wait = None;
         if let Some(input) = incoming.input.take() {
-            self.leftover = input.to_leftover();
-            self.owed = self.owed.map(|_| input.owed());
+            self.unused_input = input.to_unused();
+            self.in_time_bytes = self.in_time_bytes.map(|_| input.in_time_bytes());
         }
     }
 
-    /// The handler may not have read the whole body. Says whether the
-    /// connection can go on: the rest is here, and little enough to discard.
+    /// Discards the part of the body that the handler has not read. `false` if the
+    /// connection has to be closed after the answer, because that part has not
+    /// arrived or is too large.
     pub(super) fn discard_body(
         &self,
         incoming: Option<Box<Incoming>>,
@@ -399,19 +408,20 @@ impl Connection {
         let Some(mut incoming) = incoming else {
             return true;
         };
-        // One that waits to be asked may send it or not, once it has its answer.
+        // A client that waits for a 100 (Continue) may or may not send the body when
+        // it gets the answer instead.
         if incoming.interim.is_some() || incoming.failed.is_some() {
             return false;
         }
-        let mut discarded = 0;
+        let mut discarded_bytes = 0;
         while !incoming.decoder.is_done() {
             let before = cx.buffer.unused().len();
             let Ok(Decoded { used, .. }) = incoming.decoder.decode(cx.buffer.unused()) else {
                 return false;
             };
-            cx.buffer.use_up(used);
-            discarded += used as u64;
-            if discarded > cx.services.config.discard_bytes_max {
+            cx.buffer.consume(used);
+            discarded_bytes += used as u64;
+            if discarded_bytes > cx.services.config.discard_bytes_max {
                 return false;
             }
             if before == 0 && !matches!(cx.buffer.fill(&self.stream), Received::Bytes(_)) {
@@ -422,8 +432,7 @@ impl Connection {
     }
 }
 
-/// Whether the client is willing to change the protocol
-/// (RFC 9110 section 7.8).
+/// Whether the client asks for another protocol (RFC 9110 section 7.8).
 pub(super) fn asks_for_upgrade(head: &Head) -> bool {
     head.present.upgrade
         && head.version == Version::HTTP_11

@@ -1,4 +1,4 @@
-//! From silence to a whole head: `Idle`, `Head`.
+//! `Idle` and `Head`: from the first byte of a request to its whole head.
 
 use std::time::Instant;
 
@@ -7,9 +7,9 @@ use http::Method;
 use http::StatusCode;
 use http::Version;
 
-use super::Asked;
 use super::Connection;
 use super::Context;
+use super::Handling;
 use super::State;
 use super::Step;
 use super::exchange::Exchange;
@@ -34,45 +34,45 @@ use crate::journal::note;
 use crate::net::stream::Received;
 
 impl Connection {
-    /// `Idle`: a byte begins a request.
+    /// `Idle`: waits for the first byte of a request.
     pub(super) fn await_request(&mut self, since: Instant, cx: &mut Context<'_>) -> Step {
         if cx.holds_request() {
             if !cx.deferred.is_empty() {
-                // What the answer before has left to run may block, and this
-                // request is not to wait for it: any worker may take it up.
+                // Code that the last answer has left to run may block. The request
+                // does not wait for it: another worker can serve the connection.
                 return cx.suspend(Wait::Turn, None);
             }
             self.begin_exchange(cx);
             if self.share.is_over_limit {
                 return self.refuse(TOO_MANY_CONNECTIONS, cx);
             }
-            return Step::Go;
+            return Step::Continue;
         }
         let until = idle_until(since, cx.services);
-        let waits = cx.now < until && !cx.aborting();
-        if waits && self.nothing_to_read(cx) {
+        let waits = cx.now < until && !cx.is_aborting();
+        if waits && self.has_nothing_to_read(cx) {
             return cx.suspend(Wait::Input, Some(until));
         }
         match cx.buffer.fill(&self.stream) {
-            // Empty lines are no request: they do not keep a connection open.
-            Received::Bytes(_) if cx.now < until || cx.holds_request() => Step::Go,
+            // Empty lines do not keep a connection open.
+            Received::Bytes(_) if cx.now < until || cx.holds_request() => Step::Continue,
             Received::Eof => Step::close(ConnectionOutcome::Completed),
             Received::Gone => Step::close(ConnectionOutcome::Unconfirmed),
             Received::Wait if waits => cx.suspend(Wait::Input, Some(until)),
-            // At an abort there is no time for a last call, nor for a goodbye.
-            Received::Wait if cx.aborting() => Step::close(ConnectionOutcome::HungUp),
+            // At an abort there is no time for a last call, nor to linger.
+            Received::Wait if cx.is_aborting() => Step::close(ConnectionOutcome::HungUp),
             Received::Bytes(_) | Received::Wait => self.close_idle(cx),
         }
     }
 
     fn begin_exchange(&mut self, cx: &Context<'_>) {
-        self.ticket.request_begun();
-        self.exchanges += 1;
+        self.guard.request_begun();
+        self.exchange_count += 1;
         self.exchange = Some(Exchange {
             status: None,
-            sent: 0,
+            body_bytes_sent: 0,
             began: cx.now,
-            // Not `cx.phase`: the turn may have begun with the answer before.
+            // Not `cx.phase`: the drain may have begun since the turn began.
             on_last_call: cx.services.life.phase() >= Phase::Draining,
             route: None,
             call_key: CallKey::default(),
@@ -84,7 +84,7 @@ impl Connection {
         };
     }
 
-    /// `Head`: reads until it is whole or wrong.
+    /// `Head`: reads until the head is whole, or refused.
     pub(super) fn read_head(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Head {
             until,
@@ -93,30 +93,33 @@ impl Connection {
         else {
             unreachable!("called in Head only");
         };
-        // Only a new line can complete a head, so a client that sends byte
-        // after byte does not have the whole parsed again for each.
+        // Only a new line can complete a head. So the head is not parsed again for
+        // every byte of a client that sends byte by byte.
         let unused = cx.buffer.unused();
         let lines = || memchr::memchr_iter(b'\n', unused).count();
-        let full = unused.len() >= cx.services.config.head_bytes_max;
-        if *parsed_lines == 0 || lines() != *parsed_lines || full {
+        let is_full = unused.len() >= cx.services.config.head_bytes_max;
+        if *parsed_lines == 0 || lines() != *parsed_lines || is_full {
             match head::parse(unused, &cx.services.config.head_limits()) {
                 Ok(Parsed::Complete { head, length }) => {
-                    cx.buffer.use_up(length);
-                    return self.take_head(head, cx);
+                    cx.buffer.consume(length);
+                    return self.process_head(head, cx);
                 }
                 Ok(Parsed::Partial) => *parsed_lines = lines(),
                 Err(refusal) => return self.refuse(refusal, cx),
             }
         }
         match cx.buffer.fill(&self.stream) {
-            Received::Bytes(_) => Step::Go,
-            Received::Eof | Received::Gone => self.abandon(cx),
-            Received::Wait => self.await_rest(until, "the head was not complete in time", cx),
+            Received::Bytes(_) => Step::Continue,
+            Received::Eof | Received::Gone => self.close_abandoned_request(cx),
+            Received::Wait => {
+                self.await_rest_of_request(until, "the head was not complete in time", cx)
+            }
         }
     }
 
-    /// The head is whole: what follows it?
-    fn take_head(&mut self, head: Head, cx: &mut Context<'_>) -> Step {
+    /// The head is whole: refuses the request, reads its body, or has its handler
+    /// called.
+    fn process_head(&mut self, head: Head, cx: &mut Context<'_>) -> Step {
         if let Some(exchange) = &mut self.exchange {
             exchange.call_key = CallKey::of_request(&head.method, head.uri.path());
             exchange.route = Some(Route {
@@ -129,30 +132,33 @@ impl Connection {
             return self.refuse(NO_TUNNELS, cx);
         }
         match Incoming::announced(&head, &cx.services.config, cx.now) {
-            Ok(None) => self.call(head, Bytes::new(), Some(0), None, None, cx),
-            Ok(Some(incoming)) => self.take_body(head, incoming, cx),
+            Ok(None) => self.call_handler(head, Bytes::new(), Some(0), None, None, cx),
+            Ok(Some(incoming)) => self.begin_body(head, incoming, cx),
             Err(refusal) => self.refuse(refusal, cx),
         }
     }
 
-    /// A request that has begun waits for its rest: until its deadline (408)
-    /// or the server's (503).
-    pub(super) fn await_rest(
+    /// Waits for the rest of a request that has begun. At the deadline the client
+    /// gets a 408, at an abort a 503.
+    pub(super) fn await_rest_of_request(
         &mut self,
         until: Instant,
-        late: &'static str,
+        timeout_reason: &'static str,
         cx: &mut Context<'_>,
     ) -> Step {
-        if cx.aborting() {
+        if cx.is_aborting() {
             return self.turn_away(cx);
         }
         if cx.now < until {
             return cx.suspend(Wait::Input, Some(until));
         }
-        self.refuse(Refusal::new(StatusCode::REQUEST_TIMEOUT, late), cx)
+        self.refuse(
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, timeout_reason),
+            cx,
+        )
     }
 
-    /// The server itself answers, and closes.
+    /// Answers for the server itself, and closes the connection after that.
     pub(super) fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) -> Step {
         let Refusal { status, reason } = refusal;
         note!(
@@ -161,17 +167,17 @@ impl Connection {
             "{}: refused with {status}: {reason}",
             self.peer
         );
-        cx.services.refusals.note(status, cx.now);
+        cx.services.refusals.count(status, cx.now);
         self.answer_without_handler(Answer::refusal(refusal), cx)
     }
 
-    /// No handler has started the request, and none will: the server stops.
+    /// Answers with 503: no handler has started the request, and none will.
     pub(super) fn turn_away(&mut self, cx: &mut Context<'_>) -> Step {
         self.answer_without_handler(Answer::turned_away(), cx)
     }
 
-    /// A request that no handler gets is answered. If it is a HEAD, the answer has
-    /// no body, whatever was read of the request (RFC 9110 section 9.3.2).
+    /// Answers a request that no handler gets. The answer to a HEAD has no body,
+    /// however little of the request has arrived (RFC 9110 section 9.3.2).
     fn answer_without_handler(&mut self, mut answer: Answer, cx: &mut Context<'_>) -> Step {
         let route = self
             .exchange
@@ -179,7 +185,7 @@ impl Connection {
             .and_then(|exchange| exchange.route.as_ref());
         let method = match route {
             Some(route) => route.method.clone(),
-            // What has come of the head is still in the buffer.
+            // The part of the head that has arrived is still in the buffer.
             None => match AsksForHead::of(cx.buffer.unused()) {
                 AsksForHead::Yes => Method::HEAD,
                 AsksForHead::No => Method::GET,
@@ -190,19 +196,19 @@ impl Connection {
                 }
             },
         };
-        self.state = State::Handling(Asked {
+        self.state = State::Handling(Handling {
             method,
             version: Version::HTTP_11,
             persist: Persist::Close(CloseReason::Refused),
-            upgrade: false,
+            asks_for_upgrade: false,
             incoming: None,
         });
         self.answer(answer, cx);
-        Step::Go
+        Step::Continue
     }
 
-    /// The client is gone in the middle of its request.
-    pub(super) fn abandon(&mut self, cx: &mut Context<'_>) -> Step {
+    /// Closes the connection: the client has closed it in the middle of its request.
+    pub(super) fn close_abandoned_request(&mut self, cx: &mut Context<'_>) -> Step {
         self.end_exchange(RequestOutcome::Abandoned, cx.services, cx.deferred);
         Step::close(ConnectionOutcome::Vanished)
     }
@@ -210,20 +216,20 @@ impl Connection {
 
 const TOO_MANY_CONNECTIONS: Refusal = Refusal::new(
     StatusCode::TOO_MANY_REQUESTS,
-    "this address has too many connections open",
+    "too many connections from this address",
 );
 
 impl Context<'_> {
-    /// Half an empty line is none yet, and no request either.
+    /// Whether the buffer holds the beginning of a request. Empty lines are skipped, and
+    /// half an empty line does not begin a request.
     pub(super) fn holds_request(&mut self) -> bool {
         self.buffer.skip_empty_lines();
         !matches!(self.buffer.unused(), [] | [b'\r'])
     }
 }
 
-/// How long a connection may be idle: its idle timeout, or the last call, which
-/// each has from the start of the drain, or from when it became idle if that
-/// was later (accepted by the sweep, say).
+/// How long a connection may be idle: until its idle timeout, and in a drain until
+/// the end of its last call if that is earlier.
 pub(super) fn idle_until(since: Instant, services: &Services) -> Instant {
     let timeout = since + services.config.idle_timeout;
     match services.life.draining_since() {
@@ -232,8 +238,10 @@ pub(super) fn idle_until(since: Instant, services: &Services) -> Instant {
     }
 }
 
-/// When the last call is over for who waits since then. Before the drain, and
-/// for who comes later, that is a whole last call away.
+/// When the last call ends for a connection that became idle at `since`, or for an
+/// endless answer that began then. The last call begins with the drain, or at
+/// `since` if that is later, as for a connection accepted from the backlog. Before
+/// the drain it begins at `since`.
 pub(super) fn last_call_ends(since: Instant, services: &Services) -> Instant {
     let began = services.life.draining_since();
     began.map_or(since, |began| began.max(since)) + services.config.last_call

@@ -1,5 +1,5 @@
-//! Every way out: hanging up, lingering until the client has closed its side,
-//! being cut, and the entry in the books that each ends with.
+//! Every way to the end of a connection: it is closed while idle, lingers until the
+//! client has closed its side, or is cut. Each enters an outcome in the accounting.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -25,40 +25,43 @@ use crate::journal::note;
 use crate::net::stream::Received;
 use crate::service::body::Nature;
 
-/// How we wait for the client's goodbye.
+/// A connection that waits for the client to close its side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lingering {
     linger: Linger,
     outcome: ConnectionOutcome,
-    /// The client did not ask for the end: what it sends may be a request.
-    unasked: bool,
-    /// It has had time to say goodbye.
-    had_time: bool,
+    /// The server ends the connection: what the client sends may be a request.
+    is_server_initiated: bool,
+    /// The connection has waited for the EOF once, without events.
+    has_waited: bool,
 }
 
-/// A client that has its answer says goodbye at once, as a rule. To look for
-/// that a little later costs less than to be woken for it.
-const EOF_TAKES: Duration = Duration::from_millis(5);
+/// How long to wait for the client's EOF before an event is asked for. As a rule a
+/// client closes its side at once, and a read after a while costs less than the
+/// wake-up for an event.
+const EOF_DELAY: Duration = Duration::from_millis(5);
 
 impl Connection {
-    /// Nothing is in progress, and nothing began in time.
+    /// Half-closes an idle connection: no request began in time.
     pub(super) fn close_idle(&mut self, cx: &mut Context<'_>) -> Step {
         self.half_close(ConnectionOutcome::HungUp, true, cx)
     }
 
-    /// Half-closes. Closing at once could destroy what is on its way: a close
-    /// with unread input resets the connection (RFC 9112 section 9.6).
+    /// Half-closes the connection, and lingers. A close at once could destroy an
+    /// answer on its way: with unread input, it resets the connection
+    /// (RFC 9112 section 9.6).
     ///
-    /// `unasked`: it is we who want to end it, and the client may not know.
+    /// `is_server_initiated`: the server ends the connection, so the client may have
+    /// sent a request before it learns of that.
     pub(super) fn half_close(
         &mut self,
         outcome: ConnectionOutcome,
-        unasked: bool,
+        is_server_initiated: bool,
         cx: &mut Context<'_>,
     ) -> Step {
-        let crossed = unasked && cx.holds_request();
+        let crossed = is_server_initiated && cx.holds_request();
         cx.buffer.clear();
-        // It fails only on a connection that is broken, which the next read finds.
+        // This fails only on a broken connection, which the next read finds.
         let _ = self.stream.half_close();
         cx.services.accounting.lingering_begun();
         self.state = State::Lingering(Lingering {
@@ -68,39 +71,41 @@ impl Connection {
             } else {
                 outcome
             },
-            unasked,
-            had_time: false,
+            is_server_initiated,
+            has_waited: false,
         });
-        Step::Go
+        Step::Continue
     }
 
-    /// `Lingering`: reads and discards, until the client's EOF, which proves
-    /// that it has everything.
+    /// `Lingering`: reads and discards until the client's EOF, which confirms that
+    /// the client has read everything.
     pub(super) fn linger(&mut self, cx: &mut Context<'_>) -> Step {
         cx.buffer.clear();
-        let nothing_to_read = self.nothing_to_read(cx);
+        let has_nothing_to_read = self.has_nothing_to_read(cx);
         let State::Lingering(lingering) = &mut self.state else {
             unreachable!("called in Lingering only");
         };
         let until = lingering.linger.until(cx.now, cx.aborting_since());
         let outcome = lingering.outcome;
-        let given_up = cx.now >= until || cx.services.life.aborts_on_demand();
-        if !given_up && nothing_to_read {
+        let is_over = cx.now >= until || cx.services.life.aborts_on_demand();
+        if !is_over && has_nothing_to_read {
             return self.await_eof(until, cx);
         }
         let received = cx.buffer.fill(&self.stream);
         cx.buffer.clear();
         match received {
             Received::Eof => Step::close(outcome),
-            Received::Bytes(_) if lingering.unasked && outcome != ConnectionOutcome::Crossed => {
+            Received::Bytes(_)
+                if lingering.is_server_initiated && outcome != ConnectionOutcome::Crossed =>
+            {
                 lingering.outcome = ConnectionOutcome::Crossed;
-                Step::Go
+                Step::Continue
             }
-            Received::Bytes(count) if !given_up => {
+            Received::Bytes(count) if !is_over => {
                 lingering.linger.received(count, cx.now);
-                Step::Go
+                Step::Continue
             }
-            Received::Wait if !given_up => self.await_eof(until, cx),
+            Received::Wait if !is_over => self.await_eof(until, cx),
             Received::Bytes(_) | Received::Wait | Received::Gone => {
                 Step::close(unconfirmed(outcome))
             }
@@ -111,39 +116,40 @@ impl Connection {
         let State::Lingering(lingering) = &mut self.state else {
             unreachable!("called in Lingering only");
         };
-        // In a drain the stop waits for this connection, and elsewhere others
-        // may wait for its place.
+        // A drain waits for this connection, and at a limit of connections others
+        // wait for its place: then its end must not be delayed.
         let services = cx.services;
-        let wanted = cx.phase >= Phase::Draining
+        let is_urgent = cx.phase >= Phase::Draining
             || services.peers.are_limited()
             || !services.places.has_room();
-        if lingering.had_time || wanted {
+        if lingering.has_waited || is_urgent {
             return cx.suspend(Wait::Input, Some(until));
         }
-        lingering.had_time = true;
+        lingering.has_waited = true;
         self.deregister();
-        let due = until.min(cx.now + EOF_TAKES);
+        let due = until.min(cx.now + EOF_DELAY);
         cx.suspend(Wait::Time, Some(due))
     }
 
-    /// We end it, before its answer is complete.
-    pub(super) fn cut(&mut self, cx: &mut Context<'_>) -> Step {
-        self.break_off(RequestOutcome::Cut, ConnectionOutcome::Cut, cx)
+    /// Cuts the answer: the server ends the connection before the answer is complete.
+    pub(super) fn cut_answer(&mut self, cx: &mut Context<'_>) -> Step {
+        self.close_mid_exchange(RequestOutcome::Cut, ConnectionOutcome::Cut, cx)
     }
 
-    pub(super) fn break_off(
+    /// Ends the request in progress and the connection, with these outcomes.
+    pub(super) fn close_mid_exchange(
         &mut self,
         request: RequestOutcome,
         connection: ConnectionOutcome,
         cx: &mut Context<'_>,
     ) -> Step {
         self.end_exchange(request, cx.services, cx.deferred);
-        self.make_the_end_plain(connection);
+        self.reset_if_end_is_unclear(connection);
         Step::close(connection)
     }
 
-    /// Enters how the request in progress ended. What is left of the
-    /// application's answer is to be dropped later.
+    /// Enters the outcome of the request in progress. What is left of the
+    /// application's answer is dropped later.
     pub(super) fn end_exchange(
         &mut self,
         outcome: RequestOutcome,
@@ -151,16 +157,16 @@ impl Connection {
         deferred: &mut Vec<Deferred>,
     ) {
         if let State::Writing(writing) = &mut self.state
-            && let Some(foreign) = writing.take_foreign()
+            && let Some(rest) = writing.take_user_rest()
         {
-            deferred.push(Deferred::drop_of(foreign, self.subject()));
+            deferred.push(Deferred::drop_of(rest, self.subject()));
         }
         let Some(exchange) = self.exchange.take() else {
             debug_assert!(false, "an exchange ends once");
             return;
         };
-        self.ticket.request_ended(outcome, exchange.on_last_call);
-        services.refusals.tell_if_due(&services.journal);
+        self.guard.request_ended(outcome, exchange.on_last_call);
+        services.refusals.log_if_due(&services.journal);
         if services.config.access_log {
             access_log::write(&services.journal, self.peer, &exchange);
         }
@@ -174,8 +180,12 @@ impl Connection {
         }
     }
 
-    /// Ends it wherever it is, and closes it.
-    pub(crate) fn give_up(mut self: Box<Self>, services: &Services, deferred: &mut Vec<Deferred>) {
+    /// Closes the connection at once, in whatever state it is.
+    pub(crate) fn close_now(
+        mut self: Box<Self>,
+        services: &Services,
+        deferred: &mut Vec<Deferred>,
+    ) {
         let (request, connection) = match &self.state {
             State::Idle { .. } => {
                 return self.close(ConnectionOutcome::HungUp, services, deferred);
@@ -184,7 +194,7 @@ impl Connection {
                 let outcome = unconfirmed(lingering.outcome);
                 return self.close(outcome, services, deferred);
             }
-            State::Writing(writing) if writing.nature == Nature::Follower => {
+            State::Writing(writing) if writing.kind == Nature::Follower => {
                 (RequestOutcome::Stalled, ConnectionOutcome::Stalled)
             }
             State::Head { .. } | State::Body(_) | State::Handling(_) | State::Writing(_) => {
@@ -192,25 +202,25 @@ impl Connection {
             }
         };
         self.end_exchange(request, services, deferred);
-        self.make_the_end_plain(connection);
+        self.reset_if_end_is_unclear(connection);
         self.close(connection, services, deferred);
     }
 
-    /// The client must not take an answer that is cut for a whole one: where
-    /// the framing does not tell, a reset does. And the kernel must not go on
-    /// feeding what it holds to a client that was too slow for us.
-    fn make_the_end_plain(&self, outcome: ConnectionOutcome) {
+    /// Has the close reset the connection, where the client could take a cut answer
+    /// for a whole one because the framing does not tell its end. The reset also
+    /// discards what the kernel still holds for a client that was too slow.
+    fn reset_if_end_is_unclear(&self, outcome: ConnectionOutcome) {
         if self.ends_by_reset(outcome) {
             self.stream.reset_on_close();
         }
     }
 
     fn ends_by_reset(&self, outcome: ConnectionOutcome) -> bool {
-        let unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
-        unclear || outcome == ConnectionOutcome::Stalled
+        let is_unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
+        is_unclear || outcome == ConnectionOutcome::Stalled
     }
 
-    /// It is no HTTP any more: what is left of it.
+    /// Takes the connection apart for an upgrade.
     pub(crate) fn into_parts(mut self) -> Parts {
         debug_assert!(self.exchange.is_none(), "its request is answered");
         self.deregister();
@@ -218,17 +228,17 @@ impl Connection {
             stream: self.stream,
             peer: self.peer,
             local: self.local,
-            input: Bytes::from(self.leftover),
-            ticket: self.ticket,
+            input: Bytes::from(self.unused_input),
+            guard: self.guard,
             place: self.place,
             share: self.share,
             after_delivery: self.after_delivery,
         }
     }
 
-    /// Closes the socket and enters the outcome, in this order: so no connection
-    /// is open any more when none is counted. The call that the application wants
-    /// after the delivery is left to run.
+    /// Closes the socket and then enters the outcome: so the count of open
+    /// connections reaches zero only after the last socket is closed. The
+    /// application's call after the delivery is deferred.
     pub(crate) fn close(
         self: Box<Self>,
         outcome: ConnectionOutcome,
@@ -246,7 +256,7 @@ impl Connection {
             state,
             shard,
             key,
-            ticket,
+            guard,
             place,
             share,
             after_delivery,
@@ -271,14 +281,15 @@ impl Connection {
             services.accounting.lingering_ended();
         }
         drop(state);
-        ticket.end(outcome);
-        // Last: the acceptor that it wakes finds the connection ended.
+        guard.end(outcome);
+        // Last, since the drop wakes the acceptor, which then finds the connection
+        // ended in the accounting.
         drop(place);
         deferred.extend(after_delivery);
     }
 }
 
-/// How a connection ended whose client did not close its side.
+/// The outcome if the client has not closed its side.
 fn unconfirmed(outcome: ConnectionOutcome) -> ConnectionOutcome {
     match outcome {
         ConnectionOutcome::Completed => ConnectionOutcome::Unconfirmed,

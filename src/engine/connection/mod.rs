@@ -1,22 +1,25 @@
 //! A connection: a state machine that any worker can take up where the last
-//! one left it. It never waits; it says what it waits for.
+//! worker left it. It never waits; it says what it waits for.
 //!
 //! ```text
 //!          +------------------------ keep-alive --------------------------+
 //!          v                                                              |
 //!  --> Idle --byte--> Head --whole--> Body --whole--> Handling --> Writing
 //!        |              |               |    or enough                |  |
-//!        | hang up      +--- refused: --+-----------> Writing    last |  +--> taken over
+//!        | close idle   +--- refused: --+-----------> Writing    last |  +--> upgraded
 //!        |                   4xx, 5xx                    | last       |
 //!        +---------------------------> Lingering <-------+------------+
 //!                                          |
 //!                                     EOF, or linger over --> closed, with an outcome
 //! ```
 //!
-//! From every state, a client that goes away and an abort lead out at once.
-//! What moves `Idle` and `Head` is in [`input`], and a body, in `Body` and
-//! while its handler runs, in [`incoming`]; [`answer`] makes a message of a
-//! response, [`writing`] sends it, and every way out is in [`leave`].
+//! In every state, the connection ends at once when the client closes it, and at an
+//! abort. At an abort, a request that no handler has started is answered with 503
+//! first, and an answer that has no end of its own is completed first.
+//!
+//! `Idle` and `Head` are in [`input`]. A request's body is in [`incoming`], before
+//! and while its handler runs. [`answer`] makes a message of a response, and
+//! [`writing`] sends it. Every way to the end is in [`leave`].
 
 mod access_log;
 mod answer;
@@ -42,8 +45,8 @@ use http::StatusCode;
 use http::Version;
 
 pub(crate) use self::answer::Answer;
+pub(crate) use self::context::BodyWriter;
 pub(crate) use self::context::Context;
-pub(crate) use self::context::Feeding;
 pub(crate) use self::context::FilePart;
 pub(crate) use self::context::Next;
 pub(crate) use self::context::Parts;
@@ -81,104 +84,105 @@ use crate::service::request::Origin;
 use crate::service::request::Request;
 use crate::service::request_body::RequestBody;
 
-/// One client's connection, from accept to its outcome.
+/// What a new connection is made of.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) guard: Ticket,
+    pub(crate) place: Place,
+    pub(crate) share: PeerShare,
+}
+
+/// A client's connection, from accept to its outcome.
 pub(crate) struct Connection {
     stream: Stream,
     peer: SocketAddr,
     local: SocketAddr,
     state: State,
-    /// Input that came in an earlier turn and is not used up.
-    leftover: Box<[u8]>,
-    /// How much of that is owed an answer; `None` until, in a drain and after
-    /// the last call, it was decided.
-    owed: Option<usize>,
+    /// Input that was read in an earlier turn and is not used yet.
+    unused_input: Box<[u8]>,
+    /// How much of the unused input arrived in time, so that requests in it are
+    /// answered. `None` until this is decided, in a drain after the last call.
+    in_time_bytes: Option<usize>,
     /// The request in progress, from its first byte to the end of its answer.
     exchange: Option<Exchange>,
-    /// How many requests have begun on it.
-    exchanges: u64,
-    /// The client may have closed its side: an event has said so.
+    /// How many requests have begun on this connection.
+    exchange_count: u64,
+    /// An event has said that the client has closed its side.
     may_be_at_eof: bool,
-    /// What the application wants to be called when it has ended.
+    /// What the application wants to be called when the connection has ended.
     after_delivery: Option<Deferred>,
-    /// The shard that it is suspended in, and its slot there.
+    /// The shard in which the connection is suspended.
     shard: Arc<Shard<Self>>,
+    /// The connection's slot in the shard, once it is registered there.
     key: Option<Key>,
-    ticket: Ticket,
+    guard: Ticket,
     place: Place,
     share: PeerShare,
 }
 
-/// What a connection is made of.
-pub(crate) struct New {
-    pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    pub(crate) ticket: Ticket,
-    pub(crate) place: Place,
-    pub(crate) share: PeerShare,
-    pub(crate) shard: Arc<Shard<Connection>>,
-}
-
 enum State {
-    /// No request in progress, since then.
+    /// No request is in progress.
     Idle { since: Instant },
-    /// A part of a head is there; the rest has until then.
+    /// A part of a head has arrived. `until` is the deadline for the rest;
+    /// `parsed_lines` is the number of lines at the last parse.
     Head { until: Instant, parsed_lines: usize },
-    /// A head is there, and a part of its body.
+    /// A head has arrived, and a part of its body.
     Body(Box<PartialBody>),
-    /// The request is with its handler, and what its answer depends on here.
-    Handling(Asked),
-    /// The answer is on its way.
+    /// The request is with its handler.
+    Handling(Handling),
+    /// The answer is being written.
     Writing(Writing),
-    /// We have said goodbye, and wait for the client's.
+    /// The server has half-closed, and waits for the client to close its side.
     Lingering(Lingering),
 }
 
-/// What an answer depends on.
+/// What the answer to the request depends on.
 #[derive(Debug)]
-struct Asked {
+struct Handling {
     method: Method,
     version: Version,
     persist: Persist,
-    /// The client is willing to change the protocol.
-    upgrade: bool,
-    /// What is still to come of the request's body.
+    /// The client asks for another protocol.
+    asks_for_upgrade: bool,
+    /// The part of the request's body that has not been read yet.
     incoming: Option<Box<Incoming>>,
 }
 
 impl Connection {
-    pub(crate) fn new(new: New, now: Instant) -> Self {
-        let New {
+    pub(crate) fn new(admitted: Admitted, shard: Arc<Shard<Self>>, now: Instant) -> Self {
+        let Admitted {
             stream,
             peer,
             local,
-            ticket,
+            guard,
             place,
             share,
-            shard,
-        } = new;
+        } = admitted;
         Self {
             stream,
             peer,
             local,
             state: State::Idle { since: now },
-            leftover: Box::default(),
-            owed: None,
+            unused_input: Box::default(),
+            in_time_bytes: None,
             exchange: None,
-            exchanges: 0,
+            exchange_count: 0,
             may_be_at_eof: false,
             after_delivery: None,
             shard,
             key: None,
-            ticket,
+            guard,
             place,
             share,
         }
     }
 
-    /// How it waits for its first byte.
+    /// How a new connection waits for its first byte.
     pub(crate) fn first_suspend(&self, services: &Services) -> Suspend {
-        // First: the deadline depends on it.
+        // Read first, since the deadline depends on the phase.
         let seen = services.life.phase();
         let until = match self.state {
             State::Idle { since } => Some(input::idle_until(since, services)),
@@ -191,60 +195,64 @@ impl Connection {
         }
     }
 
-    /// Goes as far as it can without waiting.
+    /// Runs the state machine until it has to wait.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) -> Next {
         cx.buffer.begin_turn();
-        self.load(cx);
+        self.load_input(cx);
         let next = self.run(cx);
-        self.unload(cx);
+        self.store_input(cx);
         next
     }
 
-    /// Goes on with the answer to the request of the last [`Next::Call`].
+    /// Continues with the answer to the request of the last [`Next::Call`].
     pub(crate) fn resume(&mut self, answer: Answer, cx: &mut Context<'_>) -> Next {
         self.take_back_input();
-        self.load(cx);
+        self.load_input(cx);
         self.answer(answer, cx);
         let next = self.run(cx);
-        self.unload(cx);
+        self.store_input(cx);
         next
     }
 
-    /// Goes on with a piece of the answer's body, and what will give the next.
-    pub(crate) fn pulled(
+    /// Continues with the outcome of a [`Next::Pull`]: a piece of the answer's body,
+    /// and the source of the next one.
+    pub(crate) fn resume_with_piece(
         &mut self,
         source: Box<dyn Source>,
         piece: Piece,
         cx: &mut Context<'_>,
     ) -> Next {
-        self.go_on(cx, |connection, cx| {
+        self.run_from(cx, |connection, cx| {
             connection.take_piece(source, piece, cx)
         })
     }
 
-    /// Takes one step, and those that follow.
-    fn go_on(
+    /// Takes this step, and further steps until the connection has to wait.
+    fn run_from(
         &mut self,
         cx: &mut Context<'_>,
         step: impl FnOnce(&mut Self, &mut Context<'_>) -> Step,
     ) -> Next {
-        self.load(cx);
+        self.load_input(cx);
         let next = match step(self, cx) {
-            Step::Go => self.run(cx),
+            Step::Continue => self.run(cx),
             Step::Next(next) => next,
         };
-        self.unload(cx);
+        self.store_input(cx);
         next
     }
 
-    fn load(&mut self, cx: &mut Context<'_>) {
-        let leftover = mem::take(&mut self.leftover);
-        cx.buffer.load(&leftover, self.owed.unwrap_or(0));
+    /// Moves the unused input into the worker's buffer.
+    fn load_input(&mut self, cx: &mut Context<'_>) {
+        let unused_input = mem::take(&mut self.unused_input);
+        cx.buffer
+            .load(&unused_input, self.in_time_bytes.unwrap_or(0));
     }
 
-    fn unload(&mut self, cx: &Context<'_>) {
-        self.leftover = cx.buffer.to_leftover();
-        self.owed = self.owed.map(|_| cx.buffer.owed());
+    /// Keeps what is unused in the worker's buffer.
+    fn store_input(&mut self, cx: &Context<'_>) {
+        self.unused_input = cx.buffer.to_unused();
+        self.in_time_bytes = self.in_time_bytes.map(|_| cx.buffer.in_time_bytes());
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Next {
@@ -256,7 +264,7 @@ impl Connection {
                 State::Body(_) => self.read_body(cx),
                 State::Writing(_) => self.write(cx),
                 State::Lingering(_) => self.linger(cx),
-                State::Handling(_) => unreachable!("a handler's answer comes by resume"),
+                State::Handling(_) => unreachable!("a handler's answer is given to `resume`"),
             };
             if let Step::Next(next) = step {
                 return next;
@@ -269,9 +277,9 @@ impl Connection {
         })
     }
 
-    /// The request is whole, or whole enough: hands it over. `length` is its
-    /// body's, `incoming` what is still to come of that.
-    fn call(
+    /// Enough of the request has arrived: has its handler called. `length` is the
+    /// length of its body, `incoming` the part of the body that has not been read.
+    fn call_handler(
         &mut self,
         head: Head,
         body: Bytes,
@@ -280,14 +288,14 @@ impl Connection {
         incoming: Option<Box<Incoming>>,
         cx: &Context<'_>,
     ) -> Step {
-        self.state = State::Handling(Asked {
+        self.state = State::Handling(Handling {
             method: head.method.clone(),
             version: head.version,
             persist: match head.present.connection || head.version == Version::HTTP_10 {
                 true => Persist::asked(head.version, head.headers()),
                 false => Persist::KeepAlive,
             },
-            upgrade: incoming::asks_for_upgrade(&head),
+            asks_for_upgrade: incoming::asks_for_upgrade(&head),
             incoming,
         });
         let origin = Origin {
@@ -297,21 +305,21 @@ impl Connection {
                 .exchange
                 .as_ref()
                 .map_or(cx.now, |exchange| exchange.began),
-            connection: self.ticket.number(),
-            number: self.exchanges,
+            connection: self.guard.number(),
+            number: self.exchange_count,
         };
         let body = RequestBody::new(body, length, trailers);
         let request = Request::new(head, body, origin, cx.services.life.clone());
         Step::Next(Next::Call(request))
     }
 
-    /// Which request of which connection is in progress: its number and the
-    /// connection's.
+    /// The number of the connection, and the number of the request in progress on
+    /// it.
     pub(crate) fn exchange_number(&self) -> (u64, u64) {
-        (self.ticket.number(), self.exchanges)
+        (self.guard.number(), self.exchange_count)
     }
 
-    /// The request in progress, for people.
+    /// The request in progress, for the report and the log.
     pub(crate) fn subject(&self) -> Subject {
         let exchange = self.exchange.as_ref();
         Subject {
@@ -321,10 +329,10 @@ impl Connection {
         }
     }
 
-    /// An answer has a head of so many bytes.
-    fn count_answer(&mut self, status: StatusCode, head_bytes: usize) {
+    /// The answer has this status, and a head of so many bytes.
+    fn set_answer_head(&mut self, status: StatusCode, head_bytes: usize) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.count_answer(status, head_bytes);
+            exchange.set_answer_head(status, head_bytes);
         }
     }
 
@@ -334,20 +342,20 @@ impl Connection {
         }
     }
 
-    /// Whether an answer is on its way that ends in good order, whatever ends
-    /// the server.
-    pub(crate) fn ends_in_order(&self) -> bool {
-        matches!(&self.state, State::Writing(writing) if writing.nature != Nature::Finite)
+    /// Whether the answer that is being written is completed at an abort too, and
+    /// not cut: it ends when the server says so.
+    pub(crate) fn completes_at_abort(&self) -> bool {
+        matches!(&self.state, State::Writing(writing) if writing.kind != Nature::Finite)
     }
 
-    /// Whether another read would find nothing, and what comes later will be an
-    /// event: nothing is gained by trying. An EOF that came with what has been
-    /// read is no event any more.
-    fn nothing_to_read(&self, cx: &Context<'_>) -> bool {
-        cx.buffer.is_empty() && cx.buffer.took_all() && !self.may_be_at_eof
+    /// Whether another read would find nothing, so that the connection can wait for
+    /// an event at once. An EOF that arrived together with bytes that were read
+    /// gives no further event, so it has to be read.
+    fn has_nothing_to_read(&self, cx: &Context<'_>) -> bool {
+        cx.buffer.is_empty() && cx.buffer.has_emptied_socket() && !self.may_be_at_eof
     }
 
-    /// Whether bytes or an EOF are there.
+    /// Whether bytes or an EOF can be read.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn has_input(&self) -> bool {
         self.stream.look() != Received::Wait
@@ -357,25 +365,26 @@ impl Connection {
         self.peer
     }
 
-    /// Where the means of the request in progress are.
+    /// The entry of [`SlowCalls`](super::slow_calls::SlowCalls) for the request in
+    /// progress.
     pub(crate) fn call_key(&self) -> CallKey {
         let exchange = self.exchange.as_ref();
         exchange.map_or_else(CallKey::default, |exchange| exchange.call_key)
     }
 
-    /// Suspends it until what it waits for has come.
+    /// Suspends the connection until what it waits for happens.
     pub(crate) fn suspend(self: Box<Self>, suspend: Suspend) -> Suspended<Self> {
         let shard = Arc::clone(&self.shard);
         shard.suspend(self, suspend)
     }
 
-    /// What calls this connection back to work.
+    /// Wakes this connection when it is suspended with [`Wait::Wake`].
     fn waker(&mut self) -> Waker {
         let shard = Arc::clone(&self.shard);
         shard.waker(self)
     }
 
-    /// Has events of this connection told no more, until it is suspended again.
+    /// Stops events of this connection until it is suspended again.
     pub(crate) fn deregister(&mut self) {
         let shard = Arc::clone(&self.shard);
         shard.deregister(self);
@@ -404,7 +413,7 @@ impl Suspendable for Connection {
     }
 
     fn is_endless(&self) -> bool {
-        matches!(&self.state, State::Writing(writing) if writing.nature == Nature::Endless)
+        matches!(&self.state, State::Writing(writing) if writing.kind == Nature::Endless)
     }
 }
 

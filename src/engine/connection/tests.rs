@@ -1,4 +1,5 @@
-//! The state machine alone, on a real socket: no worker, no shard's poll, no run queue.
+//! The state machine alone, on a real socket: without a worker, a poll or a run
+//! queue.
 
 use std::io::Read;
 use std::io::Write;
@@ -26,7 +27,7 @@ use crate::engine::shard::Job;
 use crate::journal::Journal;
 use crate::service::response::IntoResponse;
 
-/// A client's end, our end, and what our end works with.
+/// A client's socket, the connection, and what the connection works with.
 struct Bench {
     services: Arc<Services>,
     buffer: Buffer,
@@ -46,37 +47,36 @@ impl Bench {
     fn new() -> Self {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
-        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let accounting = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
+        let (waiting, bell) = (accounting.waiting_gauge(), Arc::new(Bell::new()));
         let job = Job::new(waiting, bell, Arc::clone(&journal)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
         client.set_nodelay(true).unwrap();
         let (socket, peer) = listener.accept().unwrap();
-        let connection = Box::new(Connection::new(
-            New {
-                stream: Stream::of(socket).unwrap(),
-                peer,
-                local: address,
-                ticket: books.connection_accepted(),
-                place: Places::new(1).take(),
-                share: Peers::new(None).add(peer.ip()),
-                shard: Arc::clone(job.shard()),
-            },
-            Instant::now(),
-        ));
+        let admitted = Admitted {
+            stream: Stream::of(socket).unwrap(),
+            peer,
+            local: address,
+            guard: accounting.connection_accepted(),
+            place: Places::new(1).take(),
+            share: Peers::new(None).add(peer.ip()),
+        };
+        let shard = Arc::clone(job.shard());
+        let connection = Box::new(Connection::new(admitted, shard, Instant::now()));
         Self {
-            services: Services::new(config, journal, life, books),
+            services: Services::new(config, journal, life, accounting),
             buffer: Buffer::new(16 * 1024),
             client,
             connection,
         }
     }
 
-    /// Advances until it would wait, or is done; answers what it asks.
-    fn go_on(&mut self, seen: &mut Vec<Seen>) -> Next {
+    /// Advances the connection until it would wait, or is to be closed. Answers its
+    /// requests.
+    fn advance(&mut self, seen: &mut Vec<Seen>) -> Next {
         let mut answer: Option<Answer> = None;
         loop {
             let mut cx = Context {
@@ -87,7 +87,7 @@ impl Bench {
                 phase: self.services.life.phase(),
                 budget: &mut 64,
                 deferred: &mut Vec::new(),
-                feedings: &mut Vec::new(),
+                body_writers: &mut Vec::new(),
             };
             let next = match answer.take() {
                 Some(answer) => self.connection.resume(answer, &mut cx),
@@ -106,10 +106,10 @@ impl Bench {
         }
     }
 
-    /// Goes on until the connection is done.
+    /// Advances the connection until its end, and closes it.
     fn finish(mut self, seen: &mut Vec<Seen>) -> ConnectionOutcome {
         loop {
-            if let Next::Close(outcome) = self.go_on(seen) {
+            if let Next::Close(outcome) = self.advance(seen) {
                 self.connection
                     .close(outcome, &self.services, &mut Vec::new());
                 assert!(self.services.accounting.report().balances());
@@ -160,7 +160,7 @@ proptest! {
         let mut seen = Vec::new();
         for piece in cuts.windows(2) {
             bench.client.write_all(&stream[piece[0]..piece[1]]).unwrap();
-            bench.go_on(&mut seen);
+            bench.advance(&mut seen);
         }
         bench.client.shutdown(Shutdown::Write).unwrap();
         let mut client = bench.client.try_clone().unwrap();
@@ -184,21 +184,21 @@ fn an_idle_connection_holds_no_buffer() {
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
     while seen.is_empty() {
-        bench.go_on(&mut seen);
+        bench.advance(&mut seen);
     }
     assert!(bench.connection.is_idle());
-    assert!(bench.connection.leftover.is_empty());
+    assert!(bench.connection.unused_input.is_empty());
     drop(bench.client.shutdown(Shutdown::Both));
     bench.finish(&mut seen);
 }
 
-/// Sends a stream byte by byte; gives what came of it, and the answers.
+/// Sends a stream byte by byte. Gives the requests, the outcome and the answers.
 fn byte_by_byte(stream: &[u8]) -> (Vec<Seen>, ConnectionOutcome, String) {
     let mut bench = Bench::new();
     let mut seen = Vec::new();
     for byte in stream {
         bench.client.write_all(&[*byte]).unwrap();
-        bench.go_on(&mut seen);
+        bench.advance(&mut seen);
     }
     bench.client.shutdown(Shutdown::Write).unwrap();
     let mut client = bench.client.try_clone().unwrap();
@@ -218,11 +218,11 @@ fn between_requests_there_may_be_empty_lines_and_nothing_else() {
         (2, ConnectionOutcome::Completed),
         "half an empty line is no request"
     );
-    for wrong in ["\n", "\r", "\r\r\n", "\r\n\n"] {
-        let stream = format!("{request}{wrong}{request}");
+    for invalid in ["\n", "\r", "\r\r\n", "\r\n\n"] {
+        let stream = format!("{request}{invalid}{request}");
         let (seen, _, answers) = byte_by_byte(stream.as_bytes());
-        assert_eq!(seen.len(), 1, "{wrong:?}");
-        assert!(answers.contains("HTTP/1.1 400 "), "{wrong:?}: {answers}");
+        assert_eq!(seen.len(), 1, "{invalid:?}");
+        assert!(answers.contains("HTTP/1.1 400 "), "{invalid:?}: {answers}");
     }
 }
 
@@ -237,7 +237,7 @@ fn half_an_empty_line_does_not_keep_a_draining_server() {
     let mut client = bench.client.try_clone().unwrap();
     let mut seen = Vec::new();
     while seen.is_empty() {
-        bench.go_on(&mut seen);
+        bench.advance(&mut seen);
     }
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(bench.finish(&mut seen), ConnectionOutcome::Completed);
@@ -247,14 +247,14 @@ fn half_an_empty_line_does_not_keep_a_draining_server() {
 }
 
 #[test]
-fn a_mistake_in_a_line_without_end_is_named_however_it_was_split() {
+fn an_error_in_a_line_without_end_is_answered_however_it_was_split() {
     let large = "x".repeat(Config::default().head_bytes_max);
     let stream = format!("GET / HTTP/1.1\r\nHost: a\r\nA: \0{large}");
     let mut bench = Bench::new();
     let mut seen = Vec::new();
     for piece in [&stream.as_bytes()[..26], &stream.as_bytes()[26..]] {
         bench.client.write_all(piece).unwrap();
-        bench.go_on(&mut seen);
+        bench.advance(&mut seen);
     }
     bench.client.shutdown(Shutdown::Write).unwrap();
     let mut client = bench.client.try_clone().unwrap();
@@ -265,7 +265,7 @@ fn a_mistake_in_a_line_without_end_is_named_however_it_was_split() {
 }
 
 #[test]
-fn one_that_keeps_sending_lets_the_others_have_their_turn() {
+fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
     let mut bench = Bench::new();
     bench
         .client
@@ -280,7 +280,7 @@ fn one_that_keeps_sending_lets_the_others_have_their_turn() {
         phase: Phase::Running,
         budget: &mut 6,
         deferred: &mut deferred,
-        feedings: &mut Vec::new(),
+        body_writers: &mut Vec::new(),
     };
     let mut next = bench.connection.advance(&mut cx);
     let mut calls = 0;
@@ -290,7 +290,7 @@ fn one_that_keeps_sending_lets_the_others_have_their_turn() {
         next = bench.connection.resume(answer, &mut cx);
     }
     let Next::Suspend(suspend) = next else {
-        panic!("it was not suspended");
+        panic!("the connection was not suspended");
     };
     assert_eq!(suspend.wait, Wait::Turn);
     assert!(calls < 10, "{calls} calls in six steps");
@@ -301,7 +301,7 @@ fn one_that_keeps_sending_lets_the_others_have_their_turn() {
 }
 
 #[test]
-fn what_a_draining_server_reads_behind_a_request_is_answered_too() {
+fn a_draining_server_answers_a_pipelined_request_too() {
     let mut bench = Bench::new();
     let pair = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
     bench.client.write_all(pair).unwrap();
@@ -309,7 +309,7 @@ fn what_a_draining_server_reads_behind_a_request_is_answered_too() {
     let mut client = bench.client.try_clone().unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
-        bench.go_on(&mut seen);
+        bench.advance(&mut seen);
     }
     client.shutdown(Shutdown::Write).unwrap();
     bench.finish(&mut seen);

@@ -1,4 +1,4 @@
-//! `Writing`: an answer on its way, to its last byte.
+//! `Writing`: sends an answer to its last byte.
 
 use std::fs::File;
 use std::io;
@@ -41,26 +41,26 @@ use crate::service::body::Waker;
 use crate::service::body::pull::Reading;
 use crate::service::body::take_over::TakeOver;
 
-/// How much of a file is sent at a time, so that others have their cx.
-const FILE_BYTES: u64 = 256 * 1024;
+/// How much of a file is sent at a time, in bytes, so that the other connections
+/// have their turn.
+const FILE_BYTES_AT_A_TIME: u64 = 256 * 1024;
 
-/// An answer on its way.
+/// An answer that is being written.
 pub(super) struct Writing {
     pub(super) output: Output,
     pub(super) rest: Rest,
     pub(super) length: Length,
     pub(super) persist: Persist,
     pub(super) outcome: RequestOutcome,
-    pub(super) nature: Nature,
-    pub(super) pace: Pace,
+    pub(super) kind: Nature,
+    pub(super) minimum_rate: Pace,
 }
 
-/// What comes after the output.
+/// What follows the output.
 pub(super) enum Rest {
     Nothing,
-    /// Nothing either: the output is the rest. A second handle of its memory,
-    /// which may be the application's, so that its last one is not dropped by
-    /// the connection.
+    /// Nothing either. This is a second handle of the output's memory, which may be
+    /// the application's: so the output does not drop the last one.
     Shared(#[expect(dead_code, reason = "its drop is what counts")] Bytes),
     File {
         file: Arc<File>,
@@ -68,69 +68,70 @@ pub(super) enum Rest {
         left: u64,
     },
     Stream {
-        /// Away while it is asked for a piece.
+        /// `None` while the worker asks it for a piece.
         source: Option<Box<dyn Source>>,
         waker: Waker,
-        /// How much is to come, if that was stated.
+        /// How many bytes are still to come, if the length was stated.
         left: Option<u64>,
     },
-    TakeOver(TakeOver),
+    /// The function of the application that gets the connection.
+    Upgrade(TakeOver),
 }
 
 impl Writing {
-    /// Whether the client could take an end in the middle for the end.
+    /// Whether the client takes the end of the connection for the end of the body.
     pub(super) fn ends_by_close(&self) -> bool {
         self.length == Length::UntilClose
     }
 
-    /// What of this the application made. Its drop may run the application's
-    /// code, so it is not the connection's to drop.
-    pub(super) fn take_foreign(&mut self) -> Option<Rest> {
+    /// Takes the rest if the application made it: its drop may run code of the
+    /// application, so it has to be deferred.
+    pub(super) fn take_user_rest(&mut self) -> Option<Rest> {
         match &mut self.rest {
             Rest::Nothing | Rest::File { .. } | Rest::Stream { source: None, .. } => return None,
             Rest::Stream {
                 source: Some(source),
                 ..
             } => source.end(),
-            Rest::Shared(_) | Rest::TakeOver(_) => {}
+            Rest::Shared(_) | Rest::Upgrade(_) => {}
         }
         Some(mem::replace(&mut self.rest, Rest::Nothing))
     }
 }
 
 impl Connection {
-    /// `Writing`: writes what there is, then asks for more.
+    /// `Writing`: writes the output, and then what follows it.
     pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Step {
         if cx.phase >= Phase::Draining && self.is_endless() {
-            self.end_with_the_last_call(cx);
+            self.drain_endless_body(cx);
         }
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
         if !writing.output.is_done() {
             let sent = writing.output.write(&self.stream);
-            return self.sent(sent, cx);
+            return self.after_write(sent, cx);
         }
         match &mut writing.rest {
-            Rest::Nothing | Rest::Shared(_) => self.finish(cx),
+            Rest::Nothing | Rest::Shared(_) => self.finish_answer(cx),
             Rest::File { left: 0, .. } => {
                 writing.rest = Rest::Nothing;
-                Step::Go
+                Step::Continue
             }
             Rest::File { file, offset, left } => Step::Next(Next::SendFile(FilePart {
                 stream: self.stream.share(),
                 file: Arc::clone(file),
                 offset: *offset,
-                length: (*left).min(FILE_BYTES),
+                length: (*left).min(FILE_BYTES_AT_A_TIME),
             })),
-            Rest::Stream { .. } => self.pull(cx),
-            Rest::TakeOver(_) => self.upgrade(cx),
+            Rest::Stream { .. } => self.pull_piece(cx),
+            Rest::Upgrade(_) => self.upgrade(cx),
         }
     }
 
     /// Goes on with what became of the [`FilePart`] that was to be sent.
     pub(crate) fn file_sent(&mut self, sent: io::Result<Sent>, cx: &mut Context<'_>) -> Next {
-        self.go_on(cx, |connection, cx| {
+        self.run_from(cx, |connection, cx| {
             let State::Writing(Writing {
                 rest: Rest::File { offset, left, .. },
                 ..
@@ -139,51 +140,55 @@ impl Connection {
                 unreachable!("called with a file only");
             };
             match sent {
-                Ok(Sent::Bytes(0)) => connection.broken(&"the file has become shorter", cx),
+                Ok(Sent::Bytes(0)) => {
+                    connection.cut_broken_body(&"the file has become shorter", cx)
+                }
                 Ok(sent) => {
                     if let Sent::Bytes(count) = sent {
                         *offset += count as u64;
                         *left -= count as u64;
                     }
-                    connection.sent(sent, cx)
+                    connection.after_write(sent, cx)
                 }
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     connection.read_file(cx)
                 }
-                Err(error) => connection.broken(&error, cx),
+                Err(error) => connection.cut_broken_body(&error, cx),
             }
         })
     }
 
-    /// What became of a write.
-    fn sent(&mut self, sent: Sent, cx: &mut Context<'_>) -> Step {
+    /// Continues after a write, according to its outcome.
+    fn after_write(&mut self, sent: Sent, cx: &mut Context<'_>) -> Step {
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
         match sent {
             Sent::Bytes(count) => {
-                writing.pace.moved(count, cx.now);
+                writing.minimum_rate.moved(count, cx.now);
                 self.count_sent(count);
-                Step::Go
+                Step::Continue
             }
-            Sent::Gone => self.leave_abandoned(cx),
-            Sent::Wait if cx.aborting() && writing.nature != Nature::Follower => self.cut(cx),
+            Sent::Gone => self.close_abandoned_answer(cx),
+            Sent::Wait if cx.is_aborting() && writing.kind != Nature::Follower => {
+                self.cut_answer(cx)
+            }
             Sent::Wait => {
-                let until = writing.pace.wait(cx.now);
+                let until = writing.minimum_rate.wait(cx.now);
                 if cx.now < until {
                     return cx.suspend(Wait::Room, Some(until));
                 }
-                self.break_off(RequestOutcome::Stalled, ConnectionOutcome::Stalled, cx)
+                self.close_mid_exchange(RequestOutcome::Stalled, ConnectionOutcome::Stalled, cx)
             }
         }
     }
 
-    /// The client is gone in the middle of its answer.
-    fn leave_abandoned(&mut self, cx: &mut Context<'_>) -> Step {
-        self.break_off(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, cx)
+    /// Closes the connection: the client has closed it in the middle of its answer.
+    fn close_abandoned_answer(&mut self, cx: &mut Context<'_>) -> Step {
+        self.close_mid_exchange(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, cx)
     }
 
-    /// The system has no call for sending a file: reads it piece by piece.
+    /// Has the file read piece by piece, where the system has no call to send one.
     fn read_file(&mut self, cx: &mut Context<'_>) -> Step {
         let waker = self.waker();
         let State::Writing(writing) = &mut self.state else {
@@ -199,19 +204,19 @@ impl Connection {
             unreachable!("called with a file only");
         };
         if let Err(error) = file.seek(SeekFrom::Start(offset)) {
-            return self.broken(&error, cx);
+            return self.cut_broken_body(&error, cx);
         }
         writing.rest = Rest::Stream {
             source: Some(Box::new(Reading::new(file.take(left)))),
             waker,
             left: Some(left),
         };
-        Step::Go
+        Step::Continue
     }
 
-    /// Has the source asked for a piece. It may run code of the user's, so that
-    /// is the worker's to do, as with a handler.
-    fn pull(&mut self, cx: &mut Context<'_>) -> Step {
+    /// Has the worker ask the source for a piece, which may run code of the
+    /// application.
+    fn pull_piece(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Writing(Writing {
             output,
             rest: Rest::Stream { source, waker, .. },
@@ -220,16 +225,17 @@ impl Connection {
         else {
             unreachable!("called with a stream only");
         };
-        // The source has the last handle of the piece before, and drops it
-        // where code of the application may run.
+        // The source keeps a handle of the last piece until it is asked for the
+        // next one. So this is not the last handle, whose drop may run code of the
+        // application.
         *output = Output::default();
         match source.take() {
             Some(source) => Step::Next(Next::Pull(source, Arc::clone(waker))),
-            None => self.broken(&"what gives it is gone", cx),
+            None => self.cut_broken_body(&"its source is gone", cx),
         }
     }
 
-    /// A piece, or none, and what gives the next.
+    /// Takes the outcome of a pull: makes output of a piece, and keeps the source.
     pub(super) fn take_piece(
         &mut self,
         source: Box<dyn Source>,
@@ -241,24 +247,24 @@ impl Connection {
         };
         let Rest::Stream {
             left,
-            source: place,
+            source: source_slot,
             ..
         } = &mut writing.rest
         else {
             unreachable!("called with a stream only");
         };
-        *place = Some(source);
+        *source_slot = Some(source);
         match piece {
             Piece::NotYet => return self.await_piece(cx),
-            Piece::Failed(error) => return self.broken(&error, cx),
+            Piece::Failed(error) => return self.cut_broken_body(&error, cx),
             Piece::End if left.is_some_and(|left| left > 0) => {
-                return self.broken(&"it is shorter than its length", cx);
+                return self.cut_broken_body(&"it is shorter than its length", cx);
             }
             Piece::End => {
                 if writing.length == Length::Chunked {
                     writing.output = Output::new(Vec::new(), Bytes::new(), encode::LAST_CHUNK);
                 }
-                if let Some(done) = writing.take_foreign() {
+                if let Some(done) = writing.take_user_rest() {
                     let done = Deferred::drop_of(done, self.subject());
                     cx.deferred.push(done);
                 }
@@ -274,44 +280,45 @@ impl Connection {
                 writing.output = Output::new(Vec::new(), data, b"");
             }
         }
-        Step::Go
+        Step::Continue
     }
 
-    /// There is nothing to write, and that is not the client's fault.
+    /// Waits for the source's next piece. The time does not count against the
+    /// client.
     fn await_piece(&mut self, cx: &mut Context<'_>) -> Step {
         let received = self.stream.look();
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };
-        writing.pace.start_again(cx.now);
-        let nature = writing.nature;
+        writing.minimum_rate.start_again(cx.now);
+        let kind = writing.kind;
         match received {
-            Received::Gone => return self.leave_abandoned(cx),
-            // Anyone else may have half-closed to say that the request is whole.
-            Received::Eof if nature == Nature::Endless => return self.leave_abandoned(cx),
+            Received::Gone => return self.close_abandoned_answer(cx),
+            // Any other client may have half-closed to say that its request is whole.
+            Received::Eof if kind == Nature::Endless => return self.close_abandoned_answer(cx),
             Received::Eof | Received::Bytes(_) | Received::Wait => {}
         }
-        match nature {
-            Nature::Finite if cx.aborting() => self.cut(cx),
-            // Who follows the shutdown is told of its end, whatever ended it.
+        match kind {
+            Nature::Finite if cx.is_aborting() => self.cut_answer(cx),
+            // A follower of the shutdown is told of its end at an abort too.
             Nature::Finite | Nature::Follower => cx.suspend(Wait::Wake, None),
             Nature::Endless if cx.phase < Phase::Draining => cx.suspend(Wait::Wake, None),
-            // The drain may have begun since it was asked for a piece, and have
-            // been announced before this parks: so it is told here too.
-            Nature::Endless => match self.end_with_the_last_call(cx) {
+            // The drain may have begun after the pull, and have been announced before
+            // this connection is suspended. So the source is told here too.
+            Nature::Endless => match self.drain_endless_body(cx) {
                 Some(until) => cx.suspend(Wait::Wake, Some(until)),
-                None => Step::Go,
+                None => Step::Continue,
             },
         }
     }
 
-    /// A stream that would go on for ever learns of the drain, and ends with
-    /// the last call: until when may it go on, if at all?
-    fn end_with_the_last_call(&mut self, cx: &Context<'_>) -> Option<Instant> {
+    /// Tells an endless body of the drain, and ends it with the last call. Gives the
+    /// end of the last call, if that is not over.
+    fn drain_endless_body(&mut self, cx: &Context<'_>) -> Option<Instant> {
         let exchange = self.exchange.as_ref();
         let began = exchange.map_or(cx.now, |exchange| exchange.began);
         let until = input::last_call_ends(began, cx.services);
-        let over = cx.aborting() || cx.now >= until;
+        let is_over = cx.is_aborting() || cx.now >= until;
         if let State::Writing(Writing {
             rest:
                 Rest::Stream {
@@ -322,26 +329,27 @@ impl Connection {
         }) = &mut self.state
         {
             source.drain();
-            if over {
+            if is_over {
                 source.close();
             }
         }
-        (!over).then_some(until)
+        (!is_over).then_some(until)
     }
 
-    /// The body cannot be what was promised: the client has to be able to tell.
-    fn broken(&mut self, why: &dyn std::fmt::Display, cx: &mut Context<'_>) -> Step {
+    /// Cuts a body that cannot be completed, so that the client can tell.
+    fn cut_broken_body(&mut self, why: &dyn std::fmt::Display, cx: &mut Context<'_>) -> Step {
         note!(
             cx.services.journal,
             Error,
-            "the body of an answer to {} is cut: {why}",
+            "cannot complete the response body for {}, the connection is cut: {why}",
             self.peer
         );
-        self.break_off(RequestOutcome::Broken, ConnectionOutcome::Broken, cx)
+        self.close_mid_exchange(RequestOutcome::Broken, ConnectionOutcome::Broken, cx)
     }
 
-    /// The answer is written: what becomes of the connection?
-    fn finish(&mut self, cx: &mut Context<'_>) -> Step {
+    /// The answer is written: ends the exchange, and keeps or half-closes the
+    /// connection.
+    fn finish_answer(&mut self, cx: &mut Context<'_>) -> Step {
         let State::Writing(Writing {
             persist, outcome, ..
         }) = self.state
@@ -352,22 +360,22 @@ impl Connection {
         match persist {
             Persist::KeepAlive | Persist::Upgrade => {
                 self.state = State::Idle { since: cx.now };
-                Step::Go
+                Step::Continue
             }
             Persist::Close(reason) => {
-                let unasked = reason == CloseReason::Draining;
-                self.half_close(ConnectionOutcome::Completed, unasked, cx)
+                let is_server_initiated = reason == CloseReason::Draining;
+                self.half_close(ConnectionOutcome::Completed, is_server_initiated, cx)
             }
         }
     }
 
-    /// The head is written, and the rest is the handler's business.
+    /// The head is written: ends the exchange, and has the connection upgraded.
     fn upgrade(&mut self, cx: &mut Context<'_>) -> Step {
         let idle = State::Idle { since: cx.now };
         let State::Writing(writing) = mem::replace(&mut self.state, idle) else {
             unreachable!("called in Writing only");
         };
-        let Rest::TakeOver(take_over) = writing.rest else {
+        let Rest::Upgrade(take_over) = writing.rest else {
             unreachable!("called with a take-over only");
         };
         let upgrade = Upgrade {

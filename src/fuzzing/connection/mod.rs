@@ -30,10 +30,10 @@ use crate::drain::phase::Phase;
 use crate::drain::phase::Trigger;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
+use crate::engine::connection::Admitted;
 use crate::engine::connection::Answer;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
-use crate::engine::connection::New;
 use crate::engine::connection::Next;
 use crate::engine::connection::Pulled;
 use crate::engine::date::DateClock;
@@ -210,19 +210,15 @@ impl<'a> Bench<'a> {
         let job = Job::new(waiting, bell, Arc::clone(&journal)).expect("a shard opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let ticket = books.connection_accepted();
-        let place = Places::new(1).take();
-        let now = Instant::now();
-        let new = New {
+        let admitted = Admitted {
             stream,
             peer: address,
             local: address,
-            ticket,
-            place,
+            guard: books.connection_accepted(),
+            place: Places::new(1).take(),
             share: Peers::new(None).add(address.ip()),
-            shard: Arc::clone(job.shard()),
         };
-        let connection = Connection::new(new, now);
+        let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         Self {
             plan,
             services: Services::new(config, journal, life, books),
@@ -252,12 +248,14 @@ impl<'a> Bench<'a> {
             phase: self.services.life.phase(),
             budget: &mut self.plan.steps.clone(),
             deferred: &mut self.deferred,
-            feedings: &mut Vec::new(),
+            body_writers: &mut Vec::new(),
         };
         match given {
             Given::Nothing => self.connection.advance(&mut cx),
             Given::Answer(answer) => self.connection.resume(answer, &mut cx),
-            Given::Piece(source, piece) => self.connection.pulled(source, piece, &mut cx),
+            Given::Piece(source, piece) => {
+                self.connection.resume_with_piece(source, piece, &mut cx)
+            }
         }
     }
 

@@ -358,8 +358,6 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     if !life.wait(Some(Instant::now() + THREAD_END_GRACE), everyone_left) {
         life.abort(Abort::Deadline);
         pool.abort_running(AbortScope::All);
-        // And the connections that were ready in the jobs of these threads.
-        pool.evict();
     }
 
     services.refusals.log_rest(&services.journal);

@@ -37,7 +37,7 @@ impl Services {
         Arc::new(Self {
             places: Places::new(config.max_connections),
             peers: Peers::new(config.connections_per_peer),
-            upload_limit: UploadLimit::new(config.workers),
+            upload_limit: UploadLimit::new(config.uploads_max()),
             refusals: Refusals::new(Instant::now()),
             config,
             journal,

@@ -40,6 +40,8 @@ struct State {
     threads: Vec<Thread>,
     /// Code that aborts have left, for the threads that run it.
     deferred: VecDeque<Deferred>,
+    /// How many threads run it.
+    deferred_threads: usize,
 }
 
 /// What a group has not finished when the server ends.
@@ -103,12 +105,15 @@ impl ThreadGroup {
     /// Runs the code that an abort has left, on threads where it can block without
     /// holding up the stop.
     pub(crate) fn run_deferred(self: &Arc<Self>, deferred: Vec<Deferred>) {
-        let subjects: Vec<Subject> = deferred
-            .iter()
-            .take(DEFERRED_THREADS_MAX)
-            .map(|deferred| deferred.subject.clone())
-            .collect();
-        self.lock().deferred.extend(deferred);
+        let subjects: Vec<Subject> = {
+            let mut state = self.lock();
+            state.deferred.extend(deferred);
+            let count = DEFERRED_THREADS_MAX - state.deferred_threads;
+            let waiting = state.deferred.iter().take(count);
+            let subjects: Vec<_> = waiting.map(|deferred| deferred.subject.clone()).collect();
+            state.deferred_threads += subjects.len();
+            subjects
+        };
         for subject in subjects {
             let group = Arc::clone(self);
             let run_all = move |slot: &Arc<InFlight>| {
@@ -120,13 +125,19 @@ impl ThreadGroup {
                 .spawn("farewell-drop", UserCode::Drop, subject, run_all)
                 .is_err()
             {
-                return;
+                self.lock().deferred_threads -= 1;
             }
         }
     }
 
+    /// The next code for a thread that runs it. `None`: the thread ends.
     fn next_deferred(&self) -> Option<Deferred> {
-        self.lock().deferred.pop_front()
+        let mut state = self.lock();
+        let next = state.deferred.pop_front();
+        if next.is_none() {
+            state.deferred_threads -= 1;
+        }
+        next
     }
 
     /// Takes the threads that may still run.
@@ -136,8 +147,11 @@ impl ThreadGroup {
 
     /// Takes the threads that may still run, and the code that none has run.
     pub(crate) fn take_unfinished(&self) -> Unfinished {
-        let State { threads, deferred } = mem::take(&mut *self.lock());
-        Unfinished { threads, deferred }
+        let mut state = self.lock();
+        Unfinished {
+            threads: mem::take(&mut state.threads),
+            deferred: mem::take(&mut state.deferred),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,5 +1,5 @@
 //! How many handlers may wait for the rest of their request's body at a time:
-//! half as many as there are workers. So clients that send slowly cannot occupy
+//! [`Config::uploads_max`](crate::Config). So clients that send slowly cannot occupy
 //! all workers, however many such clients there are.
 //!
 //! The limit is a semaphore, first come, first served: a permit that is given
@@ -34,9 +34,9 @@ struct State {
 }
 
 impl UploadLimit {
-    pub(crate) fn new(workers: usize) -> Arc<Self> {
+    pub(crate) fn new(permits: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits: (workers / 2).max(1),
+            permits,
             state: Mutex::default(),
         })
     }
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn permits_are_granted_in_the_order_of_arrival() {
-        let (limit, calls) = (UploadLimit::new(4), Calls::default());
+        let (limit, calls) = (UploadLimit::new(2), Calls::default());
         let first = Upload::of("first").acquire(&limit, &calls).unwrap();
         let second = Upload::of("second").acquire(&limit, &calls).unwrap();
         let (mut third, mut fourth) = (Upload::of("third"), Upload::of("fourth"));

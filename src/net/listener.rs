@@ -221,8 +221,8 @@ pub(crate) fn affordable_connections(wanted: usize, shards: usize, uploads: usiz
     const OTHER_FILES: usize = 36;
     /// An epoll, another handle of it, and what wakes it.
     const FILES_A_SHARD: usize = 3;
-    /// Another handle of the connection, and a pipe.
-    const FILES_AN_UPLOAD: usize = 3;
+    /// The ends of a pipe.
+    const FILES_AN_UPLOAD: usize = 2;
 
     match os::open_files_max() {
         Some(limit) => {

@@ -1,0 +1,39 @@
+//! A flag that one thread waits for: a thread's token to unpark, code of the
+//! application that returns when it is told to.
+
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+
+#[derive(Debug)]
+pub(crate) struct Flag {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Flag {
+    pub(crate) fn new() -> Self {
+        Self {
+            set: Mutex::new(false),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn set(&self) {
+        *self.set.lock().unwrap() = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until it is set, and resets it.
+    pub(crate) fn wait(&self) {
+        let mut set = self.set.lock().unwrap();
+        while !*set {
+            set = self.changed.wait(set).unwrap();
+        }
+        *set = false;
+    }
+
+    /// Resets it. Says whether it was set.
+    pub(crate) fn take(&self) -> bool {
+        std::mem::take(&mut *self.set.lock().unwrap())
+    }
+}

@@ -1,0 +1,25 @@
+//! The models, one file for each handshake.
+
+mod bell;
+mod places;
+mod poll;
+mod progress;
+mod run_queue;
+mod shard;
+mod sleep;
+mod slot;
+
+use crate::Model;
+
+pub(crate) fn all() -> impl Iterator<Item = &'static Model> {
+    let all = [
+        run_queue::MODELS,
+        sleep::MODELS,
+        slot::MODELS,
+        bell::MODELS,
+        shard::MODELS,
+        places::MODELS,
+        progress::MODELS,
+    ];
+    all.into_iter().flatten()
+}

@@ -1,0 +1,69 @@
+//! Threads that wait for a count.
+
+use loom::thread;
+
+use crate::Model;
+use crate::progress::ProgressWatch;
+use crate::sync::Arc;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::SeqCst;
+
+pub(super) const MODELS: &[Model] = &[
+    ("progress: a change", None, one_change),
+    ("progress: two changes", Some(4), two_changes),
+    ("progress: two watchers", Some(4), two_watchers),
+];
+
+fn one_change() {
+    changes(1);
+}
+
+fn two_changes() {
+    changes(2);
+}
+
+/// One thread for each change, the last of which the watcher waits for.
+fn changes(number: usize) {
+    let shared = Arc::new(Shared::default());
+    let watcher = spawn_watcher(&shared, number);
+    let other = (number == 2).then(|| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || shared.add())
+    });
+    shared.add();
+    assert!(watcher.join().unwrap());
+    if let Some(other) = other {
+        other.join().unwrap();
+    }
+}
+
+fn two_watchers() {
+    let shared = Arc::new(Shared::default());
+    let watchers = [spawn_watcher(&shared, 1), spawn_watcher(&shared, 1)];
+    shared.add();
+    for watcher in watchers {
+        assert!(watcher.join().unwrap());
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    watch: ProgressWatch,
+    count: AtomicUsize,
+}
+
+impl Shared {
+    /// As every count does: it changes, and then `Lifecycle::counts_changed`.
+    fn add(&self) {
+        self.count.fetch_add(1, SeqCst);
+        self.watch.changed();
+    }
+}
+
+fn spawn_watcher(shared: &Arc<Shared>, number: usize) -> thread::JoinHandle<bool> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        let reached = || shared.count.load(SeqCst) == number;
+        shared.watch.wait(None, reached)
+    })
+}

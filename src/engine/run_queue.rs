@@ -12,7 +12,7 @@
 //! **The handshake with owners that sleep.** A worker that owns a shard sleeps
 //! in its poll. If no idle worker is left for a job, one of these has to take
 //! it. The sender sends, then accounts for the job in `balance`, and then looks
-//! for an owner that sleeps ([`Doze`](super::shard::Sleep)); an owner says that
+//! for an owner that sleeps (`shard/sleep.rs`); an owner says that
 //! it sleeps, and then looks at [`is_behind`](RunQueue::is_behind). So the owner
 //! sees the job, or the sender sees that the owner sleeps.
 

@@ -176,5 +176,9 @@ pub(crate) mod channel {
                 None => Err(TryRecvError::Empty),
             }
         }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.lock().unwrap().queue.len()
+        }
     }
 }

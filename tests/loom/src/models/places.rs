@@ -42,7 +42,7 @@ fn stop() {
     let stopping = Arc::new(AtomicBool::new(false));
     let acceptor = spawn_acceptor(&places, &stopping);
     stopping.store(true, SeqCst);
-    places.ask_again();
+    places.wake_acceptor();
     assert!(!acceptor.join().unwrap());
 }
 

@@ -174,7 +174,11 @@ impl Worker<'_> {
         let run_queue = &self.engine.run_queue;
         let mut jobs: Vec<OwnedJob> = self.runner.job.take().into_iter().collect();
         jobs.extend(iter::from_fn(|| run_queue.try_receive()));
-        Job::sleep_on_all(&jobs, || !run_queue.is_behind() && !run_queue.is_closed());
+        Job::sleep_on_all(&jobs, || {
+            // One of them may have been handed off with a batch just now.
+            let none_is_ready = jobs.iter().all(|job| job.ready() == 0);
+            none_is_ready && !run_queue.is_behind() && !run_queue.is_closed()
+        });
         let mut jobs = jobs.into_iter();
         self.runner.job = jobs.next();
         // Owners that sleep hear of these: this worker may soon be busy.

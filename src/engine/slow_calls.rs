@@ -27,8 +27,9 @@ const ENTRIES: usize = 1024;
 /// How much of a path is hashed, in bytes.
 const PATH_BYTES: usize = 64;
 
-/// From this mean on it is measured how much of a call is waiting, in µs.
-const MAY_WAIT: u32 = 20;
+/// From this mean on it is measured how much of a call is waiting, in µs. Where it
+/// is less, the waiting is too.
+const MAY_WAIT: u32 = 40;
 
 /// From this mean on a call is expected to wait, in µs: then a wake-up before it
 /// costs less than what the other connections of the shard would wait.

@@ -77,13 +77,9 @@ fn see_to_deadlines(engine: &Engine, now: Instant) -> Option<Instant> {
     next
 }
 
-/// Polls each shard that waits for a worker, and leaves them in their order.
+/// Polls each shard that waits for a worker.
 fn poll_waiting_jobs(engine: &Engine) {
-    for _ in 0..engine.shards.len() {
-        let Some(mut job) = engine.run_queue.try_receive() else {
-            return;
-        };
+    engine.run_queue.for_each(|job| {
         job.poll_for(Some(Duration::ZERO));
-        engine.hand_off(job);
-    }
+    });
 }

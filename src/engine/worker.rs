@@ -3,6 +3,9 @@
 //! with another worker. What a connection says it waits for, the worker does not
 //! wait for: it suspends the connection. Only code of the application may block.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::mem;
 use std::sync::Arc;

@@ -46,6 +46,11 @@ const BUFFER_MIN: usize = 16 * 1024;
 /// How many steps a connection may take before the others have their turn.
 const BUDGET: usize = 64;
 
+/// How many of them a connection may still take after a call if others wait for
+/// the worker: it writes a short answer, is idle, and finds that there is another
+/// request, which is not begun.
+const STEPS_BEHIND: usize = 3;
+
 /// How long the last worker that is free sleeps in one shard when jobs wait and
 /// none has a connection that is ready.
 const ONE_OF_SEVERAL: Duration = Duration::from_millis(1);
@@ -229,6 +234,11 @@ impl Worker<'_> {
                         return;
                     };
                     connection = back;
+                    if self.runner.job.is_none() && self.engine.run_queue.is_behind() {
+                        // The call was long, and others have waited for it. What
+                        // the client has sent meanwhile is behind them.
+                        self.budget = self.budget.min(STEPS_BEHIND);
+                    }
                     next = connection.resume(answer, &mut self.context());
                 }
             }

@@ -34,7 +34,7 @@ use crate::net::listener::Listener;
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// How long, at the very end, the logger may take for what is still to be
-/// logged, and thread-locals for their drops.
+/// logged, thread-locals for their drops, and a thread of ours for a core.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// The connections that are taken from the slots.
@@ -229,6 +229,7 @@ impl WorkerPool {
             // A handler that is told of the abort, because it reads or writes,
             // may be about to return.
             wait_for_end(&life, &threads, Instant::now() + GRACE);
+            wait_for_own_code(&life, &threads, Instant::now() + LAST_GRACE);
         }
         // A thread that is left behind still needs the handler, and has a handle
         // of the engine.
@@ -269,6 +270,17 @@ fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
         all_ended() || !aborting && life.phase() >= Phase::Aborting
     });
     all_ended()
+}
+
+/// Waits until each of these has ended or is in code of the application, or until
+/// `end`: a thread in code of ours ends soon, unless the machine has too much to
+/// do.
+fn wait_for_own_code(life: &Lifecycle, threads: &[Thread], end: Instant) {
+    let is_in_code = |thread: &Thread| thread.slot().unreturned().is_some();
+    life.wait(Some(end), || {
+        let mut threads = threads.iter();
+        threads.all(|thread| thread.has_ended() || is_in_code(thread))
+    });
 }
 
 /// Drops the last of what the threads shared, and with it the handler and all

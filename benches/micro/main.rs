@@ -63,9 +63,12 @@ fn pieces(criterion: &mut Criterion) {
         });
     });
     let mut rig = Rig::new().expect("sockets and an epoll can be made");
-    criterion.bench_function("send a job through the run queue, and receive it", |bencher| {
-        bencher.iter(|| rig.hand_off());
-    });
+    criterion.bench_function(
+        "send a job through the run queue, and receive it",
+        |bencher| {
+            bencher.iter(|| rig.hand_off());
+        },
+    );
     criterion.bench_function("suspend a connection, and poll it ready again", |bencher| {
         bencher.iter(|| rig.suspend_and_resume().expect("loopback works"));
     });

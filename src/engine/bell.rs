@@ -70,3 +70,76 @@ impl Bell {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sync::Arc;
+
+    /// A thread that sleeps at the bell, until it has been woken.
+    fn sleeper(bell: &Arc<Bell>) -> thread::JoinHandle<()> {
+        let (its_bell, (answers, answered)) = (Arc::clone(bell), mpsc::channel());
+        let thread = thread::spawn(move || {
+            its_bell.answer();
+            answers.send(()).unwrap();
+            its_bell.sleep(None, || false);
+        });
+        answered.recv().unwrap();
+        thread
+    }
+
+    fn wait_asleep(bell: &Bell) {
+        while !bell.asleep.load(SeqCst) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_call_that_begins_wakes_a_monitor_that_sleeps() {
+        let bell = Arc::new(Bell::new());
+        let monitor = sleeper(&bell);
+        wait_asleep(&bell);
+        bell.ring_if_asleep();
+        monitor.join().unwrap();
+        assert!(!bell.asleep.load(SeqCst));
+    }
+
+    #[test]
+    fn any_other_ring_wakes_it_too() {
+        let bell = Arc::new(Bell::new());
+        let monitor = sleeper(&bell);
+        wait_asleep(&bell);
+        bell.ring();
+        monitor.join().unwrap();
+    }
+
+    #[test]
+    fn a_ring_that_comes_before_the_sleep_ends_it_at_once() {
+        let bell = Bell::new();
+        bell.answer();
+        bell.ring();
+        bell.sleep(None, || false);
+        assert!(!bell.asleep.load(SeqCst));
+    }
+
+    #[test]
+    fn a_call_that_has_begun_is_slept_through_by_no_monitor() {
+        let bell = Bell::new();
+        bell.answer();
+        bell.sleep(None, || true);
+        assert!(!bell.asleep.load(SeqCst));
+    }
+
+    #[test]
+    fn a_deadline_ends_the_sleep() {
+        let bell = Bell::new();
+        bell.answer();
+        let now = Instant::now();
+        bell.sleep(Some(now), || false);
+        bell.sleep(Some(now + Duration::from_millis(1)), || false);
+    }
+}

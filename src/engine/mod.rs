@@ -147,7 +147,7 @@ impl Engine {
             Ok(Sent::ToWorker) => {}
             // After the send: see `RunQueue` and `Bell`.
             Ok(Sent::ToNone) => {
-                if !self.shards.iter().any(|shard| shard.interrupt()) {
+                if !self.wake_owner() {
                     self.bell.ring_if_asleep();
                 }
             }
@@ -163,6 +163,11 @@ impl Engine {
             connection.close_now(&self.services, &mut deferred);
         }
         self.threads.run_deferred(deferred);
+    }
+
+    /// Wakes an owner that sleeps, for a job that waits. Says whether there is one.
+    pub(crate) fn wake_owner(&self) -> bool {
+        self.shards.iter().any(|shard| shard.interrupt())
     }
 
     /// Puts back a job whose turn it is not: no connection of it is ready.

@@ -84,16 +84,14 @@ fn see_to_deadlines(engine: &Engine, now: Instant) -> Option<Instant> {
     next
 }
 
-/// Polls each shard that waits for a worker, and leaves them in their order.
+/// Polls each shard that waits for a worker.
 fn poll_waiting_jobs(engine: &Engine) {
-    for _ in 0..engine.run_queue.len() {
-        let Some(mut job) = engine.run_queue.try_receive() else {
-            return;
-        };
+    let mut any_is_ready = false;
+    engine.run_queue.for_each(|job| {
         job.poll_for(Some(Duration::ZERO));
-        match job.ready() {
-            0 => engine.put_back(job),
-            _ => engine.hand_off(job),
-        }
+        any_is_ready |= job.ready() > 0;
+    });
+    if any_is_ready {
+        engine.wake_owner();
     }
 }

@@ -120,3 +120,171 @@ impl Watched {
             || time >= WAITS_MAX && (has_idle_core || self.slot.thread_is_running() != Some(true))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::drain::books::Books;
+    use crate::drain::phase::Lifecycle;
+    use crate::drain::report::UserCode;
+    use crate::engine::bell::Bell;
+    use crate::engine::in_flight::Call;
+    use crate::engine::shard::Job;
+    use crate::journal::Journal;
+
+    fn job() -> OwnedJob {
+        let life = Arc::new(Lifecycle::new(Duration::ZERO, Duration::ZERO));
+        let waiting = Books::new(life).waiting_gauge();
+        Job::new(waiting, Arc::new(Bell::new()), Journal::unread()).unwrap()
+    }
+
+    fn begin(slot: &InFlight) {
+        let call = Call::new(UserCode::Handler, None);
+        slot.slot.begin(call, None, Some(job()), || false).unwrap();
+    }
+
+    /// How many jobs a look at this time takes, while every core is busy.
+    fn look(retake: &Retake, now: Instant) -> usize {
+        let taken = Cell::new(0);
+        retake.look(now, false, |_| taken.set(taken.get() + 1));
+        taken.get()
+    }
+
+    fn one_worker() -> (Retake, Arc<InFlight>, Instant) {
+        let slot = Arc::<InFlight>::default();
+        let retake = Retake::new(std::slice::from_ref(&slot));
+        (retake, slot, Instant::now())
+    }
+
+    #[test]
+    fn a_call_that_waits_loses_its_job_when_it_has_been_seen_for_a_while() {
+        let (retake, slot, now) = one_worker();
+        begin(&slot);
+        assert_eq!(look(&retake, now), 0);
+        let nearly = now + WAITS_MAX - Duration::from_nanos(1);
+        assert_eq!(look(&retake, nearly), 0);
+        assert_eq!(look(&retake, now + WAITS_MAX), 1);
+        assert_eq!(look(&retake, now + 2 * COMPUTES_MAX), 0);
+        assert!(slot.slot.finish().is_none());
+    }
+
+    #[test]
+    fn a_call_that_is_over_keeps_its_job() {
+        let (retake, slot, now) = one_worker();
+        begin(&slot);
+        assert_eq!(look(&retake, now), 0);
+        assert!(slot.slot.finish().is_some());
+        assert_eq!(look(&retake, now + COMPUTES_MAX), 0);
+    }
+
+    #[test]
+    fn the_next_call_keeps_its_job_for_as_long_as_any() {
+        let (retake, slot, now) = one_worker();
+        begin(&slot);
+        assert_eq!(look(&retake, now), 0);
+        slot.slot.finish();
+        begin(&slot);
+        let later = now + COMPUTES_MAX;
+        assert_eq!(look(&retake, later), 0, "it is seen for the first time");
+        assert_eq!(look(&retake, later + WAITS_MAX), 1);
+    }
+
+    #[test]
+    fn a_call_without_a_job_loses_nothing() {
+        let (retake, slot, now) = one_worker();
+        slot.begin_alone(UserCode::Drop, None);
+        assert_eq!(look(&retake, now), 0);
+        assert_eq!(look(&retake, now + COMPUTES_MAX), 0);
+    }
+
+    #[test]
+    fn every_worker_that_is_held_up_loses_its_job() {
+        let slots: Vec<_> = (0..3).map(|_| Arc::<InFlight>::default()).collect();
+        let (retake, now) = (Retake::new(&slots), Instant::now());
+        begin(&slots[0]);
+        begin(&slots[2]);
+        assert_eq!(look(&retake, now), 0);
+        begin(&slots[1]);
+        assert_eq!(look(&retake, now + WAITS_MAX), 2);
+        assert_eq!(look(&retake, now + 2 * WAITS_MAX), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_call_that_computes_keeps_its_job_for_longer() {
+        let (retake, slot, now) = one_worker();
+        // The thread that looks computes, without doubt.
+        slot.set_thread();
+        begin(&slot);
+        assert_eq!(look(&retake, now), 0);
+        assert_eq!(look(&retake, now + WAITS_MAX), 0);
+        let nearly = now + COMPUTES_MAX - Duration::from_nanos(1);
+        assert_eq!(look(&retake, nearly), 0);
+        assert_eq!(look(&retake, now + COMPUTES_MAX), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_call_that_computes_beside_an_idle_core_loses_its_job() {
+        let (retake, slot, now) = one_worker();
+        slot.set_thread();
+        begin(&slot);
+        assert_eq!(look(&retake, now), 0);
+        let taken = Cell::new(0);
+        retake.look(now + WAITS_MAX, true, |_| taken.set(taken.get() + 1));
+        assert_eq!(taken.get(), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_that_waits_is_told_from_one_that_computes() {
+        let (retake, slot, now) = one_worker();
+        let (end, ended) = mpsc::channel::<()>();
+        let its_slot = Arc::clone(&slot);
+        let worker = thread::spawn(move || {
+            its_slot.set_thread();
+            begin(&its_slot);
+            assert!(ended.recv().is_err());
+        });
+        while slot.thread_is_running() != Some(false) || slot.slot.call().is_none() {
+            thread::yield_now();
+        }
+        assert_eq!(look(&retake, now), 0);
+        assert_eq!(look(&retake, now + WAITS_MAX), 1);
+        drop(end);
+        worker.join().unwrap();
+    }
+
+    #[test]
+    fn a_look_does_not_wait_for_another() {
+        let (retake, slot, now) = one_worker();
+        begin(&slot);
+        assert_eq!(look(&retake, now), 0);
+        let other = retake.workers.lock().unwrap();
+        assert_eq!(look(&retake, now + COMPUTES_MAX), 0);
+        drop(other);
+        assert_eq!(look(&retake, now + COMPUTES_MAX), 1);
+    }
+
+    #[test]
+    fn owners_look_while_two_of_them_have_done_so_lately() {
+        let slots: Vec<_> = (0..2).map(|_| Arc::<InFlight>::default()).collect();
+        let retake = Retake::new(&slots);
+        let now = Instant::now() + Duration::from_secs(1);
+        let nothing = |_: OwnedJob| panic!("no call is in progress");
+        assert!(!retake.owners_look(now));
+        retake.look_as_owner(0, now, false, nothing);
+        assert!(!retake.owners_look(now), "no other owner would see it");
+        retake.look_as_owner(0, now + LOOK_EVERY, false, nothing);
+        assert!(!retake.owners_look(now + LOOK_EVERY));
+        retake.look_as_owner(2, now + LOOK_EVERY, false, nothing);
+        assert!(!retake.owners_look(now + LOOK_EVERY), "it has no number");
+        retake.look_as_owner(1, now + LOOK_EVERY, false, nothing);
+        assert!(retake.owners_look(now + LOOK_EVERY));
+        assert!(!retake.owners_look(now + LOOK_EVERY + AWAKE));
+    }
+}

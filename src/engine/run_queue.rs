@@ -133,19 +133,34 @@ impl<J> RunQueue<J> {
 
     /// A job, if one waits.
     pub(crate) fn try_receive(&self) -> Option<J> {
+        // Under the lock, or it misses a job that `for_each` has in hand.
+        let _state = self.lock();
         let job = self.receiver.try_recv().ok()?;
         self.balance.fetch_add(1, SeqCst);
         Some(job)
     }
 
-    /// How many jobs wait.
-    pub(crate) fn len(&self) -> usize {
-        self.receiver.len()
-    }
-
     /// Workers that wait for a job, less jobs that wait for a worker.
     pub(crate) fn balance(&self) -> isize {
         self.balance.load(SeqCst)
+    }
+
+    /// Does something to each job that waits, and leaves them in their order.
+    /// No job is sent or received meanwhile.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&mut J)) {
+        let state = self.lock();
+        let Some(sender) = &state.sender else {
+            return;
+        };
+        let mut waiting = Vec::new();
+        while let Ok(job) = self.receiver.try_recv() {
+            waiting.push(job);
+        }
+        for mut job in waiting {
+            f(&mut job);
+            // The receiver is here.
+            let _ = sender.send(job);
+        }
     }
 
     /// Whether jobs wait for which no worker is idle.
@@ -174,5 +189,111 @@ impl<J> RunQueue<J> {
     /// Whatever panicked, the sender and the stack are whole.
     fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// A worker that receives one job, and is idle until there is one.
+    fn idle_worker(queue: &Arc<RunQueue<u32>>) -> thread::JoinHandle<Option<u32>> {
+        let before = queue.lock().idle.len();
+        let its_queue = Arc::clone(queue);
+        let worker = thread::spawn(move || its_queue.receive());
+        while queue.lock().idle.len() == before {
+            thread::yield_now();
+        }
+        worker
+    }
+
+    #[test]
+    fn jobs_are_received_in_the_order_in_which_they_were_sent() {
+        let queue = RunQueue::new();
+        for job in 0..100 {
+            assert_eq!(queue.send(job), Ok(Sent::ToNone));
+        }
+        for job in 0..100 {
+            assert!(queue.is_behind());
+            assert_eq!(queue.receive(), Some(job));
+        }
+        assert!(!queue.is_behind());
+        assert_eq!(queue.try_receive(), None);
+    }
+
+    #[test]
+    fn the_worker_that_became_idle_last_receives_first() {
+        let queue = Arc::new(RunQueue::new());
+        let first = idle_worker(&queue);
+        let last = idle_worker(&queue);
+        assert_eq!(queue.send(1), Ok(Sent::ToWorker));
+        assert_eq!(last.join().unwrap(), Some(1));
+        assert!(!queue.is_behind());
+        assert_eq!(queue.send(2), Ok(Sent::ToWorker));
+        assert_eq!(first.join().unwrap(), Some(2));
+        assert_eq!(queue.send(3), Ok(Sent::ToNone));
+        assert!(queue.is_behind());
+    }
+
+    #[test]
+    fn a_job_that_another_worker_took_leaves_the_idle_one_idle() {
+        let queue = Arc::new(RunQueue::new());
+        let idle = idle_worker(&queue);
+        queue.send(1).unwrap();
+        // Before the idle one, or in its place; either way one job is received.
+        let taken = queue.try_receive();
+        assert!(!queue.is_behind());
+        if taken.is_some() {
+            assert_eq!(queue.send(2), Ok(Sent::ToWorker));
+        }
+        let received = idle.join().unwrap();
+        assert_eq!(received, Some(if taken.is_some() { 2 } else { 1 }));
+    }
+
+    #[test]
+    fn a_closed_queue_hands_out_what_it_has_and_takes_no_more() {
+        let queue = RunQueue::new();
+        queue.send(1).unwrap();
+        queue.send(2).unwrap();
+        assert!(!queue.is_closed());
+        queue.close();
+        assert!(queue.is_closed());
+        assert_eq!(queue.send(3), Err(3));
+        assert_eq!(queue.receive(), Some(1));
+        assert_eq!(queue.receive(), Some(2));
+        assert_eq!(queue.receive(), None);
+        assert_eq!(queue.receive(), None);
+    }
+
+    #[test]
+    fn a_close_ends_the_wait_of_every_idle_worker() {
+        let queue = Arc::new(RunQueue::new());
+        let workers: Vec<_> = (0..4).map(|_| idle_worker(&queue)).collect();
+        queue.close();
+        for worker in workers {
+            assert_eq!(worker.join().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn jobs_that_wait_are_seen_in_their_order_and_keep_it() {
+        let queue = RunQueue::new();
+        for job in [1, 2, 3] {
+            queue.send(job).unwrap();
+        }
+        let mut seen = Vec::new();
+        queue.for_each(|job| {
+            seen.push(*job);
+            *job *= 10;
+        });
+        assert_eq!(seen, [1, 2, 3]);
+        assert!(queue.is_behind());
+        let received: Vec<_> = std::iter::from_fn(|| queue.try_receive()).collect();
+        assert_eq!(received, [10, 20, 30]);
+        assert!(!queue.is_behind());
+        queue.close();
+        queue.for_each(|_| panic!("a closed queue has no job that could go back"));
     }
 }

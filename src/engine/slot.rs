@@ -153,3 +153,92 @@ impl<C, J, N> Slot<C, J, N> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TestSlot = Slot<&'static str, u32, &'static str>;
+
+    fn begin(slot: &TestSlot, connection: Option<&'static str>, job: Option<u32>) {
+        slot.begin("note", connection, job, || false).unwrap();
+    }
+
+    #[test]
+    fn a_call_that_ends_gives_back_what_it_began_with() {
+        let slot = TestSlot::new();
+        begin(&slot, Some("connection"), Some(1));
+        assert!(slot.call().is_some());
+        assert_eq!(slot.with_note(|note| note.copied()), Some("note"));
+        let seen = slot.with_connection(|connection| connection.copied());
+        assert_eq!(seen, Some("connection"));
+        assert_eq!(slot.end(), Some(("connection", Some(1))));
+        assert_eq!(slot.call(), None);
+        assert_eq!(slot.with_note(|note| note.copied()), None);
+    }
+
+    #[test]
+    fn a_call_without_a_job_has_no_number() {
+        let slot = TestSlot::new();
+        begin(&slot, Some("connection"), None);
+        assert_eq!(slot.call(), None);
+        assert_eq!(slot.end(), Some(("connection", None)));
+    }
+
+    #[test]
+    fn a_job_is_taken_from_the_call_of_its_number_and_from_no_other() {
+        let slot = TestSlot::new();
+        begin(&slot, Some("first"), Some(1));
+        let first = slot.call().unwrap();
+        assert_eq!(slot.end(), Some(("first", Some(1))));
+        assert_eq!(slot.take_job(first), None, "the call is over");
+
+        begin(&slot, Some("second"), Some(2));
+        let second = slot.call().unwrap();
+        assert_eq!(slot.take_job(first), None, "it is another call");
+        assert_eq!(slot.take_job(second), Some(2));
+        assert_eq!(slot.call(), None);
+        assert_eq!(slot.take_job(second), None, "it is taken once");
+        assert_eq!(slot.end(), Some(("second", None)));
+    }
+
+    #[test]
+    fn a_call_whose_connection_was_taken_goes_on_until_it_is_finished() {
+        let slot = TestSlot::new();
+        begin(&slot, Some("connection"), Some(1));
+        let tell = |_: &&str, note: &mut &str| *note = "told";
+        assert_eq!(slot.take_connection(|_| false, tell), None, "not wanted");
+        assert_eq!(slot.with_note(|note| note.copied()), Some("note"));
+        assert_eq!(slot.take_connection(|_| true, tell), Some("connection"));
+        assert_eq!(slot.take_connection(|_| true, tell), None);
+        assert!(slot.with_connection(|connection| connection.is_none()));
+        assert_eq!(slot.end(), None);
+        assert_eq!(slot.with_note(|note| note.copied()), Some("told"));
+        assert_eq!(slot.finish(), Some(1));
+        assert_eq!(slot.with_note(|note| note.copied()), None);
+        assert_eq!(slot.call(), None);
+    }
+
+    #[test]
+    fn a_call_that_is_refused_hands_back_both_and_leaves_the_slot_empty() {
+        let slot = TestSlot::new();
+        let refused = slot.begin("note", Some("connection"), Some(1), || true);
+        assert_eq!(refused, Err((Some("connection"), Some(1))));
+        assert_eq!(slot.call(), None);
+        assert!(slot.with_note(|note| note.is_none()));
+        assert_eq!(slot.take_connection(|_| true, |_, _| ()), None);
+        assert_eq!(slot.take_any_job(), None);
+    }
+
+    #[test]
+    fn after_a_panic_the_job_is_taken_whatever_call_it_is_in() {
+        let slot = TestSlot::new();
+        begin(&slot, None, Some(1));
+        let panics = || slot.with_note(|_| panic!("as the test wishes"));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
+        assert!(caught.is_err());
+        assert_eq!(slot.take_any_job(), Some(1));
+        assert_eq!(slot.call(), None);
+        assert_eq!(slot.take_any_job(), None);
+    }
+}

@@ -210,3 +210,154 @@ impl Stopwatch {
         (took, waited)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(path: &str) -> CallKey {
+        CallKey::of_request(&Method::GET, path)
+    }
+
+    fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    /// A call of this duration as a worker makes it; says what was expected of it.
+    fn call(calls: &SlowCalls, took: u64, waited: u64) -> Expected {
+        let expected = calls.expected(key("/"));
+        // Of calls that are quick it is not measured.
+        let waited = (expected != Expected::Quick).then_some(micros(waited));
+        calls.took(key("/"), micros(took), waited);
+        expected
+    }
+
+    /// How many such calls it takes until this is expected.
+    fn calls_until(wanted: Expected, calls: &SlowCalls, took: u64, waited: u64) -> usize {
+        let mut made = 0;
+        while calls.expected(key("/")) != wanted {
+            assert!(made < 1000, "never {wanted:?}");
+            call(calls, took, waited);
+            made += 1;
+        }
+        made
+    }
+
+    #[test]
+    fn a_route_without_a_call_is_expected_to_wait() {
+        assert_eq!(SlowCalls::new().expected(key("/")), Expected::Waits);
+    }
+
+    #[test]
+    fn a_route_that_is_quick_is_known_after_one_call() {
+        let calls = SlowCalls::new();
+        assert_eq!(call(&calls, 5, 0), Expected::Waits);
+        for _ in 0..100 {
+            assert_eq!(call(&calls, 5, 0), Expected::Quick);
+        }
+        assert_eq!(calls.expected(key("/another")), Expected::Waits);
+    }
+
+    #[test]
+    fn a_quick_route_that_begins_to_wait_is_known_after_two_calls() {
+        let calls = SlowCalls::new();
+        call(&calls, 5, 0);
+        assert_eq!(calls_until(Expected::Waits, &calls, 5000, 5000), 2);
+    }
+
+    #[test]
+    fn one_long_call_among_quick_ones_is_forgotten() {
+        let calls = SlowCalls::new();
+        for _ in 0..100 {
+            call(&calls, 5, 0);
+        }
+        call(&calls, 1_000_000, 1_000_000);
+        assert_eq!(calls.expected(key("/")), Expected::Long);
+        let until_quick = calls_until(Expected::Quick, &calls, 5, 0);
+        assert!((1..50).contains(&until_quick), "{until_quick}");
+    }
+
+    #[test]
+    fn a_route_that_waits_no_more_is_forgotten_after_some_quick_calls() {
+        let calls = SlowCalls::new();
+        for _ in 0..100 {
+            call(&calls, 5000, 5000);
+        }
+        assert_eq!(calls.expected(key("/")), Expected::Waits);
+        let until_long = calls_until(Expected::Long, &calls, 5, 0);
+        assert!((1..20).contains(&until_long), "{until_long}");
+        let until_quick = calls_until(Expected::Quick, &calls, 5, 0);
+        assert!((1..100).contains(&until_quick), "{until_quick}");
+    }
+
+    #[test]
+    fn a_route_that_computes_is_never_expected_to_wait() {
+        let calls = SlowCalls::new();
+        assert_eq!(call(&calls, 5000, 0), Expected::Waits);
+        for _ in 0..100 {
+            assert_eq!(call(&calls, 5000, 0), Expected::Long);
+        }
+    }
+
+    #[test]
+    fn a_call_that_waits_for_less_than_a_wake_up_costs_keeps_its_job() {
+        let calls = SlowCalls::new();
+        call(&calls, 45, 40);
+        for _ in 0..100 {
+            assert_eq!(call(&calls, 45, 40), Expected::Long);
+        }
+    }
+
+    #[test]
+    fn where_the_system_does_not_tell_no_call_is_expected_to_wait() {
+        let calls = SlowCalls::new();
+        for _ in 0..10 {
+            calls.took(key("/"), micros(5000), None);
+        }
+        assert_eq!(calls.expected(key("/")), Expected::Long);
+    }
+
+    #[test]
+    fn routes_differ_by_method_by_path_and_by_the_code_that_runs() {
+        let get = key("/path");
+        assert_eq!(get, key("/path"));
+        assert_ne!(get, key("/other"));
+        assert_ne!(get, CallKey::of_request(&Method::POST, "/path"));
+        assert_ne!(get, get.for_code(UserCode::BodyPiece));
+        let long = format!("/{}", "x".repeat(PATH_BYTES));
+        assert_eq!(key(&long), key(&(long.clone() + "y")));
+    }
+
+    #[test]
+    fn quick_calls_that_change_no_mean_write_nothing() {
+        let means = Means::default().with(0, None);
+        assert_eq!(means.with(0, None), means);
+        assert_eq!(means.expected(), Expected::Quick);
+        for means in [means, means.with(SAMPLE_MAX, Some(SAMPLE_MAX))] {
+            assert_eq!(Means::unpack(means.pack()), means);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_call_that_sleeps_has_waited_and_one_that_computes_has_not() {
+        let time = Duration::from_millis(2);
+        let stopwatch = Stopwatch::start(Expected::Waits);
+        std::thread::sleep(time);
+        let (took, waited) = stopwatch.stop(Instant::now());
+        assert!(took >= time);
+        assert!(waited.unwrap() >= time / 2, "{waited:?} of {took:?}");
+
+        let stopwatch = Stopwatch::start(Expected::Long);
+        let began = Instant::now();
+        while began.elapsed() < time {
+            std::hint::spin_loop();
+        }
+        let (took, waited) = stopwatch.stop(Instant::now());
+        assert!(took >= time);
+        assert_eq!(waited, Some(Duration::ZERO));
+
+        let stopwatch = Stopwatch::start(Expected::Quick);
+        assert_eq!(stopwatch.stop(Instant::now()).1, None, "not measured");
+    }
+}

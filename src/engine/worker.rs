@@ -3,6 +3,9 @@
 //! with another worker. What a connection says it waits for, the worker does not
 //! wait for: it suspends the connection. Only code of the application may block.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::iter;
 use std::mem;
@@ -48,6 +51,11 @@ const BUFFER_MIN: usize = 16 * 1024;
 
 /// How many steps a connection may take before the others have their turn.
 const BUDGET: usize = 64;
+
+/// How many of them a connection may still take after a call if others wait for
+/// the worker: it writes a short answer, is idle, and finds that there is another
+/// request, which is not begun.
+const STEPS_BEHIND: usize = 3;
 
 /// Serves connections until the run queue is closed. `number` is the worker's, from
 /// 0.
@@ -276,6 +284,11 @@ impl Worker<'_> {
                         return;
                     };
                     connection = back;
+                    if self.runner.job.is_none() && self.engine.run_queue.is_behind() {
+                        // The call was long, and others have waited for it. What
+                        // the client has sent meanwhile is behind them.
+                        self.budget = self.budget.min(STEPS_BEHIND);
+                    }
                     next = connection.resume(answer, &mut self.context());
                 }
             }

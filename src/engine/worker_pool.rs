@@ -33,9 +33,9 @@ use crate::net::listener::Listener;
 /// How long threads have to end after the event that ends them.
 pub(crate) const THREAD_END_GRACE: Duration = Duration::from_millis(100);
 
-/// How long, after all else, the logger has to write its last lines, and threads
-/// have to drop their thread-locals.
-const LOGGER_END_GRACE: Duration = Duration::from_secs(1);
+/// How long, after all else, the logger has to write its last lines, threads have
+/// to drop their thread-locals, and a thread of ours has to get a core.
+const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// Which connections an abort takes from the workers' slots.
 #[derive(Clone, Copy, Debug)]
@@ -227,6 +227,7 @@ impl WorkerPool {
             // A handler that learns of the abort, because it reads or writes, may
             // be about to return.
             wait_for_end(&life, &threads, Instant::now() + THREAD_END_GRACE);
+            wait_for_own_code(&life, &threads, Instant::now() + LAST_GRACE);
         }
         // A thread that is left behind still needs the handler, and holds the
         // engine: then this is not the last handle.
@@ -244,7 +245,7 @@ impl WorkerPool {
         // Not before: what an abort has left may not have come to its thread yet.
         let unfinished = group.take_unfinished();
         threads.extend(unfinished.threads);
-        let end = Instant::now() + LOGGER_END_GRACE;
+        let end = Instant::now() + LAST_GRACE;
         let mut left = LeftBehind::default();
         left.join(threads, end);
         left.name_unrun(unfinished.deferred);
@@ -271,6 +272,17 @@ fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
         all_ended() || !was_aborting && life.phase() >= Phase::Aborting
     });
     all_ended()
+}
+
+/// Waits until each of these has ended or is in code of the application, or until
+/// `end`: a thread in code of ours ends soon, unless the machine has too much to
+/// do.
+fn wait_for_own_code(life: &Lifecycle, threads: &[Thread], end: Instant) {
+    let is_in_code = |thread: &Thread| thread.slot().unreturned().is_some();
+    life.wait(Some(end), || {
+        let mut threads = threads.iter();
+        threads.all(|thread| thread.has_ended() || is_in_code(thread))
+    });
 }
 
 /// Drops the engine, and with it the handler and all that it captured, on a

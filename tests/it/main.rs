@@ -27,6 +27,8 @@ mod refusals;
 mod request_bodies;
 mod response_bodies;
 mod router;
+mod scheduling;
+mod stop_in_call;
 mod support;
 mod take_over;
 mod tidy;

@@ -16,6 +16,9 @@
 //! then, and the owner looks through all slots, at most once in 10 ms: ten
 //! thousand slots are a matter of microseconds.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;

@@ -90,6 +90,27 @@ impl TestServer {
         );
     }
 
+    /// Waits until so many connections have something to read that no worker
+    /// has looked at.
+    pub(crate) fn wait_waiting(&self, count: usize) {
+        assert!(
+            self.stop
+                .wait_for_counts(TOO_LONG, |counts| counts.waiting == count)
+        );
+    }
+
+    /// Connects so many clients. Each connection is in the shard after that of
+    /// the one before.
+    pub(crate) fn connect_in_turn(&self, count: usize) -> Vec<Client> {
+        let before = self.stop.counts().open;
+        let connect = |number| {
+            let client = self.connect();
+            self.wait_open(before + number);
+            client
+        };
+        (1..=count).map(connect).collect()
+    }
+
     /// Waits until so many connections are open.
     pub(crate) fn wait_open(&self, count: usize) {
         assert!(
@@ -142,6 +163,44 @@ impl Gate {
             .1
             .recv_timeout(TOO_LONG)
             .expect("a handler starts")
+    }
+}
+
+/// A call that waits in its handler, until this is dropped.
+pub(crate) struct Held {
+    /// What it is a call of, with the query.
+    pub(crate) target: String,
+    _release: Sender<()>,
+}
+
+/// Calls that wait in their handlers, each until the test drops it.
+#[derive(Clone)]
+pub(crate) struct Holds {
+    started: (Sender<Held>, Receiver<Held>),
+}
+
+impl Holds {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: unbounded(),
+        }
+    }
+
+    /// For handlers: says that it has started, and waits.
+    pub(crate) fn hold(&self, target: impl ToString) {
+        let (release, released) = unbounded();
+        let held = Held {
+            target: target.to_string(),
+            _release: release,
+        };
+        self.started.0.send(held).unwrap();
+        assert!(released.recv().is_err(), "nothing is sent: it is dropped");
+    }
+
+    /// Waits for the next call.
+    pub(crate) fn next(&self) -> Held {
+        let started = &self.started.1;
+        started.recv_timeout(TOO_LONG).expect("a handler starts")
     }
 }
 

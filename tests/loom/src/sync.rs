@@ -176,9 +176,5 @@ pub(crate) mod channel {
                 None => Err(TryRecvError::Empty),
             }
         }
-
-        pub(crate) fn len(&self) -> usize {
-            self.0.lock().unwrap().queue.len()
-        }
     }
 }

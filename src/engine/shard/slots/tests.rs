@@ -1,0 +1,365 @@
+//! The slots alone: no epoll, no thread.
+
+use super::*;
+use crate::engine::shard::Key;
+use crate::net::stream::Stream;
+
+#[derive(Debug, Default)]
+struct Fake {
+    name: &'static str,
+    eof: bool,
+    busy: bool,
+    endless: bool,
+}
+
+impl Suspendable for Fake {
+    fn stream(&mut self) -> &mut Stream {
+        unreachable!("slots register nothing")
+    }
+
+    fn key(&self) -> Option<Key> {
+        None
+    }
+
+    fn set_key(&mut self, _: Option<Key>) {}
+
+    fn note_eof(&mut self) {
+        self.eof = true;
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.busy
+    }
+
+    fn is_endless(&self) -> bool {
+        self.endless
+    }
+}
+
+fn fake(name: &'static str) -> Box<Fake> {
+    Box::new(Fake {
+        name,
+        ..Fake::default()
+    })
+}
+
+fn busy(name: &'static str) -> Box<Fake> {
+    let mut connection = fake(name);
+    connection.busy = true;
+    connection
+}
+
+fn waits_for(wait: Wait) -> Suspend {
+    Suspend {
+        wait,
+        until: None,
+        seen: Phase::Running,
+    }
+}
+
+fn input_until(until: Instant) -> Suspend {
+    Suspend {
+        until: Some(until),
+        ..waits_for(Wait::Input)
+    }
+}
+
+const INPUT: Changes = Changes {
+    input: true,
+    room: false,
+    closed: false,
+    woken: false,
+};
+
+/// Suspends a new connection in a new slot.
+fn suspended(slots: &mut Slots<Fake>, connection: Box<Fake>, suspend: Suspend) -> usize {
+    let index = slots.insert();
+    let suspended = slots.suspend(index, connection, suspend);
+    assert!(matches!(suspended, Suspended::Yes(_)), "{suspended:?}");
+    index
+}
+
+fn names(connections: &[Box<Fake>]) -> Vec<&'static str> {
+    connections
+        .iter()
+        .map(|connection| connection.name)
+        .collect()
+}
+
+/// All that a poll at this time would find without an event.
+fn ready(slots: &mut Slots<Fake>, now: Instant) -> Vec<&'static str> {
+    let mut ready = Vec::new();
+    while let Some(connection) = slots.take_woken(now) {
+        ready.push(connection);
+    }
+    slots.scan(now, |connection| ready.push(connection));
+    names(&ready)
+}
+
+/// Each wait, with one change, and whether that is what it waits for.
+fn waits_and_changes() -> Vec<(Wait, Changes, bool)> {
+    let none = Changes::default();
+    let input = Changes {
+        input: true,
+        ..none
+    };
+    let room = Changes { room: true, ..none };
+    let closed = Changes {
+        closed: true,
+        ..none
+    };
+    let woken = Changes {
+        woken: true,
+        ..none
+    };
+    vec![
+        (Wait::Input, input, true),
+        (Wait::Input, room, false),
+        (Wait::Input, closed, false),
+        (Wait::Input, woken, false),
+        (Wait::Room, input, false),
+        (Wait::Room, room, true),
+        (Wait::Room, closed, false),
+        (Wait::Room, woken, false),
+        (Wait::Wake, input, false),
+        (Wait::Wake, room, false),
+        (Wait::Wake, closed, true),
+        (Wait::Wake, woken, true),
+    ]
+}
+
+#[test]
+fn a_change_while_away_hands_back_the_connection_that_waits_for_it_and_no_other() {
+    for (wait, change, satisfies) in waits_and_changes() {
+        let mut slots = Slots::new();
+        let index = slots.insert();
+        assert!(slots.change(index, change).is_none());
+        if change.woken {
+            assert!(!slots.wake(index), "its owner has nothing to look at");
+        }
+        let suspended = slots.suspend(index, fake("a"), waits_for(wait));
+        match suspended {
+            Suspended::Ready(connection) => {
+                assert!(satisfies, "{wait:?}, {change:?}");
+                assert_eq!(connection.eof, change.closed);
+                // It is told once.
+                let again = slots.suspend(index, connection, waits_for(wait));
+                assert!(matches!(again, Suspended::Yes(_)), "{wait:?}, {change:?}");
+            }
+            Suspended::Yes(is_first) => {
+                assert!(!satisfies && !is_first, "{wait:?}, {change:?}");
+            }
+            Suspended::Refused(_) => panic!("the slots are open"),
+        }
+    }
+}
+
+#[test]
+fn a_change_while_suspended_readies_the_connection_that_waits_for_it_and_no_other() {
+    for (wait, change, satisfies) in waits_and_changes() {
+        let mut slots = Slots::new();
+        let index = suspended(&mut slots, fake("a"), waits_for(wait));
+        let ready = slots.change(index, change);
+        assert_eq!(ready.is_some(), satisfies, "{wait:?}, {change:?}");
+        if let Some(connection) = ready {
+            assert_eq!(connection.eof, change.closed);
+            assert!(slots.change(index, change).is_none(), "it is away now");
+        } else if change.closed {
+            let mut taken = Vec::new();
+            taken.extend(slots.close());
+            assert!(taken[0].eof, "it will know of it");
+        }
+    }
+}
+
+#[test]
+fn several_changes_while_away_add_up() {
+    let mut slots = Slots::new();
+    let index = slots.insert();
+    let room = Changes {
+        room: true,
+        ..Changes::default()
+    };
+    slots.change(index, INPUT);
+    slots.change(index, room);
+    let suspended = slots.suspend(index, fake("a"), waits_for(Wait::Input));
+    assert!(matches!(suspended, Suspended::Ready(_)));
+}
+
+#[test]
+fn an_event_of_a_slot_that_is_vacant_or_never_was_readies_nothing() {
+    let mut slots: Slots<Fake> = Slots::new();
+    assert!(slots.change(0, INPUT).is_none());
+    let index = slots.insert();
+    slots.remove(index);
+    assert!(slots.change(index, INPUT).is_none());
+    assert!(!slots.wake(index));
+    // The next connection of the slot knows nothing of it.
+    let reused = suspended(&mut slots, fake("next"), waits_for(Wait::Input));
+    assert_eq!(reused, index);
+    assert!(ready(&mut slots, Instant::now()).is_empty());
+}
+
+#[test]
+fn a_waker_readies_a_connection_once_whatever_it_waits_for() {
+    let mut slots = Slots::new();
+    let index = suspended(&mut slots, fake("a"), waits_for(Wait::Room));
+    assert!(slots.wake(index) && slots.wake(index));
+    assert!(slots.has_woken());
+    assert_eq!(ready(&mut slots, Instant::now()), ["a"]);
+    assert!(!slots.has_woken());
+}
+
+#[test]
+fn a_connection_that_an_event_took_first_is_not_woken_again() {
+    let mut slots = Slots::new();
+    let index = suspended(&mut slots, fake("a"), waits_for(Wait::Input));
+    assert!(slots.wake(index));
+    assert!(slots.change(index, INPUT).is_some());
+    assert!(ready(&mut slots, Instant::now()).is_empty());
+}
+
+#[test]
+fn connections_that_wait_for_a_turn_have_it_in_their_order() {
+    let mut slots = Slots::new();
+    for name in ["a", "b", "c"] {
+        let put_off = slots.put_off(fake(name), waits_for(Wait::Turn));
+        assert!(matches!(put_off, Suspended::Yes(true)));
+    }
+    assert!(slots.has_woken());
+    assert_eq!(ready(&mut slots, Instant::now()), ["a", "b", "c"]);
+}
+
+#[test]
+fn connections_that_wait_for_a_time_are_ready_then_and_not_before() {
+    let mut slots = Slots::new();
+    let now = Instant::now();
+    let due = |millis| now + Duration::from_millis(millis);
+    for (name, millis, is_first) in [("a", 5, true), ("b", 6, false)] {
+        let suspend = Suspend {
+            until: Some(due(millis)),
+            ..waits_for(Wait::Time)
+        };
+        match slots.put_off(fake(name), suspend) {
+            Suspended::Yes(first) => assert_eq!(first, is_first),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(!slots.has_woken());
+    assert_eq!(slots.next_time(), Some(due(5)));
+    assert!(ready(&mut slots, due(4)).is_empty());
+    assert_eq!(ready(&mut slots, due(5)), ["a"]);
+    assert_eq!(ready(&mut slots, due(7)), ["b"]);
+    assert_eq!(slots.next_time(), None);
+}
+
+#[test]
+fn connections_are_ready_when_their_deadlines_have_passed() {
+    let mut slots = Slots::new();
+    let now = Instant::now();
+    let at = |millis| now + Duration::from_millis(millis);
+    assert_eq!(slots.scan_due(), None);
+    for (name, millis, is_first) in [("b", 200, true), ("a", 100, true), ("c", 300, false)] {
+        let index = slots.insert();
+        match slots.suspend(index, fake(name), input_until(at(millis))) {
+            Suspended::Yes(first) => assert_eq!(first, is_first, "{name}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    suspended(&mut slots, fake("d"), waits_for(Wait::Input));
+    assert_eq!(slots.scan_due(), Some(at(100)));
+    assert!(ready(&mut slots, at(99)).is_empty());
+    assert_eq!(ready(&mut slots, at(100)), ["a"]);
+    assert_eq!(slots.scan_due(), Some(at(200)));
+    assert_eq!(ready(&mut slots, at(300)), ["b", "c"]);
+    assert_eq!(slots.scan_due(), None, "the last one waits for ever");
+}
+
+#[test]
+fn deadlines_are_looked_for_at_most_once_in_ten_milliseconds() {
+    let mut slots = Slots::new();
+    let now = Instant::now() + SCAN_EVERY;
+    suspended(&mut slots, fake("a"), input_until(now));
+    assert_eq!(ready(&mut slots, now), ["a"]);
+    suspended(&mut slots, fake("b"), input_until(now));
+    assert_eq!(slots.scan_due(), Some(now + SCAN_EVERY));
+    assert!(ready(&mut slots, now + SCAN_EVERY / 2).is_empty());
+    assert_eq!(ready(&mut slots, now + SCAN_EVERY), ["b"]);
+}
+
+#[test]
+fn when_the_drain_begins_idle_connections_have_until_the_end_of_the_last_call() {
+    let mut slots = Slots::new();
+    let now = Instant::now();
+    let last_call_ends = now + Duration::from_secs(10);
+    suspended(&mut slots, fake("idle"), waits_for(Wait::Input));
+    let sooner = now + Duration::from_secs(5);
+    suspended(&mut slots, fake("sooner"), input_until(sooner));
+    let later = last_call_ends + Duration::from_secs(1);
+    suspended(&mut slots, fake("later"), input_until(later));
+    suspended(&mut slots, busy("busy"), waits_for(Wait::Input));
+    let mut endless = busy("endless");
+    endless.endless = true;
+    suspended(&mut slots, endless, waits_for(Wait::Wake));
+
+    slots.announce(Phase::Draining, last_call_ends);
+    assert_eq!(ready(&mut slots, now), ["endless"]);
+    assert_eq!(ready(&mut slots, sooner), ["sooner"]);
+    assert_eq!(ready(&mut slots, last_call_ends), ["idle", "later"]);
+    assert!(ready(&mut slots, later).is_empty());
+}
+
+#[test]
+fn at_an_abort_every_connection_has_a_turn() {
+    let mut slots = Slots::new();
+    for wait in [Wait::Input, Wait::Room, Wait::Wake] {
+        suspended(&mut slots, busy("busy"), waits_for(wait));
+        suspended(&mut slots, fake("idle"), waits_for(wait));
+    }
+    let now = Instant::now();
+    slots.announce(Phase::Aborting, now);
+    assert_eq!(ready(&mut slots, now).len(), 6);
+}
+
+#[test]
+fn a_connection_that_decided_in_an_earlier_phase_has_another_turn() {
+    let mut slots = Slots::new();
+    let index = slots.insert();
+    slots.announce(Phase::Draining, Instant::now());
+    let suspended = slots.suspend(index, fake("a"), waits_for(Wait::Input));
+    let Suspended::Ready(connection) = suspended else {
+        panic!("it would not hear of the drain");
+    };
+    let suspend = Suspend {
+        seen: Phase::Draining,
+        ..waits_for(Wait::Input)
+    };
+    let suspended = slots.suspend(index, connection, suspend);
+    assert!(matches!(suspended, Suspended::Yes(_)));
+}
+
+#[test]
+fn closed_slots_give_every_connection_and_take_no_more() {
+    let mut slots = Slots::new();
+    let due = Instant::now() + Duration::from_secs(1);
+    suspended(&mut slots, fake("suspended"), waits_for(Wait::Input));
+    let away = slots.insert();
+    slots.put_off(fake("turn"), waits_for(Wait::Turn));
+    let time = Suspend {
+        until: Some(due),
+        ..waits_for(Wait::Time)
+    };
+    slots.put_off(fake("time"), time);
+
+    let mut taken = Vec::new();
+    taken.extend(slots.close());
+    assert_eq!(names(&taken), ["suspended", "turn", "time"]);
+    assert!(ready(&mut slots, due).is_empty());
+
+    let refused = slots.suspend(away, fake("away"), waits_for(Wait::Input));
+    assert!(matches!(refused, Suspended::Refused(_)));
+    for suspend in [waits_for(Wait::Turn), time] {
+        let refused = slots.put_off(fake("late"), suspend);
+        assert!(matches!(refused, Suspended::Refused(_)));
+    }
+}

@@ -1,0 +1,251 @@
+//! A worker that goes wrong: its job is not lost, and the other connections of
+//! its shard are served. The engine has no acceptor, no monitor and one shard.
+
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+
+use super::*;
+use crate::config::Config;
+use crate::drain::books::Books;
+use crate::drain::outcome::ConnectionOutcome;
+use crate::drain::phase::Lifecycle;
+use crate::engine::connection::Admitted;
+use crate::engine::deferred::Subject;
+use crate::engine::services::Services;
+use crate::engine::shard::Suspend;
+use crate::engine::shard::Wait;
+use crate::engine::slow_calls::CallKey;
+use crate::journal::Journal;
+use crate::net::listener::Knocker;
+use crate::net::stream::Stream;
+
+/// No test waits for this; it turns a hang into a failure.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// An engine whose only job is on the run queue, and where to connect to it.
+struct Bench {
+    engine: Arc<Engine>,
+    listener: TcpListener,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = Config {
+            // As many shards as workers, at most.
+            workers: 1,
+            ..Config::default()
+        };
+        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let services = Services::new(config, Journal::unread(), life, books);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let knocker = Knocker::new(listener.local_addr().unwrap()).unwrap();
+        let handler = Box::new(|_: Request| "hello");
+        let engine = Arc::new(Engine::new(services, handler, knocker).unwrap());
+        assert_eq!(engine.shards.len(), 1);
+        Self { engine, listener }
+    }
+
+    /// A client that has sent these bytes, and its connection.
+    fn connect(&self, bytes: &[u8]) -> (TcpStream, Box<Connection>) {
+        let address = self.listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(TOO_LONG)).unwrap();
+        client.write_all(bytes).unwrap();
+        let (socket, peer) = self.listener.accept().unwrap();
+        let services = &self.engine.services;
+        let admitted = Admitted {
+            stream: Stream::of(socket).unwrap(),
+            peer,
+            local: address,
+            guard: services.accounting.connection_accepted(),
+            place: services.places.take(),
+            share: services.peers.add(peer.ip()),
+        };
+        let shard = Arc::clone(&self.engine.shards[0]);
+        let connection = Connection::new(admitted, shard, Instant::now());
+        (client, Box::new(connection))
+    }
+
+    /// Has a connection wait for its turn.
+    fn put_off(&self, connection: Box<Connection>) {
+        let suspended = connection.suspend(Suspend {
+            wait: Wait::Turn,
+            until: None,
+            seen: self.engine.services.life.phase(),
+        });
+        assert!(matches!(suspended, Suspended::Yes), "{suspended:?}");
+    }
+
+    /// Advances a connection until its handler is to be called, and loses that
+    /// call: another turn of it is a bug, and panics.
+    fn lose_the_call(&self, connection: &mut Connection) {
+        loop {
+            let mut cx = Context {
+                services: &self.engine.services,
+                buffer: &mut Buffer::new(BUFFER_MIN),
+                date: &mut DateClock::default(),
+                now: Instant::now(),
+                phase: self.engine.services.life.phase(),
+                budget: &mut 64,
+                deferred: &mut Vec::new(),
+                body_writers: &mut Vec::new(),
+            };
+            if let Next::Call(_) = connection.advance(&mut cx) {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn start_worker(&self) -> thread::JoinHandle<()> {
+        let engine = Arc::clone(&self.engine);
+        thread::spawn(move || work(&engine, 0, &Arc::default()))
+    }
+
+    /// Whether the job is on the run queue; it stays there.
+    fn job_waits(&self) -> bool {
+        let mut jobs = 0;
+        self.engine.run_queue.for_each(|_| jobs += 1);
+        jobs == 1
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
+            route: None,
+            peer: self.listener.local_addr().unwrap(),
+            since: Instant::now(),
+        }
+    }
+}
+
+/// Reads one answer of the handler.
+fn expect_answer(client: &mut TcpStream) {
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"hello") {
+        assert_eq!(client.read(&mut byte).unwrap(), 1, "{answer:?}");
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{answer:?}");
+}
+
+#[test]
+fn a_connection_whose_turn_panics_is_cut_and_the_others_of_its_shard_are_served() {
+    let bench = Bench::new();
+    let (mut lost, mut bug) = bench.connect(GET);
+    bench.lose_the_call(&mut bug);
+    let (mut client, connection) = bench.connect(GET);
+    // Both are in the worker's first batch, in this order.
+    bench.put_off(bug);
+    bench.put_off(connection);
+    let worker = bench.start_worker();
+
+    expect_answer(&mut client);
+    let mut rest = Vec::new();
+    lost.read_to_end(&mut rest).unwrap();
+    assert!(rest.is_empty(), "{rest:?}");
+    // Its shard goes on: this request comes as an event.
+    client.write_all(GET).unwrap();
+    expect_answer(&mut client);
+    drop(client);
+
+    let services = &bench.engine.services;
+    let end = Some(Instant::now() + TOO_LONG);
+    let none_is_open = || services.accounting.open() == 0;
+    assert!(services.life.wait_for_counts(end, none_is_open));
+    bench.engine.close();
+    worker.join().unwrap();
+    let report = services.accounting.report();
+    assert!(report.balances(), "{report:?}");
+    assert_eq!(report.connections.to_string(), "1 completed, 1 cut");
+    assert_eq!(report.requests.to_string(), "2 answered, 1 cut");
+    assert_eq!(report.connections.count(ConnectionOutcome::Cut), 1);
+    assert_eq!(services.places.taken(), 0);
+}
+
+#[test]
+fn a_worker_that_panics_leaves_its_job_to_another() {
+    let bench = Bench::new();
+    let slot = Arc::default();
+    let mut runner = Runner::new(&bench.engine, &slot);
+    runner.job = bench.engine.run_queue.try_receive();
+    assert!(runner.job.is_some() && !bench.job_waits());
+    drop(runner);
+    assert!(bench.job_waits());
+}
+
+#[test]
+fn a_worker_that_panics_in_a_call_leaves_the_job_of_its_slot_to_another() {
+    let bench = Bench::new();
+    let (key, code) = (CallKey::default(), UserCode::Handler);
+    let slow_calls = &bench.engine.slow_calls;
+    slow_calls.took(key, Duration::ZERO, None);
+    let slot = Arc::<InFlight>::default();
+    let mut runner = Runner::new(&bench.engine, &slot);
+    runner.job = bench.engine.run_queue.try_receive();
+    let _begun = runner.begin_alone(code, key, bench.subject());
+    assert!(slot.slot.call().is_some() && runner.job.is_none());
+    drop(runner);
+    assert!(slot.slot.call().is_none());
+    assert!(bench.job_waits());
+}
+
+#[test]
+fn a_call_that_is_expected_to_wait_hands_off_the_job_before_it_begins() {
+    let bench = Bench::new();
+    let slot = Arc::<InFlight>::default();
+    let mut runner = Runner::new(&bench.engine, &slot);
+    runner.job = bench.engine.run_queue.try_receive();
+    let (key, code) = (CallKey::default(), UserCode::Handler);
+    let begun = runner.begin_alone(code, key, bench.subject());
+    assert!(bench.job_waits());
+    assert!(slot.slot.call().is_none());
+    assert_eq!(slot.unreturned().unwrap().code, code);
+    runner.finish(begun);
+    assert!(runner.job.is_none() && slot.unreturned().is_none());
+}
+
+#[test]
+fn a_call_that_is_expected_to_be_quick_keeps_the_job_within_reach_of_the_monitor() {
+    let bench = Bench::new();
+    let (key, code) = (CallKey::default(), UserCode::Handler);
+    bench.engine.slow_calls.took(key, Duration::ZERO, None);
+    let slot = Arc::<InFlight>::default();
+    let mut runner = Runner::new(&bench.engine, &slot);
+    runner.job = bench.engine.run_queue.try_receive();
+    let begun = runner.begin_alone(code, key, bench.subject());
+    assert!(!bench.job_waits());
+    runner.finish(begun);
+    assert!(runner.job.is_some());
+
+    let begun = runner.begin_alone(code, key, bench.subject());
+    let call = slot.slot.call().unwrap();
+    bench.engine.hand_off(slot.slot.take_job(call).unwrap());
+    assert!(bench.job_waits());
+    runner.finish(begun);
+    assert!(runner.job.is_none());
+}
+
+#[test]
+fn an_eviction_finds_the_connections_that_wait_for_a_worker() {
+    let bench = Bench::new();
+    let (_client, connection) = bench.connect(GET);
+    bench.put_off(connection);
+    let (_other, suspended) = bench.connect(b"");
+    let first = suspended.first_suspend(&bench.engine.services);
+    assert!(matches!(suspended.suspend(first), Suspended::Yes));
+    bench.engine.run_queue.for_each(|job| {
+        job.poll_for(Some(Duration::ZERO));
+        assert_eq!(job.ready(), 1);
+    });
+    bench.engine.evict();
+    assert!(bench.engine.is_evicted() && !bench.job_waits());
+    let report = bench.engine.services.accounting.report();
+    assert_eq!(report.connections.to_string(), "2 hung up");
+}

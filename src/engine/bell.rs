@@ -52,10 +52,12 @@ impl Bell {
     }
 
     /// The monitor sleeps until a call begins, until `until`, or until the next
-    /// [`ring`](Self::ring); not at all if `has_call` says that one has begun.
-    pub(crate) fn sleep(&self, until: Option<Instant>, has_call: impl FnOnce() -> bool) {
+    /// [`ring`](Self::ring); not at all if `has_call` says that one has begun. Says
+    /// whether a call has ended the sleep.
+    pub(crate) fn sleep(&self, until: Option<Instant>, has_call: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, SeqCst);
-        if !has_call() {
+        let has_call = has_call();
+        if !has_call {
             match until {
                 Some(until) => {
                     thread::park_timeout(until.saturating_duration_since(Instant::now()));
@@ -63,7 +65,9 @@ impl Bell {
                 None => thread::park(),
             }
         }
-        self.asleep.store(false, SeqCst);
+        // Only a call clears it.
+        let was_called = !self.asleep.swap(false, SeqCst);
+        has_call || was_called
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Thread>> {

@@ -39,15 +39,15 @@ pub(crate) fn run(engine: &Engine) {
             next_poll = now + POLL_EVERY;
         }
         if !has_work(engine) {
-            engine.bell.sleep(due, || has_work(engine));
-            if !has_work(engine) {
+            let was_called = engine.bell.sleep(due, || has_work(engine));
+            if !was_called {
                 // A deadline has come, or there is an earlier one.
                 continue;
             }
         }
         // A call that has just begun is given its time, and the worker that begins
         // the next one need not wake this thread again.
-        let owners_look = engine.retake.owners_look(now) || !is_in_call(engine);
+        let owners_look = engine.retake.owners_look(Instant::now()) || !is_in_call(engine);
         thread::park_timeout(match owners_look {
             true => OWNERS_LOOK,
             false => LOOK_EVERY,

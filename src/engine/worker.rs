@@ -53,8 +53,8 @@ const BUFFER_MIN: usize = 16 * 1024;
 const BUDGET: usize = 64;
 
 /// How many of them a connection may still take after a call if others wait for
-/// the worker: it writes a short answer, is idle, and finds that there is another
-/// request, which is not begun.
+/// the worker: it writes a short answer, is idle, and sees whether there is another
+/// request, which then waits for its turn.
 const STEPS_BEHIND: usize = 3;
 
 /// Serves connections until the run queue is closed. `number` is the worker's, from
@@ -156,6 +156,10 @@ impl Worker<'_> {
             self.runner.now = job.poll(|| !run_queue.is_behind() && !run_queue.is_closed());
             self.gathered = job.ready();
         }
+        // It may have been woken for a job that waits, and has work of its own.
+        if self.gathered > 0 && run_queue.is_behind() {
+            self.engine.wake_owner();
+        }
     }
 
     /// Looks for connections that are ready, while jobs wait for a worker. Says
@@ -169,28 +173,31 @@ impl Worker<'_> {
             return true;
         }
         self.polls_in_vain += 1;
-        if self.polls_in_vain >= self.engine.shards.len() {
-            self.sleep_on_all();
-        }
-        false
+        self.polls_in_vain >= self.engine.shards.len() && self.sleep_on_all()
     }
 
     /// No job has a connection that is ready, and no worker is free for the jobs
-    /// that wait: sleeps with all of them. The others go back afterwards.
-    fn sleep_on_all(&mut self) {
+    /// that wait: sleeps with all of them. Keeps the one that is ready first, and
+    /// gives the others back. Says whether it has a connection that is ready.
+    fn sleep_on_all(&mut self) -> bool {
         self.polls_in_vain = 0;
         let run_queue = &self.engine.run_queue;
         let mut jobs: Vec<OwnedJob> = self.runner.job.take().into_iter().collect();
         jobs.extend(iter::from_fn(|| run_queue.try_receive()));
-        Job::sleep_on_all(&jobs, || {
+        let ready = Job::sleep_on_all(&jobs, || {
             // One of them may have been handed off with a batch just now.
             let none_is_ready = jobs.iter().all(|job| job.ready() == 0);
             none_is_ready && !run_queue.is_behind() && !run_queue.is_closed()
         });
-        let mut jobs = jobs.into_iter();
-        self.runner.job = jobs.next();
+        let mut job = jobs.remove(ready.unwrap_or(0));
+        self.runner.now = job.poll_for(Some(Duration::ZERO));
+        let is_ready = job.ready() > 0;
+        self.runner.job = Some(job);
         // Owners that sleep hear of these: this worker may soon be busy.
-        jobs.for_each(|job| self.engine.hand_off(job));
+        for job in jobs {
+            self.engine.hand_off(job);
+        }
+        is_ready
     }
 
     /// One turn of a connection, and the code that it leaves to run.
@@ -222,7 +229,7 @@ impl Worker<'_> {
         if deferred.is_empty() {
             return;
         }
-        if self.phase >= Phase::Aborting {
+        if self.engine.services.life.phase() >= Phase::Aborting {
             // A worker that blocks in one of these could not end the others.
             return self.engine.threads.run_deferred(deferred);
         }

@@ -229,6 +229,10 @@ impl WorkerPool {
             wait_for_end(&life, &threads, Instant::now() + THREAD_END_GRACE);
             wait_for_own_code(&life, &threads, Instant::now() + LAST_GRACE);
         }
+        // The last turns of the workers may have left code to run.
+        let late = group.take_threads();
+        wait_for_end(&life, &late, Instant::now() + THREAD_END_GRACE);
+        threads.extend(late);
         // A thread that is left behind still needs the handler, and holds the
         // engine: then this is not the last handle.
         if let Some(engine) = Arc::into_inner(engine)

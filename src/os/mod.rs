@@ -79,6 +79,8 @@ pub(crate) use portable::wait_for_any;
 #[cfg(not(unix))]
 pub(crate) use portable::wait_until_ready;
 #[cfg(unix)]
+pub(crate) use ready::wait_for_any;
+#[cfg(unix)]
 pub(crate) use ready::wait_until_ready;
 #[cfg(unix)]
 pub(crate) use registration::deregister;
@@ -86,8 +88,6 @@ pub(crate) use registration::deregister;
 pub(crate) use registration::register;
 #[cfg(unix)]
 pub(crate) use registration::reregister;
-#[cfg(unix)]
-pub(crate) use registration::wait_for_any;
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) use unix::handle_signals;
 

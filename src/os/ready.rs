@@ -1,4 +1,4 @@
-//! Unix: a thread that waits for one socket.
+//! Unix: a thread that waits for a socket of its own, or for several polls.
 
 use std::io;
 use std::io::PipeReader;
@@ -36,13 +36,35 @@ pub(crate) fn wait_until_ready(
     // something is asked for.
     let pipes = pipes.iter();
     fds.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+    wait(&mut fds, timeout)
+}
+
+/// Waits until one of several polls has events, or until `timeout` has passed.
+/// Gives the index of the first that has.
+///
+/// # Errors
+///
+/// The system is out of memory.
+pub(crate) fn wait_for_any(
+    polls: &[&mio::Poll],
+    timeout: Option<Duration>,
+) -> io::Result<Option<usize>> {
+    let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(polls.len());
+    for poll in polls {
+        fds.push(PollFd::new(poll.registry().as_fd(), PollFlags::POLLIN));
+    }
+    wait(&mut fds, timeout)?;
+    Ok(fds.iter().position(|fd| fd.any() == Some(true)))
+}
+
+fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
     // Rounded up, so that the time has passed when it returns for that. A longer
     // timeout than it can take ends early, and is tried again.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
         let millis = timeout.as_micros().div_ceil(1000);
         PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
     });
-    match poll(&mut fds, timeout) {
+    match poll(fds, timeout) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -79,5 +101,18 @@ mod tests {
         drop(writer);
         let (_client, idle) = pair();
         wait_until_ready(&SockRef::from(&idle), Ready::Input, None, &[&reader]).unwrap();
+    }
+
+    #[test]
+    fn a_wait_for_polls_ends_with_an_event_of_any_or_its_timeout() {
+        let polls = [mio::Poll::new().unwrap(), mio::Poll::new().unwrap()];
+        let polls = [&polls[0], &polls[1]];
+        let (start, short) = (Instant::now(), Duration::from_millis(20));
+        assert_eq!(wait_for_any(&polls, Some(short)).unwrap(), None);
+        assert!(start.elapsed() >= short);
+        let waker = mio::Waker::new(polls[1].registry(), mio::Token(0)).unwrap();
+        waker.wake().unwrap();
+        // It has come already, and the wait has no end of its own.
+        assert_eq!(wait_for_any(&polls, None).unwrap(), Some(1));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -26,6 +27,9 @@ use crate::os;
 
 /// Events taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;
+
+/// How long to leave the system alone when it cannot poll.
+const POLL_AGAIN: Duration = Duration::from_millis(1);
 
 /// What a worker has to do: connections that are ready, and the shard to poll for
 /// more. The worker that has the job owns the shard.
@@ -145,8 +149,11 @@ impl<C: Suspendable> Job<C> {
     }
 
     /// Sleeps until a connection of one of these shards may be ready. `may_sleep`
-    /// as in [`poll`](Self::poll).
-    pub(crate) fn sleep_on_all(jobs: &[Box<Self>], may_sleep: impl FnOnce() -> bool) {
+    /// as in [`poll`](Self::poll). Gives the index of the job, if it is known.
+    pub(crate) fn sleep_on_all(
+        jobs: &[Box<Self>],
+        may_sleep: impl FnOnce() -> bool,
+    ) -> Option<usize> {
         for job in jobs {
             job.shard.sleep.begin();
         }
@@ -155,12 +162,17 @@ impl<C: Suspendable> Job<C> {
             false => Some(Duration::ZERO),
         };
         let polls: Vec<&Poll> = jobs.iter().map(|job| &job.poll).collect();
-        if let (Err(error), Some(job)) = (os::wait_for_any(&polls, timeout), jobs.first()) {
-            note!(job.shard.journal, Error, "cannot poll for events: {error}");
-        }
+        let ready = os::wait_for_any(&polls, timeout).unwrap_or_else(|error| {
+            let journal = &jobs[0].shard.journal;
+            note!(journal, Error, "cannot poll for events: {error}");
+            // The caller tries again, and not for ever at once.
+            thread::sleep(POLL_AGAIN);
+            None
+        });
         for job in jobs {
             job.shard.sleep.end();
         }
+        ready
     }
 
     /// Deadlines are the monitor's business: a poll that ends by itself costs

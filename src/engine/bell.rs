@@ -84,13 +84,13 @@ mod tests {
     use super::*;
     use crate::sync::Arc;
 
-    /// A thread that sleeps at the bell, until it has been woken.
-    fn sleeper(bell: &Arc<Bell>) -> thread::JoinHandle<()> {
+    /// A thread that sleeps at the bell, until it has been woken: by a call?
+    fn sleeper(bell: &Arc<Bell>) -> thread::JoinHandle<bool> {
         let (its_bell, (answers, answered)) = (Arc::clone(bell), mpsc::channel());
         let thread = thread::spawn(move || {
             its_bell.answer();
             answers.send(()).unwrap();
-            its_bell.sleep(None, || false);
+            its_bell.sleep(None, || false)
         });
         answered.recv().unwrap();
         thread
@@ -108,8 +108,8 @@ mod tests {
         let monitor = sleeper(&bell);
         wait_asleep(&bell);
         bell.ring_if_asleep();
-        monitor.join().unwrap();
-        assert!(!bell.asleep.load(SeqCst));
+        assert!(monitor.join().unwrap());
+        assert!(!bell.asleep.load(SeqCst), "the next call does not ring");
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         let monitor = sleeper(&bell);
         wait_asleep(&bell);
         bell.ring();
-        monitor.join().unwrap();
+        assert!(!monitor.join().unwrap(), "no call has begun");
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let bell = Bell::new();
         bell.answer();
         bell.ring();
-        bell.sleep(None, || false);
+        assert!(!bell.sleep(None, || false));
         assert!(!bell.asleep.load(SeqCst));
     }
 
@@ -134,7 +134,7 @@ mod tests {
     fn a_call_that_has_begun_is_slept_through_by_no_monitor() {
         let bell = Bell::new();
         bell.answer();
-        bell.sleep(None, || true);
+        assert!(bell.sleep(None, || true));
         assert!(!bell.asleep.load(SeqCst));
     }
 
@@ -143,7 +143,7 @@ mod tests {
         let bell = Bell::new();
         bell.answer();
         let now = Instant::now();
-        bell.sleep(Some(now), || false);
-        bell.sleep(Some(now + Duration::from_millis(1)), || false);
+        assert!(!bell.sleep(Some(now), || false));
+        assert!(!bell.sleep(Some(now + Duration::from_millis(1)), || false));
     }
 }

@@ -296,6 +296,32 @@ fn a_thread_that_waits_for_a_body_gets_an_error_at_an_abort() {
 }
 
 #[test]
+fn a_connection_is_cut_although_its_handler_keeps_the_body_that_it_waited_for() {
+    let holds = Holds::new();
+    let server = TestServer::start(config(), {
+        let holds = holds.clone();
+        move |mut request: Request| {
+            let mut piece = vec![0; SENT_FIRST];
+            request.body_mut().read_exact(&mut piece).unwrap();
+            holds.hold("with the first part");
+            request.body_mut().read_exact(&mut piece[..1]).unwrap();
+            holds.hold("with one byte more");
+            "answered"
+        }
+    });
+    let mut client = begin_upload(&server);
+    // It waits for the byte, as nothing is there when it is let go.
+    drop(holds.next());
+    client.send("x");
+    let call = holds.next();
+    server.stop.abort();
+    // Before the handler returns, which still has the body.
+    client.expect_end();
+    drop(call);
+    assert_eq!(server.join().requests.to_string(), "1 cut");
+}
+
+#[test]
 fn a_thread_that_waits_for_a_body_reads_on_while_the_server_drains() {
     let holds = Holds::new();
     let (server, end) = give_body_to_a_thread(&holds);

@@ -111,6 +111,12 @@ impl Worker<'_> {
         let mut has_served = false;
         // A batch that came with the job has waited already.
         self.gathered = 0;
+        if let Some(job) = &mut self.runner.job
+            && job.ready() > 0
+        {
+            // Behind it, in the order of arrival, what has come since its poll.
+            self.runner.now = job.poll_for(Some(Duration::ZERO));
+        }
         while let Some(job) = &mut self.runner.job {
             if self.runner.now >= self.next_look {
                 let (retake, now) = (&self.engine.retake, self.runner.now);

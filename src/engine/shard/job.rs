@@ -134,15 +134,17 @@ impl<C: Suspendable> Job<C> {
         };
         let now = Instant::now();
         let mut slots = shard.lock();
+        // Before those of the events, which came later: a connection that was put
+        // off has waited for its turn already.
+        while let Some(connection) = slots.take_woken(now) {
+            ready(connection);
+        }
         for event in &*events {
             if event.token() != WAKE_UP
                 && let Some(connection) = slots.change(event.token().0, changes(event))
             {
                 ready(connection);
             }
-        }
-        while let Some(connection) = slots.take_woken(now) {
-            ready(connection);
         }
         slots.scan(now, ready);
         now

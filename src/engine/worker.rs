@@ -113,6 +113,7 @@ impl Worker<'_> {
         self.gathered = 0;
         if let Some(job) = &mut self.runner.job
             && job.ready() > 0
+            && self.engine.run_queue.is_behind()
         {
             // Behind it, in the order of arrival, what has come since its poll.
             self.runner.now = job.poll_for(Some(Duration::ZERO));

@@ -352,7 +352,7 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     life.wait(Some(grace), || {
         services.accounting.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
     });
-    pool.evict();
+    engine.evict();
     // What is still open waits for code of the application that does not return.
     let everyone_left = || services.accounting.everyone_left();
     if !life.wait(Some(Instant::now() + THREAD_END_GRACE), everyone_left) {

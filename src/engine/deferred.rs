@@ -71,15 +71,24 @@ pub(crate) fn named(route: Option<&Route>) -> String {
 
 /// See the module.
 pub(crate) struct Deferred {
-    pub(crate) code: UserCode,
+    code: UserCode,
     pub(crate) subject: Subject,
-    pub(crate) run: Box<dyn FnOnce() + Send>,
+    run: Box<dyn FnOnce() + Send>,
 }
 
 impl Deferred {
     /// The drop of a value that is the application's, or may hold some.
     pub(crate) fn drop_of(value: impl Send + 'static, subject: Subject) -> Self {
         Self::call(UserCode::Drop, move || drop(value), subject)
+    }
+
+    /// It is about to run: what it is, what it is about from now on, and the code.
+    pub(crate) fn start(self) -> (UserCode, Subject, Box<dyn FnOnce() + Send>) {
+        let subject = Subject {
+            since: Instant::now(),
+            ..self.subject
+        };
+        (self.code, subject, self.run)
     }
 
     /// It never ran: for the report.

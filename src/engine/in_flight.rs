@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Instant;
 
 use super::connection::Connection;
 use super::deferred::Deferred;
@@ -83,12 +82,7 @@ impl InFlight {
 
     /// Runs `deferred` on a thread without a connection or a job.
     pub(crate) fn run_alone(&self, deferred: Deferred, journal: &Journal) {
-        let Deferred {
-            code,
-            mut subject,
-            run,
-        } = deferred;
-        subject.since = Instant::now();
+        let (code, subject, run) = deferred.start();
         self.begin_alone(code, Some(subject));
         if isolate(run).is_err() {
             note!(journal, Error, "{code} panicked");

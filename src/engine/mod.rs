@@ -151,15 +151,16 @@ impl Engine {
                     self.bell.ring_if_asleep();
                 }
             }
-            Err(mut job) => self.end_job(&mut job),
+            // It is closed, so the shard can go. Connections that the job still has
+            // have found no worker in time.
+            Err(mut job) => self.close_all(iter::from_fn(|| job.next())),
         }
     }
 
-    /// The run queue is closed, so the shard can go. Connections that the job still
-    /// has have found no worker in time.
-    fn end_job(&self, job: &mut Job<Connection>) {
+    /// Closes connections that no worker serves any more.
+    fn close_all(&self, connections: impl Iterator<Item = Box<Connection>>) {
         let mut deferred = Vec::new();
-        while let Some(connection) = job.next() {
+        for connection in connections {
             connection.close_now(&self.services, &mut deferred);
         }
         self.threads.run_deferred(deferred);
@@ -173,13 +174,22 @@ impl Engine {
     /// Puts back a job whose turn it is not: no connection of it is ready.
     pub(crate) fn put_back(&self, job: OwnedJob) {
         if let Err(mut job) = self.run_queue.send(job) {
-            self.end_job(&mut job);
+            self.close_all(iter::from_fn(|| job.next()));
         }
     }
 
-    /// Whether the owner of a shard sleeps, so that a core may be idle.
-    pub(crate) fn has_idle_core(&self) -> bool {
-        self.shards.iter().any(|shard| shard.is_asleep())
+    /// Takes the jobs of calls that are long from their workers.
+    pub(crate) fn look(&self, now: Instant) {
+        // Where an owner sleeps, a core may be idle.
+        let has_idle_core = self.shards.iter().any(|shard| shard.is_asleep());
+        self.retake
+            .look(now, has_idle_core, |job| self.hand_off(job));
+    }
+
+    /// As [`look`](Self::look), by the worker of this number, which owns a shard.
+    pub(crate) fn look_as_owner(&self, worker: usize, now: Instant) {
+        self.retake.note_owner(worker, now);
+        self.look(now);
     }
 
     /// Whether a worker without a job runs code of the application.
@@ -215,24 +225,17 @@ impl Engine {
         self.upgraded.drain();
     }
 
-    /// Suspends no connection any more, and ends those that were suspended, or
-    /// ready with no worker free for them.
+    /// Suspends no connection any more, and closes those that were suspended, or
+    /// ready with no worker free for them. A connection that is with a worker is
+    /// closed when the worker wants to suspend it.
     pub(crate) fn evict(&self) {
         self.evicted.store(true, SeqCst);
-        let mut deferred = Vec::new();
-        let mut end = |connection: Box<Connection>| {
-            connection.close_now(&self.services, &mut deferred);
-        };
-        for shard in &self.shards {
-            shard.close(&mut end);
-        }
+        let suspended = self.shards.iter().flat_map(|shard| shard.close());
+        self.close_all(suspended);
         // No shard has to be polled any more, so these jobs can go.
         while let Some(mut job) = self.run_queue.try_receive() {
-            while let Some(connection) = job.next() {
-                end(connection);
-            }
+            self.close_all(iter::from_fn(|| job.next()));
         }
-        self.threads.run_deferred(deferred);
     }
 
     pub(crate) fn is_evicted(&self) -> bool {

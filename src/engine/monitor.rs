@@ -28,10 +28,7 @@ pub(crate) fn run(engine: &Engine) {
     let mut next_poll = Instant::now();
     while !engine.run_queue.is_closed() {
         let now = Instant::now();
-        let has_idle_core = engine.has_idle_core();
-        engine
-            .retake
-            .look(now, has_idle_core, |job| engine.hand_off(job));
+        engine.look(now);
         let due = see_to_deadlines(engine, now);
         let is_behind = engine.run_queue.is_behind();
         if is_behind && now >= next_poll {

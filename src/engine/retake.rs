@@ -60,19 +60,12 @@ impl Retake {
         }
     }
 
-    /// As [`look`](Self::look), by the worker of this number, which owns a shard.
-    pub(crate) fn look_as_owner(
-        &self,
-        worker: usize,
-        now: Instant,
-        has_idle_core: bool,
-        hand_off: impl Fn(OwnedJob),
-    ) {
+    /// The worker of this number owns a shard, and looks.
+    pub(crate) fn note_owner(&self, worker: usize, now: Instant) {
         // One that was started for an abort has no number of its own.
         if let Some(look) = self.looks.get(worker) {
             look.store(self.micros(now), Relaxed);
         }
-        self.look(now, has_idle_core, hand_off);
     }
 
     /// Looks at every slot. Gives the jobs of the calls that are long to
@@ -275,15 +268,14 @@ mod tests {
         let slots: Vec<_> = (0..2).map(|_| Arc::<InFlight>::default()).collect();
         let retake = Retake::new(&slots);
         let now = Instant::now() + Duration::from_secs(1);
-        let nothing = |_: OwnedJob| panic!("no call is in progress");
         assert!(!retake.owners_look(now));
-        retake.look_as_owner(0, now, false, nothing);
+        retake.note_owner(0, now);
         assert!(!retake.owners_look(now), "no other owner would see it");
-        retake.look_as_owner(0, now + LOOK_EVERY, false, nothing);
+        retake.note_owner(0, now + LOOK_EVERY);
         assert!(!retake.owners_look(now + LOOK_EVERY));
-        retake.look_as_owner(2, now + LOOK_EVERY, false, nothing);
+        retake.note_owner(2, now + LOOK_EVERY);
         assert!(!retake.owners_look(now + LOOK_EVERY), "it has no number");
-        retake.look_as_owner(1, now + LOOK_EVERY, false, nothing);
+        retake.note_owner(1, now + LOOK_EVERY);
         assert!(retake.owners_look(now + LOOK_EVERY));
         assert!(!retake.owners_look(now + LOOK_EVERY + AWAKE));
     }

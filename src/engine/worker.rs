@@ -120,12 +120,8 @@ impl Worker<'_> {
         }
         while let Some(job) = &mut self.runner.job {
             if self.runner.now >= self.next_look {
-                let (retake, now) = (&self.engine.retake, self.runner.now);
-                self.next_look = now + LOOK_EVERY;
-                let has_idle_core = self.engine.has_idle_core();
-                retake.look_as_owner(self.number, now, has_idle_core, |job| {
-                    self.engine.hand_off(job);
-                });
+                self.next_look = self.runner.now + LOOK_EVERY;
+                self.engine.look_as_owner(self.number, self.runner.now);
             }
             if let Some(connection) = job.next() {
                 has_served = true;

@@ -184,13 +184,6 @@ impl WorkerPool {
         self.engine.services.accounting.no_more_connections();
     }
 
-    /// Closes the connections that are left, whether they are suspended or ready
-    /// with no worker free for them. A connection that is with a worker is closed
-    /// when the worker wants to suspend it.
-    pub(crate) fn evict(&self) {
-        self.engine.evict();
-    }
-
     /// Joins every thread, and drops the handler. Code of the application has
     /// until the deadline to return. A thread whose code has not returned by then
     /// is left behind, and so is an abandoned acceptor that has not ended.

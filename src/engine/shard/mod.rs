@@ -194,12 +194,11 @@ impl<C: Suspendable> Shard<C> {
         self.bell.ring();
     }
 
-    /// Suspends no connection any more, and gives those that were suspended to
-    /// `taken`.
-    pub(crate) fn close(&self, taken: impl FnMut(Box<C>)) {
+    /// Suspends no connection any more, and gives those that were suspended.
+    pub(crate) fn close(&self) -> Vec<Box<C>> {
         let suspended = self.lock().close();
-        suspended.into_iter().for_each(taken);
         self.interrupt();
+        suspended
     }
 
     /// Registers a connection for input. An event that it could be written to as

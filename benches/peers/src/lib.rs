@@ -15,6 +15,8 @@
 //! graceful way that the server's documentation gives. rouille and tiny_http have
 //! no `/spin`: they compute where they block, as farewell does.
 
+pub mod on_tokio;
+
 use std::env;
 use std::hint;
 use std::net::Ipv4Addr;

@@ -2,9 +2,6 @@
 //! semaphore, and the stop is `with_graceful_shutdown`.
 
 use std::io;
-use std::sync::LazyLock;
-use std::thread;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,27 +9,14 @@ use axum::extract::RawQuery;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, spin};
+use farewell_peers::on_tokio::{compute, nap, runtime};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in};
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
-use tokio::task;
-
-/// tokio's documentation of `spawn_blocking`: where many requests compute, a
-/// semaphore limits how many do so at a time.
-static COMPUTING: LazyLock<Semaphore> = LazyLock::new(|| {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    Semaphore::new(cores)
-});
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::of_process();
-    let mut runtime = Builder::new_multi_thread();
-    if let Some(workers) = arguments.workers {
-        runtime.max_blocking_threads(workers);
-    }
-    runtime.enable_all().build()?.block_on(serve(&arguments))
+    runtime(&arguments)?.block_on(serve(&arguments))
 }
 
 async fn serve(arguments: &Arguments) -> io::Result<()> {
@@ -75,18 +59,4 @@ async fn nap_for(RawQuery(query): RawQuery) -> impl IntoResponse {
 async fn spin_for(RawQuery(query): RawQuery) -> impl IntoResponse {
     compute(duration_in(query.as_deref())).await;
     text(HELLO)
-}
-
-async fn nap(time: Duration) {
-    task::spawn_blocking(move || thread::sleep(time))
-        .await
-        .expect("sleeping does not panic");
-}
-
-async fn compute(time: Duration) {
-    let permit = COMPUTING.acquire().await;
-    task::spawn_blocking(move || spin(time))
-        .await
-        .expect("computing does not panic");
-    drop(permit);
 }

@@ -4,12 +4,10 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::LazyLock;
-use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
-use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, spin};
+use farewell_peers::on_tokio::{compute, nap, runtime};
+use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -19,25 +17,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
-use tokio::task;
-
-/// tokio's documentation of `spawn_blocking`: where many requests compute, a
-/// semaphore limits how many do so at a time.
-static COMPUTING: LazyLock<Semaphore> = LazyLock::new(|| {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    Semaphore::new(cores)
-});
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::of_process();
-    let mut runtime = Builder::new_multi_thread();
-    if let Some(workers) = arguments.workers {
-        runtime.max_blocking_threads(workers);
-    }
-    runtime.enable_all().build()?.block_on(serve(&arguments))
+    runtime(&arguments)?.block_on(serve(&arguments))
 }
 
 async fn serve(arguments: &Arguments) -> io::Result<()> {
@@ -93,20 +77,6 @@ async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
         },
         _ => failure(StatusCode::NOT_FOUND),
     })
-}
-
-async fn nap(time: Duration) {
-    task::spawn_blocking(move || thread::sleep(time))
-        .await
-        .expect("sleeping does not panic");
-}
-
-async fn compute(time: Duration) {
-    let permit = COMPUTING.acquire().await;
-    task::spawn_blocking(move || spin(time))
-        .await
-        .expect("computing does not panic");
-    drop(permit);
 }
 
 fn text(body: &'static str) -> Response<Full<Bytes>> {

@@ -1,9 +1,11 @@
 //! The run queue: jobs that wait for a worker, and workers that wait for a job.
 //!
-//! The jobs are in a channel, first in, first out. [`close`](RunQueue::close)
-//! drops its sender; a worker that then finds the channel empty ends its loop.
-//! Beside the channel stands a stack of idle workers, so that the last one to
-//! become idle, whose caches are warm, is woken first.
+//! The jobs are in a channel. A worker receives the one whose first connection has
+//! waited longest; where that does not tell, they are first in, first out.
+//! [`close`](RunQueue::close) drops the channel's sender; a worker that then finds
+//! the channel empty ends its loop. Beside the channel stands a stack of idle
+//! workers, so that the last one to become idle, whose caches are warm, is woken
+//! first.
 //!
 //! **The handshake with idle workers.** A worker that finds no job enters the
 //! stack, and a job that is sent wakes the top of the stack, both under one
@@ -15,6 +17,8 @@
 //! for an owner that sleeps (`shard/sleep.rs`); an owner says that
 //! it sleeps, and then looks at [`is_behind`](RunQueue::is_behind). So the owner
 //! sees the job, or the sender sees that the owner sleeps.
+
+use std::mem;
 
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -29,6 +33,12 @@ use crate::sync::channel::Sender;
 use crate::sync::channel::TryRecvError;
 use crate::sync::thread;
 use crate::sync::thread::Thread;
+
+/// What the queue has to know of a job.
+pub(crate) trait Queued {
+    /// Whether this job is received before one that was sent earlier.
+    fn goes_before(&self, earlier: &Self) -> bool;
+}
 
 /// See the module. `J` is the type of a job.
 #[derive(Debug)]
@@ -70,7 +80,7 @@ pub(crate) enum Sent {
     ToNone,
 }
 
-impl<J> RunQueue<J> {
+impl<J: Queued> RunQueue<J> {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = channel::unbounded();
         Self {
@@ -114,7 +124,7 @@ impl<J> RunQueue<J> {
             let idle = {
                 let mut state = self.lock();
                 match self.receiver.try_recv() {
-                    Ok(job) => return Some(job),
+                    Ok(job) => return Some(self.first_of_all(job, &state)),
                     Err(TryRecvError::Disconnected) => return None,
                     Err(TryRecvError::Empty) => {}
                 }
@@ -129,6 +139,24 @@ impl<J> RunQueue<J> {
                 thread::park();
             }
         }
+    }
+
+    /// Gives the job that is to be received first: `first`, or one of those behind it
+    /// in the channel, which keep their order.
+    fn first_of_all(&self, mut first: J, state: &State<J>) -> J {
+        // A closed queue has no order to keep.
+        let Some(sender) = &state.sender else {
+            return first;
+        };
+        let behind: Vec<J> = self.receiver.try_iter().collect();
+        for mut job in behind {
+            if job.goes_before(&first) {
+                mem::swap(&mut job, &mut first);
+            }
+            // The receiver is here.
+            let _ = sender.send(job);
+        }
+        first
     }
 
     /// A job, if one waits.
@@ -152,10 +180,7 @@ impl<J> RunQueue<J> {
         let Some(sender) = &state.sender else {
             return;
         };
-        let mut waiting = Vec::new();
-        while let Ok(job) = self.receiver.try_recv() {
-            waiting.push(job);
-        }
+        let waiting: Vec<J> = self.receiver.try_iter().collect();
         for mut job in waiting {
             f(&mut job);
             // The receiver is here.
@@ -175,7 +200,7 @@ impl<J> RunQueue<J> {
             let mut state = self.lock();
             self.closed.store(true, SeqCst);
             state.sender = None;
-            std::mem::take(&mut state.idle)
+            mem::take(&mut state.idle)
         };
         for idle in idle {
             idle.wake();
@@ -197,6 +222,13 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    /// Jobs below 10 wait for as long as each other, the others for longer.
+    impl Queued for u32 {
+        fn goes_before(&self, earlier: &Self) -> bool {
+            self / 10 > earlier / 10
+        }
+    }
 
     /// A worker that receives one job, and is idle until there is one.
     fn idle_worker(queue: &Arc<RunQueue<u32>>) -> thread::JoinHandle<Option<u32>> {
@@ -221,6 +253,16 @@ mod tests {
         }
         assert!(!queue.is_behind());
         assert_eq!(queue.try_receive(), None);
+    }
+
+    #[test]
+    fn a_job_that_has_waited_longer_is_received_before_the_others() {
+        let queue = RunQueue::new();
+        for job in [1, 20, 2, 11, 21] {
+            queue.send(job).unwrap();
+        }
+        let received: Vec<_> = std::iter::repeat_with(|| queue.receive()).take(5).collect();
+        assert_eq!(received, [20, 21, 11, 1, 2].map(Some));
     }
 
     #[test]

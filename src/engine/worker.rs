@@ -130,7 +130,7 @@ impl Worker<'_> {
             } else if self.engine.run_queue.is_closed() {
                 self.runner.job = None;
             } else if self.engine.run_queue.is_behind() {
-                // The other shards wait for this worker, first in, first out.
+                // The other shards wait for this worker.
                 if has_served {
                     self.runner.hand_off();
                 } else if !self.find_one_of_several() {

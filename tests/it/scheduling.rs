@@ -67,9 +67,9 @@ fn expect_answers_at_once(clients: &mut [Client]) {
 /// The test ends the oldest call, again and again, and counts the calls of each
 /// connection: none may have more than twice as many as another, and two.
 ///
-/// Jobs are first in, first out, and so are the connections that polls have found
-/// ready. Those of one poll have no order: so of two connections that are ready
-/// one may have a second turn before the first one of the other.
+/// Connections are served in the order in which polls have found them ready. Those
+/// of one poll have no order: so of two connections that are ready one may have a
+/// second turn before the first one of the other.
 fn expect_turns(shards: usize, workers: usize, connections: usize) {
     let holds = Holds::new();
     let server = TestServer::start(sized(shards, workers), {
@@ -167,6 +167,35 @@ fn requests_that_are_pipelined_behind_a_long_call_let_the_others_go_first() {
         expect_answer(pipelining, "/hold?2");
         for client in others {
             expect_answer(client, "/hold?other");
+        }
+    }
+}
+
+#[test]
+fn requests_are_begun_in_the_order_in_which_they_came_whatever_their_shards() {
+    for shards in [1, 2, 4] {
+        let holds = Holds::new();
+        let server = start(sized(shards, 1), &holds);
+        let mut clients = server.connect_in_turn(1 + 4 * shards);
+        let (first, others) = clients.split_first_mut().unwrap();
+        first.request("/hold?first");
+        let mut call = holds.next();
+        // All those of a shard, and then all those of the next one.
+        let order = (0..shards).flat_map(|shard| (shard..4 * shards).step_by(shards));
+        let order: Vec<usize> = order.collect();
+        for (waiting, &client) in order.iter().enumerate() {
+            others[client].request(&format!("/hold?{client}"));
+            server.wait_waiting(waiting + 1);
+        }
+        for client in order {
+            drop(call);
+            call = holds.next();
+            assert_eq!(call.target, format!("/hold?{client}"), "{shards} shards");
+        }
+        drop(call);
+        expect_answer(first, "/hold?first");
+        for (client, other) in others.iter_mut().enumerate() {
+            expect_answer(other, &format!("/hold?{client}"));
         }
     }
 }

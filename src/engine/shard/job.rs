@@ -21,6 +21,7 @@ use super::slots::Changes;
 use super::slots::Slots;
 use crate::drain::books::Gauge;
 use crate::engine::bell::Bell;
+use crate::engine::run_queue::Queued;
 use crate::journal::Journal;
 use crate::journal::note;
 use crate::os;
@@ -40,9 +41,18 @@ pub(crate) struct Job<C> {
     shard: Arc<Shard<C>>,
     poll: Poll,
     events: Events,
-    batch: VecDeque<Box<C>>,
+    batch: VecDeque<Ready<C>>,
+    /// When the shard was polled last.
+    polled: Instant,
     /// Shows how many connections of the batch have no request in progress.
     waiting: Gauge,
+}
+
+/// A connection that is ready.
+struct Ready<C> {
+    connection: Box<C>,
+    /// When a poll has found it.
+    since: Instant,
 }
 
 impl<C: Suspendable> Job<C> {
@@ -72,6 +82,7 @@ impl<C: Suspendable> Job<C> {
             poll,
             events: Events::with_capacity(EVENTS_AT_A_TIME),
             batch: VecDeque::new(),
+            polled: Instant::now(),
             waiting,
         }))
     }
@@ -82,7 +93,7 @@ impl<C: Suspendable> Job<C> {
 
     /// The next connection that is ready.
     pub(crate) fn next(&mut self) -> Option<Box<C>> {
-        let connection = self.batch.pop_front()?;
+        let Ready { connection, .. } = self.batch.pop_front()?;
         // What it is does not change while it is in the batch.
         if connection.is_idle() {
             self.waiting.subtract_one();
@@ -93,6 +104,12 @@ impl<C: Suspendable> Job<C> {
     /// How many connections are ready.
     pub(crate) fn ready(&self) -> usize {
         self.batch.len()
+    }
+
+    /// Since when its first connection has waited for a worker, as far as polls
+    /// tell.
+    fn waits_since(&self) -> Instant {
+        self.batch.front().map_or(self.polled, |first| first.since)
     }
 
     /// Looks which connections are ready. Sleeps until one is, or until
@@ -123,16 +140,21 @@ impl<C: Suspendable> Job<C> {
             shard,
             events,
             batch,
+            polled,
             waiting,
             ..
         } = self;
+        let now = Instant::now();
+        *polled = now;
         let mut ready = |connection: Box<C>| {
             if connection.is_idle() {
                 waiting.add_one();
             }
-            batch.push_back(connection);
+            batch.push_back(Ready {
+                connection,
+                since: now,
+            });
         };
-        let now = Instant::now();
         let mut slots = shard.lock();
         // Before those of the events, which came later: a connection that was put
         // off has waited for its turn already.
@@ -186,6 +208,12 @@ impl<C: Suspendable> Job<C> {
         }
         let due = slots.next_time()?;
         Some(due.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl<C: Suspendable> Queued for Box<Job<C>> {
+    fn goes_before(&self, earlier: &Self) -> bool {
+        self.waits_since() < earlier.waits_since()
     }
 }
 

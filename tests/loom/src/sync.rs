@@ -168,6 +168,10 @@ pub(crate) mod channel {
     }
 
     impl<T> Receiver<T> {
+        pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> {
+            std::iter::from_fn(|| self.try_recv().ok())
+        }
+
         pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
             let mut channel = self.0.lock().unwrap();
             match channel.queue.pop_front() {

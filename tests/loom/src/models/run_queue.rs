@@ -3,6 +3,7 @@
 use loom::thread;
 
 use crate::Model;
+use crate::run_queue::Queued;
 use crate::run_queue::RunQueue;
 use crate::sync::Arc;
 
@@ -13,6 +14,13 @@ pub(super) const MODELS: &[Model] = &[
     ("run queue: a close wakes every worker", Some(4), close),
     ("run queue: a close after a job", None, close_after_job),
 ];
+
+/// In the order of the channel: here it matters that no job is lost.
+impl Queued for u8 {
+    fn goes_before(&self, _earlier: &Self) -> bool {
+        false
+    }
+}
 
 fn one_job() {
     let queue = Arc::new(RunQueue::new());

@@ -5,7 +5,8 @@
 //! computes for as long needs its core either way: to hand off before it gains
 //! nothing, and costs a wake-up and the order of the requests. So of each route
 //! two means are kept: how long its calls take, and how much of that they wait.
-//! The second is measured only where the first says that it may be much.
+//! The second is measured only where the first says that it may be much, and of
+//! calls that are known to wait not each time.
 //!
 //! A route is a hash of method and path in a table of fixed size. Routes that
 //! share an entry share its means: a wrong guess costs a wake-up, or a look of
@@ -43,9 +44,11 @@ const SAMPLE_MAX: u32 = 1000;
 /// The mean of the durations is over about so many calls.
 const DURATION_CALLS: u32 = 16;
 
-/// The mean of the waiting is over about so many: each is measured, and means
-/// something.
+/// The mean of the waiting is over about so many calls that were measured.
 const WAITING_CALLS: u32 = 4;
+
+/// Where calls are known to wait, a worker measures one in so many.
+const MEASURE_EVERY: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
@@ -91,8 +94,22 @@ pub(crate) enum Expected {
     Quick,
     /// It takes some time, and does not wait as a rule.
     Long,
-    /// It waits; or there has been none yet.
+    /// It waits.
     Waits,
+    /// It may do anything: there has been none yet.
+    Unknown,
+}
+
+impl Expected {
+    /// Whether it is measured how much of the call is waiting. `number` counts the
+    /// calls of the worker.
+    fn is_measured(self, number: u32) -> bool {
+        match self {
+            Self::Quick => false,
+            Self::Waits => number % MEASURE_EVERY == 0,
+            Self::Long | Self::Unknown => true,
+        }
+    }
 }
 
 /// The means of one entry, in sixteenths of a µs. Together they fit an atomic.
@@ -119,7 +136,7 @@ impl Means {
 
     fn expected(self) -> Expected {
         match self.duration {
-            0 => Expected::Waits,
+            0 => Expected::Unknown,
             duration if duration <= MAY_WAIT * UNIT => Expected::Quick,
             _ if self.waiting < WAITS * UNIT => Expected::Long,
             _ => Expected::Waits,
@@ -189,10 +206,12 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    pub(crate) fn start(expected: Expected) -> Self {
-        let usage = match expected {
-            Expected::Quick => None,
-            Expected::Long | Expected::Waits => os::thread_usage(),
+    /// Starts with a call of which this is expected, and which is of this number
+    /// among those of the worker.
+    pub(crate) fn start(expected: Expected, number: u32) -> Self {
+        let usage = match expected.is_measured(number) {
+            true => os::thread_usage(),
+            false => None,
         };
         Self {
             began: Instant::now(),
@@ -225,37 +244,40 @@ mod tests {
 
     /// A call of this duration as a worker makes it; says what was expected of it.
     fn call(calls: &SlowCalls, took: u64, waited: u64) -> Expected {
+        call_of_number(0, calls, took, waited)
+    }
+
+    fn call_of_number(number: u32, calls: &SlowCalls, took: u64, waited: u64) -> Expected {
         let expected = calls.expected(key("/"));
-        // Of calls that are quick it is not measured.
-        let waited = (expected != Expected::Quick).then_some(micros(waited));
+        let waited = expected.is_measured(number).then_some(micros(waited));
         calls.took(key("/"), micros(took), waited);
         expected
     }
 
     /// How many such calls it takes until this is expected.
-    fn calls_until(wanted: Expected, calls: &SlowCalls, took: u64, waited: u64) -> usize {
+    fn calls_until(wanted: Expected, calls: &SlowCalls, took: u64, waited: u64) -> u32 {
         let mut made = 0;
         while calls.expected(key("/")) != wanted {
             assert!(made < 1000, "never {wanted:?}");
-            call(calls, took, waited);
             made += 1;
+            call_of_number(made, calls, took, waited);
         }
         made
     }
 
     #[test]
-    fn a_route_without_a_call_is_expected_to_wait() {
-        assert_eq!(SlowCalls::new().expected(key("/")), Expected::Waits);
+    fn of_a_route_without_a_call_nothing_is_known() {
+        assert_eq!(SlowCalls::new().expected(key("/")), Expected::Unknown);
     }
 
     #[test]
     fn a_route_that_is_quick_is_known_after_one_call() {
         let calls = SlowCalls::new();
-        assert_eq!(call(&calls, 5, 0), Expected::Waits);
+        assert_eq!(call(&calls, 5, 0), Expected::Unknown);
         for _ in 0..100 {
             assert_eq!(call(&calls, 5, 0), Expected::Quick);
         }
-        assert_eq!(calls.expected(key("/another")), Expected::Waits);
+        assert_eq!(calls.expected(key("/another")), Expected::Unknown);
     }
 
     #[test]
@@ -284,16 +306,38 @@ mod tests {
             call(&calls, 5000, 5000);
         }
         assert_eq!(calls.expected(key("/")), Expected::Waits);
-        let until_long = calls_until(Expected::Long, &calls, 5, 0);
-        assert!((1..20).contains(&until_long), "{until_long}");
         let until_quick = calls_until(Expected::Quick, &calls, 5, 0);
         assert!((1..100).contains(&until_quick), "{until_quick}");
     }
 
     #[test]
+    fn a_route_that_waited_and_now_computes_is_known_after_some_tens_of_calls() {
+        let calls = SlowCalls::new();
+        for _ in 0..100 {
+            call(&calls, 5000, 5000);
+        }
+        let until_long = calls_until(Expected::Long, &calls, 5000, 0);
+        assert!((1..100).contains(&until_long), "{until_long}");
+    }
+
+    #[test]
+    fn where_calls_are_known_to_wait_only_some_are_measured() {
+        let measured = |expected: Expected| {
+            let numbers = 0..MEASURE_EVERY;
+            numbers
+                .filter(|&number| expected.is_measured(number))
+                .count()
+        };
+        assert_eq!(measured(Expected::Quick), 0);
+        assert_eq!(measured(Expected::Waits), 1);
+        assert_eq!(measured(Expected::Long), MEASURE_EVERY as usize);
+        assert_eq!(measured(Expected::Unknown), MEASURE_EVERY as usize);
+    }
+
+    #[test]
     fn a_route_that_computes_is_never_expected_to_wait() {
         let calls = SlowCalls::new();
-        assert_eq!(call(&calls, 5000, 0), Expected::Waits);
+        assert_eq!(call(&calls, 5000, 0), Expected::Unknown);
         for _ in 0..100 {
             assert_eq!(call(&calls, 5000, 0), Expected::Long);
         }
@@ -342,13 +386,13 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_call_that_sleeps_has_waited_and_one_that_computes_has_not() {
         let time = Duration::from_millis(2);
-        let stopwatch = Stopwatch::start(Expected::Waits);
+        let stopwatch = Stopwatch::start(Expected::Waits, 0);
         std::thread::sleep(time);
         let (took, waited) = stopwatch.stop(Instant::now());
         assert!(took >= time);
         assert!(waited.unwrap() >= time / 2, "{waited:?} of {took:?}");
 
-        let stopwatch = Stopwatch::start(Expected::Long);
+        let stopwatch = Stopwatch::start(Expected::Long, 1);
         let began = Instant::now();
         while began.elapsed() < time {
             std::hint::spin_loop();
@@ -357,7 +401,7 @@ mod tests {
         assert!(took >= time);
         assert_eq!(waited, Some(Duration::ZERO));
 
-        let stopwatch = Stopwatch::start(Expected::Quick);
+        let stopwatch = Stopwatch::start(Expected::Quick, 0);
         assert_eq!(stopwatch.stop(Instant::now()).1, None, "not measured");
     }
 }

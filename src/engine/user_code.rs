@@ -32,6 +32,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) job: Option<OwnedJob>,
     /// When the last poll or call ended.
     pub(crate) now: Instant,
+    /// How many calls it has begun.
+    calls: u32,
 }
 
 /// A call that has begun.
@@ -47,6 +49,7 @@ impl<'a> Runner<'a> {
             slot,
             job: None,
             now: Instant::now(),
+            calls: 0,
         }
     }
 
@@ -145,9 +148,10 @@ impl<'a> Runner<'a> {
         let expected = self.engine.slow_calls.expected(key);
         // At an abort no thread may be left that looks into this slot.
         let aborting = self.engine.services.life.phase() >= Phase::Aborting;
-        if aborting || expected == Expected::Waits {
+        if aborting || matches!(expected, Expected::Waits | Expected::Unknown) {
             self.hand_off();
         }
+        self.calls = self.calls.wrapping_add(1);
         let job = self.job.take();
         let has_job = job.is_some();
         if let Err((connection, job)) = self.slot.slot.begin(call, connection, job, refused) {
@@ -160,7 +164,7 @@ impl<'a> Runner<'a> {
         }
         Ok(Begun {
             key,
-            stopwatch: Stopwatch::start(expected),
+            stopwatch: Stopwatch::start(expected, self.calls),
         })
     }
 

@@ -1,4 +1,4 @@
-//! What `benches/micro.rs` measures piece by piece. It is there under the
+//! What the bench `micro` measures piece by piece. It is there under the
 //! feature `internals`, which the benches turn on for themselves, and promises
 //! nothing.
 

@@ -141,8 +141,7 @@
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
 //! | `signals.rs` | the first signal drains, the second aborts |
 //! | `server.rs` | assembly |
-//! | `main.rs`, `cli/` | the program, on the public API alone |
-//! | `internals.rs` | what `benches/micro.rs` measures; in no other build |
+//! | `internals.rs` | what the bench `micro` measures; in no other build |
 //! | `fuzzing/` | what `fuzz/` calls, and the unit tests; in no other build |
 
 mod config;

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
-#[path = "it/support/client.rs"]
+#[path = "support/client.rs"]
 #[allow(dead_code, reason = "another test binary uses the rest")]
 mod client;
 

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
-#[path = "examples/built.rs"]
+#[path = "support/built.rs"]
 mod built;
-#[path = "it/support/client.rs"]
+#[path = "support/client.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod client;
-#[path = "process/inherited.rs"]
+#[path = "support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
 #[path = "examples/running.rs"]

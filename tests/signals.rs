@@ -20,7 +20,7 @@ use farewell::Spawned;
 use farewell::Trigger;
 use rustix::process::Signal;
 
-#[path = "process/inherited.rs"]
+#[path = "support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
 

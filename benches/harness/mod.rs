@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod results;
 pub(crate) mod wrk;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs a bench, whose processes end with it, and says what was wrong.
@@ -24,6 +25,16 @@ pub(crate) fn exit_code(run: fn() -> Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The folder of the workspace. The benches that start the program belong to
+/// its package, in `cli/`.
+pub(crate) fn top() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = package.ancestors();
+    folders
+        .find(|folder| folder.join("benches/harness").is_dir())
+        .unwrap_or(package)
 }
 
 /// What a bench fails with: a sentence for the terminal.

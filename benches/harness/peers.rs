@@ -17,6 +17,7 @@ use super::Result;
 use super::process::Process;
 use super::process::Session;
 use super::process::free_port;
+use super::top;
 
 /// What a server is written in, which is how it is built and started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +263,7 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers")
+    top().join("benches/peers")
 }
 
 fn target() -> PathBuf {

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::Result;
+use super::top;
 
 const FRONT: &str = "# Results\n\n\
     Each section is written by the bench that is named in it, and says what it was measured on.\n";
@@ -53,5 +54,5 @@ fn replaced(text: &str, bench: &str, section: &str) -> String {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches")
+    top().join("benches")
 }

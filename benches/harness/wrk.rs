@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::Read;
 use std::ops::AddAssign;
-use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use super::Result;
 use super::process::Process;
 use super::process::Session;
+use super::top;
 
 /// What to say where it is not installed.
 pub(crate) const MISSING: &str =
@@ -112,7 +112,7 @@ impl Load {
     }
 
     fn start(&self, port: u16, seconds: u64, session: Session) -> Result<Process> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/harness/report.lua");
+        let script = top().join("benches/harness/report.lua");
         let mut words = vec![
             "wrk".to_owned(),
             format!("-t{}", self.connections.min(2)),

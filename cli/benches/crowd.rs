@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
-#[path = "../tests/it/support/client.rs"]
+#[path = "../../tests/support/client.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod client;
 

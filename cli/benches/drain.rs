@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::print_stderr, reason = "and on the way what it is doing")]
 
+#[path = "../../benches/harness/mod.rs"]
 mod harness;
 
 use std::io;

@@ -14,8 +14,6 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use farewell::Config;
 
-use crate::drill;
-
 use super::Failure;
 use super::usage;
 use super::values::bytes;
@@ -159,7 +157,7 @@ pub(super) struct Options {
 /// What the program does instead of serving.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Drill(Box<drill::Options>),
+    Drill(Box<farewell_drill::Options>),
 }
 
 const AFTER_HELP: &str = "\

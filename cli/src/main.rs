@@ -1,4 +1,12 @@
-//! The program around the library: options, signals, log, output.
+//! The program `farewell`: a small service on the library, and a way to see it
+//! stop; and `farewell drill`, which sees how any server stops.
+//!
+//! What is here is the program's own: options, signals, log, routes, output. The
+//! server is the package `farewell`, the drill the package `farewell-drill`.
+//!
+//! Exit codes of the service: 0 everyone was answered; 1 an error (address in use, say);
+//! 2 wrong usage; 3 the deadline, or `/shutdown?now`, cut somebody or turned
+//! them away; 130 a second signal stopped it at once.
 
 mod args;
 mod listen;
@@ -15,6 +23,7 @@ use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -23,8 +32,6 @@ use farewell::Report;
 use farewell::Server;
 use farewell::ShutdownHandle;
 use farewell::Trigger;
-
-use crate::drill;
 
 use self::args::Command;
 use self::args::Options;
@@ -37,7 +44,7 @@ use self::permit::Permit;
 
 /// Why the program ends early: one line for its user, and an exit code.
 #[derive(Debug)]
-pub(crate) struct Failure {
+struct Failure {
     /// The part of the program that it is about: `farewell drill`, say.
     program: &'static str,
     message: String,
@@ -142,10 +149,10 @@ fn as_option(message: &str, options: &Options) -> String {
 
 /// The whole program. Returns its exit code once what it has printed is
 /// written, or can be waited for no longer.
-pub(crate) fn main() -> u8 {
+fn main() -> ExitCode {
     let code = run().unwrap_or_else(Failure::report);
     output::finish();
-    code
+    ExitCode::from(code)
 }
 
 /// Runs the program to its exit code.
@@ -158,7 +165,7 @@ fn run() -> Result<u8, Failure> {
         }
     };
     if let Some(Command::Drill(options)) = &options.command {
-        return Ok(drill::run(options));
+        return Ok(farewell_drill::run(options));
     }
     output::catch_panic_messages();
     live::init_logger();

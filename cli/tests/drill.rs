@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
-#[path = "examples/built.rs"]
+#[path = "../../tests/support/built.rs"]
 mod built;
 #[path = "drill/errors.rs"]
 mod errors;
 #[path = "drill/faults.rs"]
 mod faults;
-#[path = "process/inherited.rs"]
+#[path = "../../tests/support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
 #[path = "drill/program.rs"]

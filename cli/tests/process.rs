@@ -7,12 +7,12 @@
 #[cfg(target_os = "linux")]
 #[path = "process/blocked.rs"]
 mod blocked;
-#[path = "it/support/client.rs"]
+#[path = "../../tests/support/client.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod client;
 #[path = "process/files.rs"]
 mod files;
-#[path = "process/inherited.rs"]
+#[path = "../../tests/support/inherited.rs"]
 mod inherited;
 #[path = "process/load.rs"]
 mod load;

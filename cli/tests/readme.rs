@@ -15,7 +15,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-#[path = "process/inherited.rs"]
+#[path = "../../tests/support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
 
@@ -31,8 +31,9 @@ struct Example {
 /// Where the examples listen.
 const ADDRESS: &str = "\"127.0.0.1:8081\"";
 
+/// The folder of the README, and of the library.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The Rust blocks of a text in Markdown, each with the TOML block before it.

@@ -21,7 +21,7 @@ use super::target::Url;
 /// unless it is told otherwise, and it leaves no process behind.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(crate) struct Options {
+pub struct Options {
     /// What to request. Where it says {port}, a free port is picked for each
     /// round; it replaces {port} in the command too, and is PORT in the
     /// command's environment.

@@ -264,9 +264,9 @@ mod tests {
     use std::time::Duration;
     use std::time::Instant;
 
-    use crate::drill::tally::Attempt;
-    use crate::drill::tally::Fate;
-    use crate::drill::tally::Sums;
+    use crate::tally::Attempt;
+    use crate::tally::Fate;
+    use crate::tally::Sums;
 
     use super::*;
 

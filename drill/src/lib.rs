@@ -7,9 +7,28 @@
 //!         every attempt ends in exactly one Fate, and counts in one Class
 //! ```
 //!
-//! It shares no code with the server of this package: its clients are blocking
+//! It shares no code with the server `farewell`: its clients are blocking
 //! sockets in threads, and `wire` is a parser of its own. A client that had a
 //! server's mistakes would prove nothing.
+//!
+//! The program `farewell drill` is this library with its [`Options`] on the
+//! command line:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use clap::Parser;
+//!
+//! #[derive(Parser)]
+//! struct Program {
+//!     #[command(flatten)]
+//!     drill: farewell_drill::Options,
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     ExitCode::from(farewell_drill::run(&Program::parse().drill))
+//! }
+//! ```
 //!
 //! # What is lost
 //!
@@ -72,7 +91,7 @@ use fastrand::Rng;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
-pub(crate) use self::args::Options;
+pub use self::args::Options;
 use self::client::Mode;
 use self::interrupt::Interrupt;
 use self::outcome::Outcome;
@@ -80,7 +99,7 @@ use self::round::Round;
 
 /// Why a drill ends early: one line for its user, and an exit code.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+struct Failure {
     message: String,
     code: u8,
 }
@@ -123,7 +142,17 @@ impl fmt::Display for Failure {
 }
 
 /// Runs the drill, shows what came of it, and gives the exit code.
-pub(crate) fn run(options: &Options) -> u8 {
+///
+/// The result goes to stdout, the progress and what was wrong to stderr. The
+/// codes: 0 nothing was lost; 1 something was lost or truncated; 2 the options
+/// cannot be used; 3 nothing was lost, but answers had another status than the
+/// expected one; 4 the server did not start, did not answer before the stop,
+/// ended before it, did not stop, or outlived its command; 130 interrupted.
+///
+/// It is for a process of its own, and for one call in it: it takes Ctrl+C for
+/// the process, SIGTERM and SIGHUP too, and on Linux the processes that its
+/// command leaves behind become this one's children, which it kills.
+pub fn run(options: &Options) -> u8 {
     let ips = match check(options) {
         Ok(ips) => ips,
         Err(failure) => {

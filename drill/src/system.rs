@@ -86,9 +86,7 @@ mod unix {
     /// Those get a handler that does nothing. To the drill that is the same,
     /// and its server does not inherit it: `--stop INT` stops the server even
     /// if the drill runs in the background of a script.
-    pub(in crate::drill) fn on_interrupt(
-        interrupt: impl Fn() + Clone + Send + 'static,
-    ) -> io::Result<()> {
+    pub(crate) fn on_interrupt(interrupt: impl Fn() + Clone + Send + 'static) -> io::Result<()> {
         let ignored = ignored_signals();
         let is_ignored = |signal: &i32| ignored & (1 << (signal - 1)) != 0;
         let (ignored, mut handled): (Vec<i32>, Vec<i32>) =
@@ -115,13 +113,13 @@ mod unix {
             .unwrap_or(0)
     }
 
-    pub(in crate::drill) fn give_own_group(command: &mut Command) {
+    pub(crate) fn give_own_group(command: &mut Command) {
         command.process_group(0);
     }
 
     /// Waits for a child's end without reaping it: its exit code, and the
     /// signal that ended it.
-    pub(in crate::drill) fn wait(id: u32, _child: &Mutex<Child>) -> (Option<i32>, Option<i32>) {
+    pub(crate) fn wait(id: u32, _child: &Mutex<Child>) -> (Option<i32>, Option<i32>) {
         let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status =
             rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid(id)), how));
@@ -133,7 +131,7 @@ mod unix {
     }
 
     /// Signals a process, or all of its group.
-    pub(in crate::drill) fn send(id: u32, signal: Signal, to_group: bool) -> io::Result<()> {
+    pub(crate) fn send(id: u32, signal: Signal, to_group: bool) -> io::Result<()> {
         let signal = match signal {
             Signal::Term => rustix::process::Signal::TERM,
             Signal::Int => rustix::process::Signal::INT,
@@ -147,7 +145,7 @@ mod unix {
         Ok(())
     }
 
-    pub(in crate::drill) fn kill_group(id: u32, _child: &Mutex<Child>) -> io::Result<()> {
+    pub(crate) fn kill_group(id: u32, _child: &Mutex<Child>) -> io::Result<()> {
         Ok(rustix::process::kill_process_group(
             pid(id),
             rustix::process::Signal::KILL,
@@ -174,14 +172,14 @@ mod linux {
 
     /// Has a process whose parent has ended become a child of this one, if it
     /// descends from it. So a server is found that has left its command's group.
-    pub(in crate::drill) fn adopt_orphans() {
+    pub(crate) fn adopt_orphans() {
         // Every kernel since 3.4 can. Without it the group is killed all the same.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
 
     /// The children of this process: those that its main thread has started, and
     /// the orphans. None where the kernel was built without this list.
-    pub(in crate::drill) fn children() -> Vec<u32> {
+    pub(crate) fn children() -> Vec<u32> {
         let this = process::id();
         let list = fs::read_to_string(format!("/proc/{this}/task/{this}/children"));
         let list = list.unwrap_or_default();
@@ -191,7 +189,7 @@ mod linux {
 
     /// Whether a child has ended with all of its threads, of which the last closes
     /// its sockets. If it has, it is reaped, unless it is to stay a zombie.
-    pub(in crate::drill) fn has_ended(child: u32, stays: bool) -> bool {
+    pub(crate) fn has_ended(child: u32, stays: bool) -> bool {
         let mut how = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         how.set(WaitIdOptions::NOWAIT, stays);
         // An error: another thread has reaped it.
@@ -201,13 +199,13 @@ mod linux {
         )
     }
 
-    pub(in crate::drill) fn kill(id: u32) {
+    pub(crate) fn kill(id: u32) {
         // What has ended already need not be killed.
         let _ = rustix::process::kill_process(pid(id), Signal::KILL);
     }
 
     /// The name and the group of a process.
-    pub(in crate::drill) fn look_up(id: u32) -> Process {
+    pub(crate) fn look_up(id: u32) -> Process {
         let stat = fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
         parse_stat(id, &String::from_utf8_lossy(&stat)).unwrap_or(Process {
             id,
@@ -244,19 +242,19 @@ mod linux {
 mod not_linux {
     use super::Process;
 
-    pub(in crate::drill) fn adopt_orphans() {}
+    pub(crate) fn adopt_orphans() {}
 
-    pub(in crate::drill) fn children() -> Vec<u32> {
+    pub(crate) fn children() -> Vec<u32> {
         Vec::new()
     }
 
-    pub(in crate::drill) fn has_ended(_child: u32, _stays: bool) -> bool {
+    pub(crate) fn has_ended(_child: u32, _stays: bool) -> bool {
         true
     }
 
-    pub(in crate::drill) fn kill(_id: u32) {}
+    pub(crate) fn kill(_id: u32) {}
 
-    pub(in crate::drill) fn look_up(id: u32) -> Process {
+    pub(crate) fn look_up(id: u32) -> Process {
         Process {
             id,
             group: None,
@@ -277,18 +275,16 @@ mod other {
 
     use super::Signal;
 
-    pub(in crate::drill) fn on_interrupt(
-        interrupt: impl Fn() + Clone + Send + 'static,
-    ) -> io::Result<()> {
+    pub(crate) fn on_interrupt(interrupt: impl Fn() + Clone + Send + 'static) -> io::Result<()> {
         super::on_ctrl_c(interrupt)
     }
 
     /// How often it is seen whether a child has ended.
     const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-    pub(in crate::drill) fn give_own_group(_command: &mut Command) {}
+    pub(crate) fn give_own_group(_command: &mut Command) {}
 
-    pub(in crate::drill) fn wait(_id: u32, child: &Mutex<Child>) -> (Option<i32>, Option<i32>) {
+    pub(crate) fn wait(_id: u32, child: &Mutex<Child>) -> (Option<i32>, Option<i32>) {
         loop {
             let ended = child
                 .lock()
@@ -302,14 +298,14 @@ mod other {
         }
     }
 
-    pub(in crate::drill) fn send(_id: u32, _signal: Signal, _to_group: bool) -> io::Result<()> {
+    pub(crate) fn send(_id: u32, _signal: Signal, _to_group: bool) -> io::Result<()> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "signals are not supported here",
         ))
     }
 
-    pub(in crate::drill) fn kill_group(_id: u32, child: &Mutex<Child>) -> io::Result<()> {
+    pub(crate) fn kill_group(_id: u32, child: &Mutex<Child>) -> io::Result<()> {
         child.lock().unwrap_or_else(PoisonError::into_inner).kill()
     }
 }

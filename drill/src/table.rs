@@ -213,8 +213,8 @@ pub(super) fn counted(count: u64, thing: &str) -> String {
 mod tests {
     use clap::ValueEnum;
 
-    use crate::drill::client::Mode;
-    use crate::drill::tally::Tally;
+    use crate::client::Mode;
+    use crate::tally::Tally;
 
     use super::*;
 

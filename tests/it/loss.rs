@@ -172,7 +172,7 @@ fn converse(client: &mut Client) -> Result<bool, &'static str> {
 }
 
 fn loses_nobody(what: &str, exchange: Exchange) {
-    // See tests/process/loss.rs for the last call.
+    // See cli/tests/process/loss.rs for the last call.
     let (rounds, last_call) = match std::env::var("FAREWELL_ROUNDS") {
         Ok(rounds) => (rounds.parse().unwrap(), Config::default().last_call),
         Err(_) => (2, Duration::from_secs(8)),

@@ -1,5 +1,6 @@
 //! What the tests are written with: a server on port 0, a raw client, a gate.
 
+#[path = "../../support/client.rs"]
 pub(crate) mod client;
 
 use std::net::SocketAddr;

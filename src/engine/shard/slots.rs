@@ -104,8 +104,8 @@ pub(crate) enum Suspended<C> {
 pub(crate) struct Slots<C> {
     slots: Vec<Slot<C>>,
     vacant: Vec<usize>,
-    /// Slots whose connections were woken.
-    woken: Vec<usize>,
+    /// Slots whose connections were woken, in the order of the calls.
+    woken: VecDeque<usize>,
     /// Connections that have had a long turn, and go on once others had theirs.
     next: VecDeque<Box<C>>,
     /// Connections that go on at a certain time, about in its order.
@@ -131,7 +131,7 @@ impl<C: Suspendable> Slots<C> {
         Self {
             slots: Vec::new(),
             vacant: Vec::new(),
-            woken: Vec::new(),
+            woken: VecDeque::new(),
             next: VecDeque::new(),
             timed: VecDeque::new(),
             earliest: None,
@@ -235,16 +235,16 @@ impl<C: Suspendable> Slots<C> {
                 false
             }
             Slot::Suspended(..) => {
-                self.woken.push(index);
+                self.woken.push_back(index);
                 true
             }
         }
     }
 
     /// A connection whose waker was called, that only waited for the others, or
-    /// whose time has come.
+    /// whose time has come: of each kind the first one first.
     pub(crate) fn take_woken(&mut self, now: Instant) -> Option<Box<C>> {
-        while let Some(index) = self.woken.pop() {
+        while let Some(index) = self.woken.pop_front() {
             if let Some(connection) = self.take(index) {
                 return Some(connection);
             }
@@ -305,7 +305,7 @@ impl<C: Suspendable> Slots<C> {
                 continue;
             };
             if phase >= Phase::Aborting || connection.is_endless() {
-                self.woken.push(index);
+                self.woken.push_back(index);
             } else if connection.is_idle() {
                 *until = Some(until.map_or(last_call_ends, |until| until.min(last_call_ends)));
             }

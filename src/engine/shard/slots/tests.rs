@@ -211,6 +211,17 @@ fn a_waker_readies_a_connection_once_whatever_it_waits_for() {
 }
 
 #[test]
+fn connections_are_woken_in_the_order_of_their_wakers_calls() {
+    let mut slots = Slots::new();
+    let indices =
+        ["a", "b", "c"].map(|name| suspended(&mut slots, busy(name), waits_for(Wait::Wake)));
+    for index in [1, 0, 2, 0] {
+        assert!(slots.wake(indices[index]));
+    }
+    assert_eq!(ready(&mut slots, Instant::now()), ["b", "a", "c"]);
+}
+
+#[test]
 fn a_connection_that_an_event_took_first_is_not_woken_again() {
     let mut slots = Slots::new();
     let index = suspended(&mut slots, fake("a"), waits_for(Wait::Input));

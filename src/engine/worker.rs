@@ -52,8 +52,8 @@ const BUFFER_MIN: usize = 16 * 1024;
 /// How many steps a connection may take before the others have their turn.
 const BUDGET: usize = 64;
 
-/// How many of them a connection may still take after a call if others wait for
-/// the worker: it writes a short answer, is idle, and sees whether there is another
+/// How many of them a connection may still take after a call for which others have
+/// waited: it writes a short answer, is idle, and sees whether there is another
 /// request, which then waits for its turn.
 const STEPS_BEHIND: usize = 3;
 
@@ -290,13 +290,19 @@ impl Worker<'_> {
                     next = connection.resume_with_piece(source, piece, &mut self.context());
                 }
                 Next::Call(request) => {
+                    let is_upload = connection.body_follows();
                     let Some((back, answer)) = self.call(connection, request) else {
                         return;
                     };
                     connection = back;
-                    if self.runner.job.is_none() && self.engine.run_queue.is_behind() {
-                        // The call was long, and others have waited for it. What
-                        // the client has sent meanwhile is behind them.
+                    let was_long = self.runner.job.is_none() && self.engine.run_queue.is_behind();
+                    // Others have waited, and the next request of this client comes
+                    // after theirs. After an upload the connection looks for one at
+                    // once: what the handler has read does not tell whether the
+                    // socket is empty. One is there if the kernel lets the client
+                    // run in the midst of the write that wakes it. Such a client had
+                    // upload after upload, while others were ready in the batch.
+                    if was_long || is_upload {
                         self.budget = self.budget.min(STEPS_BEHIND);
                     }
                     next = connection.resume(answer, &mut self.context());

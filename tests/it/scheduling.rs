@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::unbounded;
 use farewell::Body;
 use farewell::Config;
 use farewell::Phase;
@@ -198,6 +199,76 @@ fn requests_are_begun_in_the_order_in_which_they_came_whatever_their_shards() {
             expect_answer(other, &format!("/hold?{client}"));
         }
     }
+}
+
+/// The first call of a client also sends that client's next request, which so has
+/// arrived when the worker looks for one. The kernel does the same when it lets the
+/// client run before the worker goes on.
+fn expect_next_request_behind_others(first: &str, sent_in_call: &str) {
+    let holds = Holds::new();
+    let mut config = sized(1, 1);
+    config.body_buffer = 1;
+    let (begun, calls) = unbounded();
+    let (to_send, sends) = unbounded::<(Client, String)>();
+    let server = TestServer::start(config, {
+        let holds = holds.clone();
+        move |mut request: Request| {
+            let target = request.uri().to_string();
+            begun.send(target.clone()).unwrap();
+            match request.uri().path() {
+                "/hold" => holds.hold(&target),
+                "/sends" => {
+                    if let Ok((mut client, bytes)) = sends.try_recv() {
+                        client.send(bytes);
+                    }
+                }
+                _ => {}
+            }
+            request.bytes().unwrap();
+            format!("hello {target}")
+        }
+    });
+    let [mut quick, mut other, mut held] =
+        <[Client; 3]>::try_from(server.connect_in_turn(3)).unwrap();
+    // So that its calls are not expected to wait, and the worker keeps the job.
+    for method in ["GET", "POST"] {
+        for _ in 0..100 {
+            quick.send(format!(
+                "{method} /sends HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+            ));
+            expect_answer(&mut quick, "/sends");
+            assert_eq!(calls.recv().unwrap(), "/sends");
+        }
+    }
+    held.request("/hold");
+    let call = holds.next();
+    assert_eq!(calls.recv().unwrap(), "/hold");
+    to_send
+        .send((quick.try_clone(), sent_in_call.to_owned()))
+        .unwrap();
+    quick.send(first);
+    other.request("/other");
+    server.wait_waiting(2);
+    drop(call);
+    let order: Vec<String> = calls.iter().take(3).collect();
+    assert_eq!(order, ["/sends", "/other", "/next"]);
+    expect_answer(&mut held, "/hold");
+    expect_answer(&mut other, "/other");
+    expect_answer(&mut quick, "/sends");
+    expect_answer(&mut quick, "/next");
+}
+
+#[test]
+fn a_request_that_comes_during_a_call_lets_the_others_that_are_ready_go_first() {
+    expect_next_request_behind_others(&get("/sends"), &get("/next"));
+}
+
+#[test]
+fn an_upload_that_comes_during_another_of_its_client_lets_the_others_go_first() {
+    expect_next_request_behind_others(
+        "POST /sends HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx",
+        "xPOST /next HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxx",
+    );
 }
 
 const ONE_WORKER: [usize; 3] = [1, 4, 8];

@@ -1,10 +1,7 @@
 //! An answer that is given before the client has sent its whole request: a
 //! client that sends all of it first still gets the answer.
 
-use std::io::Read;
 use std::io::Write;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
@@ -13,9 +10,11 @@ use farewell::Config;
 use farewell::ConnectionOutcome;
 use farewell::Phase;
 use farewell::Request;
+use http::Method;
 use http::StatusCode;
 
 use crate::support::Client;
+use crate::support::Holds;
 use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
@@ -128,40 +127,55 @@ fn a_drain_ends_it_at_the_deadline() {
     assert!(report.everyone_answered(), "{report}");
 }
 
+/// Every upload is in line before the next one comes, and the test ends the call of
+/// the oldest one, again and again. The order of arrival is neither that of the
+/// connections nor that of the shards.
 #[test]
 fn uploads_have_their_turns_in_the_order_in_which_they_came() {
     const CLIENTS: usize = 12;
-    const UPLOADS: usize = 240;
-    let mut config = config();
-    config.workers = 2;
-    let server = TestServer::start(config, |request: Request| {
-        let mut body = request.into_body();
-        let mut discarded = Vec::new();
-        body.read_to_end(&mut discarded)
-            .map(|count| count.to_string())
-            .unwrap()
-    });
-    let left = AtomicUsize::new(UPLOADS);
-    let next = || left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-    let counts: Vec<usize> = thread::scope(|scope| {
-        let uploading = || {
-            let mut client = server.connect();
-            let mut count = 0;
-            while next().is_ok() {
-                client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
-                client.send("x".repeat(200_000));
-                assert_eq!(client.response().body, "200000");
-                count += 1;
+    const ROUNDS: usize = 3;
+    for shards in [1, 2, 4] {
+        let mut config = config();
+        config.shards = Some(shards);
+        // One of the two may wait for an upload.
+        config.workers = 2;
+        config.body_buffer = 1;
+        let holds = Holds::new();
+        let server = TestServer::start(config, {
+            let holds = holds.clone();
+            move |mut request: Request| {
+                if request.method() == Method::POST {
+                    holds.hold(request.uri());
+                }
+                request.bytes().unwrap().len().to_string()
             }
-            count
+        });
+        // One in each shard.
+        let mut probes = server.connect_in_turn(shards);
+        let mut clients = server.connect_in_turn(CLIENTS);
+        let mut come = |client: &mut Client, number: usize, before: usize| {
+            server.wait_in_progress(before);
+            client.send(format!(
+                "POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"
+            ));
+            server.wait_in_progress(before + 1);
+            // The turn in which the request began is over.
+            assert_eq!(probes[number % shards].get("/").body, "0");
         };
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(uploading)).collect();
-        clients
-            .into_iter()
-            .map(|client| client.join().unwrap())
-            .collect()
-    });
-    // 20 each. A client that is slow for a moment misses a turn or two.
-    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-    assert!(*least >= 14 && *most <= 28, "{counts:?}");
+        let arrival = |nth: usize| nth * 5 % CLIENTS;
+        for nth in 0..CLIENTS {
+            come(&mut clients[arrival(nth)], arrival(nth), nth);
+        }
+        for nth in 0..ROUNDS * CLIENTS {
+            let number = arrival(nth);
+            let upload = holds.next();
+            assert_eq!(upload.target, format!("/{number}"), "{shards} shards");
+            drop(upload);
+            clients[number].send("x");
+            assert_eq!(clients[number].response().body, "2");
+            if nth < (ROUNDS - 1) * CLIENTS {
+                come(&mut clients[number], number, CLIENTS - 1);
+            }
+        }
+    }
 }

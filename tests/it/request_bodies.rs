@@ -376,3 +376,24 @@ fn slow_uploads_cannot_take_all_workers() {
         assert_eq!(client.response().body, "200000");
     }
 }
+
+#[test]
+fn uploads_of_many_clients_at_once_all_arrive() {
+    let mut config = config();
+    config.workers = 2;
+    let server = TestServer::start(config, |mut request: Request| {
+        request.bytes().map(|body| body.len().to_string())
+    });
+    let uploading = || {
+        let mut client = server.connect();
+        for _ in 0..20 {
+            post(&mut client, &"x".repeat(200_000));
+            assert_eq!(client.response().body, "200000");
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(uploading);
+        }
+    });
+}

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::head::HEADERS_CAP;
-use crate::http::head::Limits;
+use crate::http1::head::HEADERS_CAP;
+use crate::http1::head::Limits;
 use crate::pace::Rule;
 
 /// The limits and timeouts of a server. Nothing in it is unbounded.

@@ -100,7 +100,7 @@
 //! response's while its client does ([`Body`]). A handler may take the
 //! connection over ([`Body::take_over`]), or feed it events ([`Events`]);
 //! [`Router`] finds the handler for a request. How each rule of HTTP/1.1 is kept
-//! stands in `http/mod.rs`.
+//! stands in `http1/mod.rs`.
 //!
 //! # The life of a shutdown
 //!
@@ -131,7 +131,7 @@
 //! |---|---|
 //! | `isolate.rs`, `journal.rs`, `escaped.rs` | calling the application's code; lines on their way to the logger; what a client chose, for people |
 //! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
-//! | `http/` | the protocol without I/O: bytes in, values out |
+//! | `http1/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
 //! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
 //! | `service/` | what a handler sees: requests, responses and their bodies, routes |
@@ -152,7 +152,7 @@ mod escaped;
 #[cfg(all(unix, any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod http;
+mod http1;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;

@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::connection::Pulled;
 use super::in_flight::InFlight;
 use super::services::Services;
-use crate::http::Refusal;
+use crate::http1::Refusal;
 use crate::journal::Journal;
 use crate::journal::note;
 use crate::net::stream::Stream;

@@ -1,9 +1,9 @@
 //! Chunked bodies: cutting makes no difference, and the limit holds.
 
 use super::cuts;
-use crate::http::body::Decoder;
-use crate::http::framing::Framing;
-use crate::http::head::Limits;
+use crate::http1::body::Decoder;
+use crate::http1::framing::Framing;
+use crate::http1::head::Limits;
 
 /// How many bytes at the start of an input say how the rest is cut.
 pub const CHUNKED_PLAN_BYTES: usize = 2;

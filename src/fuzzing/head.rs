@@ -5,13 +5,13 @@ use http::Method;
 use http::Uri;
 use http::Version;
 
-use crate::http::framing::Framing;
-use crate::http::framing::expects_continue;
-use crate::http::head::Head;
-use crate::http::head::Limits;
-use crate::http::head::Parsed;
-use crate::http::head::parse;
-use crate::http::persist::Persist;
+use crate::http1::framing::Framing;
+use crate::http1::framing::expects_continue;
+use crate::http1::head::Head;
+use crate::http1::head::Limits;
+use crate::http1::head::Parsed;
+use crate::http1::head::parse;
+use crate::http1::persist::Persist;
 
 /// Small enough for a fuzzer to reach.
 const LIMITS: Limits = Limits {

@@ -16,7 +16,7 @@ use super::request_body::BodyError;
 use super::request_body::RequestBody;
 use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
-use crate::http::head::Head;
+use crate::http1::head::Head;
 
 /// A request: its head, and its [body](RequestBody).
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::response::IntoResponse;
 use super::response::Response;
-use crate::http::Refusal;
+use crate::http1::Refusal;
 
 /// The most that is set aside for a body because of what the client says of
 /// its length.

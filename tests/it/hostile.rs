@@ -1,7 +1,7 @@
 //! Input from people who mean harm: every message that can be read in two ways
 //! is refused, with the right status, and nothing behind it is read.
 //!
-//! The rules, and which test shows which, stand in `src/http/mod.rs`.
+//! The rules, and which test shows which, stand in `src/http1/mod.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
         "drain/books",
         "drain/report",
     ],
-    &["http"],
+    &["http1"],
     &["config", "service"],
     &["os", "net"],
     &["engine"],
@@ -162,7 +162,7 @@ fn no_module_of_the_engine_imports_from_itself_by_way_of_others() {
 
 #[test]
 fn the_protocol_knows_no_socket_thread_clock_or_log() {
-    for path in sources(&root().join("src/http")) {
+    for path in sources(&root().join("src/http1")) {
         let text = fs::read_to_string(&path).unwrap();
         for word in [
             "std::net",
@@ -261,7 +261,7 @@ fn every_rule_of_the_protocol_has_its_test() {
             tests += &fs::read_to_string(path).unwrap();
         }
     }
-    let table = fs::read_to_string(root().join("src/http/mod.rs")).unwrap();
+    let table = fs::read_to_string(root().join("src/http1/mod.rs")).unwrap();
     let rows = table.lines().filter_map(|line| line.strip_prefix("//! | "));
     let mut rules = 0;
     for row in rows.filter(|row| !row.starts_with("section")) {

@@ -71,8 +71,8 @@ use super::shard::Suspended;
 use super::shard::Wait;
 use super::slow_calls::CallKey;
 use crate::drain::books::Ticket;
-use crate::http::head::Head;
-use crate::http::persist::Persist;
+use crate::http1::head::Head;
+use crate::http1::persist::Persist;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
 use crate::net::stream::Stream;

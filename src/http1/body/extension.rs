@@ -18,10 +18,10 @@
 //!    +------- blank ----------+----- QuotedEnd ----+
 //! ```
 
-use crate::http::Refusal;
-use crate::http::grammar::is_blank;
-use crate::http::grammar::is_text;
-use crate::http::grammar::is_token;
+use crate::http1::Refusal;
+use crate::http1::grammar::is_blank;
+use crate::http1::grammar::is_text;
+use crate::http1::grammar::is_token;
 
 /// Where in the extensions of a chunk the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

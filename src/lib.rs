@@ -135,8 +135,7 @@
 //! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
 //! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
 //! | `service/` | what a handler sees: requests, responses and their bodies, routes |
-//! | `os/` | all that differs between systems |
-//! | `net/` | sockets, no HTTP |
+//! | `net/` | sockets, no HTTP; in `net/os/`, all that differs between systems |
 //! | `engine/` | the connection, and the threads that carry it |
 //! | `drain/shutdown.rs` | the handle, and the steps of a stop |
 //! | `signals.rs` | the first signal drains, the second aborts |
@@ -159,7 +158,6 @@ pub mod internals;
 mod isolate;
 mod journal;
 mod net;
-mod os;
 mod pace;
 mod server;
 mod service;

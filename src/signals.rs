@@ -18,8 +18,8 @@ use crate::drain::phase::Lifecycle;
 use crate::drain::phase::Phase;
 use crate::drain::phase::Trigger;
 use crate::error::Error;
-use crate::os;
-use crate::os::Then;
+use crate::net::os;
+use crate::net::os::Then;
 
 /// Signals that follow the first this soon are taken for the same one:
 /// `timeout` and other supervisors signal a process and then its group, which

@@ -18,8 +18,8 @@ use super::services::Services;
 use crate::http1::Refusal;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::net::os::Ready;
 use crate::net::stream::Stream;
-use crate::os::Ready;
 use crate::service::request_body::BodyError;
 use crate::service::request_body::Inlet;
 

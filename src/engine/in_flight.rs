@@ -16,7 +16,7 @@ use crate::drain::report::UserCode;
 use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
-use crate::os;
+use crate::net::os;
 
 /// The job of a worker.
 pub(crate) type OwnedJob = Box<Job<Connection>>;

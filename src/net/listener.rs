@@ -20,7 +20,7 @@ use socket2::Socket;
 use socket2::Type;
 
 use super::stream::Stream;
-use crate::os;
+use crate::net::os;
 
 /// Whose a listener is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

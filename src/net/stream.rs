@@ -20,8 +20,8 @@ use mio::Registry;
 use mio::Token;
 use socket2::SockRef;
 
-use crate::os;
-use crate::os::Ready;
+use crate::net::os;
+use crate::net::os::Ready;
 
 /// A TCP stream in non-blocking mode.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["http1"],
     &["config", "service"],
-    &["os", "net"],
+    &["net"],
     &["engine"],
     &["drain/shutdown", "drain"],
     &["server", "signals", "fuzzing", "internals"],

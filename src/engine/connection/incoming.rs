@@ -30,10 +30,10 @@ use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::persist;
 use crate::journal::note;
+use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
-use crate::os::Ready;
 use crate::pace::Pace;
 use crate::service::request_body::BodyError;
 

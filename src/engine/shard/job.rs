@@ -24,7 +24,7 @@ use crate::engine::bell::Bell;
 use crate::engine::run_queue::Queued;
 use crate::journal::Journal;
 use crate::journal::note;
-use crate::os;
+use crate::net::os;
 
 /// Events taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;

@@ -44,7 +44,7 @@ use crate::engine::services::Services;
 use crate::engine::shard::Job;
 use crate::engine::shard::Wait;
 use crate::journal::Journal;
-use crate::os::Ready;
+use crate::net::os::Ready;
 use crate::service::body::Body;
 use crate::service::body::Piece;
 use crate::service::body::Source;

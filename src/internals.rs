@@ -17,9 +17,6 @@ use http::Version;
 use http::header;
 
 use crate::config::Config;
-use crate::drain::books::Books;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::phase::Lifecycle;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Admitted;
@@ -42,6 +39,9 @@ use crate::http1::head::Limits;
 use crate::http1::head::Parsed;
 use crate::http1::persist::Persist;
 use crate::journal::Journal;
+use crate::lifecycle::accounting::Books;
+use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::phase::Lifecycle;
 use crate::net::stream::Stream;
 
 /// Parses request heads, within the default limits.

@@ -38,7 +38,7 @@ pub(crate) const ACCESS: &str = "farewell::access";
 /// a `note!`, which a test sees to.
 const TARGETS: &[&str] = &[
     ACCESS,
-    "farewell::drain::shutdown",
+    "farewell::shutdown::drain",
     "farewell::engine::acceptor",
     "farewell::engine::body_source",
     "farewell::engine::connection::answer",

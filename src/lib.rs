@@ -106,7 +106,7 @@
 //!
 //! [`Phase`] only moves forwards: `Running`, `LameDuck`, `Draining`,
 //! `Aborting`, `Stopped`. One function orders the steps, `drain` in
-//! `drain/shutdown.rs`: the trigger; the lame duck; waking the acceptor, which
+//! `shutdown/drain.rs`: the trigger; the lame duck; waking the acceptor, which
 //! closes the door, sweeps the backlog and drops its end of the channel; the
 //! last call; waiting for everyone, or the deadline; joining every thread; the
 //! report.
@@ -130,21 +130,20 @@
 //! | | |
 //! |---|---|
 //! | `isolate.rs`, `journal.rs`, `escaped.rs` | calling the application's code; lines on their way to the logger; what a client chose, for people |
-//! | `drain/` but `shutdown.rs` | where the server is in its life; the books; the report |
+//! | `lifecycle/` | where the server is in its life; the books; the report |
 //! | `http1/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
 //! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
 //! | `service/` | what a handler sees: requests, responses and their bodies, routes |
 //! | `net/` | sockets, no HTTP; in `net/os/`, all that differs between systems |
 //! | `engine/` | the connection, and the threads that carry it |
-//! | `drain/shutdown.rs` | the handle, and the steps of a stop |
+//! | `shutdown/drain.rs` | the handle, and the steps of a stop |
 //! | `signals.rs` | the first signal drains, the second aborts |
 //! | `server.rs` | assembly |
 //! | `internals.rs` | what the bench `micro` measures; in no other build |
 //! | `fuzzing/` | what `fuzz/` calls, and the unit tests; in no other build |
 
 mod config;
-mod drain;
 mod engine;
 mod error;
 mod escaped;
@@ -157,32 +156,32 @@ mod http1;
 pub mod internals;
 mod isolate;
 mod journal;
+mod lifecycle;
 mod net;
 mod pace;
 mod server;
 mod service;
+mod shutdown;
 #[cfg(feature = "signals")]
 mod signals;
 mod sync;
 mod waiting;
 
 pub use crate::config::Config;
-pub use crate::drain::books::Counts;
-pub use crate::drain::outcome::ConnectionOutcome;
-pub use crate::drain::outcome::Outcome;
-pub use crate::drain::outcome::RequestOutcome;
-pub use crate::drain::outcome::Tally;
-pub use crate::drain::phase::Abort;
-pub use crate::drain::phase::Phase;
-pub use crate::drain::phase::Trigger;
-pub use crate::drain::report::CutRequest;
-pub use crate::drain::report::Report;
-pub use crate::drain::report::Unreturned;
-pub use crate::drain::report::UnreturnedRequest;
-pub use crate::drain::report::UserCode;
-pub use crate::drain::shutdown::Progress;
-pub use crate::drain::shutdown::ShutdownHandle;
 pub use crate::error::Error;
+pub use crate::lifecycle::accounting::Counts;
+pub use crate::lifecycle::outcome::ConnectionOutcome;
+pub use crate::lifecycle::outcome::Outcome;
+pub use crate::lifecycle::outcome::RequestOutcome;
+pub use crate::lifecycle::outcome::Tally;
+pub use crate::lifecycle::phase::Abort;
+pub use crate::lifecycle::phase::Phase;
+pub use crate::lifecycle::phase::Trigger;
+pub use crate::lifecycle::report::CutRequest;
+pub use crate::lifecycle::report::Report;
+pub use crate::lifecycle::report::Unreturned;
+pub use crate::lifecycle::report::UnreturnedRequest;
+pub use crate::lifecycle::report::UserCode;
 pub use crate::net::listener::Ownership;
 pub use crate::server::Server;
 pub use crate::server::Spawned;
@@ -207,6 +206,8 @@ pub use crate::service::response::IntoResponse;
 pub use crate::service::response::Response;
 pub use crate::service::router::Router;
 pub use crate::service::routes::Routes;
+pub use crate::shutdown::drain::Progress;
+pub use crate::shutdown::drain::ShutdownHandle;
 #[cfg(feature = "signals")]
 pub use crate::signals::Signals;
 

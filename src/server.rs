@@ -9,22 +9,22 @@ use std::thread;
 use std::thread::JoinHandle;
 
 use crate::config::Config;
-use crate::drain::books::Books;
-use crate::drain::phase::Lifecycle;
-use crate::drain::report::Report;
-use crate::drain::shutdown;
-use crate::drain::shutdown::Board;
-use crate::drain::shutdown::ShutdownHandle;
 use crate::engine::Engine;
 use crate::engine::services::Services;
 use crate::engine::worker_pool::WorkerPool;
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::lifecycle::accounting::Books;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::report::Report;
 use crate::net::listener;
 use crate::net::listener::Knocker;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::service::handler::Handler;
+use crate::shutdown::drain::Board;
+use crate::shutdown::drain::ShutdownHandle;
+use crate::shutdown::drain::drain;
 #[cfg(feature = "signals")]
 use crate::signals;
 #[cfg(feature = "signals")]
@@ -217,7 +217,7 @@ impl Server {
         let engine = Engine::new(services, Box::new(handler), knocker)
             .map_err(|error| Error::io("cannot wait for connections", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
-        let report = shutdown::drain(pool, &board);
+        let report = drain(pool, &board);
         match life.failed_thread() {
             None => Ok(report),
             Some(thread) => {
@@ -298,8 +298,8 @@ impl Drop for Spawned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drain::phase::Phase;
-    use crate::drain::phase::Trigger;
+    use crate::lifecycle::phase::Phase;
+    use crate::lifecycle::phase::Trigger;
 
     #[test]
     fn a_thread_that_panicked_is_the_error_of_serve() {

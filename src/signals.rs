@@ -13,11 +13,11 @@ use std::sync::Weak;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::drain::phase::Abort;
-use crate::drain::phase::Lifecycle;
-use crate::drain::phase::Phase;
-use crate::drain::phase::Trigger;
 use crate::error::Error;
+use crate::lifecycle::phase::Abort;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::phase::Phase;
+use crate::lifecycle::phase::Trigger;
 use crate::net::os;
 use crate::net::os::Then;
 

@@ -10,10 +10,10 @@ use http::Uri;
 use http::Version;
 
 use super::slow_calls::CallKey;
-use crate::drain::report::Unreturned;
-use crate::drain::report::UnreturnedRequest;
-use crate::drain::report::UserCode;
 use crate::escaped::Escaped;
+use crate::lifecycle::report::Unreturned;
+use crate::lifecycle::report::UnreturnedRequest;
+use crate::lifecycle::report::UserCode;
 
 /// What a request line says.
 #[derive(Clone, Debug)]

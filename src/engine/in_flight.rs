@@ -11,11 +11,11 @@ use super::deferred::Deferred;
 use super::deferred::Subject;
 use super::shard::Job;
 use super::slot::Slot;
-use crate::drain::report::Unreturned;
-use crate::drain::report::UserCode;
 use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::lifecycle::report::Unreturned;
+use crate::lifecycle::report::UserCode;
 use crate::net::os;
 
 /// The job of a worker.

@@ -76,7 +76,7 @@ use self::shard::Shard;
 use self::slow_calls::SlowCalls;
 use self::thread_group::ThreadGroup;
 use self::upgraded::UpgradedConnections;
-use crate::drain::phase::Phase;
+use crate::lifecycle::phase::Phase;
 use crate::net::listener::Knocker;
 use crate::service::handler::Handler;
 

@@ -121,13 +121,13 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::drain::books::Books;
-    use crate::drain::phase::Lifecycle;
-    use crate::drain::report::UserCode;
     use crate::engine::bell::Bell;
     use crate::engine::in_flight::Call;
     use crate::engine::shard::Job;
     use crate::journal::Journal;
+    use crate::lifecycle::accounting::Books;
+    use crate::lifecycle::phase::Lifecycle;
+    use crate::lifecycle::report::UserCode;
 
     fn job() -> OwnedJob {
         let life = Arc::new(Lifecycle::new(Duration::ZERO, Duration::ZERO));

@@ -8,11 +8,11 @@ use super::places::Places;
 use super::refusals::Refusals;
 use super::upload_limit::UploadLimit;
 use crate::config::Config;
-use crate::drain::books::Books;
-use crate::drain::phase::Lifecycle;
-use crate::drain::report::CutRequest;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::lifecycle::accounting::Books;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::report::CutRequest;
 
 /// See the module. Nothing of the application is in it, so that it may be kept
 /// beyond the server's end.

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use http::Method;
 
-use crate::drain::report::UserCode;
+use crate::lifecycle::report::UserCode;
 use crate::net::os;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Relaxed;

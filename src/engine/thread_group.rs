@@ -13,11 +13,11 @@ use super::deferred::Deferred;
 use super::deferred::Subject;
 use super::in_flight::InFlight;
 use super::threads::Thread;
-use crate::drain::phase::Lifecycle;
-use crate::drain::report::UserCode;
 use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::report::UserCode;
 
 /// How many threads run the code that an abort leaves. If all of them block, the
 /// rest of that code does not run, and the report names it.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::in_flight::InFlight;
-use crate::drain::phase::Lifecycle;
+use crate::lifecycle::phase::Lifecycle;
 
 /// How long one join may take before a further thread joins the rest.
 const SLOW_JOIN: Duration = Duration::from_millis(10);
@@ -140,8 +140,8 @@ mod tests {
     use std::sync::Condvar;
 
     use super::*;
-    use crate::drain::phase::Phase;
-    use crate::drain::phase::Trigger;
+    use crate::lifecycle::phase::Phase;
+    use crate::lifecycle::phase::Trigger;
 
     const SECOND: Duration = Duration::from_secs(1);
 

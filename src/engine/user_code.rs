@@ -19,10 +19,10 @@ use super::in_flight::OwnedJob;
 use super::slow_calls::CallKey;
 use super::slow_calls::Expected;
 use super::slow_calls::Stopwatch;
-use crate::drain::phase::Phase;
-use crate::drain::report::UserCode;
 use crate::isolate::isolate;
 use crate::journal::note;
+use crate::lifecycle::phase::Phase;
+use crate::lifecycle::report::UserCode;
 
 /// A worker's slot, and what it has when it runs no code of the application.
 pub(crate) struct Runner<'a> {

@@ -19,15 +19,15 @@ use super::monitor;
 use super::threads::Thread;
 use super::threads::join_ended;
 use super::worker;
-use crate::drain::phase::Abort;
-use crate::drain::phase::Lifecycle;
-use crate::drain::phase::Phase;
-use crate::drain::report::Unreturned;
-use crate::drain::report::UserCode;
 use crate::error::Error;
 use crate::isolate::isolate;
 use crate::journal::Lines;
 use crate::journal::note;
+use crate::lifecycle::phase::Abort;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::phase::Phase;
+use crate::lifecycle::report::Unreturned;
+use crate::lifecycle::report::UserCode;
 use crate::net::listener::Listener;
 
 /// How long threads have to end after the event that ends them.

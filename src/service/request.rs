@@ -14,9 +14,9 @@ use http::Version;
 use super::matched::Matched;
 use super::request_body::BodyError;
 use super::request_body::RequestBody;
-use crate::drain::phase::Lifecycle;
-use crate::drain::phase::Phase;
 use crate::http1::head::Head;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::phase::Phase;
 
 /// A request: its head, and its [body](RequestBody).
 #[derive(Debug)]

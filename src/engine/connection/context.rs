@@ -9,9 +9,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::drain::books::Ticket;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::phase::Phase;
 use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
@@ -21,6 +18,9 @@ use crate::engine::places::Place;
 use crate::engine::services::Services;
 use crate::engine::shard::Suspend;
 use crate::engine::shard::Wait;
+use crate::lifecycle::accounting::Ticket;
+use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::phase::Phase;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 use crate::service::body::Feeder;

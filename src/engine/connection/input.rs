@@ -14,9 +14,6 @@ use super::State;
 use super::Step;
 use super::exchange::Exchange;
 use super::incoming::Incoming;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::outcome::RequestOutcome;
-use crate::drain::phase::Phase;
 use crate::engine::connection::Answer;
 use crate::engine::deferred::Route;
 use crate::engine::services::Services;
@@ -31,6 +28,9 @@ use crate::http1::persist::Persist;
 use crate::http1::request_line::AsksForHead;
 use crate::http1::target::NO_TUNNELS;
 use crate::journal::note;
+use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::outcome::RequestOutcome;
+use crate::lifecycle::phase::Phase;
 use crate::net::stream::Received;
 
 impl Connection {

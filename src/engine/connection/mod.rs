@@ -70,9 +70,9 @@ use super::shard::Suspendable;
 use super::shard::Suspended;
 use super::shard::Wait;
 use super::slow_calls::CallKey;
-use crate::drain::books::Ticket;
 use crate::http1::head::Head;
 use crate::http1::persist::Persist;
+use crate::lifecycle::accounting::Ticket;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
 use crate::net::stream::Stream;

@@ -12,12 +12,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
-use crate::drain::books::Books;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::outcome::RequestOutcome;
-use crate::drain::phase::Lifecycle;
-use crate::drain::phase::Phase;
-use crate::drain::phase::Trigger;
 use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
@@ -25,6 +19,12 @@ use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::shard::Job;
 use crate::journal::Journal;
+use crate::lifecycle::accounting::Books;
+use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::outcome::RequestOutcome;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::phase::Phase;
+use crate::lifecycle::phase::Trigger;
 use crate::service::response::IntoResponse;
 
 /// A client's socket, the connection, and what the connection works with.

@@ -19,11 +19,11 @@ use super::WAKE_UP;
 use super::sleep::Sleep;
 use super::slots::Changes;
 use super::slots::Slots;
-use crate::drain::books::Gauge;
 use crate::engine::bell::Bell;
 use crate::engine::run_queue::Queued;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::lifecycle::accounting::Gauge;
 use crate::net::os;
 
 /// Events taken from the kernel at a time.

@@ -31,9 +31,9 @@ pub(crate) use self::slots::Suspend;
 use self::slots::Suspended as InSlots;
 pub(crate) use self::slots::Wait;
 use super::bell::Bell;
-use crate::drain::phase::Phase;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::lifecycle::phase::Phase;
 use crate::net::stream::Stream;
 use crate::service::body::Waker;
 

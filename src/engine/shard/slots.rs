@@ -25,7 +25,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Suspendable;
-use crate::drain::phase::Phase;
+use crate::lifecycle::phase::Phase;
 
 /// Deadlines are met this late, and twice as late at most, unless the machine is
 /// overloaded.

@@ -9,9 +9,6 @@ use std::thread;
 
 use super::*;
 use crate::config::Config;
-use crate::drain::books::Books;
-use crate::drain::outcome::ConnectionOutcome;
-use crate::drain::phase::Lifecycle;
 use crate::engine::connection::Admitted;
 use crate::engine::deferred::Subject;
 use crate::engine::services::Services;
@@ -19,6 +16,9 @@ use crate::engine::shard::Suspend;
 use crate::engine::shard::Wait;
 use crate::engine::slow_calls::CallKey;
 use crate::journal::Journal;
+use crate::lifecycle::accounting::Books;
+use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::phase::Lifecycle;
 use crate::net::listener::Knocker;
 use crate::net::stream::Stream;
 

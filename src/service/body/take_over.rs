@@ -19,8 +19,8 @@ use bytes::Bytes;
 
 use super::Body;
 use super::Content;
-use crate::drain::phase::Lifecycle;
-use crate::drain::phase::Phase;
+use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::phase::Phase;
 
 pub(crate) type TakeOver = Box<dyn FnOnce(TakenOver) + Send>;
 

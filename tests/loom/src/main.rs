@@ -25,8 +25,8 @@ mod flag;
 mod models;
 #[path = "../../../src/engine/places.rs"]
 mod places;
-#[path = "../../../src/drain/progress.rs"]
-mod progress;
+#[path = "../../../src/lifecycle/counts_watch.rs"]
+mod counts_watch;
 #[allow(dead_code, reason = "the models call less than the server")]
 #[path = "../../../src/engine/run_queue.rs"]
 mod run_queue;
@@ -51,7 +51,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// In the place of the server's, which has more beside it.
-mod drain {
+mod lifecycle {
     pub(crate) mod phase {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Phase {

@@ -3,7 +3,7 @@
 mod bell;
 mod places;
 mod poll;
-mod progress;
+mod counts_watch;
 mod run_queue;
 mod shard;
 mod sleep;
@@ -19,7 +19,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Model> {
         bell::MODELS,
         shard::MODELS,
         places::MODELS,
-        progress::MODELS,
+        counts_watch::MODELS,
     ];
     all.into_iter().flatten()
 }

@@ -12,7 +12,7 @@ use super::poll::Poll;
 use crate::Model;
 use crate::Suspendable;
 use crate::bell::Bell;
-use crate::drain::phase::Phase;
+use crate::lifecycle::phase::Phase;
 use crate::sleep::Sleep;
 use crate::slots::Changes;
 use crate::slots::Slots;

@@ -3,7 +3,7 @@
 use loom::thread;
 
 use crate::Model;
-use crate::progress::ProgressWatch;
+use crate::counts_watch::ProgressWatch;
 use crate::sync::Arc;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::SeqCst;

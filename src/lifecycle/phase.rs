@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::progress::ProgressWatch;
+use super::counts_watch::ProgressWatch;
 use crate::waiting::wait_until;
 
 /// Where a server is in its life. Phases only move forwards.

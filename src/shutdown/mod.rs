@@ -1,0 +1,3 @@
+//! Stopping: [`drain`], which orders the steps.
+
+pub(crate) mod drain;

@@ -134,7 +134,8 @@
 //! | `http1/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
 //! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
-//! | `service/` | what a handler sees: requests, responses and their bodies, routes |
+//! | `message/`, `handler.rs` | what a handler sees: requests, responses and their bodies |
+//! | `router/` | which handler answers which request |
 //! | `net/` | sockets, no HTTP; in `net/os/`, all that differs between systems |
 //! | `engine/` | the connection, and the threads that carry it |
 //! | `shutdown/drain.rs` | the handle, and the steps of a stop |
@@ -150,6 +151,7 @@ mod escaped;
 #[cfg(all(unix, any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handler;
 mod http1;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
@@ -157,10 +159,11 @@ pub mod internals;
 mod isolate;
 mod journal;
 mod lifecycle;
+mod message;
 mod net;
 mod pace;
+mod router;
 mod server;
-mod service;
 mod shutdown;
 #[cfg(feature = "signals")]
 mod signals;
@@ -169,6 +172,7 @@ mod waiting;
 
 pub use crate::config::Config;
 pub use crate::error::Error;
+pub use crate::handler::Handler;
 pub use crate::lifecycle::accounting::Counts;
 pub use crate::lifecycle::outcome::ConnectionOutcome;
 pub use crate::lifecycle::outcome::Outcome;
@@ -182,30 +186,29 @@ pub use crate::lifecycle::report::Report;
 pub use crate::lifecycle::report::Unreturned;
 pub use crate::lifecycle::report::UnreturnedRequest;
 pub use crate::lifecycle::report::UserCode;
+pub use crate::message::body::Body;
+pub use crate::message::body::upgrade::IntoStdError;
+pub use crate::message::body::upgrade::StdStream;
+pub use crate::message::body::upgrade::TakenOver;
+pub use crate::message::body::writer::BodyWriter;
+pub use crate::message::events::Event;
+pub use crate::message::events::EventSender;
+pub use crate::message::events::Events;
+pub use crate::message::events::SendError;
+#[cfg(feature = "json")]
+pub use crate::message::json::Json;
+pub use crate::message::rejection::Rejection;
+pub use crate::message::request::Request;
+pub use crate::message::request_body::BodyError;
+pub use crate::message::request_body::RequestBody;
+pub use crate::message::response::Html;
+pub use crate::message::response::IntoResponse;
+pub use crate::message::response::Response;
 pub use crate::net::listener::Ownership;
+pub use crate::router::Router;
+pub use crate::router::routes::Routes;
 pub use crate::server::Server;
 pub use crate::server::Spawned;
-pub use crate::service::body::Body;
-pub use crate::service::body::events::Event;
-pub use crate::service::body::events::EventSender;
-pub use crate::service::body::events::Events;
-pub use crate::service::body::events::SendError;
-pub use crate::service::body::take_over::IntoStdError;
-pub use crate::service::body::take_over::StdStream;
-pub use crate::service::body::take_over::TakenOver;
-pub use crate::service::body::writer::BodyWriter;
-pub use crate::service::handler::Handler;
-#[cfg(feature = "json")]
-pub use crate::service::json::Json;
-pub use crate::service::rejection::Rejection;
-pub use crate::service::request::Request;
-pub use crate::service::request_body::BodyError;
-pub use crate::service::request_body::RequestBody;
-pub use crate::service::response::Html;
-pub use crate::service::response::IntoResponse;
-pub use crate::service::response::Response;
-pub use crate::service::router::Router;
-pub use crate::service::routes::Routes;
 pub use crate::shutdown::drain::Progress;
 pub use crate::shutdown::drain::ShutdownHandle;
 #[cfg(feature = "signals")]

@@ -18,10 +18,10 @@ use super::services::Services;
 use crate::http1::Refusal;
 use crate::journal::Journal;
 use crate::journal::note;
+use crate::message::request_body::BodyError;
+use crate::message::request_body::Inlet;
 use crate::net::os::Ready;
 use crate::net::stream::Stream;
-use crate::service::request_body::BodyError;
-use crate::service::request_body::Inlet;
 
 /// It holds no handle of the engine: a body that outlives its server keeps
 /// nothing of the application's alive.

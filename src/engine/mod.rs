@@ -76,9 +76,9 @@ use self::shard::Shard;
 use self::slow_calls::SlowCalls;
 use self::thread_group::ThreadGroup;
 use self::upgraded::UpgradedConnections;
+use crate::handler::Handler;
 use crate::lifecycle::phase::Phase;
 use crate::net::listener::Knocker;
-use crate::service::handler::Handler;
 
 /// What the threads of one server share.
 pub(crate) struct Engine {

@@ -29,14 +29,14 @@ use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::CutRequest;
 use crate::lifecycle::report::UserCode;
+use crate::message::body::upgrade::Held;
+use crate::message::body::upgrade::TakenOver;
+use crate::message::body::upgrade::Wire;
 use crate::net::interrupt::Interrupt;
 use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
-use crate::service::body::take_over::Held;
-use crate::service::body::take_over::TakenOver;
-use crate::service::body::take_over::Wire;
 
 /// Every connection that has left HTTP, and has not ended.
 pub(crate) struct UpgradedConnections {

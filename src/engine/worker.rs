@@ -39,12 +39,12 @@ use crate::journal::note;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
+use crate::message::body::Nature;
+use crate::message::body::Piece;
+use crate::message::body::Source;
+use crate::message::body::Waker;
+use crate::message::request::Request;
 use crate::net::stream::Sent;
-use crate::service::body::Nature;
-use crate::service::body::Piece;
-use crate::service::body::Source;
-use crate::service::body::Waker;
-use crate::service::request::Request;
 
 /// The least size of an input buffer, in bytes.
 const BUFFER_MIN: usize = 16 * 1024;

@@ -23,11 +23,11 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::lifecycle::report::Report;
-use crate::service::body::Body;
-use crate::service::body::Nature;
-use crate::service::body::Piece;
-use crate::service::body::Source;
-use crate::service::body::Waker;
+use crate::message::body::Body;
+use crate::message::body::Nature;
+use crate::message::body::Piece;
+use crate::message::body::Source;
+use crate::message::body::Waker;
 
 /// Followers hear of changes this often at most.
 const TELL_EVERY: Duration = Duration::from_millis(50);

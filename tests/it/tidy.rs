@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "lifecycle",
     ],
     &["http1"],
-    &["config", "service"],
+    &["config", "message", "handler", "router"],
     &["net"],
     &["engine"],
     &["shutdown"],
@@ -206,8 +206,8 @@ fn no_thread_that_serves_or_stops_calls_the_logger() {
         "journal.rs",
         "net/listener.rs",
         "server.rs",
-        "service/json.rs",
-        "service/rejection.rs",
+        "message/json.rs",
+        "message/rejection.rs",
     ];
     for (name, text) in library() {
         for macro_name in ["error", "warn", "info", "debug", "trace", "log"] {

@@ -33,11 +33,11 @@ use crate::journal::note;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
-use crate::service::body::Body;
-use crate::service::body::Content;
-use crate::service::body::Nature;
-use crate::service::response::IntoResponse;
-use crate::service::response::Response;
+use crate::message::body::Body;
+use crate::message::body::Content;
+use crate::message::body::Nature;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
 
 /// A response, taken apart, and the outcome of its request for the accounting.
 #[derive(Debug)]

@@ -21,13 +21,13 @@ use crate::engine::shard::Wait;
 use crate::lifecycle::accounting::Ticket;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Phase;
+use crate::message::body::Feeder;
+use crate::message::body::Source;
+use crate::message::body::Waker;
+use crate::message::body::upgrade::TakeOver;
+use crate::message::request::Request;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
-use crate::service::body::Feeder;
-use crate::service::body::Source;
-use crate::service::body::Waker;
-use crate::service::body::take_over::TakeOver;
-use crate::service::request::Request;
 
 /// What the worker does next with a connection.
 pub(crate) enum Next {

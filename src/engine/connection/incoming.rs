@@ -30,12 +30,12 @@ use crate::http1::framing::Framing;
 use crate::http1::head::Head;
 use crate::http1::persist;
 use crate::journal::note;
+use crate::message::request_body::BodyError;
 use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 use crate::pace::Pace;
-use crate::service::request_body::BodyError;
 
 /// The most memory that is reserved for a body before its bytes arrive, in bytes: a
 /// client that only announces a large body must not cost much.

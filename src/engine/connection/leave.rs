@@ -22,8 +22,8 @@ use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::CutRequest;
+use crate::message::body::Nature;
 use crate::net::stream::Received;
-use crate::service::body::Nature;
 
 /// A connection that waits for the client to close its side.
 #[derive(Clone, Copy, Debug)]

@@ -73,16 +73,16 @@ use super::slow_calls::CallKey;
 use crate::http1::head::Head;
 use crate::http1::persist::Persist;
 use crate::lifecycle::accounting::Ticket;
+use crate::message::body::Nature;
+use crate::message::body::Piece;
+use crate::message::body::Source;
+use crate::message::body::Waker;
+use crate::message::request::Origin;
+use crate::message::request::Request;
+use crate::message::request_body::RequestBody;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
 use crate::net::stream::Stream;
-use crate::service::body::Nature;
-use crate::service::body::Piece;
-use crate::service::body::Source;
-use crate::service::body::Waker;
-use crate::service::request::Origin;
-use crate::service::request::Request;
-use crate::service::request_body::RequestBody;
 
 /// What a new connection is made of.
 #[derive(Debug)]

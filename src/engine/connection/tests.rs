@@ -25,7 +25,7 @@ use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
-use crate::service::response::IntoResponse;
+use crate::message::response::IntoResponse;
 
 /// A client's socket, the connection, and what the connection works with.
 struct Bench {

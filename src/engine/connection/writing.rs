@@ -31,15 +31,15 @@ use crate::journal::note;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
+use crate::message::body::Nature;
+use crate::message::body::Piece;
+use crate::message::body::Source;
+use crate::message::body::Waker;
+use crate::message::body::pull::Reading;
+use crate::message::body::upgrade::TakeOver;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::pace::Pace;
-use crate::service::body::Nature;
-use crate::service::body::Piece;
-use crate::service::body::Source;
-use crate::service::body::Waker;
-use crate::service::body::pull::Reading;
-use crate::service::body::take_over::TakeOver;
 
 /// How much of a file is sent at a time, in bytes, so that the other connections
 /// have their turn.

@@ -34,8 +34,8 @@ use super::bell::Bell;
 use crate::journal::Journal;
 use crate::journal::note;
 use crate::lifecycle::phase::Phase;
+use crate::message::body::Waker;
 use crate::net::stream::Stream;
-use crate::service::body::Waker;
 
 /// The owner's epoll tells of a wake by this token.
 const WAKE_UP: Token = Token(usize::MAX);

@@ -44,14 +44,14 @@ use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
+use crate::message::body::Body;
+use crate::message::body::Piece;
+use crate::message::body::Source;
+use crate::message::request::Request;
+use crate::message::request_body::BodyError;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
 use crate::net::os::Ready;
-use crate::service::body::Body;
-use crate::service::body::Piece;
-use crate::service::body::Source;
-use crate::service::request::Request;
-use crate::service::request_body::BodyError;
-use crate::service::response::IntoResponse;
-use crate::service::response::Response;
 
 /// As large as a worker's.
 const BUFFER_BYTES: usize = 16 * 1024;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use super::matched::Params;
+use crate::message::route_match::Params;
 
 /// Why no route can have this path, if that is so. What it lets through, the
 /// tree may still refuse: parameters in places where it cannot have them.

@@ -4,12 +4,6 @@
 //! answers itself is a handler too, with the same layers around it, and a
 //! request is a look into a tree for the handler to call.
 
-mod draft;
-mod layers;
-mod prefixes;
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,46 +11,46 @@ use http::Method;
 
 use crate::error::Error;
 
-use self::draft::Draft;
-use self::prefixes::Prefixes;
-use super::handler::Handler;
-use super::matched::Matched;
+use super::Router;
+use super::draft::Draft;
 use super::path;
-use super::request::Request;
-use super::response::Response;
-use super::router::Router;
+use super::prefixes::Prefixes;
+use crate::handler::Handler;
+use crate::message::request::Request;
+use crate::message::response::Response;
+use crate::message::route_match::Matched;
 
 /// A checked [`Router`]: the [`Handler`] that hands each request to the one
 /// whose it is. Made by [`Router::build`].
 pub struct Routes {
     /// Whole paths to places in `endpoints`.
-    paths: matchit::Router<usize>,
-    endpoints: Vec<Endpoint>,
-    prefixes: Prefixes,
+    pub(super) paths: matchit::Router<usize>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) prefixes: Prefixes,
     /// What answers where no route has the path. The last is that of the
     /// outermost router, and has no prefix.
-    areas: Vec<Area>,
+    pub(super) areas: Vec<Area>,
     /// The answer to `OPTIONS *`.
-    everywhere: Arc<dyn Handler>,
+    pub(super) everywhere: Arc<dyn Handler>,
 }
 
 /// One path and its handlers.
-struct Endpoint {
-    path: Arc<str>,
-    names: Vec<Arc<str>>,
+pub(super) struct Endpoint {
+    pub(super) path: Arc<str>,
+    pub(super) names: Vec<Arc<str>>,
     /// `HEAD` and `OPTIONS` among them, if they come by themselves.
-    handlers: Vec<(Method, Arc<dyn Handler>)>,
+    pub(super) handlers: Vec<(Method, Arc<dyn Handler>)>,
     /// Takes every other method, or answers 405.
-    otherwise: Arc<dyn Handler>,
-    bad_parameter: Arc<dyn Handler>,
+    pub(super) otherwise: Arc<dyn Handler>,
+    pub(super) bad_parameter: Arc<dyn Handler>,
 }
 
 /// What one router answers under its prefix, besides its routes.
-struct Area {
-    prefix: String,
-    names: Vec<Arc<str>>,
-    not_found: Arc<dyn Handler>,
-    bad_parameter: Arc<dyn Handler>,
+pub(super) struct Area {
+    pub(super) prefix: String,
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) not_found: Arc<dyn Handler>,
+    pub(super) bad_parameter: Arc<dyn Handler>,
 }
 
 impl Routes {

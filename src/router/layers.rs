@@ -8,12 +8,12 @@ use http::Method;
 use http::StatusCode;
 use http::header;
 
-use crate::service::handler::Handler;
-use crate::service::rejection::Rejection;
-use crate::service::request::Request;
-use crate::service::response::IntoResponse;
-use crate::service::response::Response;
-use crate::service::router::Layer;
+use super::Layer;
+use crate::handler::Handler;
+use crate::message::rejection::Rejection;
+use crate::message::request::Request;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
 
 /// What goes around every handler of a router, the innermost first.
 #[derive(Clone, Default)]

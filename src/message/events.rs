@@ -15,13 +15,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header;
 
-use super::Body;
-use super::Nature;
-use super::Piece;
-use super::Source;
-use super::Waker;
-use crate::service::response::IntoResponse;
-use crate::service::response::Response;
+use super::body::Body;
+use super::body::Nature;
+use super::body::Piece;
+use super::body::Source;
+use super::body::Waker;
+use super::response::IntoResponse;
+use super::response::Response;
 
 /// How much may wait for a slow reader, in bytes.
 const BACKLOG_BYTES: usize = 64 * 1024;

@@ -11,9 +11,9 @@ use http::Method;
 use http::Uri;
 use http::Version;
 
-use super::matched::Matched;
 use super::request_body::BodyError;
 use super::request_body::RequestBody;
+use super::route_match::Matched;
 use crate::http1::head::Head;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;

@@ -3,9 +3,9 @@
 use http::Method;
 use proptest::prelude::*;
 
-use crate::service::matched::Matched;
-use crate::service::request::Request;
-use crate::service::router::Router;
+use crate::message::request::Request;
+use crate::message::route_match::Matched;
+use crate::router::Router;
 
 fn nothing(_: Request) {}
 

@@ -11,19 +11,19 @@ use matchit::InsertError;
 
 use crate::error::Error;
 
-use super::Area;
-use super::Endpoint;
-use super::Routes;
+use super::Methods;
+use super::Route;
+use super::Router;
 use super::layers::Layers;
 use super::layers::allow;
 use super::layers::answer;
 use super::layers::options;
+use super::path;
 use super::prefixes::Prefixes;
-use crate::service::handler::Handler;
-use crate::service::path;
-use crate::service::router::Methods;
-use crate::service::router::Route;
-use crate::service::router::Router;
+use super::routes::Area;
+use super::routes::Endpoint;
+use super::routes::Routes;
+use crate::handler::Handler;
 
 /// What `OPTIONS *` says of a route that takes every method: those that mean
 /// something at a server of origin.

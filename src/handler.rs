@@ -1,8 +1,8 @@
 //! What answers requests.
 
-use super::request::Request;
-use super::response::IntoResponse;
-use super::response::Response;
+use crate::message::request::Request;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
 
 /// What answers requests: any `Fn(Request) -> impl IntoResponse` that threads
 /// can share, and [`Routes`](crate::Routes), which finds one for each request.

@@ -1,5 +1,13 @@
 //! Which handler answers which request: as the program writes it down.
 
+mod draft;
+mod layers;
+pub(crate) mod path;
+mod prefixes;
+pub(crate) mod routes;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,11 +15,11 @@ use http::Method;
 
 use crate::error::Error;
 
-use super::handler::Handler;
-use super::request::Request;
-use super::response::IntoResponse;
-use super::response::Response;
-use super::routes::Routes;
+use self::routes::Routes;
+use crate::handler::Handler;
+use crate::message::request::Request;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
 
 /// Which handler answers which request, by path and method.
 ///

@@ -4,9 +4,9 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::media_type::media_type;
-use super::path;
 use super::rejection::Rejection;
 use super::request::Request;
+use crate::router::path;
 
 impl Request {
     /// The query of the request target, read as `a=1&b=2`. Needs the feature

@@ -7,9 +7,8 @@
 //!  take_over ---> TakeOver: the connection leaves HTTP behind
 //! ```
 
-pub(crate) mod events;
 pub(crate) mod pull;
-pub(crate) mod take_over;
+pub(crate) mod upgrade;
 pub(crate) mod writer;
 
 use std::fmt;
@@ -21,7 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::take_over::TakeOver;
+use self::upgrade::TakeOver;
 
 /// The body of a response.
 ///

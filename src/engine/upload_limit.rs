@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use crate::message::body::Waker;
+use crate::message::body::source::Waker;
 
 /// See the module.
 pub(crate) struct UploadLimit {

@@ -39,10 +39,10 @@ use crate::journal::note;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
-use crate::message::body::Nature;
-use crate::message::body::Piece;
-use crate::message::body::Source;
-use crate::message::body::Waker;
+use crate::message::body::source::Nature;
+use crate::message::body::source::Piece;
+use crate::message::body::source::Source;
+use crate::message::body::source::Waker;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
 

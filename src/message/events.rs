@@ -16,10 +16,10 @@ use http::HeaderValue;
 use http::header;
 
 use super::body::Body;
-use super::body::Nature;
-use super::body::Piece;
-use super::body::Source;
-use super::body::Waker;
+use super::body::source::Nature;
+use super::body::source::Piece;
+use super::body::source::Source;
+use super::body::source::Waker;
 use super::response::IntoResponse;
 use super::response::Response;
 

@@ -4,9 +4,9 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::media_type::media_type;
+use super::percent;
 use super::rejection::Rejection;
 use super::request::Request;
-use crate::router::path;
 
 impl Request {
     /// The query of the request target, read as `a=1&b=2`. Needs the feature
@@ -108,7 +108,7 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Flaw> {
     // text; nobody has meant those. What separates fields is ASCII, so the
     // whole is text exactly if each piece is.
     let text = str::from_utf8(text).map_err(|_| Flaw::Encoding)?;
-    path::decode(text).ok_or(Flaw::Encoding)?;
+    percent::decode(text).ok_or(Flaw::Encoding)?;
     serde_urlencoded::from_str(text).map_err(Flaw::Data)
 }
 

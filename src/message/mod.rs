@@ -8,6 +8,7 @@ pub(crate) mod form;
 pub(crate) mod json;
 #[cfg(any(feature = "json", feature = "form"))]
 mod media_type;
+pub(crate) mod percent;
 pub(crate) mod rejection;
 pub(crate) mod request;
 pub(crate) mod request_body;

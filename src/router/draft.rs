@@ -1,4 +1,5 @@
-//! From a router as it was written down to routes that can be served: nested
+//! [`Router::build`]: from a router as it was written down to routes that can be
+//! served. Nested
 //! routers are unfolded into one tree of whole paths, and every handler gets
 //! the layers that go around it.
 
@@ -37,7 +38,7 @@ const COMMON: [Method; 6] = [
 ];
 
 #[derive(Default)]
-pub(super) struct Draft {
+struct Draft {
     paths: matchit::Router<usize>,
     entries: Vec<Entry>,
     prefixes: Prefixes,
@@ -66,8 +67,43 @@ struct Outside {
     fallback: Arc<dyn Handler>,
 }
 
+impl Router {
+    /// Checks everything, and gives the [`Handler`].
+    ///
+    /// # Errors
+    ///
+    /// The first mistake; [`Error::is_config`] is true. Two handlers for one
+    /// method and path; paths that could both match a request with neither
+    /// going before the other (`/{a}` and `/{b}`); a path that is none; a
+    /// second fallback. The text names both sides:
+    ///
+    /// ```
+    /// use farewell::{Request, Router};
+    ///
+    /// let error = Router::new()
+    ///     .get("/users/{id}", |_: Request| "one")
+    ///     .delete("/users/{name}", |_: Request| "another")
+    ///     .build()
+    ///     .unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the route DELETE /users/{name} conflicts with GET /users/{id}"
+    /// );
+    /// ```
+    ///
+    /// Without this step there is no server:
+    ///
+    /// ```compile_fail,E0277
+    /// # let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default()).unwrap();
+    /// server.serve(farewell::Router::new());
+    /// ```
+    pub fn build(self) -> Result<Routes, Error> {
+        Draft::of(self).map(Draft::finish)
+    }
+}
+
 impl Draft {
-    pub(super) fn of(router: Router) -> Result<Self, Error> {
+    fn of(router: Router) -> Result<Self, Error> {
         let mut draft = Self {
             layers: Layers::new(router.layers.clone(), &Layers::default()),
             ..Self::default()
@@ -81,7 +117,7 @@ impl Draft {
         Ok(draft)
     }
 
-    pub(super) fn finish(self) -> Routes {
+    fn finish(self) -> Routes {
         let endpoints: Vec<Endpoint> = self.entries.into_iter().map(Entry::finish).collect();
         let takes_every = |endpoint: &Endpoint| endpoint.handlers.is_empty();
         let common = match endpoints.iter().any(takes_every) {

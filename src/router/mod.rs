@@ -2,7 +2,7 @@
 
 mod draft;
 mod layers;
-pub(crate) mod path;
+mod path;
 mod prefixes;
 pub(crate) mod routes;
 #[cfg(test)]
@@ -13,9 +13,6 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::error::Error;
-
-use self::routes::Routes;
 use crate::handler::Handler;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
@@ -24,7 +21,7 @@ use crate::message::response::Response;
 /// Which handler answers which request, by path and method.
 ///
 /// It is written down in any order, and checked as a whole by
-/// [`build`](Self::build). What that gives, [`Routes`], is the [`Handler`]; so
+/// [`build`](Self::build). What that gives, [`Routes`](crate::Routes), is the [`Handler`]; so
 /// no server runs with routes that contradict each other.
 ///
 /// ```no_run
@@ -232,39 +229,6 @@ impl Router {
                 layer(request, next).into_response()
             }));
         self
-    }
-
-    /// Checks everything, and gives the [`Handler`].
-    ///
-    /// # Errors
-    ///
-    /// The first mistake; [`Error::is_config`] is true. Two handlers for one
-    /// method and path; paths that could both match a request with neither
-    /// going before the other (`/{a}` and `/{b}`); a path that is none; a
-    /// second fallback. The text names both sides:
-    ///
-    /// ```
-    /// use farewell::{Request, Router};
-    ///
-    /// let error = Router::new()
-    ///     .get("/users/{id}", |_: Request| "one")
-    ///     .delete("/users/{name}", |_: Request| "another")
-    ///     .build()
-    ///     .unwrap_err();
-    /// assert_eq!(
-    ///     error.to_string(),
-    ///     "the route DELETE /users/{name} conflicts with GET /users/{id}"
-    /// );
-    /// ```
-    ///
-    /// Without this step there is no server:
-    ///
-    /// ```compile_fail,E0277
-    /// # let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default()).unwrap();
-    /// server.serve(farewell::Router::new());
-    /// ```
-    pub fn build(self) -> Result<Routes, Error> {
-        Routes::new(self)
     }
 
     fn with(mut self, methods: Methods, path: &str, handler: impl Handler) -> Self {

@@ -1,11 +1,9 @@
 //! Paths with parameters as routes have them, and their values in the path of
 //! a request (RFC 3986 sections 2.1 and 3.3).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use percent_encoding::percent_decode;
-
+use crate::message::percent;
 use crate::message::route_match::Params;
 
 /// Why no route can have this path, if that is so. What it lets through, the
@@ -57,21 +55,8 @@ pub(crate) fn values(names: &[Arc<str>], found: &matchit::Params<'_, '_>) -> Opt
     // By position: those of an area have one at their end that is nobody's.
     let found = names.iter().zip(found.iter());
     found
-        .map(|(name, (_, value))| Some((Arc::clone(name), decode(value)?.into_owned())))
+        .map(|(name, (_, value))| Some((Arc::clone(name), percent::decode(value)?.into_owned())))
         .collect()
-}
-
-/// Undoes percent-encoding, once. `None` if the result is not UTF-8, or if a
-/// `%` is not followed by two hexadecimal digits.
-pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
-    let whole = |escape: &str| {
-        let digits = escape.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    if !text.split('%').skip(1).all(whole) {
-        return None;
-    }
-    percent_decode(text.as_bytes()).decode_utf8().ok()
 }
 
 #[cfg(test)]
@@ -119,26 +104,5 @@ mod tests {
         assert_eq!(join("/api", "/"), "/api");
         assert_eq!(join("/api", "/users/{id}"), "/api/users/{id}");
         assert_eq!(join("/api", "/users/"), "/api/users/");
-    }
-
-    #[test]
-    fn decoding_is_done_once_and_refuses_what_is_no_text() {
-        for (text, expected) in [
-            ("", Some("")),
-            ("a+b", Some("a+b")),
-            ("a%2Fb%2fc", Some("a/b/c")),
-            ("%C3%BC", Some("ü")),
-            ("%2541", Some("%41")),
-            ("100%25", Some("100%")),
-            ("%", None),
-            ("%4", None),
-            ("a%zz", None),
-            ("%+1", None),
-            ("%C3", None),
-            ("%FF", None),
-            ("%ü", None),
-        ] {
-            assert_eq!(decode(text).as_deref(), expected, "{text}");
-        }
     }
 }

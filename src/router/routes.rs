@@ -9,10 +9,6 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::error::Error;
-
-use super::Router;
-use super::draft::Draft;
 use super::path;
 use super::prefixes::Prefixes;
 use crate::handler::Handler;
@@ -20,8 +16,8 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::message::route_match::Matched;
 
-/// A checked [`Router`]: the [`Handler`] that hands each request to the one
-/// whose it is. Made by [`Router::build`].
+/// A checked [`Router`](crate::Router): the [`Handler`] that hands each request to the one
+/// whose it is. Made by [`Router::build`](crate::Router::build).
 pub struct Routes {
     /// Whole paths to places in `endpoints`.
     pub(super) paths: matchit::Router<usize>,
@@ -54,10 +50,6 @@ pub(super) struct Area {
 }
 
 impl Routes {
-    pub(crate) fn new(router: Router) -> Result<Self, Error> {
-        Draft::of(router).map(Draft::finish)
-    }
-
     fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, Matched) {
         if path == "*" && *method == Method::OPTIONS {
             return (&*self.everywhere, Matched::default());

@@ -24,10 +24,10 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::lifecycle::report::Report;
 use crate::message::body::Body;
-use crate::message::body::Nature;
-use crate::message::body::Piece;
-use crate::message::body::Source;
-use crate::message::body::Waker;
+use crate::message::body::source::Nature;
+use crate::message::body::source::Piece;
+use crate::message::body::source::Source;
+use crate::message::body::source::Waker;
 
 /// Followers hear of changes this often at most.
 const TELL_EVERY: Duration = Duration::from_millis(50);

@@ -35,7 +35,7 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
 use crate::message::body::Body;
 use crate::message::body::Content;
-use crate::message::body::Nature;
+use crate::message::body::source::Nature;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 

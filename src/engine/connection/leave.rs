@@ -22,7 +22,7 @@ use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::CutRequest;
-use crate::message::body::Nature;
+use crate::message::body::source::Nature;
 use crate::net::stream::Received;
 
 /// A connection that waits for the client to close its side.

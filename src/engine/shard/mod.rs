@@ -34,7 +34,7 @@ use super::bell::Bell;
 use crate::journal::Journal;
 use crate::journal::note;
 use crate::lifecycle::phase::Phase;
-use crate::message::body::Waker;
+use crate::message::body::source::Waker;
 use crate::net::stream::Stream;
 
 /// The owner's epoll tells of a wake by this token.

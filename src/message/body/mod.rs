@@ -8,6 +8,7 @@
 //! ```
 
 pub(crate) mod pull;
+pub(crate) mod source;
 pub(crate) mod upgrade;
 pub(crate) mod writer;
 
@@ -16,11 +17,13 @@ use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Seek;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::source::Nature;
+use self::source::Source;
 use self::upgrade::TakeOver;
+use self::upgrade::TakenOver;
 
 /// The body of a response.
 ///
@@ -72,67 +75,6 @@ impl Default for Content {
     fn default() -> Self {
         Self::Full(Bytes::new())
     }
-}
-
-/// A body that comes piece by piece. Nobody waits in [`next`](Self::next) for
-/// another thread: when there is nothing yet, the connection is parked until
-/// the waker calls.
-pub(crate) trait Source: Send {
-    /// The next piece. After [`Piece::NotYet`], `waker` is called once there
-    /// may be more.
-    fn next(&mut self, waker: &Waker) -> Piece;
-
-    /// What its end depends on.
-    fn nature(&self) -> Nature {
-        Nature::Finite
-    }
-
-    /// It is about to be sent.
-    fn begin(&mut self) {}
-
-    /// The server drains: whoever feeds it may want to know.
-    fn drain(&mut self) {}
-
-    /// The last call is over: what is there is the rest.
-    fn close(&mut self) {}
-
-    /// The connection is done with it. Its drop, which may run code of the
-    /// application, comes later.
-    fn end(&mut self) {}
-
-    /// What has to run on a thread of its own for this body to come.
-    fn feeder(&mut self) -> Option<Feeder> {
-        None
-    }
-}
-
-/// The user's code that writes a body.
-pub(crate) type Feeder = Box<dyn FnOnce() + Send>;
-
-/// What a stream's end depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nature {
-    /// It ends by itself; a drain waits for that.
-    Finite,
-    /// It goes on as long as its reader listens: when that one has closed its
-    /// side, or the last call is over, it ends.
-    Endless,
-    /// Its reader only watches the shutdown: such a one is told of the end of
-    /// everyone else's business, and is not part of it.
-    Follower,
-}
-
-/// Puts a parked connection back to work. May be called at any time, from any
-/// thread, and too often.
-pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
-
-pub(crate) enum Piece {
-    /// Some bytes; never none.
-    Data(Bytes),
-    NotYet,
-    End,
-    /// There should have been more.
-    Failed(io::Error),
 }
 
 impl Body {
@@ -202,6 +144,26 @@ impl Body {
     {
         let chunks = chunks.into_iter().map(|chunk| chunk.map(Into::into));
         Self::stream(pull::Chunks::new(chunks))
+    }
+
+    /// Takes the connection over once the head of the response is written: `f`
+    /// has the raw stream then, on a thread of its own, named
+    /// `farewell-taken-over`, which the server owns and joins.
+    ///
+    /// With status 101 (RFC 9110 section 15.2.2) the response needs an
+    /// `Upgrade` field, and the server adds `Connection: upgrade`; without one,
+    /// or if the request asked for no upgrade, the client gets a 500 instead.
+    /// With a successful status (2xx) the head says `Connection: close`, gives
+    /// no length, and whatever `f` writes is the body. With any other status,
+    /// and for HEAD if the status is not 101, there is no body, and `f` is
+    /// dropped. The request's body has to have been read; else it is a 500.
+    ///
+    /// A stop waits for `f` as for a handler: see [`TakenOver`] for how it is
+    /// told, and [`RequestOutcome`](crate::RequestOutcome) and
+    /// [`ConnectionOutcome::TakenOver`](crate::ConnectionOutcome::TakenOver)
+    /// for how it is counted.
+    pub fn take_over(f: impl FnOnce(TakenOver) + Send + 'static) -> Self {
+        Self::of(Content::TakeOver(Box::new(f)))
     }
 
     /// Calls `f` when the connection that carries this body has ended: once

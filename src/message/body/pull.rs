@@ -5,9 +5,9 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::Piece;
-use super::Source;
-use super::Waker;
+use super::source::Piece;
+use super::source::Source;
+use super::source::Waker;
 
 /// How much is read at a time, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;

@@ -17,34 +17,10 @@ use std::time::Instant;
 use bytes::Buf;
 use bytes::Bytes;
 
-use super::Body;
-use super::Content;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 
 pub(crate) type TakeOver = Box<dyn FnOnce(TakenOver) + Send>;
-
-impl Body {
-    /// Takes the connection over once the head of the response is written: `f`
-    /// has the raw stream then, on a thread of its own, named
-    /// `farewell-taken-over`, which the server owns and joins.
-    ///
-    /// With status 101 (RFC 9110 section 15.2.2) the response needs an
-    /// `Upgrade` field, and the server adds `Connection: upgrade`; without one,
-    /// or if the request asked for no upgrade, the client gets a 500 instead.
-    /// With a successful status (2xx) the head says `Connection: close`, gives
-    /// no length, and whatever `f` writes is the body. With any other status,
-    /// and for HEAD if the status is not 101, there is no body, and `f` is
-    /// dropped. The request's body has to have been read; else it is a 500.
-    ///
-    /// A stop waits for `f` as for a handler: see [`TakenOver`] for how it is
-    /// told, and [`RequestOutcome`](crate::RequestOutcome) and
-    /// [`ConnectionOutcome::TakenOver`](crate::ConnectionOutcome::TakenOver)
-    /// for how it is counted.
-    pub fn take_over(f: impl FnOnce(TakenOver) + Send + 'static) -> Self {
-        Self::of(Content::TakeOver(Box::new(f)))
-    }
-}
 
 /// A connection that a handler has taken over: its bytes, as they come.
 ///

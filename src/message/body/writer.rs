@@ -21,10 +21,10 @@ use std::thread::ThreadId;
 use bytes::Bytes;
 
 use super::Body;
-use super::Feeder;
-use super::Piece;
-use super::Source;
-use super::Waker;
+use super::source::Feeder;
+use super::source::Piece;
+use super::source::Source;
+use super::source::Waker;
 
 /// How much a writer gathers before it hands it on, in bytes.
 const BATCH_BYTES: usize = 8 * 1024;

@@ -138,7 +138,7 @@
 //! | `router/` | which handler answers which request |
 //! | `net/` | sockets, no HTTP; in `net/os/`, all that differs between systems |
 //! | `engine/` | the connection, and the threads that carry it |
-//! | `shutdown/drain.rs` | the handle, and the steps of a stop |
+//! | `shutdown/` | the handle, what its followers are told, and the steps of a stop |
 //! | `signals.rs` | the first signal drains, the second aborts |
 //! | `server.rs` | assembly |
 //! | `internals.rs` | what the bench `micro` measures; in no other build |
@@ -173,7 +173,7 @@ mod waiting;
 pub use crate::config::Config;
 pub use crate::error::Error;
 pub use crate::handler::Handler;
-pub use crate::lifecycle::accounting::Counts;
+pub use crate::lifecycle::counts::Counts;
 pub use crate::lifecycle::outcome::ConnectionOutcome;
 pub use crate::lifecycle::outcome::Outcome;
 pub use crate::lifecycle::outcome::RequestOutcome;
@@ -209,8 +209,8 @@ pub use crate::router::Router;
 pub use crate::router::routes::Routes;
 pub use crate::server::Server;
 pub use crate::server::Spawned;
-pub use crate::shutdown::drain::Progress;
-pub use crate::shutdown::drain::ShutdownHandle;
+pub use crate::shutdown::follow::Progress;
+pub use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]
 pub use crate::signals::Signals;
 

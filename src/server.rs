@@ -22,9 +22,9 @@ use crate::net::listener;
 use crate::net::listener::Knocker;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
-use crate::shutdown::drain::Board;
-use crate::shutdown::drain::ShutdownHandle;
 use crate::shutdown::drain::drain;
+use crate::shutdown::follow::Board;
+use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]
 use crate::signals;
 #[cfg(feature = "signals")]

@@ -3,6 +3,7 @@
 //! ([`report`]). Values and counters, and no threads.
 
 pub(crate) mod accounting;
+pub(crate) mod counts;
 pub(crate) mod counts_watch;
 pub(crate) mod outcome;
 pub(crate) mod phase;

@@ -1,33 +1,21 @@
-//! Stopping: the handle that everyone may pull, and [`drain`], which orders
-//! the steps.
+//! The steps of a stop, in their order: [`drain`].
 
-use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::follow::Board;
+use super::follow::Progress;
 use crate::engine::Engine;
 use crate::engine::services::Services;
 use crate::engine::worker_pool::AbortScope;
 use crate::engine::worker_pool::THREAD_END_GRACE;
 use crate::engine::worker_pool::WorkerPool;
 use crate::journal::note;
-use crate::lifecycle::accounting::Books;
-use crate::lifecycle::accounting::Counts;
+use crate::lifecycle::counts::Counts;
 use crate::lifecycle::phase::Abort;
-use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
-use crate::lifecycle::phase::Trigger;
 use crate::lifecycle::report::Report;
-use crate::message::body::Body;
-use crate::message::body::source::Nature;
-use crate::message::body::source::Piece;
-use crate::message::body::source::Source;
-use crate::message::body::source::Waker;
 
 /// Followers hear of changes this often at most.
 const TELL_EVERY: Duration = Duration::from_millis(50);
@@ -42,246 +30,6 @@ const KNOCK_LAST: Duration = Duration::from_secs(1);
 /// How long, from the deadline on, an acceptor may still look at its backlog
 /// where no connection is open.
 const LAST_LOOK: Duration = Duration::from_millis(500);
-
-/// Stops a server, and tells how that goes. Clones are the same handle.
-///
-/// ```
-/// # fn main() -> Result<(), farewell::Error> {
-/// let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default())?;
-/// let stop = server.shutdown_handle();
-/// std::thread::spawn(move || stop.shutdown());
-/// let report = server.serve(|_: farewell::Request| "hello\n")?;
-/// assert!(report.everyone_answered());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct ShutdownHandle {
-    life: Arc<Lifecycle>,
-    books: Arc<Books>,
-    board: Arc<Board>,
-}
-
-impl ShutdownHandle {
-    pub(crate) fn new(life: Arc<Lifecycle>, books: Arc<Books>, board: Arc<Board>) -> Self {
-        Self { life, books, board }
-    }
-
-    /// Asks the server to stop: everyone gets their answer, within
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout). Returns at
-    /// once; later calls change nothing. If the server does not serve yet, it will stop as soon as it
-    /// does.
-    ///
-    /// It may be called from any thread, a handler and a signal handler of the
-    /// [`ctrlc`](https://docs.rs/ctrlc) crate included. For signals there is
-    /// `Server::stop_on_signals`, with the feature `signals`.
-    pub fn shutdown(&self) {
-        self.shutdown_by(Trigger::Call);
-    }
-
-    /// As [`shutdown`](Self::shutdown), with a word on who asks. Says whether
-    /// this was the first to ask.
-    pub fn shutdown_by(&self, trigger: Trigger) -> bool {
-        self.life.shutdown(trigger)
-    }
-
-    /// Cuts what is left, and stops. Requests that no handler has started get a
-    /// 503.
-    pub fn abort(&self) {
-        self.abort_by(Trigger::Call);
-    }
-
-    /// As [`abort`](Self::abort), with a word on who asks. Says whether this
-    /// made a difference: `false` if that was decided before, or is too late.
-    pub fn abort_by(&self, trigger: Trigger) -> bool {
-        self.life.abort(Abort::Demand(trigger))
-    }
-
-    /// Where the server is in its life.
-    pub fn phase(&self) -> Phase {
-        self.life.phase()
-    }
-
-    /// Waits until the server is in `phase`, or beyond it.
-    ///
-    /// [`Phase::Stopped`] comes once [`serve`](crate::Server::serve) is about
-    /// to return; never, if `serve` is not called.
-    pub fn wait_for(&self, phase: Phase) {
-        self.life.wait_for_phase(phase, None);
-    }
-
-    /// As [`wait_for`](Self::wait_for), for so long at most. Says whether the
-    /// server is there.
-    pub fn wait_for_timeout(&self, phase: Phase, timeout: Duration) -> bool {
-        let until = Instant::now().checked_add(timeout);
-        self.life.wait_for_phase(phase, until)
-    }
-
-    /// Waits until `condition` holds of the counts, or for `timeout` at most.
-    /// Says whether it holds.
-    ///
-    /// `condition` is asked on this thread, at once and after every change of a
-    /// count; it holds no lock meanwhile. While a thread waits here, each change
-    /// wakes it, which costs the server's threads a system call.
-    pub fn wait_for_counts(
-        &self,
-        timeout: Duration,
-        mut condition: impl FnMut(Counts) -> bool,
-    ) -> bool {
-        let until = Instant::now().checked_add(timeout);
-        self.life
-            .wait_for_counts(until, || condition(self.books.counts()))
-    }
-
-    /// What is going on at this moment.
-    pub fn counts(&self) -> Counts {
-        self.books.counts()
-    }
-
-    /// When what is left will be cut; `None` until somebody asks to stop.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.life.deadline()
-    }
-
-    /// A response body that follows the shutdown: a piece at once, from the
-    /// trigger on one whenever the counts change (twenty a second at most), and
-    /// at the end one for the final
-    /// report, which is sent when everyone but the followers is done. `render`
-    /// makes the pieces; an empty one is skipped.
-    ///
-    /// It starts no shutdown, and the drain does not wait for its readers
-    /// before it tells them the end; then they have
-    /// [`Config::linger`](crate::Config::linger) to read it. A slow one misses
-    /// pieces, never the last.
-    pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
-        Body::stream(Follower {
-            handle: self.clone(),
-            render: Box::new(render),
-            number: None,
-            seen: None,
-            told_end: false,
-        })
-    }
-}
-
-impl fmt::Debug for ShutdownHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShutdownHandle({}, {:?})", self.phase(), self.counts())
-    }
-}
-
-/// What a follower of the shutdown is told.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Progress {
-    /// What is still going on.
-    Counts(Counts),
-    /// Everyone else is done. Boxed for its size.
-    Finished(Box<Report>),
-}
-
-/// Where the latest news of the shutdown stands.
-#[derive(Default)]
-pub(crate) struct Board {
-    news: Mutex<News>,
-}
-
-#[derive(Default)]
-struct News {
-    number: u64,
-    latest: Option<Progress>,
-    /// Of the followers that have seen the latest, by their numbers.
-    waiting: HashMap<u64, Waker>,
-    /// How many followers there have been.
-    followers: u64,
-}
-
-impl Board {
-    fn publish(&self, progress: Progress) {
-        let waiting = {
-            let mut news = self.lock();
-            news.number += 1;
-            news.latest = Some(progress);
-            std::mem::take(&mut news.waiting)
-        };
-        for wake in waiting.into_values() {
-            wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, News> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Board {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Board(news {})", self.lock().number)
-    }
-}
-
-/// One reader of the board.
-struct Follower {
-    handle: ShutdownHandle,
-    render: Box<dyn FnMut(&Progress) -> String + Send>,
-    /// Its own number, once its answer has begun.
-    number: Option<u64>,
-    /// The number of the news that it has read.
-    seen: Option<u64>,
-    told_end: bool,
-}
-
-impl Source for Follower {
-    fn next(&mut self, waker: &Waker) -> Piece {
-        while !self.told_end {
-            let progress = {
-                let mut news = self.handle.board.lock();
-                if self.seen == Some(news.number) {
-                    let number = self.number.unwrap_or_default();
-                    news.waiting.insert(number, Arc::clone(waker));
-                    return Piece::NotYet;
-                }
-                self.seen = Some(news.number);
-                let now = || Progress::Counts(self.handle.counts());
-                news.latest.clone().unwrap_or_else(now)
-            };
-            self.told_end = matches!(progress, Progress::Finished(_));
-            let text = (self.render)(&progress);
-            if !text.is_empty() {
-                return Piece::Data(text.into());
-            }
-        }
-        Piece::End
-    }
-
-    fn nature(&self) -> Nature {
-        Nature::Follower
-    }
-
-    /// Not before, or a handler that makes one and does not return would pass
-    /// for one that only watches.
-    fn begin(&mut self) {
-        let mut news = self.handle.board.lock();
-        news.followers += 1;
-        self.number = Some(news.followers);
-        drop(news);
-        self.handle.books.follower_came();
-    }
-
-    fn end(&mut self) {
-        if let Some(number) = self.number.take() {
-            self.handle.board.lock().waiting.remove(&number);
-            self.handle.books.follower_left();
-        }
-    }
-}
-
-impl Drop for Follower {
-    /// If a stop has taken the connection while a piece was rendered.
-    fn drop(&mut self) {
-        self.end();
-    }
-}
 
 /// From the trigger to the report. This function orders the steps of a
 /// shutdown, and nothing else does.

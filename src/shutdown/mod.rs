@@ -1,3 +1,6 @@
-//! Stopping: [`drain`], which orders the steps.
+//! Stopping a server: the [`handle`] that asks for it, what those that [`follow`]
+//! it are told, and [`drain`], the steps in their order.
 
 pub(crate) mod drain;
+pub(crate) mod follow;
+pub(crate) mod handle;

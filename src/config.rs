@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http1::head::HEADERS_CAP;
+use crate::http1::fields::HEADERS_CAP;
 use crate::http1::head::Limits;
 use crate::pace::Rule;
 

@@ -10,7 +10,9 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
-use super::head::HEADERS_CAP;
+/// The most header lines that [`Limits::headers`](super::head::Limits::headers) may
+/// allow.
+pub(crate) const HEADERS_CAP: usize = 256;
 
 /// What a map of fields can hold as a name.
 const NAME_BYTES_MAX: usize = u16::MAX as usize;

@@ -13,6 +13,7 @@ use http::Version;
 use super::Refusal;
 use super::authority;
 use super::fields::Fields;
+use super::fields::HEADERS_CAP;
 use super::fields::Noted;
 use super::fields::Present;
 use super::request_line;
@@ -21,9 +22,6 @@ use super::request_line::METHOD_BYTES_MAX;
 use super::request_line::METHOD_TOO_LONG;
 use super::target;
 use super::target::Target;
-
-/// The most header lines that [`Limits::headers`] may allow.
-pub(crate) const HEADERS_CAP: usize = 256;
 
 /// How much of a head is too much.
 #[derive(Clone, Copy, Debug)]

@@ -24,8 +24,8 @@ use http::header;
 
 use self::extension::Extension;
 use super::Refusal;
+use super::fields::HEADERS_CAP;
 use super::framing::Framing;
-use super::head::HEADERS_CAP;
 use super::head::Limits;
 
 /// How many bytes of chunk extensions a body may have in all. They mean

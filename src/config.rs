@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::http1::fields::HEADERS_CAP;
 use crate::http1::head::Limits;
-use crate::pace::Rule;
 
 /// The limits and timeouts of a server. Nothing in it is unbounded.
 ///
@@ -227,14 +226,6 @@ impl Config {
             ));
         }
         Ok(())
-    }
-
-    pub(crate) fn body_pace(&self) -> Rule {
-        Rule::new(self.body_timeout, self.rate_min)
-    }
-
-    pub(crate) fn write_pace(&self) -> Rule {
-        Rule::new(self.write_timeout, self.rate_min)
     }
 
     pub(crate) fn head_limits(&self) -> Limits {

@@ -132,7 +132,7 @@
 //! | `isolate.rs`, `journal.rs`, `escaped.rs` | calling the application's code; lines on their way to the logger; what a client chose, for people |
 //! | `lifecycle/` | where the server is in its life; the books; the report |
 //! | `http1/` | the protocol without I/O: bytes in, values out |
-//! | `config.rs`, `pace.rs` | limits and timeouts; what is too slow |
+//! | `config.rs` | limits and timeouts |
 //! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
 //! | `message/`, `handler.rs` | what a handler sees: requests, responses and their bodies |
 //! | `router/` | which handler answers which request |
@@ -161,7 +161,6 @@ mod journal;
 mod lifecycle;
 mod message;
 mod net;
-mod pace;
 mod router;
 mod server;
 mod shutdown;

@@ -10,9 +10,9 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use super::minimum_rate::Pace;
+use super::minimum_rate::Rule;
 use crate::config::Config;
-use crate::pace::Pace;
-use crate::pace::Rule;
 
 /// The wait of one connection.
 #[derive(Clone, Copy, Debug)]

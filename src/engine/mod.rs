@@ -37,6 +37,7 @@ pub(crate) mod date;
 pub(crate) mod deferred;
 pub(crate) mod in_flight;
 mod linger;
+mod minimum_rate;
 mod monitor;
 pub(crate) mod output;
 pub(crate) mod peers;

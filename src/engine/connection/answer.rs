@@ -19,6 +19,7 @@ use super::State;
 use super::writing::Rest;
 use super::writing::Writing;
 use crate::engine::deferred::Deferred;
+use crate::engine::minimum_rate::Rule;
 use crate::engine::output::COPIED_BYTES_MAX;
 use crate::engine::output::Output;
 use crate::http1::Refusal;
@@ -189,6 +190,7 @@ impl Connection {
                 (Bytes::new(), Rest::Nothing)
             }
         };
+        let config = &cx.services.config;
         self.state = State::Writing(Writing {
             output: Output::new(head, body, b""),
             rest,
@@ -196,7 +198,7 @@ impl Connection {
             persist,
             outcome,
             kind,
-            minimum_rate: cx.services.config.write_pace().start(cx.now),
+            minimum_rate: Rule::new(config.write_timeout, config.rate_min).start(cx.now),
         });
     }
 

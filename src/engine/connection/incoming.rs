@@ -17,6 +17,8 @@ use super::State;
 use super::Step;
 use crate::config::Config;
 use crate::engine::buffer::Buffer;
+use crate::engine::minimum_rate::Pace;
+use crate::engine::minimum_rate::Rule;
 use crate::engine::output::Output;
 use crate::engine::shard::Wait;
 use crate::engine::upload_limit::Permit;
@@ -35,7 +37,6 @@ use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
-use crate::pace::Pace;
 
 /// The most memory that is reserved for a body before its bytes arrive, in bytes: a
 /// client that only announces a large body must not cost much.
@@ -107,7 +108,7 @@ impl Incoming {
             expects_continue.then(|| Output::new(Vec::new(), Bytes::new(), encode::CONTINUE));
         Ok(Some(Box::new(Self {
             decoder,
-            minimum_rate: config.body_pace().start(now),
+            minimum_rate: Rule::new(config.body_timeout, config.rate_min).start(now),
             interim,
             input: None,
             failed: None,

@@ -20,6 +20,7 @@ use super::Step;
 use super::Upgrade;
 use super::input;
 use crate::engine::deferred::Deferred;
+use crate::engine::minimum_rate::Pace;
 use crate::engine::output::Output;
 use crate::engine::shard::Suspendable;
 use crate::engine::shard::Wait;
@@ -39,7 +40,6 @@ use crate::message::body::source::Waker;
 use crate::message::body::upgrade::TakeOver;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
-use crate::pace::Pace;
 
 /// How much of a file is sent at a time, in bytes, so that the other connections
 /// have their turn.

@@ -102,7 +102,7 @@ impl Rig {
     /// Sockets or an epoll cannot be made.
     pub fn new() -> io::Result<Self> {
         let config = Config::default();
-        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let life = Arc::new(Lifecycle::new(&config));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
         let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));

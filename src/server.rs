@@ -95,7 +95,7 @@ impl Server {
             );
             config.max_connections = affordable;
         }
-        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let life = Arc::new(Lifecycle::new(&config));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         Self {
             listener,

@@ -162,11 +162,12 @@ impl Signalled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn server(servers: &mut Servers) -> (Arc<Lifecycle>, Signals) {
-        let life = Arc::new(Lifecycle::new(Duration::ZERO, 10 * SECOND));
+        let life = Arc::new(Lifecycle::new(&Config::default()));
         let signals = servers.add(&life);
         (life, signals)
     }

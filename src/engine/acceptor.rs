@@ -114,7 +114,7 @@ impl Acceptor {
             let checked = Instant::now();
             let has_half_open = refuses_new && self.listener.may_be_half_open();
             let is_empty = self.empty_backlog(&mut grace_ends, refuses_new);
-            if !is_empty || !refuses_new || life.phase() >= Phase::Aborting {
+            if !is_empty || !refuses_new || life.is_aborting() {
                 return;
             }
             checks_in_a_row = if has_half_open {

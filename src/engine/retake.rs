@@ -121,6 +121,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::config::Config;
     use crate::engine::bell::Bell;
     use crate::engine::in_flight::Call;
     use crate::engine::shard::Job;
@@ -130,7 +131,7 @@ mod tests {
     use crate::lifecycle::report::UserCode;
 
     fn job() -> OwnedJob {
-        let life = Arc::new(Lifecycle::new(Duration::ZERO, Duration::ZERO));
+        let life = Arc::new(Lifecycle::new(&Config::default()));
         let waiting = Books::new(life).waiting_gauge();
         Job::new(waiting, Arc::new(Bell::new()), Journal::unread()).unwrap()
     }

@@ -140,13 +140,14 @@ mod tests {
     use std::sync::Condvar;
 
     use super::*;
+    use crate::config::Config;
     use crate::lifecycle::phase::Phase;
     use crate::lifecycle::phase::Trigger;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn life() -> Arc<Lifecycle> {
-        Arc::new(Lifecycle::new(Duration::ZERO, SECOND))
+        Arc::new(Lifecycle::new(&Config::default()))
     }
 
     fn start(name: &str, life: &Arc<Lifecycle>, f: impl FnOnce() + Send + 'static) -> Thread {

@@ -134,7 +134,7 @@ pub(crate) fn start(
     all.lock().push(Arc::clone(&upgraded));
     // An abort first moves the phase, and then cuts the connections that are in
     // the list: so it sees this one there, or this sees the abort.
-    if all.services.life.phase() >= Phase::Aborting {
+    if all.services.life.is_aborting() {
         all.cut(deferred);
         deferred.push(Deferred::drop_of(take_over, subject));
         return;

@@ -21,7 +21,6 @@ use super::slow_calls::Expected;
 use super::slow_calls::Stopwatch;
 use crate::isolate::isolate;
 use crate::journal::note;
-use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
 
 /// A worker's slot, and what it has when it runs no code of the application.
@@ -147,7 +146,7 @@ impl<'a> Runner<'a> {
     ) -> Result<Begun, Option<Box<Connection>>> {
         let expected = self.engine.slow_calls.expected(key);
         // At an abort no thread may be left that looks into this slot.
-        let aborting = self.engine.services.life.phase() >= Phase::Aborting;
+        let aborting = self.engine.services.life.is_aborting();
         if aborting || matches!(expected, Expected::Waits | Expected::Unknown) {
             self.hand_off();
         }

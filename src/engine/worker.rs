@@ -232,7 +232,7 @@ impl Worker<'_> {
         if deferred.is_empty() {
             return;
         }
-        if self.engine.services.life.phase() >= Phase::Aborting {
+        if self.engine.services.life.is_aborting() {
             // A worker that blocks in one of these could not end the others.
             return self.engine.threads.run_deferred(deferred);
         }
@@ -334,7 +334,7 @@ impl Worker<'_> {
         );
         let life = &services.life;
         // Under the slot's lock: see `Slot`.
-        let refused = || life.phase() >= Phase::Aborting;
+        let refused = || life.is_aborting();
         let key = connection.call_key();
         let begun = match self
             .runner
@@ -370,7 +370,7 @@ impl Worker<'_> {
         let to_the_end = source.nature() != Nature::Finite;
         let engine = self.engine;
         let refused = || {
-            let aborting = engine.services.life.phase() >= Phase::Aborting;
+            let aborting = engine.services.life.is_aborting();
             aborting && (!to_the_end || engine.is_evicted())
         };
         let code = UserCode::BodyPiece;

@@ -25,7 +25,6 @@ use crate::journal::Lines;
 use crate::journal::note;
 use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
-use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::Unreturned;
 use crate::lifecycle::report::UserCode;
 use crate::net::listener::Listener;
@@ -264,9 +263,9 @@ fn started<F>(thread: Result<Thread, (io::Error, Option<F>)>) -> io::Result<Thre
 /// Says whether they have ended.
 fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
     let all_ended = || threads.iter().all(Thread::has_ended);
-    let was_aborting = life.phase() >= Phase::Aborting;
+    let was_aborting = life.is_aborting();
     life.wait(Some(end), || {
-        all_ended() || !was_aborting && life.phase() >= Phase::Aborting
+        all_ended() || !was_aborting && life.is_aborting()
     });
     all_ended()
 }

@@ -365,12 +365,11 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::config::Config;
 
     fn books() -> Arc<Books> {
-        let life = Arc::new(Lifecycle::new(Duration::ZERO, Duration::from_secs(1)));
+        let life = Arc::new(Lifecycle::new(&Config::default()));
         Arc::new(Books::new(life))
     }
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::counts_watch::ProgressWatch;
+use crate::config::Config;
 use crate::waiting::wait_until;
 
 /// Where a server is in its life. Phases only move forwards.
@@ -53,6 +54,13 @@ impl Phase {
         Self::Aborting,
         Self::Stopped,
     ];
+}
+
+impl Phase {
+    /// Whether the server cuts what is left, or has done so.
+    pub(crate) fn is_aborting(self) -> bool {
+        self >= Self::Aborting
+    }
 }
 
 impl fmt::Display for Phase {
@@ -134,24 +142,31 @@ pub(crate) struct Lifecycle {
     /// The first thread that panicked.
     failed: OnceLock<String>,
     lame_duck: Duration,
+    last_call: Duration,
     drain_timeout: Duration,
 }
 
 impl Lifecycle {
-    pub(crate) fn new(lame_duck: Duration, drain_timeout: Duration) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Running as u8),
             log: Mutex::new(Log::default()),
             changed: Condvar::new(),
             progress: ProgressWatch::default(),
             failed: OnceLock::new(),
-            lame_duck,
-            drain_timeout,
+            lame_duck: config.lame_duck,
+            last_call: config.last_call,
+            drain_timeout: config.drain_timeout,
         }
     }
 
     pub(crate) fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(SeqCst))]
+    }
+
+    /// Whether the server cuts what is left, or has done so.
+    pub(crate) fn is_aborting(&self) -> bool {
+        self.phase().is_aborting()
     }
 
     pub(crate) fn log(&self) -> Log {
@@ -196,7 +211,7 @@ impl Lifecycle {
     /// Cuts what is left. `false` if that was decided before, or is too late.
     pub(crate) fn abort(&self, why: Abort) -> bool {
         let mut log = self.lock();
-        if self.phase() >= Phase::Aborting {
+        if self.is_aborting() {
             return false;
         }
         let now = Instant::now();
@@ -238,23 +253,37 @@ impl Lifecycle {
 
     /// When the server began to cut what is left, if it has.
     pub(crate) fn aborting_since(&self) -> Option<Instant> {
-        match self.phase() >= Phase::Aborting {
+        match self.is_aborting() {
             true => self.lock().abort.map(|(_, at)| at),
             false => None,
         }
     }
 
     /// When the drain began; `None` before that.
-    pub(crate) fn draining_since(&self) -> Option<Instant> {
+    fn draining_since(&self) -> Option<Instant> {
         match self.phase() {
             Phase::Running | Phase::LameDuck => None,
             _ => self.lock().draining,
         }
     }
 
-    /// Whether somebody asked for an end at once: nobody is waited for.
-    pub(crate) fn aborts_on_demand(&self) -> bool {
-        self.phase() >= Phase::Aborting && matches!(self.lock().abort, Some((Abort::Demand(_), _)))
+    /// When the last call ends: until then a connection without a request in
+    /// progress may begin one. `None` before the drain.
+    pub(crate) fn last_call_ends(&self) -> Option<Instant> {
+        self.draining_since().map(|began| began + self.last_call)
+    }
+
+    /// As [`last_call_ends`](Self::last_call_ends), for a connection that has been
+    /// idle since `idle_since`. That may be later than the start of the drain, as for
+    /// a connection accepted from the backlog, and the last call begins then.
+    pub(crate) fn last_call_ends_for(&self, idle_since: Instant) -> Option<Instant> {
+        let ends = self.last_call_ends()?;
+        Some(ends.max(idle_since + self.last_call))
+    }
+
+    /// Whether the abort was asked for: then the server waits for no client.
+    pub(crate) fn abort_was_requested(&self) -> bool {
+        self.is_aborting() && matches!(self.lock().abort, Some((Abort::Demand(_), _)))
     }
 
     /// When the lame duck is over; `None` before the trigger.
@@ -330,9 +359,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn life(lame_duck: Duration) -> Lifecycle {
+        Lifecycle::new(&Config {
+            lame_duck,
+            last_call: SECOND,
+            drain_timeout: SECOND,
+            ..Config::default()
+        })
+    }
+
     #[test]
     fn the_first_trigger_wins_and_the_second_changes_nothing() {
-        let life = Lifecycle::new(Duration::ZERO, SECOND);
+        let life = life(Duration::ZERO);
         assert!(life.shutdown(Trigger::Signal));
         assert!(!life.shutdown(Trigger::Call));
         assert_eq!(life.phase(), Phase::Draining);
@@ -341,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_lame_duck_stands_between_trigger_and_drain() {
-        let life = Lifecycle::new(SECOND, SECOND);
+        let life = life(SECOND);
         assert_eq!(life.deadline(), None);
         life.shutdown(Trigger::Call);
         assert_eq!(life.phase(), Phase::LameDuck);
@@ -353,7 +391,7 @@ mod tests {
 
     #[test]
     fn phases_never_move_backwards() {
-        let life = Lifecycle::new(SECOND, SECOND);
+        let life = life(SECOND);
         assert!(life.abort(Abort::Demand(Trigger::Call)));
         life.drain();
         assert!(!life.shutdown(Trigger::Signal));
@@ -365,8 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_call_begins_with_the_drain_or_when_a_connection_becomes_idle() {
+        let life = life(Duration::ZERO);
+        let now = Instant::now();
+        assert_eq!(life.last_call_ends(), None);
+        assert_eq!(life.last_call_ends_for(now), None);
+        life.shutdown(Trigger::Call);
+        let began = life.draining_since().unwrap();
+        assert_eq!(life.last_call_ends(), Some(began + SECOND));
+        assert_eq!(life.last_call_ends_for(now), Some(began + SECOND));
+        let later = began + 5 * SECOND;
+        assert_eq!(life.last_call_ends_for(later), Some(later + SECOND));
+    }
+
+    #[test]
     fn a_waiter_wakes_for_a_notice_and_for_its_deadline() {
-        let life = Lifecycle::new(Duration::ZERO, SECOND);
+        let life = life(Duration::ZERO);
         let happened = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| life.wait(None, || happened.load(SeqCst)));

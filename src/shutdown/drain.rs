@@ -63,22 +63,21 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     }
 
     // 4. The last call for those who wait with nothing in progress.
-    engine.announce(Phase::Draining, last_call_ends(services));
+    let last_call_ends = life.last_call_ends().unwrap_or_else(Instant::now);
+    engine.announce(Phase::Draining, last_call_ends);
 
     // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
     //    abort. Those who follow the shutdown hear of that last.
     let only_followers_left = || services.accounting.only_followers_left();
     follow_until(services, board, life.deadline(), || {
-        life.phase() >= Phase::Aborting || only_followers_left()
+        life.is_aborting() || only_followers_left()
     });
     // With no connection left but the acceptor's look at its backlog still under
     // way, nothing is cut: the look takes some milliseconds.
     life.wait(Some(Instant::now() + LAST_LOOK), || {
-        life.phase() >= Phase::Aborting
-            || only_followers_left()
-            || !services.accounting.only_followers_open()
+        life.is_aborting() || only_followers_left() || !services.accounting.only_followers_open()
     });
-    let cut_short = life.phase() >= Phase::Aborting || !only_followers_left();
+    let cut_short = life.is_aborting() || !only_followers_left();
     if cut_short {
         life.abort(Abort::Deadline);
         if let Some((why, _)) = life.log().abort {
@@ -98,7 +97,7 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     board.publish(Progress::Finished(Box::new(services.accounting.report())));
     let grace = Instant::now() + services.config.linger;
     life.wait(Some(grace), || {
-        services.accounting.everyone_left() || !cut_short && life.phase() >= Phase::Aborting
+        services.accounting.everyone_left() || !cut_short && life.is_aborting()
     });
     engine.evict();
     // What is still open waits for code of the application that does not return.
@@ -125,13 +124,6 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     report
 }
 
-/// The last call is for those who were idle when the drain began; that moment
-/// is in the log already.
-fn last_call_ends(services: &Services) -> Instant {
-    let began = services.life.draining_since();
-    began.unwrap_or_else(Instant::now) + services.config.last_call
-}
-
 /// Knocks until the acceptor has seen that the server stops; at the deadline or
 /// at an abort, for one last time. `false` if it has not.
 ///
@@ -143,7 +135,7 @@ fn wake_acceptor(engine: &Engine) -> bool {
     let mut knocks = Vec::new();
     loop {
         let deadline = services.life.deadline();
-        let over = services.life.phase() >= Phase::Aborting
+        let over = services.life.is_aborting()
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.knocker.knock() {
             Ok(knock) => knocks.push(knock),

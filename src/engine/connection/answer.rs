@@ -281,8 +281,8 @@ impl Connection {
                 // If the connection is broken, the write of the answer finds that.
                 cx.buffer.fill(&self.stream);
             }
-            let began = cx.services.life.draining_since();
-            if began.is_some_and(|began| cx.now >= began + cx.services.config.last_call) {
+            let last_call_ends = cx.services.life.last_call_ends();
+            if last_call_ends.is_some_and(|ends| cx.now >= ends) {
                 cx.buffer.mark_in_time();
                 self.in_time_bytes = Some(cx.buffer.in_time_bytes());
             }

@@ -123,7 +123,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(super) fn is_aborting(&self) -> bool {
-        self.phase >= Phase::Aborting
+        self.phase.is_aborting()
     }
 
     /// When the abort began, if this turn is in that phase.

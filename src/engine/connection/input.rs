@@ -232,17 +232,6 @@ impl Context<'_> {
 /// the end of its last call if that is earlier.
 pub(super) fn idle_until(since: Instant, services: &Services) -> Instant {
     let timeout = since + services.config.idle_timeout;
-    match services.life.draining_since() {
-        Some(_) => timeout.min(last_call_ends(since, services)),
-        None => timeout,
-    }
-}
-
-/// When the last call ends for a connection that became idle at `since`, or for an
-/// endless answer that began then. The last call begins with the drain, or at
-/// `since` if that is later, as for a connection accepted from the backlog. Before
-/// the drain it begins at `since`.
-pub(super) fn last_call_ends(since: Instant, services: &Services) -> Instant {
-    let began = services.life.draining_since();
-    began.map_or(since, |began| began.max(since)) + services.config.last_call
+    let last_call_ends = services.life.last_call_ends_for(since);
+    last_call_ends.map_or(timeout, |ends| timeout.min(ends))
 }

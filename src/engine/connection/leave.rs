@@ -87,7 +87,7 @@ impl Connection {
         };
         let until = lingering.linger.until(cx.now, cx.aborting_since());
         let outcome = lingering.outcome;
-        let is_over = cx.now >= until || cx.services.life.aborts_on_demand();
+        let is_over = cx.now >= until || cx.services.life.abort_was_requested();
         if !is_over && has_nothing_to_read {
             return self.await_eof(until, cx);
         }

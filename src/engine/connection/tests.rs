@@ -46,7 +46,7 @@ struct Seen {
 impl Bench {
     fn new() -> Self {
         let config = Config::default();
-        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let life = Arc::new(Lifecycle::new(&config));
         let accounting = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
         let (waiting, bell) = (accounting.waiting_gauge(), Arc::new(Bell::new()));

@@ -18,7 +18,6 @@ use super::Next;
 use super::State;
 use super::Step;
 use super::Upgrade;
-use super::input;
 use crate::engine::deferred::Deferred;
 use crate::engine::minimum_rate::Pace;
 use crate::engine::output::Output;
@@ -317,8 +316,8 @@ impl Connection {
     fn drain_endless_body(&mut self, cx: &Context<'_>) -> Option<Instant> {
         let exchange = self.exchange.as_ref();
         let began = exchange.map_or(cx.now, |exchange| exchange.began);
-        let until = input::last_call_ends(began, cx.services);
-        let is_over = cx.is_aborting() || cx.now >= until;
+        let ends = cx.services.life.last_call_ends_for(began);
+        let is_over = cx.is_aborting() || ends.is_some_and(|ends| cx.now >= ends);
         if let State::Writing(Writing {
             rest:
                 Rest::Stream {
@@ -333,7 +332,7 @@ impl Connection {
                 source.close();
             }
         }
-        (!is_over).then_some(until)
+        ends.filter(|_| !is_over)
     }
 
     /// Cuts a body that cannot be completed, so that the client can tell.

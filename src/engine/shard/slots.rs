@@ -304,7 +304,7 @@ impl<C: Suspendable> Slots<C> {
             let Slot::Suspended(connection, _, until) = slot else {
                 continue;
             };
-            if phase >= Phase::Aborting || connection.is_endless() {
+            if phase.is_aborting() || connection.is_endless() {
                 self.woken.push_back(index);
             } else if connection.is_idle() {
                 *until = Some(until.map_or(last_call_ends, |until| until.min(last_call_ends)));

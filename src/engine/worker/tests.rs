@@ -40,7 +40,7 @@ impl Bench {
             workers: 1,
             ..Config::default()
         };
-        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let life = Arc::new(Lifecycle::new(&config));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let services = Services::new(config, Journal::unread(), life, books);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

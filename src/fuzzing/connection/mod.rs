@@ -42,7 +42,6 @@ use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
-use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::message::body::Body;
 use crate::message::body::source::Piece;
@@ -203,7 +202,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(plan: &'a Plan, pieces: Vec<&'a [u8]>) -> Self {
         let config = plan.config();
-        let life = Arc::new(Lifecycle::new(config.lame_duck, config.drain_timeout));
+        let life = Arc::new(Lifecycle::new(&config));
         let books = Arc::new(Books::new(Arc::clone(&life)));
         let journal = Journal::unread();
         let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
@@ -301,7 +300,7 @@ impl<'a> Bench<'a> {
     /// As a worker calls a handler.
     fn handle(&mut self, mut request: Request) -> Answer {
         self.methods.push(request.method().to_string());
-        if self.services.life.phase() >= Phase::Aborting {
+        if self.services.life.is_aborting() {
             return Answer::turned_away();
         }
         let read = self.read(&mut request);

@@ -59,6 +59,12 @@ mod lifecycle {
             Draining,
             Aborting,
         }
+
+        impl Phase {
+            pub(crate) fn is_aborting(self) -> bool {
+                self >= Self::Aborting
+            }
+        }
     }
 }
 

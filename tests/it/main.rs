@@ -7,7 +7,7 @@ mod answers;
 mod backlog;
 mod counts;
 mod deadline;
-mod door;
+
 mod early_answers;
 mod events;
 mod expectations;
@@ -24,13 +24,15 @@ mod listeners;
 mod loss;
 mod peers;
 mod refusals;
+mod refusing;
 mod request_bodies;
 mod response_bodies;
 mod router;
 mod scheduling;
 mod stop_in_call;
 mod support;
-mod take_over;
+
 mod tidy;
 mod timeouts;
+mod upgrade;
 mod user_code;

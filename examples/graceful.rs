@@ -54,6 +54,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words = counting.join().map_err(|_| "the count is lost")?;
     fs::write(&file, format!("{words}\n"))?;
     println!("{report}");
-    let all_answered = report.everyone_answered().then_some(());
+    let all_answered = report.all_answered().then_some(());
     all_answered.ok_or("the stop cut a request".into())
 }

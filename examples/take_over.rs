@@ -20,7 +20,7 @@ use std::{env, error::Error, process};
 use farewell::{Body, Config, Request, Router, Server};
 
 fn stop(_: Request) -> Body {
-    Body::take_over(|mut connection| {
+    Body::upgrade(|mut connection| {
         let told = connection.write_all(b"goodbye\n");
         // Waits for the client to close its side, as it does when it has read all.
         let code = match told.and_then(|()| connection.close()) {

@@ -1,4 +1,4 @@
-//! A WebSocket that echoes, by `tungstenite` on a connection that is taken over.
+//! A WebSocket that echoes, by `tungstenite` on an upgraded connection.
 //! When the server stops, it closes with the code 1001, "going away".
 //!
 //! ```sh
@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 use std::{env, error::Error, io::ErrorKind};
 
 use farewell::{Body, Config, Phase, Rejection, Request, Response, Router, Server};
-use farewell::{StatusCode, TakenOver};
+use farewell::{StatusCode, Upgraded};
 use tungstenite::handshake::server::create_response_with_body;
 use tungstenite::protocol::{CloseFrame, Role, WebSocket, frame::coding::CloseCode};
 use tungstenite::{Error::Io, Message::Binary, Message::Text};
 
 fn upgrade(request: Request) -> Result<Response, Rejection> {
-    let body = || Body::take_over(|connection| drop(echo(connection)));
+    let body = || Body::upgrade(|connection| drop(echo(connection)));
     create_response_with_body(&request.to_http(), body)
         .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
 /// Echoes until the client closes, or the server stops; the error says how it ended.
-fn echo(mut connection: TakenOver) -> tungstenite::Result<()> {
+fn echo(mut connection: Upgraded) -> tungstenite::Result<()> {
     connection.wake_on_drain(true);
     let mut socket = WebSocket::from_raw_socket(connection, Role::Server, None);
     while socket.get_ref().phase() < Phase::Draining {

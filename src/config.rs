@@ -94,12 +94,12 @@ pub struct Config {
     pub last_call: Duration,
     /// How long to wait for handshakes that the kernel had begun when the
     /// drain started. Default: 250 ms.
-    pub settle: Duration,
+    pub handshake_grace: Duration,
     /// Whether to have the kernel refuse new connections while those that it
     /// holds are still accepted. Where the system has no call for that, or
     /// when this is `false`, the listener is emptied and then closed, and a
     /// connection that arrives in between is reset. Default: `true`.
-    pub close_door: bool,
+    pub refuse_new_connections: bool,
 
     /// Whether every request is logged when it has ended, through
     /// [`log`](https://docs.rs/log) with the target `farewell::access` and the
@@ -137,8 +137,8 @@ impl Default for Config {
             lame_duck: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             last_call: Duration::from_millis(500),
-            settle: Duration::from_millis(250),
-            close_door: true,
+            handshake_grace: Duration::from_millis(250),
+            refuse_new_connections: true,
             access_log: false,
             #[cfg(feature = "internals")]
             shards: None,
@@ -206,7 +206,7 @@ impl Config {
             ("lame_duck", self.lame_duck, true),
             ("drain_timeout", self.drain_timeout, true),
             ("last_call", self.last_call, true),
-            ("settle", self.settle, true),
+            ("handshake_grace", self.handshake_grace, true),
         ] {
             if value > DURATION_MAX {
                 return Err(Error::config(field, "must be a year at most"));

@@ -195,7 +195,7 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let outcome = ConnectionOutcome::HungUp;
+            let outcome = ConnectionOutcome::ClosedIdle;
             connection.close(outcome, &self.services, &mut Vec::new());
         }
     }

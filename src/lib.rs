@@ -26,7 +26,7 @@
 //!
 //! 1. Every connection whose handshake the kernel had begun when the door
 //!    closed is accepted and served, if the handshake ends within
-//!    [`Config::settle`]. None is reset.
+//!    [`Config::handshake_grace`]. None is reset.
 //! 2. Every request whose bytes reach us before we half-close its connection
 //!    is answered in full, and the last answer on a connection says
 //!    `Connection: close`. What a client pipelines after it has been told so
@@ -47,14 +47,14 @@
 //!    was cut is named. Code that does not return (a handler, a body's next
 //!    piece, a drop, a call after a delivery) is left behind on its thread, and
 //!    named in [`Report::unreturned`]. [`ShutdownHandle::abort`] cuts at once.
-//! 7. The books balance: every accepted connection ends in exactly one
+//! 7. The accounting adds up: every accepted connection ends in exactly one
 //!    [`ConnectionOutcome`], every request in exactly one [`RequestOutcome`],
 //!    and the [`Report`] adds up.
 //!
 //! Its one limit: a request that crosses our half-close on the wire, after the
 //! last call, is not answered. No server can rule that out (RFC 9112 section
 //! 9.3.1 has clients retry it); the report counts it as
-//! [`Crossed`](ConnectionOutcome::Crossed).
+//! [`CrossedClose`](ConnectionOutcome::CrossedClose).
 //!
 //! Points 1 and 5 need Linux, and a listener that is ours alone. Elsewhere the
 //! backlog is emptied and the listener closed, and a connection that arrives in
@@ -97,8 +97,8 @@
 //! `engine/user_code.rs`; `engine/mod.rs` draws the machine.
 //!
 //! A request's body streams in while its handler reads it ([`RequestBody`]), a
-//! response's while its client does ([`Body`]). A handler may take the
-//! connection over ([`Body::take_over`]), or feed it events ([`Events`]);
+//! response's while its client does ([`Body`]). A handler may upgrade
+//! the connection ([`Body::upgrade`]), or feed it events ([`Events`]);
 //! [`Router`] finds the handler for a request. How each rule of HTTP/1.1 is kept
 //! stands in `http1/mod.rs`.
 //!
@@ -118,7 +118,7 @@
 //! worker that owns it. *Run queue*: jobs without a worker. *Exchange*: one request
 //! and its response. *Suspended*: waiting in its shard.
 //! *Last call*: the time in which an idle connection may still begin a request.
-//! *Linger*: half-closed, reading to EOF. *Taken over*: no longer HTTP, and on a
+//! *Linger*: half-closed, reading to EOF. *Upgraded*: no longer HTTP, and on a
 //! thread of its own. *Drain*: stop and finish. *Cut*:
 //! ended by us before its answer was complete. *Timeout*: a `Duration` in the
 //! [`Config`]. *Deadline*: an `Instant`.
@@ -188,7 +188,7 @@ pub use crate::lifecycle::report::UserCode;
 pub use crate::message::body::Body;
 pub use crate::message::body::upgrade::IntoStdError;
 pub use crate::message::body::upgrade::StdStream;
-pub use crate::message::body::upgrade::TakenOver;
+pub use crate::message::body::upgrade::Upgraded;
 pub use crate::message::body::writer::BodyWriter;
 pub use crate::message::events::Event;
 pub use crate::message::events::EventSender;

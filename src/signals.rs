@@ -147,7 +147,7 @@ impl Signalled {
             }
             Err(_) if self.is_bounce(now) => {}
             Err(_) => {
-                life.abort(Abort::Demand(Trigger::Signal));
+                life.abort(Abort::Requested(Trigger::Signal));
             }
         }
     }
@@ -185,7 +185,7 @@ mod tests {
         servers.receive(start + BOUNCE);
         assert_eq!(life.phase(), Phase::Aborting);
         let (why, _) = life.log().abort.unwrap();
-        assert_eq!(why, Abort::Demand(Trigger::Signal));
+        assert_eq!(why, Abort::Requested(Trigger::Signal));
         // While it aborts, it has all the time that it needs.
         assert_eq!(servers.receive(start + 60 * SECOND), Then::Nothing);
     }

@@ -169,7 +169,7 @@ fn a_logger_that_blocks_holds_up_neither_a_client_nor_a_stop() {
         stop.shutdown();
         assert!(stop.wait_for_timeout(Phase::Stopped, TOO_LONG), "no end");
         let report = server.join().unwrap();
-        assert!(report.everyone_answered(), "{report}");
+        assert!(report.all_answered(), "{report}");
         assert_eq!(report.threads_left, 1, "{report}");
         assert_eq!(report.unreturned[0].code, UserCode::Logger, "{report}");
     }
@@ -239,7 +239,7 @@ fn a_logger_that_panics_costs_no_thread() {
     drop(first);
     server.shutdown_handle().shutdown();
     let report = server.join().unwrap();
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     assert_eq!(report.threads_left, 0, "{report}");
 }
 
@@ -303,7 +303,7 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
     drop((other, clients));
     server.shutdown_handle().shutdown();
     let report = server.join().unwrap();
-    assert_eq!(report.requests.count(RequestOutcome::Broken), 1, "{report}");
+    assert_eq!(report.requests.count(RequestOutcome::BodyFailed), 1, "{report}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn signals_stop_every_server_that_asks_for_it() {
     drop(release);
     let report = third.join().unwrap();
     assert_eq!(report.trigger, Trigger::Signal);
-    assert_eq!(report.abort, Some(Abort::Demand(Trigger::Signal)));
+    assert_eq!(report.abort, Some(Abort::Requested(Trigger::Signal)));
 
     // A signal before `serve` has it stop as soon as it is called.
     let fourth = server();

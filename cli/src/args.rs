@@ -88,8 +88,8 @@ pub(super) struct Options {
 
     /// How long a stop waits for TCP handshakes that had begun before it
     /// [default: 250ms].
-    #[arg(long, value_name = "DURATION", env = "FAREWELL_SETTLE", value_parser = duration)]
-    settle: Option<Duration>,
+    #[arg(long, value_name = "DURATION", env = "FAREWELL_HANDSHAKE_GRACE", value_parser = duration)]
+    handshake_grace: Option<Duration>,
 
     /// How long, once asked to stop, to go on serving while /readyz answers
     /// 503, so that load balancers turn away first [default: 0s].
@@ -239,7 +239,7 @@ impl Options {
         set(&mut config.last_call, self.last_call);
         set(&mut config.linger, self.linger);
         set(&mut config.linger_max, self.linger_max);
-        set(&mut config.settle, self.settle);
+        set(&mut config.handshake_grace, self.handshake_grace);
         set(&mut config.lame_duck, self.lame_duck);
         set(&mut config.idle_timeout, self.idle_timeout);
         set(&mut config.head_timeout, self.head_timeout);

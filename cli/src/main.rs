@@ -197,8 +197,8 @@ fn run() -> Result<u8, Failure> {
 
 fn exit_code(report: &Report) -> u8 {
     match report.abort {
-        Some(Abort::Demand(Trigger::Signal)) => 130,
-        _ if report.everyone_answered() && report.threads_left == 0 => 0,
+        Some(Abort::Requested(Trigger::Signal)) => 130,
+        _ if report.all_answered() && report.threads_left == 0 => 0,
         _ => 3,
     }
 }

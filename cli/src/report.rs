@@ -43,14 +43,14 @@ pub(super) fn to_json(report: &Report) -> Value {
         "trigger": trigger(report.trigger),
         "abort": report.abort.map(|abort| match abort {
             Abort::Deadline => json!("deadline"),
-            Abort::Demand(by) => trigger(by),
+            Abort::Requested(by) => trigger(by),
             other => json!(other.to_string()),
         }),
         "seconds": report.duration.as_secs_f64(),
         "draining_after_seconds": seconds(report.draining_after),
-        "door_closed_after_seconds": seconds(report.door_closed_after),
+        "refusing_after_seconds": seconds(report.refusing_after),
         "aborted_after_seconds": seconds(report.aborted_after),
-        "everyone_answered": report.everyone_answered(),
+        "all_answered": report.all_answered(),
         "connections": {
             "accepted": report.accepted,
             "ended": tally(&report.connections),

@@ -105,7 +105,7 @@ impl Acceptor {
             );
             return;
         }
-        let handshake_grace = self.engine.services.config.settle;
+        let handshake_grace = self.engine.services.config.handshake_grace;
         let mut grace_ends = Instant::now() + handshake_grace;
         let mut checks_in_a_row = 0;
         loop {
@@ -139,7 +139,7 @@ impl Acceptor {
 
     /// Has the kernel refuse new connections. Says whether it does.
     fn refuse_new_connections(&self) -> bool {
-        if !self.engine.services.config.close_door {
+        if !self.engine.services.config.refuse_new_connections {
             return false;
         }
         match self.listener.close_door() {

@@ -120,12 +120,12 @@ impl Summary {
     }
 }
 
-/// `3 requests refused (2 with 400, 1 with 408): the debug level names each`
+/// `3 requests rejected (2 with 400, 1 with 408): the debug level names each`
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before = match self.total() {
-            1 => "1 request refused (".to_owned(),
-            total => format!("{total} requests refused ("),
+            1 => "1 request rejected (".to_owned(),
+            total => format!("{total} requests rejected ("),
         };
         for (status, count) in STATUSES.iter().zip(self.0).filter(|&(_, count)| count > 0) {
             write!(f, "{before}{count} with {}", status.as_str())?;
@@ -156,7 +156,7 @@ mod tests {
         let summary = refusals.take_if_due(at(21)).unwrap();
         assert_eq!(
             summary.to_string(),
-            "41 requests refused (40 with 400, 1 with 408): the debug level names each"
+            "41 requests rejected (40 with 400, 1 with 408): the debug level names each"
         );
         refusals.count(BAD, at(22));
         assert_eq!(
@@ -167,7 +167,7 @@ mod tests {
         let summary = refusals.take_if_due(at(31)).unwrap();
         assert_eq!(
             summary.to_string(),
-            "1 request refused (1 with 400): the debug level names each"
+            "1 request rejected (1 with 400): the debug level names each"
         );
         assert_eq!(refusals.take_if_due(at(99)), None, "all is logged");
     }

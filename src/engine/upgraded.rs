@@ -30,7 +30,7 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::CutRequest;
 use crate::lifecycle::report::UserCode;
 use crate::message::body::upgrade::Held;
-use crate::message::body::upgrade::TakenOver;
+use crate::message::body::upgrade::Upgraded;
 use crate::message::body::upgrade::Wire;
 use crate::net::interrupt::Interrupt;
 use crate::net::os::Ready;
@@ -41,7 +41,7 @@ use crate::net::stream::Stream;
 /// Every connection that has left HTTP, and has not ended.
 pub(crate) struct UpgradedConnections {
     services: Arc<Services>,
-    open: Mutex<Vec<Arc<Upgraded>>>,
+    open: Mutex<Vec<Arc<UpgradedConnection>>>,
     /// Raised when the server drains: reads may have to return then.
     draining: Interrupt,
     /// Raised when an abort has ended the connections that were open.
@@ -49,7 +49,7 @@ pub(crate) struct UpgradedConnections {
 }
 
 /// A connection that has left HTTP.
-struct Upgraded {
+struct UpgradedConnection {
     stream: Stream,
     peer: SocketAddr,
     /// The request that asked for the upgrade.
@@ -95,7 +95,7 @@ pub(crate) fn start(
     deferred: &mut Vec<Deferred>,
 ) {
     let Upgrade {
-        take_over,
+        function,
         subject,
         ends_by_close,
     } = upgrade;
@@ -113,7 +113,7 @@ pub(crate) fn start(
         since: Instant::now(),
         ..subject
     };
-    let upgraded = Arc::new(Upgraded {
+    let upgraded = Arc::new(UpgradedConnection {
         stream,
         peer,
         subject: subject.clone(),
@@ -130,18 +130,18 @@ pub(crate) fn start(
         }),
         all: Arc::clone(all),
     });
-    all.services.accounting.taken_over();
+    all.services.accounting.upgrade_begun();
     all.lock().push(Arc::clone(&upgraded));
     // An abort first moves the phase, and then cuts the connections that are in
     // the list: so it sees this one there, or this sees the abort.
     if all.services.life.is_aborting() {
         all.cut(deferred);
-        deferred.push(Deferred::drop_of(take_over, subject));
+        deferred.push(Deferred::drop_of(function, subject));
         return;
     }
     let wire: Arc<dyn Wire> = upgraded.clone();
     let life = Arc::clone(&all.services.life);
-    let taken = TakenOver::new(wire, input, peer, local, life);
+    let stream = Upgraded::new(wire, input, peer, local, life);
     // Made before the function runs, so that it is dropped after it, however it
     // ends; if no thread can be started, too.
     let mut run = Run {
@@ -151,12 +151,12 @@ pub(crate) fn start(
     let task = move |slot: &Arc<InFlight>| {
         run.slot = Some(Arc::clone(slot));
         run.upgraded.set_progress(Progress::Called);
-        take_over(taken);
+        function(stream);
         run.upgraded.set_progress(Progress::Returned);
         run.upgraded.linger();
     };
     let of = subject.clone();
-    if let Err(unstarted) = threads.spawn("farewell-taken-over", UserCode::TakeOver, of, task) {
+    if let Err(unstarted) = threads.spawn("farewell-upgraded", UserCode::Upgrade, of, task) {
         deferred.push(Deferred::drop_of(unstarted, subject));
     }
 }
@@ -186,7 +186,7 @@ impl UpgradedConnections {
             let progress = upgraded.lock().progress;
             let outcome = match progress {
                 // It only waits for the client to close its side.
-                Progress::Returned => ConnectionOutcome::TakenOver,
+                Progress::Returned => ConnectionOutcome::Upgraded,
                 Progress::NotCalled | Progress::Called => ConnectionOutcome::Cut,
             };
             let ended = upgraded.end(outcome);
@@ -212,18 +212,18 @@ impl UpgradedConnections {
         self.cut.raise();
     }
 
-    fn remove(&self, upgraded: &Arc<Upgraded>) {
+    fn remove(&self, upgraded: &Arc<UpgradedConnection>) {
         self.lock().retain(|other| !Arc::ptr_eq(other, upgraded));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Upgraded>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<UpgradedConnection>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The run of the application's function. Its drop is the connection's end.
 struct Run {
-    upgraded: Arc<Upgraded>,
+    upgraded: Arc<UpgradedConnection>,
     /// Its thread's, if there was a thread for it.
     slot: Option<Arc<InFlight>>,
 }
@@ -232,8 +232,8 @@ impl Drop for Run {
     fn drop(&mut self) {
         let Self { upgraded, slot } = self;
         let outcome = match slot {
-            Some(_) => ConnectionOutcome::TakenOver,
-            None => ConnectionOutcome::Broken,
+            Some(_) => ConnectionOutcome::Upgraded,
+            None => ConnectionOutcome::BodyFailed,
         };
         upgraded.all.remove(upgraded);
         if std::thread::panicking() || slot.is_none() {
@@ -250,7 +250,7 @@ impl Drop for Run {
     }
 }
 
-impl Upgraded {
+impl UpgradedConnection {
     /// Enters its outcome, the first one that there is. `None` if there was one
     /// before; otherwise what the application wants to be called then.
     fn end(&self, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
@@ -263,7 +263,7 @@ impl Upgraded {
         } = self.lock().entry.take()?;
         note!(services.journal, Debug, "{}: {outcome:?}", self.peer);
         drop(share);
-        services.accounting.given_back();
+        services.accounting.upgrade_ended();
         guard.end(outcome);
         drop(place);
         // The application may keep the place, and the acceptor waits for this.
@@ -310,7 +310,7 @@ impl Upgraded {
     }
 }
 
-impl Wire for Upgraded {
+impl Wire for UpgradedConnection {
     fn read(
         &self,
         buffer: &mut [u8],

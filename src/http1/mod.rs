@@ -63,7 +63,7 @@
 //! | 9.3 | a connection persists unless told otherwise; HTTP/1.0 only if asked | so it does | `http_1_1_persists_unless_told_to_close`, `http_1_0_closes_unless_told_to_persist` |
 //! | 9.3 | read the whole body, or close after the answer | up to `discard_bytes_max`, if it is here; else close | `what_a_handler_does_not_read_closes_the_connection_if_it_is_much` |
 //! | 9.4 | a server may limit connections | `max_connections` wait, beyond `connections_per_peer` 429 | `one_connection_too_many_of_a_peer_is_told_so` |
-//! | 9.5 | a server may time out, and should close in good order | 408 in the middle of a request, else without a word | `a_head_that_does_not_end_is_408`, `an_idle_connection_is_hung_up_without_a_word` |
+//! | 9.5 | a server may time out, and should close in good order | 408 in the middle of a request, else without a word | `a_head_that_does_not_end_is_408`, `an_idle_connection_is_closed_without_a_word` |
 //! | 9.6 | who closes says so in the last answer | `Connection: close`; in a stop too | `both_of_a_pipelined_pair_are_answered_and_the_last_says_close` |
 //! | 9.6 | nothing behind a `close` is processed | nothing is | `what_follows_a_request_that_closes_is_not_answered` |
 //! | 9.6 | close in stages, lest a reset destroys the answer | half-close, read to EOF, bounded by `linger` | `a_refusal_arrives_though_the_client_goes_on_sending` |

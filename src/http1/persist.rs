@@ -32,7 +32,7 @@ pub(crate) enum CloseReason {
     /// discard, or may never come.
     UnreadBody,
     /// The handler takes the connection over.
-    TakenOver,
+    Upgraded,
     /// The answer ends when its client stops listening, or when the server
     /// stops.
     Endless,

@@ -76,7 +76,7 @@ pub(crate) struct Books {
     /// What the queues show.
     waiting: Mutex<Vec<Gauge>>,
     lingering: AtomicUsize,
-    taken_over: AtomicUsize,
+    upgraded: AtomicUsize,
     followers: AtomicUsize,
     /// The acceptor has ended: `open` will not grow again.
     no_more: AtomicBool,
@@ -98,7 +98,7 @@ impl Books {
             in_progress: AtomicUsize::new(0),
             waiting: Mutex::default(),
             lingering: AtomicUsize::new(0),
-            taken_over: AtomicUsize::new(0),
+            upgraded: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
             no_more: AtomicBool::new(false),
             backlog_abandoned: AtomicBool::new(false),
@@ -167,13 +167,13 @@ impl Books {
         self.life.counts_changed();
     }
 
-    pub(crate) fn taken_over(&self) {
-        self.taken_over.fetch_add(1, SeqCst);
+    pub(crate) fn upgrade_begun(&self) {
+        self.upgraded.fetch_add(1, SeqCst);
         self.life.counts_changed();
     }
 
-    pub(crate) fn given_back(&self) {
-        self.taken_over.fetch_sub(1, SeqCst);
+    pub(crate) fn upgrade_ended(&self) {
+        self.upgraded.fetch_sub(1, SeqCst);
         self.life.counts_changed();
     }
 
@@ -227,14 +227,14 @@ impl Books {
         let in_progress = self.in_progress.load(SeqCst);
         let waiting = self.gauges().iter().map(Gauge::get).sum();
         let lingering = self.lingering.load(SeqCst);
-        let taken_over = self.taken_over.load(SeqCst);
+        let upgraded = self.upgraded.load(SeqCst);
         Counts {
             open,
             in_progress,
             waiting,
-            idle: open.saturating_sub(in_progress + waiting + lingering + taken_over),
+            idle: open.saturating_sub(in_progress + waiting + lingering + upgraded),
             lingering,
-            taken_over,
+            upgraded,
             followers: self.followers(),
         }
     }
@@ -250,7 +250,7 @@ impl Books {
             abort: log.abort.map(|(why, _)| why),
             duration: triggered.elapsed(),
             draining_after: log.draining.map(since),
-            door_closed_after: log.door_closed.map(since),
+            refusing_after: log.door_closed.map(since),
             aborted_after: log.abort.map(|(_, at)| since(at)),
             accepted: self.accepted.load(Relaxed),
             connections: self.connections.all(),
@@ -379,12 +379,12 @@ mod tests {
         let (early, late) = (books.connection_accepted(), books.connection_accepted());
         early.end(ConnectionOutcome::Completed);
         books.life.shutdown(Trigger::Call);
-        late.end(ConnectionOutcome::HungUp);
+        late.end(ConnectionOutcome::ClosedIdle);
         let report = books.report();
         assert!(report.balances());
         assert_eq!(report.connections.total(), 2);
         assert_eq!(report.connections_after_trigger.total(), 1);
-        assert_eq!(report.connections.to_string(), "1 completed, 1 hung up");
+        assert_eq!(report.connections.to_string(), "1 completed, 1 closed idle");
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub struct Counts {
     /// Connections whose last answer is written, waiting for the client to
     /// close its side.
     pub lingering: usize,
-    /// Connections that a handler has taken over
-    /// ([`Body::take_over`](crate::Body::take_over)).
-    pub taken_over: usize,
+    /// Connections that a handler has upgraded
+    /// ([`Body::upgrade`](crate::Body::upgrade)).
+    pub upgraded: usize,
     /// Of the connections, those that only follow the shutdown
     /// ([`ShutdownHandle::follow`](crate::ShutdownHandle::follow)).
     pub followers: usize,
@@ -38,9 +38,9 @@ impl fmt::Display for Counts {
             write!(f, "{waiting} waiting for a worker, ")?;
         }
         write!(f, "{} idle, {} lingering", self.idle, self.lingering)?;
-        match self.taken_over {
+        match self.upgraded {
             0 => Ok(()),
-            taken_over => write!(f, ", {taken_over} taken over"),
+            upgraded => write!(f, ", {upgraded} upgraded"),
         }
     }
 }

@@ -9,7 +9,7 @@ pub trait Outcome: Copy + fmt::Debug + Sized + 'static {
     const ALL: &'static [Self];
     /// The place in [`ALL`](Self::ALL).
     fn index(self) -> usize;
-    /// The outcome in words that fit a report, such as `"hung up"`.
+    /// The outcome in words that fit a report, such as `"closed idle"`.
     fn name(self) -> &'static str;
 }
 
@@ -17,43 +17,44 @@ pub trait Outcome: Copy + fmt::Debug + Sized + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionOutcome {
-    /// The client closed its side with nothing outstanding: everything it
-    /// asked was answered, and the answers are delivered.
+    /// The client closed its side when no request was in progress: every request was
+    /// answered, and every answer is delivered.
     Completed,
-    /// Idle, and closed by us: its idle timeout or the last call was over.
-    HungUp,
-    /// Closed by us while idle, or after an answer in a drain, and something
-    /// that the client sent crossed our goodbye on the wire. RFC 9112 section
-    /// 9.3.1 has clients retry it.
-    Crossed,
-    /// Its last answer was written, but the client did not close its side
-    /// within [`Config::linger`](crate::Config::linger), or reset it.
-    Unconfirmed,
+    /// The server closed it while it was idle: its idle timeout or the last call was
+    /// over.
+    ClosedIdle,
+    /// The server closed it while it was idle, or after an answer in a drain, and
+    /// something that the client had sent meanwhile crossed the close on the wire. RFC
+    /// 9112 section 9.3.1 has clients retry it.
+    CrossedClose,
+    /// The last answer was written, but the client reset the connection, or did not
+    /// close its side within [`Config::linger`](crate::Config::linger).
+    DeliveryUnconfirmed,
     /// The client closed or reset it in the middle of a request or an answer.
-    Vanished,
+    ClientDisconnected,
     /// The client stopped reading in the middle of an answer.
-    Stalled,
-    /// Ended by us because the body of an answer failed, or fell short of its
+    ClientStalled,
+    /// The server cut it because the body of an answer failed, or fell short of its
     /// length, so that the client can tell.
-    Broken,
-    /// A handler took it over ([`Body::take_over`](crate::Body::take_over)),
-    /// and was done with it.
-    TakenOver,
-    /// Ended by us before an answer was complete, or before a handler that had
-    /// taken it over was done with it.
+    BodyFailed,
+    /// A handler upgraded it ([`Body::upgrade`](crate::Body::upgrade)), and the
+    /// function that got it has returned.
+    Upgraded,
+    /// The server cut it before an answer was complete, or before the function that got
+    /// the upgraded connection had returned.
     Cut,
 }
 
 impl Outcome for ConnectionOutcome {
     const ALL: &'static [Self] = &[
         Self::Completed,
-        Self::HungUp,
-        Self::Crossed,
-        Self::Unconfirmed,
-        Self::Vanished,
-        Self::Stalled,
-        Self::Broken,
-        Self::TakenOver,
+        Self::ClosedIdle,
+        Self::CrossedClose,
+        Self::DeliveryUnconfirmed,
+        Self::ClientDisconnected,
+        Self::ClientStalled,
+        Self::BodyFailed,
+        Self::Upgraded,
         Self::Cut,
     ];
 
@@ -64,13 +65,13 @@ impl Outcome for ConnectionOutcome {
     fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
-            Self::HungUp => "hung up",
-            Self::Crossed => "crossed",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Vanished => "vanished",
-            Self::Stalled => "stalled",
-            Self::Broken => "broken",
-            Self::TakenOver => "taken over",
+            Self::ClosedIdle => "closed idle",
+            Self::CrossedClose => "crossed the close",
+            Self::DeliveryUnconfirmed => "delivery unconfirmed",
+            Self::ClientDisconnected => "client disconnected",
+            Self::ClientStalled => "client stalled",
+            Self::BodyFailed => "body failed",
+            Self::Upgraded => "upgraded",
             Self::Cut => "cut",
         }
     }
@@ -81,36 +82,36 @@ impl Outcome for ConnectionOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestOutcome {
-    /// The handler's response was written whole; of one that takes the
-    /// connection over, its head.
+    /// The handler's response was written whole; of a response that upgrades the
+    /// connection, the head.
     Answered,
     /// The handler panicked; a 500 was written whole.
-    Failed,
-    /// The server itself refused it (400, 408, 413, …), and wrote that whole.
-    Refused,
-    /// No handler had started it at the deadline, or there were too many
-    /// slow uploads before it: 503.
-    TurnedAway,
-    /// The client went away before its answer was written.
-    Abandoned,
-    /// The client stopped reading its answer.
-    Stalled,
-    /// The body of its answer failed, or fell short of its length: the
-    /// connection was cut, so that the client can tell.
-    Broken,
-    /// Ended by us before its answer was complete.
+    HandlerPanicked,
+    /// The server itself rejected it (400, 408, 413, …), and wrote that answer whole.
+    Rejected,
+    /// The server answered 503: no handler had started it at the deadline, or it waited
+    /// too long because of slow uploads before it.
+    Unavailable,
+    /// The client closed or reset the connection before the answer was written.
+    ClientDisconnected,
+    /// The client stopped reading the answer.
+    ClientStalled,
+    /// The body of the answer failed, or fell short of its length: the server cut the
+    /// connection, so that the client can tell.
+    BodyFailed,
+    /// The server cut it before its answer was complete.
     Cut,
 }
 
 impl Outcome for RequestOutcome {
     const ALL: &'static [Self] = &[
         Self::Answered,
-        Self::Failed,
-        Self::Refused,
-        Self::TurnedAway,
-        Self::Abandoned,
-        Self::Stalled,
-        Self::Broken,
+        Self::HandlerPanicked,
+        Self::Rejected,
+        Self::Unavailable,
+        Self::ClientDisconnected,
+        Self::ClientStalled,
+        Self::BodyFailed,
         Self::Cut,
     ];
 
@@ -121,12 +122,12 @@ impl Outcome for RequestOutcome {
     fn name(self) -> &'static str {
         match self {
             Self::Answered => "answered",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::TurnedAway => "turned away",
-            Self::Abandoned => "abandoned",
-            Self::Stalled => "stalled",
-            Self::Broken => "broken",
+            Self::HandlerPanicked => "handler panicked",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "answered 503",
+            Self::ClientDisconnected => "client disconnected",
+            Self::ClientStalled => "client stalled",
+            Self::BodyFailed => "body failed",
             Self::Cut => "cut",
         }
     }

@@ -109,15 +109,15 @@ impl fmt::Display for Trigger {
 pub enum Abort {
     /// [`Config::drain_timeout`](crate::Config::drain_timeout) was over.
     Deadline,
-    /// Somebody asked for it.
-    Demand(Trigger),
+    /// It was asked for: [`ShutdownHandle::abort`](crate::ShutdownHandle::abort).
+    Requested(Trigger),
 }
 
 impl fmt::Display for Abort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline => f.write_str("the drain deadline"),
-            Self::Demand(trigger) => trigger.fmt(f),
+            Self::Requested(trigger) => trigger.fmt(f),
         }
     }
 }
@@ -215,7 +215,7 @@ impl Lifecycle {
             return false;
         }
         let now = Instant::now();
-        if let Abort::Demand(by) = why {
+        if let Abort::Requested(by) = why {
             log.trigger.get_or_insert((by, now));
         }
         log.draining.get_or_insert(now);
@@ -283,7 +283,7 @@ impl Lifecycle {
 
     /// Whether the abort was asked for: then the server waits for no client.
     pub(crate) fn abort_was_requested(&self) -> bool {
-        self.is_aborting() && matches!(self.lock().abort, Some((Abort::Demand(_), _)))
+        self.is_aborting() && matches!(self.lock().abort, Some((Abort::Requested(_), _)))
     }
 
     /// When the lame duck is over; `None` before the trigger.
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn phases_never_move_backwards() {
         let life = life(SECOND);
-        assert!(life.abort(Abort::Demand(Trigger::Call)));
+        assert!(life.abort(Abort::Requested(Trigger::Call)));
         life.drain();
         assert!(!life.shutdown(Trigger::Signal));
         assert!(!life.abort(Abort::Deadline));

@@ -49,8 +49,8 @@ pub enum UserCode {
     BodyPiece,
     /// The function of [`Body::from_writer`](crate::Body::from_writer).
     BodyWriter,
-    /// The function of [`Body::take_over`](crate::Body::take_over).
-    TakeOver,
+    /// The function of [`Body::upgrade`](crate::Body::upgrade).
+    Upgrade,
     /// The function of [`Body::after_delivery`](crate::Body::after_delivery).
     AfterDelivery,
     /// The drop of a value that the application gave to the server: a response,
@@ -69,7 +69,7 @@ impl fmt::Display for UserCode {
             Self::Handler => "the handler",
             Self::BodyPiece => "the next piece of the body",
             Self::BodyWriter => "the writer of the body",
-            Self::TakeOver => "the take-over",
+            Self::Upgrade => "the upgraded connection's function",
             Self::AfterDelivery => "the call after the delivery",
             Self::Drop => "the drop of a value",
             Self::Logger => "the logger",
@@ -134,10 +134,10 @@ pub struct Report {
     pub duration: Duration,
     /// From the trigger to the end of the lame duck.
     pub draining_after: Option<Duration>,
-    /// From the trigger to the moment from which on the kernel refuses new
-    /// connections. `None` if there was no such moment: the kernel has no
-    /// call for it, or the listener is not ours alone.
-    pub door_closed_after: Option<Duration>,
+    /// From the trigger to the moment when the kernel began to refuse new
+    /// connections. `None` if it did not, before the listener was closed: the kernel
+    /// has no call for it, or the listener is not ours alone.
+    pub refusing_after: Option<Duration>,
     /// From the trigger to the abort.
     pub aborted_after: Option<Duration>,
     /// Connections accepted since the start.
@@ -183,11 +183,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everyone got an answer of their own: nothing was cut, nobody was
-    /// turned away with a 503, and the backlog was not abandoned.
-    pub fn everyone_answered(&self) -> bool {
+    /// Whether every request got an answer: none was cut or answered with 503, no
+    /// connection was cut, and the backlog was not abandoned.
+    pub fn all_answered(&self) -> bool {
         self.requests.count(RequestOutcome::Cut) == 0
-            && self.requests.count(RequestOutcome::TurnedAway) == 0
+            && self.requests.count(RequestOutcome::Unavailable) == 0
             && self.connections.count(ConnectionOutcome::Cut) == 0
             && !self.backlog_abandoned
     }
@@ -201,7 +201,7 @@ impl Report {
     /// Whether the request that this code ran for is named as cut, with its
     /// handler still running.
     fn is_cut(&self, unreturned: &Unreturned) -> bool {
-        let handles = matches!(unreturned.code, UserCode::Handler | UserCode::TakeOver);
+        let handles = matches!(unreturned.code, UserCode::Handler | UserCode::Upgrade);
         let Some(request) = unreturned.request.as_ref().filter(|_| handles) else {
             return false;
         };
@@ -210,8 +210,8 @@ impl Report {
         })
     }
 
-    /// The whole in one line: how long it took, who asked, and what became of
-    /// those who were there.
+    /// The whole in one line: how long the stop took, what asked for it, and what
+    /// became of the requests and the idle connections.
     pub fn summary(&self) -> String {
         use ConnectionOutcome as C;
         use RequestOutcome as R;
@@ -224,13 +224,13 @@ impl Report {
         };
         format!(
             "stopped in {:.3} s by {}{early}: {} answered after that, {} of them on the last \
-             call; {} hung up idle; {} turned away with 503; {} cut",
+             call; {} closed idle; {} answered 503; {} cut",
             self.duration.as_secs_f64(),
             self.trigger,
-            after.count(R::Answered) + after.count(R::Failed),
+            after.count(R::Answered) + after.count(R::HandlerPanicked),
             self.answered_on_last_call,
-            gone.count(C::HungUp) + gone.count(C::Crossed),
-            after.count(R::TurnedAway),
+            gone.count(C::ClosedIdle) + gone.count(C::CrossedClose),
+            after.count(R::Unavailable),
             after.count(R::Cut),
         )
     }

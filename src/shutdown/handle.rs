@@ -24,7 +24,7 @@ use crate::message::body::Body;
 /// let stop = server.shutdown_handle();
 /// std::thread::spawn(move || stop.shutdown());
 /// let report = server.serve(|_: farewell::Request| "hello\n")?;
-/// assert!(report.everyone_answered());
+/// assert!(report.all_answered());
 /// # Ok(())
 /// # }
 /// ```
@@ -67,7 +67,7 @@ impl ShutdownHandle {
     /// As [`abort`](Self::abort), with a word on who asks. Says whether this
     /// made a difference: `false` if that was decided before, or is too late.
     pub fn abort_by(&self, trigger: Trigger) -> bool {
-        self.life.abort(Abort::Demand(trigger))
+        self.life.abort(Abort::Requested(trigger))
     }
 
     /// Where the server is in its life.

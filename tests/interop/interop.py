@@ -81,7 +81,7 @@ class Server:
         same("the server's exit code", self.process.returncode, 0)
         report = json.loads(output.splitlines()[-1])
         ended, requests = report["connections"]["ended"], report["requests"]
-        bad = {how: ended[how] for how in ("crossed", "cut", "broken", "stalled") if ended[how]}
+        bad = {how: ended[how] for how in ("crossed_the_close", "cut", "body_failed", "client_stalled") if ended[how]}
         same("connections that ended badly", bad, {})
         same("requests answered", requests["ended"]["answered"], requests["begun"])
 

@@ -29,7 +29,7 @@ fn more_are_queued_than_there_are_workers_and_all_are_answered() {
         client.expect_eof();
     }
     drop(clients);
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn those_beyond_max_connections_are_served_from_the_kernels_queue() {
     );
     let report = server.join();
     assert_eq!(report.accepted, 10);
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]
@@ -81,11 +81,11 @@ fn a_stop_before_the_start_serves_those_who_wait() {
 }
 
 #[test]
-fn nothing_is_lost_where_the_door_cannot_be_closed_and_nobody_comes_late() {
+fn nothing_is_lost_where_new_connections_cannot_be_refused_and_none_comes_late() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 1;
-    config.close_door = false;
+    config.refuse_new_connections = false;
     let server = TestServer::start(config, gated(&gate));
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for client in &mut clients {
@@ -100,5 +100,5 @@ fn nothing_is_lost_where_the_door_cannot_be_closed_and_nobody_comes_late() {
     drop(clients);
     let report = server.join();
     assert_eq!(report.accepted, 20);
-    assert_eq!(report.door_closed_after, None);
+    assert_eq!(report.refusing_after, None);
 }

@@ -71,7 +71,7 @@ fn a_condition_that_panics_or_blocks_holds_up_nothing() {
     });
     assert_eq!(server.connect().get("/").status, 200);
     server.stop.shutdown();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
     drop(bar);
     assert!(blocked.join().unwrap());
 }

@@ -19,7 +19,7 @@ use crate::support::gated;
 const SOON: Duration = Duration::from_millis(200);
 
 #[test]
-fn stuck_handlers_are_named_and_the_queue_is_turned_away() {
+fn stuck_handlers_are_named_and_the_queue_is_answered_503() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 2;
@@ -51,8 +51,8 @@ fn stuck_handlers_are_named_and_the_queue_is_turned_away() {
     drop(queued);
     let report = server.join();
     assert_eq!(report.abort, Some(Abort::Deadline));
-    assert!(!report.everyone_answered());
-    assert_eq!(report.requests.to_string(), "5 turned away, 2 cut");
+    assert!(!report.all_answered());
+    assert_eq!(report.requests.to_string(), "5 answered 503, 2 cut");
     assert_eq!(report.threads_left, 2);
     let mut routes: Vec<_> = report.cut.iter().map(|cut| cut.route.as_str()).collect();
     routes.sort_unstable();
@@ -103,7 +103,7 @@ fn a_client_that_never_reads_is_cut_and_named() {
 }
 
 #[test]
-fn who_stopped_in_the_middle_of_a_request_is_turned_away() {
+fn a_client_that_stops_in_the_middle_of_a_request_is_answered_503() {
     let mut config = config();
     config.drain_timeout = SOON;
     let server = TestServer::hello(config);
@@ -117,11 +117,11 @@ fn who_stopped_in_the_middle_of_a_request_is_turned_away() {
         client.expect_eof();
     }
     drop((head, body));
-    assert_eq!(server.join().requests.to_string(), "2 turned away");
+    assert_eq!(server.join().requests.to_string(), "2 answered 503");
 }
 
 #[test]
-fn idle_connections_are_not_cut_but_hung_up() {
+fn idle_connections_are_closed_and_not_cut() {
     let mut config = config();
     config.drain_timeout = SOON;
     config.last_call = NEVER;
@@ -132,8 +132,8 @@ fn idle_connections_are_not_cut_but_hung_up() {
     client.expect_eof();
     drop(client);
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::HungUp), 1);
-    assert!(report.everyone_answered());
+    assert_eq!(report.connections.count(ConnectionOutcome::ClosedIdle), 1);
+    assert!(report.all_answered());
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn an_abort_cuts_at_once_and_waits_for_nobody() {
         "the second changes nothing"
     );
     let report = server.join();
-    assert_eq!(report.abort, Some(Abort::Demand(Trigger::Signal)));
-    assert_eq!(report.requests.to_string(), "1 turned away, 1 cut");
+    assert_eq!(report.abort, Some(Abort::Requested(Trigger::Signal)));
+    assert_eq!(report.requests.to_string(), "1 answered 503, 1 cut");
     assert_eq!(queued.response().status, 503);
     stuck.expect_end();
     drop((idle, bar));
@@ -171,7 +171,7 @@ fn an_abort_without_a_shutdown_stops_too() {
     let report = server.join();
     assert_eq!(report.trigger, Trigger::Call);
     assert_eq!(report.requests.count(RequestOutcome::Answered), 1);
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]
@@ -235,8 +235,11 @@ fn the_deadline_ends_every_wait_for_a_client() {
     server.stop.shutdown();
     assert!(server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG));
     let report = server.join();
-    assert!(report.everyone_answered(), "{report}");
-    assert_eq!(report.connections.to_string(), "2 hung up, 3 unconfirmed");
+    assert!(report.all_answered(), "{report}");
+    assert_eq!(
+        report.connections.to_string(),
+        "2 closed idle, 3 delivery unconfirmed"
+    );
     sends.join().unwrap();
     drop((silent, idle, answered, refused));
 }

@@ -71,10 +71,10 @@ fn a_body_that_is_too_large_gets_its_413() {
 }
 
 #[test]
-fn a_client_that_is_told_by_a_take_over_is_read_on_too() {
+fn a_client_that_is_told_by_an_upgrade_is_read_on_too() {
     let server = TestServer::start(quick_to_close(), |mut request: Request| {
         request.bytes().unwrap();
-        Body::take_over(|mut stream| {
+        Body::upgrade(|mut stream| {
             stream.write_all(b"early").unwrap();
         })
     });
@@ -98,7 +98,12 @@ fn a_client_that_falls_silent_is_not_waited_for() {
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::Unconfirmed), 1);
+    assert_eq!(
+        report
+            .connections
+            .count(ConnectionOutcome::DeliveryUnconfirmed),
+        1
+    );
 }
 
 #[test]
@@ -124,7 +129,7 @@ fn a_drain_ends_it_at_the_deadline() {
     while client.try_send(PIECE).is_ok() {}
     assert!(server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG));
     let report = server.join();
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
 }
 
 /// Every upload is in line before the next one comes, and the test ends the call of

@@ -91,7 +91,7 @@ fn a_reader_that_leaves_is_noticed_though_nothing_is_sent() {
     }
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.count(RequestOutcome::Abandoned), 2);
+    assert_eq!(report.requests.count(RequestOutcome::ClientDisconnected), 2);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_reader_that_does_not_read_is_full_and_then_closed() {
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.count(RequestOutcome::Stalled), 1);
+    assert_eq!(report.requests.count(RequestOutcome::ClientStalled), 1);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_stream_ends_in_good_order_with_the_last_call() {
     drop(client);
     let report = server.join();
     assert_eq!(report.connections.count(ConnectionOutcome::Completed), 1);
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn everyone_else_is_done_before_the_last_line() {
     drop(followers);
     let report = server.join();
     assert_eq!(report.requests.to_string(), "4 answered");
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_follower_takes_no_place_from_the_backlog() {
     drop(queued);
     assert!(follower.response().body.contains("end: "));
     drop(follower);
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_panic_in_a_follower_cuts_it_and_stops_nothing_else() {
     client.expect_end();
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.to_string(), "1 broken");
+    assert_eq!(report.requests.to_string(), "1 body failed");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_follower_that_lingers_does_not_outlast_a_second_trigger() {
     assert!(follower.response().body.ends_with("end: none\n"));
     // It has the last line, and does not close: the server lingers.
     server.stop.abort();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
     drop(follower);
 }
 
@@ -187,7 +187,7 @@ fn a_follower_that_does_not_read_delays_nobody_for_long() {
     drop(bar);
     let report = server.join();
     assert_eq!(report.requests.total(), 1);
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn who_pipelines_on_and_on_has_to_leave() {
     client.expect_eof();
     client.half_close();
     let report = server.join();
-    assert_eq!(report.connections.to_string(), "1 crossed");
+    assert_eq!(report.connections.to_string(), "1 crossed the close");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_head_and_a_body_that_had_begun_are_waited_for() {
     assert_eq!(head.response().body, "hello /head");
     assert_eq!(body.response().body, "hello /body");
     drop((head, body));
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_large_response_under_way_arrives_whole() {
     assert_eq!(response.body.len(), SIZE);
     client.expect_eof();
     drop(client);
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A connection with nothing in progress may still begin a request, for
-//! `last_call`; then it is hung up in good order.
+//! `last_call`; then it is closed in good order.
 
 use farewell::ConnectionOutcome;
 use farewell::Phase;
@@ -30,7 +30,7 @@ fn idle_and_fresh_connections_may_begin_one_more() {
 }
 
 #[test]
-fn who_begins_nothing_is_hung_up_when_it_is_over() {
+fn a_connection_without_a_request_is_closed_when_it_is_over() {
     let server = TestServer::hello(config());
     let (mut used, mut fresh) = (server.connect(), server.connect());
     used.get("/");
@@ -41,13 +41,13 @@ fn who_begins_nothing_is_hung_up_when_it_is_over() {
     }
     drop((used, fresh));
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::HungUp), 2);
+    assert_eq!(report.connections.count(ConnectionOutcome::ClosedIdle), 2);
     assert!(report.duration >= std::time::Duration::from_millis(100));
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]
-fn what_crosses_our_goodbye_is_told_in_the_report() {
+fn what_crosses_the_close_is_told_in_the_report() {
     let server = TestServer::hello(config());
     let mut client = server.connect();
     server.wait_open(1);
@@ -56,7 +56,7 @@ fn what_crosses_our_goodbye_is_told_in_the_report() {
     client.request("/too-late");
     client.half_close();
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::Crossed), 1);
+    assert_eq!(report.connections.count(ConnectionOutcome::CrossedClose), 1);
 }
 
 #[test]
@@ -70,7 +70,10 @@ fn a_zero_last_call_hangs_up_at_once() {
     client.expect_eof();
     drop(client);
     assert_eq!(
-        server.join().connections.count(ConnectionOutcome::HungUp),
+        server
+            .join()
+            .connections
+            .count(ConnectionOutcome::ClosedIdle),
         1
     );
 }

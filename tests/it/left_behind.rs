@@ -127,8 +127,8 @@ fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
         ("a response that is none", 500, |blocks| {
             with_status(StatusCode::PROCESSING, Body::from_reader(blocks))
         }),
-        ("a take-over without a place", 404, |blocks| {
-            let body = Body::take_over(move |_| drop(blocks));
+        ("an upgrade without a place", 404, |blocks| {
+            let body = Body::upgrade(move |_| drop(blocks));
             with_status(StatusCode::NOT_FOUND, body)
         }),
         ("a writer without a place", 204, |blocks| {
@@ -170,7 +170,7 @@ fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
         let report = stopped(server);
         assert_left(&report, UserCode::Drop, what);
         assert_eq!(route(&report), "GET /", "{what}");
-        assert!(report.everyone_answered(), "{what}: {report}");
+        assert!(report.all_answered(), "{what}: {report}");
         drop(bar);
     }
 }
@@ -222,7 +222,7 @@ fn a_body_that_an_abort_cuts_may_block_when_it_is_dropped() {
         .collect();
     let report = stopped(server);
     let cut = report.requests.count(RequestOutcome::Cut);
-    let stalled = report.requests.count(RequestOutcome::Stalled);
+    let stalled = report.requests.count(RequestOutcome::ClientStalled);
     assert_eq!(cut + stalled, CLIENTS as u64, "{report}");
     // Threads are bounded, and what has none to run on is named as well.
     assert!((2..CLIENTS).contains(&report.threads_left), "{report}");
@@ -297,12 +297,12 @@ fn a_call_after_the_delivery_that_blocks_is_left_behind() {
     server.wait_open(0);
     let report = stopped(server);
     assert_left(&report, UserCode::AfterDelivery, "after the delivery");
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     drop(bar);
 }
 
 #[test]
-fn a_writer_and_a_take_over_that_do_not_return_are_left_behind() {
+fn a_writer_and_an_upgrade_that_do_not_return_are_left_behind() {
     type MakeBody = fn(Arc<Gate>) -> Body;
     let make: [(UserCode, MakeBody); 2] = [
         (UserCode::BodyWriter, |gate| {
@@ -311,8 +311,8 @@ fn a_writer_and_a_take_over_that_do_not_return_are_left_behind() {
                 Ok(())
             })
         }),
-        (UserCode::TakeOver, |gate| {
-            Body::take_over(move |_| gate.pass("taken over"))
+        (UserCode::Upgrade, |gate| {
+            Body::upgrade(move |_| gate.pass("upgraded"))
         }),
     ];
     for (code, make) in make {
@@ -340,7 +340,7 @@ fn a_handler_whose_drop_blocks_is_left_behind() {
     assert_eq!(server.connect().get("/").body, "text");
     let report = stopped(server);
     assert_left(&report, UserCode::Drop, "the handler");
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     drop(bar);
 }
 
@@ -420,7 +420,7 @@ fn a_thread_local_of_the_application_may_block_when_its_thread_ends() {
     assert_eq!(server.connect().get("/").body, "text");
     let report = stopped(server);
     assert_eq!(report.threads_left, 1, "{report}");
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     drop(bar);
 }
 
@@ -445,7 +445,7 @@ fn a_request_behind_a_drop_that_blocks_is_answered() {
     drop(client);
     let report = stopped(server);
     assert_left(&report, UserCode::Drop, "pipelined");
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     drop(bar);
 }
 

@@ -29,7 +29,7 @@ fn a_lame_duck_serves_everyone_and_says_that_it_is_one() {
     drop(old);
     let report = server.join();
     assert!(report.draining_after.unwrap() >= Duration::from_secs(1));
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn serves_and_stops(bind: &str, connect: &[&str]) {
     server.stop.shutdown();
     let report = server.join();
     assert_eq!(report.accepted, connect.len() as u64, "{bind}");
-    assert!(report.everyone_answered());
+    assert!(report.all_answered());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The promise, for everything that is more than a short answer: stopped under
 //! load, the server loses no upload, no streamed answer, no stream of events,
-//! and no connection that was taken over.
+//! and no upgraded connection.
 //!
 //! `FAREWELL_ROUNDS=50 cargo test --release --test it loss -- --nocapture --test-threads=1`
 //! does 50 rounds of each.
@@ -25,7 +25,7 @@ use farewell::Events;
 use farewell::IntoResponse;
 use farewell::Request;
 use farewell::Response;
-use farewell::TakenOver;
+use farewell::Upgraded;
 use http::HeaderValue;
 use http::StatusCode;
 
@@ -51,7 +51,7 @@ fn handler(request: Request) -> Response {
         }
         "/events" => events(),
         _ => {
-            let mut response = Response::new(Body::take_over(|stream| talk(stream).unwrap()));
+            let mut response = Response::new(Body::upgrade(|stream| talk(stream).unwrap()));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             let headers = response.headers_mut();
             headers.insert("upgrade", HeaderValue::from_static("echo"));
@@ -79,7 +79,7 @@ fn events() -> Response {
 }
 
 /// Every byte comes back; an exclamation mark is the word of goodbye.
-fn talk(mut stream: TakenOver) -> io::Result<()> {
+fn talk(mut stream: Upgraded) -> io::Result<()> {
     stream.wake_on_drain(true);
     let mut buffer = [0; 100];
     loop {
@@ -211,9 +211,9 @@ fn round(exchange: Exchange, last_call: Duration) -> Duration {
     for client in clients {
         client.join().unwrap();
     }
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     assert_eq!(report.requests.total(), done.load(SeqCst), "{report}");
-    assert_eq!(report.connections.count(ConnectionOutcome::Crossed), 0);
+    assert_eq!(report.connections.count(ConnectionOutcome::CrossedClose), 0);
     time
 }
 
@@ -268,6 +268,6 @@ fn no_stream_of_events_is_lost() {
 }
 
 #[test]
-fn no_connection_that_was_taken_over_is_lost() {
-    loses_nobody("taken over", converse);
+fn no_upgraded_connection_is_lost() {
+    loses_nobody("upgraded", converse);
 }

@@ -7,7 +7,6 @@ mod answers;
 mod backlog;
 mod counts;
 mod deadline;
-
 mod early_answers;
 mod events;
 mod expectations;
@@ -31,7 +30,6 @@ mod router;
 mod scheduling;
 mod stop_in_call;
 mod support;
-
 mod tidy;
 mod timeouts;
 mod upgrade;

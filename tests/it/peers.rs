@@ -48,5 +48,5 @@ fn one_connection_too_many_of_a_peer_is_told_so() {
     drop(second);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.count(RequestOutcome::Refused), 1);
+    assert_eq!(report.requests.count(RequestOutcome::Rejected), 1);
 }

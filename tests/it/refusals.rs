@@ -24,7 +24,7 @@ fn refused(bytes: &str, status: u16) {
     drop(client);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.to_string(), "1 refused");
+    assert_eq!(report.requests.to_string(), "1 rejected");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_head_that_is_late_or_one_too_many_gets_no_body_either() {
 }
 
 #[test]
-fn a_head_that_is_turned_away_gets_no_body_either() {
+fn a_head_that_is_answered_503_gets_no_body_either() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 1;
@@ -187,7 +187,7 @@ fn a_head_that_is_turned_away_gets_no_body_either() {
     stuck.expect_end();
     drop((begun, whole));
     let report = server.join();
-    assert_eq!(report.requests.to_string(), "4 turned away, 1 cut");
+    assert_eq!(report.requests.to_string(), "4 answered 503, 1 cut");
     drop(bar);
 }
 

@@ -25,21 +25,24 @@ fn new_connections_are_refused_while_a_handler_runs() {
     gate.wait_started();
     server.stop.shutdown();
     let deadline = std::time::Instant::now() + TOO_LONG;
-    // Those who still get in are served; then the door closes.
+    // Those who still get in are served; then the kernel refuses.
     let refused = loop {
         match Client::try_connect(server.address()) {
             Ok(mut late) => assert_eq!(late.get("/late").body, "hello /late"),
             Err(error) => break error,
         }
-        assert!(std::time::Instant::now() < deadline, "the door stays open");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "new connections are still accepted"
+        );
     };
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     drop(bar);
     assert_eq!(client.response().body, "hello /slow");
     drop(client);
     let report = server.join();
-    assert!(report.door_closed_after.is_some());
-    assert!(report.everyone_answered());
+    assert!(report.refusing_after.is_some());
+    assert!(report.all_answered());
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn an_inherited_listener_is_left_open_for_whoever_goes_on_with_it() {
     let address = server.address();
     assert_eq!(server.connect().get("/").body, "first");
     server.stop.shutdown();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 
     // Between the two servers nobody accepts, and nobody is refused.
     let mut between = Client::connect(address);
@@ -61,7 +64,7 @@ fn an_inherited_listener_is_left_open_for_whoever_goes_on_with_it() {
     assert_eq!(between.response().body, "second");
     drop(between);
     server.stop.shutdown();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
     assert!(TcpStream::connect(address).is_err());
 }
 

@@ -347,7 +347,7 @@ fn an_upload_in_progress_when_the_server_stops_is_answered() {
     assert_eq!(response.body, body);
     assert!(response.closes());
     drop(client);
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]

@@ -294,9 +294,12 @@ fn a_body_that_fails_is_cut_so_that_the_client_can_tell() {
     server.stop.shutdown();
     let report = server.join();
     let broken = 2 * kinds.len() as u64;
-    assert_eq!(report.requests.count(RequestOutcome::Broken), broken);
-    assert_eq!(report.connections.count(ConnectionOutcome::Broken), broken);
-    assert!(report.everyone_answered(), "nobody was cut by the stop");
+    assert_eq!(report.requests.count(RequestOutcome::BodyFailed), broken);
+    assert_eq!(
+        report.connections.count(ConnectionOutcome::BodyFailed),
+        broken
+    );
+    assert!(report.all_answered(), "nobody was cut by the stop");
 }
 
 #[test]
@@ -311,7 +314,7 @@ fn a_reader_slower_than_the_rate_is_closed() {
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.count(RequestOutcome::Stalled), 1);
+    assert_eq!(report.requests.count(RequestOutcome::ClientStalled), 1);
 }
 
 #[test]
@@ -349,5 +352,5 @@ fn a_streamed_answer_in_progress_when_the_server_stops_is_finished() {
         assert!(client.response().body.as_bytes() == large(), "{kind}");
     }
     drop(clients);
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }

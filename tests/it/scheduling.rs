@@ -121,7 +121,7 @@ fn expect_turns(shards: usize, workers: usize, connections: usize) {
     }
     drop(clients);
     server.stop.shutdown();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn one_worker_brings_a_drain_of_all_shards_to_its_end() {
             }
             drop(clients);
             let report = server.join();
-            assert!(report.everyone_answered(), "{report}");
+            assert!(report.all_answered(), "{report}");
             assert_eq!(report.requests.total(), shards as u64 + 1);
         }
     }
@@ -487,7 +487,7 @@ fn expect_that_a_panic_costs_no_shard(path: &str, expect: impl Fn(&mut Client)) 
         drop(clients);
         server.stop.shutdown();
         let report = server.join();
-        assert!(report.everyone_answered(), "{report}");
+        assert!(report.all_answered(), "{report}");
         assert_eq!(report.threads_left, 0);
     }
 }
@@ -558,7 +558,7 @@ fn a_shutdown_that_comes_while_all_workers_are_in_calls_answers_them_all() {
             }
             drop((slow, others));
             let report = server.join();
-            assert!(report.everyone_answered(), "{report}");
+            assert!(report.all_answered(), "{report}");
             let all = (workers + 2 * shards) as u64;
             assert_eq!(report.requests.total(), all);
         }

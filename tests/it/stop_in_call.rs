@@ -143,7 +143,7 @@ fn a_stop_in_a_call_waits_for_it_and_all_that_waits_is_answered() {
             }
             drop((slow, idle, asking));
             let report = server.join();
-            assert!(report.everyone_answered(), "{point:?}: {report}");
+            assert!(report.all_answered(), "{point:?}: {report}");
             assert_eq!(report.threads_left, 0);
         }
     }
@@ -172,12 +172,12 @@ fn expect_cut(config: Config, stop: impl Fn(&TestServer), abort: Abort) {
                 client.expect_eof();
             }
             slow.expect_end();
-            let turned_away = asking.len() as u64;
+            let unavailable = asking.len() as u64;
             drop((idle, asking));
             let report = server.join();
             expect_one_cut(&report, &slow, abort);
             let requests = &report.requests;
-            assert_eq!(requests.count(RequestOutcome::TurnedAway), turned_away);
+            assert_eq!(requests.count(RequestOutcome::Unavailable), unavailable);
             drop(call);
         }
     }
@@ -200,13 +200,13 @@ fn an_abort_in_a_call_cuts_it_and_turns_away_what_waits() {
         server.stop.shutdown();
         server.stop.abort();
     };
-    expect_cut(config(), stop, Abort::Demand(Trigger::Call));
+    expect_cut(config(), stop, Abort::Requested(Trigger::Call));
 }
 
 #[test]
 fn an_abort_without_a_shutdown_in_a_call_cuts_it_and_turns_away_what_waits() {
     let stop = |server: &TestServer| server.stop.abort();
-    expect_cut(config(), stop, Abort::Demand(Trigger::Call));
+    expect_cut(config(), stop, Abort::Requested(Trigger::Call));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_thread_that_waits_for_a_body_reads_on_while_the_server_drains() {
     assert_eq!(end.recv_timeout(TOO_LONG), Ok(503));
     assert_eq!(client.response().body, "answered");
     drop(client);
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_write_of_an_upgraded_connection_that_waits_for_room_ends_at_an_abort() {
     let (ended, end) = unbounded();
     let server = TestServer::start(config(), move |_: Request| {
         let ended = ended.clone();
-        Body::take_over(move |mut stream| {
+        Body::upgrade(move |mut stream| {
             // The client reads hardly any of it, so this waits for ever.
             let written = stream.write_all(&vec![b'x'; 64 << 20]);
             ended.send(written.is_err()).unwrap();
@@ -383,7 +383,7 @@ fn a_file_that_is_being_sent_when_the_server_stops_arrives_whole() {
     client.expect_eof();
     drop(client);
     let report = server.join();
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     assert_eq!(report.requests.to_string(), "1 answered");
 }
 

@@ -36,7 +36,7 @@ fn a_body_that_stands_still_is_408() {
 }
 
 #[test]
-fn an_idle_connection_is_hung_up_without_a_word() {
+fn an_idle_connection_is_closed_without_a_word() {
     let mut config = config();
     config.idle_timeout = SHORT;
     let server = Server::bind("127.0.0.1:0", config).unwrap();
@@ -55,7 +55,7 @@ fn an_idle_connection_is_hung_up_without_a_word() {
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::HungUp), 3);
+    assert_eq!(report.connections.count(ConnectionOutcome::ClosedIdle), 3);
 }
 
 #[test]
@@ -70,8 +70,11 @@ fn a_client_that_stops_reading_is_closed() {
     client.expect_end();
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.requests.count(RequestOutcome::Stalled), 1);
-    assert_eq!(report.connections.count(ConnectionOutcome::Stalled), 1);
+    assert_eq!(report.requests.count(RequestOutcome::ClientStalled), 1);
+    assert_eq!(
+        report.connections.count(ConnectionOutcome::ClientStalled),
+        1
+    );
 }
 
 #[test]
@@ -85,7 +88,12 @@ fn a_client_that_does_not_close_is_waited_for_so_long() {
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::Unconfirmed), 1);
+    assert_eq!(
+        report
+            .connections
+            .count(ConnectionOutcome::DeliveryUnconfirmed),
+        1
+    );
     assert_eq!(report.requests.count(RequestOutcome::Answered), 1);
 }
 

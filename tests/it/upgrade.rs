@@ -16,7 +16,7 @@ use farewell::Phase;
 use farewell::Request;
 use farewell::RequestOutcome;
 use farewell::Response;
-use farewell::TakenOver;
+use farewell::Upgraded;
 use http::HeaderValue;
 use http::StatusCode;
 
@@ -28,8 +28,8 @@ use crate::support::config;
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n";
 
-fn switching(f: impl FnOnce(TakenOver) + Send + 'static) -> Response {
-    let mut response = Response::new(Body::take_over(f));
+fn switching(f: impl FnOnce(Upgraded) + Send + 'static) -> Response {
+    let mut response = Response::new(Body::upgrade(f));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let protocol = HeaderValue::from_static("shout");
     response.headers_mut().insert("upgrade", protocol);
@@ -37,7 +37,7 @@ fn switching(f: impl FnOnce(TakenOver) + Send + 'static) -> Response {
 }
 
 /// Lines come back in upper case; at the drain it says so, and reads on.
-fn shout(mut stream: TakenOver) -> io::Result<()> {
+fn shout(mut stream: Upgraded) -> io::Result<()> {
     stream.wake_on_drain(true);
     let mut buffer = [0; 1000];
     loop {
@@ -78,14 +78,14 @@ fn what_was_sent_behind_the_request_is_read_first() {
     assert_eq!(client.raw(5), b"HELLO");
     client.send("again");
     assert_eq!(client.raw(5), b"AGAIN");
-    assert_eq!(server.stop.counts().taken_over, 1);
+    assert_eq!(server.stop.counts().upgraded, 1);
     client.half_close();
     client.expect_eof();
     drop(client);
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.connections.to_string(), "1 taken over");
+    assert_eq!(report.connections.to_string(), "1 upgraded");
     assert_eq!(report.requests.to_string(), "1 answered");
 }
 
@@ -111,8 +111,8 @@ fn a_drain_tells_it_and_waits_for_it() {
     assert_eq!(client.raw(10), b"LAST WORDS");
     drop(client);
     let report = server.join();
-    assert_eq!(report.connections.count(ConnectionOutcome::TakenOver), 1);
-    assert!(report.everyone_answered());
+    assert_eq!(report.connections.count(ConnectionOutcome::Upgraded), 1);
+    assert!(report.all_answered());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn at_the_deadline_it_is_cut_and_named() {
     assert_eq!(report.connections.count(ConnectionOutcome::Cut), 1);
     assert_eq!(report.cut[0].route, r"GET /\xe2\x80\xae\xc2\x85", "escaped");
     assert_eq!(report.cut[0].peer, client.address());
-    assert!(!report.everyone_answered());
+    assert!(!report.all_answered());
     assert_eq!(report.threads_left, 0, "its reads ended");
 }
 
@@ -159,7 +159,7 @@ fn one_that_does_not_return_is_left_behind_and_said() {
 #[test]
 fn with_a_successful_status_what_it_writes_is_the_body() {
     let server = TestServer::start(config(), |_: Request| {
-        Response::new(Body::take_over(|mut stream: TakenOver| {
+        Response::new(Body::upgrade(|mut stream: Upgraded| {
             stream.write_all(b"raw bytes").unwrap();
             stream.close().unwrap();
         }))
@@ -170,7 +170,7 @@ fn with_a_successful_status_what_it_writes_is_the_body() {
     assert!(response.closes());
     drop(client);
     server.stop.shutdown();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn closing_tells_whether_the_client_has_everything() {
     let (sender, closed) = unbounded();
     let server = TestServer::start(config, move |_: Request| {
         let sender = sender.clone();
-        Response::new(Body::take_over(move |stream: TakenOver| {
+        Response::new(Body::upgrade(move |stream: Upgraded| {
             sender.send(stream.close()).unwrap();
         }))
     });
@@ -245,7 +245,7 @@ fn the_stream_is_to_be_had_as_std_has_it() {
     client.expect_end();
     drop(client);
     server.stop.shutdown();
-    assert!(server.join().everyone_answered());
+    assert!(server.join().all_answered());
 }
 
 #[test]
@@ -337,13 +337,13 @@ fn a_stream_of_std_holds_up_no_stop() {
     server.wait_open(0);
     server.stop.shutdown();
     let report = server.join();
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     assert_eq!(report.abort, None, "{report}");
     drop((client, stream));
 }
 
 #[test]
-fn a_take_over_that_has_returned_is_not_cut() {
+fn an_upgrade_that_has_returned_is_not_cut() {
     let mut config = config();
     config.drain_timeout = Duration::from_millis(200);
     let (sender, returned) = unbounded();
@@ -360,8 +360,8 @@ fn a_take_over_that_has_returned_is_not_cut() {
     let sending = thread::spawn(move || while client.try_send([b'x'; 4096]).is_ok() {});
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.connections.to_string(), "1 taken over", "{report}");
-    assert!(report.everyone_answered(), "{report}");
+    assert_eq!(report.connections.to_string(), "1 upgraded", "{report}");
+    assert!(report.all_answered(), "{report}");
     sending.join().unwrap();
 }
 
@@ -389,7 +389,7 @@ fn a_panic_closes_the_connection_and_stops_nothing_else() {
     server.wait_open(0);
     upgraded(&server, "").expect_end();
     server.stop.shutdown();
-    assert_eq!(server.join().connections.to_string(), "2 taken over");
+    assert_eq!(server.join().connections.to_string(), "2 upgraded");
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn nobody_is_switched_who_did_not_ask() {
 }
 
 #[test]
-fn a_take_over_that_makes_no_sense_is_a_500() {
+fn an_upgrade_that_makes_no_sense_is_a_500() {
     let wrong = |change: fn(&mut Response)| {
         let server = TestServer::start(config(), move |_: Request| {
             let mut response = switching(|_| panic!("not called"));
@@ -439,7 +439,7 @@ fn a_take_over_that_makes_no_sense_is_a_500() {
 }
 
 #[test]
-fn requests_pipelined_behind_a_refused_take_over_are_answered() {
+fn requests_pipelined_behind_a_refused_upgrade_are_answered() {
     let server = server(config());
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));

@@ -146,7 +146,7 @@ fn a_stream_of_events_that_never_pauses_learns_of_the_drain() {
     let reading = thread::spawn(move || while !client.chunk().unwrap().is_empty() {});
     server.stop.shutdown();
     let report = server.join();
-    assert!(report.everyone_answered(), "{report}");
+    assert!(report.all_answered(), "{report}");
     reading.join().unwrap();
 }
 
@@ -240,7 +240,7 @@ fn an_upload_that_waits_for_its_turn_and_leaves_is_noticed() {
 }
 
 #[test]
-fn an_upload_that_waits_for_its_turn_for_too_long_is_turned_away() {
+fn an_upload_that_waits_for_its_turn_for_too_long_is_answered_503() {
     let mut config = config();
     config.workers = 2;
     config.body_timeout = Duration::from_millis(50);
@@ -269,7 +269,7 @@ fn an_upload_that_waits_for_its_turn_for_too_long_is_turned_away() {
 
 /// Takes over, writes half of an answer, and then does this.
 fn half_an_answer(then: fn()) -> Response {
-    Response::new(Body::take_over(move |mut stream| {
+    Response::new(Body::upgrade(move |mut stream| {
         stream.write_all(b"half").unwrap();
         // Until an abort, or for ever.
         let _ = stream.read(&mut [0]);
@@ -278,7 +278,7 @@ fn half_an_answer(then: fn()) -> Response {
 }
 
 #[test]
-fn half_of_an_answer_that_was_taken_over_is_not_taken_for_the_whole() {
+fn half_of_an_upgraded_answer_is_not_taken_for_the_whole() {
     let server = TestServer::start(impatient(), |_: Request| half_an_answer(|| ()));
     let mut cut = server.connect();
     cut.request("/");
@@ -296,11 +296,11 @@ fn half_of_an_answer_that_was_taken_over_is_not_taken_for_the_whole() {
 }
 
 #[test]
-fn the_delivery_of_what_was_taken_over_is_told() {
+fn the_delivery_of_what_was_upgraded_is_told() {
     let (tell, told) = unbounded();
     let server = TestServer::start(config(), move |_: Request| {
         let tell = tell.clone();
-        let body = Body::take_over(|mut stream| stream.write_all(b"whole").unwrap());
+        let body = Body::upgrade(|mut stream| stream.write_all(b"whole").unwrap());
         body.after_delivery(move || tell.send(()).unwrap())
     });
     let mut client = server.connect();
@@ -314,7 +314,7 @@ fn the_delivery_of_what_was_taken_over_is_told() {
 }
 
 #[test]
-fn aborts_and_take_overs_at_the_same_time_come_to_an_end() {
+fn aborts_and_upgrades_at_the_same_time_come_to_an_end() {
     for _ in 0..5 {
         let server = TestServer::start(impatient(), |_: Request| {
             let mut response = half_an_answer(|| ());
@@ -335,7 +335,7 @@ fn aborts_and_take_overs_at_the_same_time_come_to_an_end() {
                 clients.push(client);
             }
         });
-        while server.stop.counts().taken_over < 10 {
+        while server.stop.counts().upgraded < 10 {
             thread::yield_now();
         }
         server.stop.abort();
@@ -345,11 +345,11 @@ fn aborts_and_take_overs_at_the_same_time_come_to_an_end() {
 }
 
 #[test]
-fn a_take_over_that_is_cut_cannot_write_on() {
+fn an_upgrade_that_is_cut_cannot_write_on() {
     let (ended, end) = unbounded();
     let server = TestServer::start(impatient(), move |_: Request| {
         let ended = ended.clone();
-        Body::take_over(move |mut stream| {
+        Body::upgrade(move |mut stream| {
             // The client reads all of it, so no write ever waits.
             while stream.write_all(b"more").is_ok() {
                 thread::yield_now();

@@ -484,9 +484,9 @@ fn a_terminal_that_goes_on_gets_what_waited() {
     let mut program = Program::start(command, Stream::pipe(), terminal);
     program.send_nonsense();
     program.stderr.flow(Action::OOn);
-    let mut refused = String::new();
-    while refused.matches("refused").count() < 40 {
-        refused += &program.stderr.read();
+    let mut rejected = String::new();
+    while rejected.matches("rejected").count() < 40 {
+        rejected += &program.stderr.read();
     }
     program.signal(Signal::TERM);
     assert_eq!(program.end().0, Some(0));

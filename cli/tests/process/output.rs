@@ -179,7 +179,7 @@ fn a_wrong_variable_is_named() {
         ("FAREWELL_DRAIN_TIMEOUT", duration),
         ("FAREWELL_LAST_CALL", duration),
         ("FAREWELL_LINGER", duration),
-        ("FAREWELL_SETTLE", duration),
+        ("FAREWELL_HANDSHAKE_GRACE", duration),
         ("FAREWELL_LAME_DUCK", duration),
         ("FAREWELL_IDLE_TIMEOUT", duration),
         ("FAREWELL_HEAD_TIMEOUT", duration),
@@ -486,11 +486,11 @@ fn a_burst_of_refusals_is_one_line() {
     }
     program.signal(Signal::TERM);
     let ended = program.end();
-    assert!(!ended.stderr.contains("refused with"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("rejected with"), "{}", ended.stderr);
     let lines: Vec<&str> = ended
         .stderr
         .lines()
-        .filter(|line| line.contains(" refused ("))
+        .filter(|line| line.contains(" rejected ("))
         .collect();
     let count = |line: &&str| -> u64 {
         let (before, _) = line.split_once(" request").unwrap();
@@ -505,7 +505,7 @@ fn a_burst_of_refusals_is_one_line() {
         lines[0].contains("with 400") && lines[0].contains("1 with 505"),
         "{lines:?}"
     );
-    assert_eq!(ended.count("requests", "refused"), REFUSED);
+    assert_eq!(ended.count("requests", "rejected"), REFUSED);
 }
 
 #[test]
@@ -515,7 +515,7 @@ fn the_debug_level_names_each_refusal() {
         let mut client = program.connect();
         client.send("NONSENSE\r\n\r\n");
         client.response();
-        program.wait_logged("refused with 400 Bad Request: the request line is not valid");
+        program.wait_logged("rejected with 400 Bad Request: the request line is not valid");
     }
     program.signal(Signal::TERM);
     program.end();

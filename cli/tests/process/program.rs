@@ -205,7 +205,7 @@ impl Ended {
         self.report()[of]["ended"][outcome].as_u64().unwrap()
     }
 
-    /// The books balance.
+    /// The accounting balances.
     pub(crate) fn assert_balanced(&self) {
         let report = self.report();
         let sum = |value: &Value| -> u64 {

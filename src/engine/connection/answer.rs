@@ -88,7 +88,7 @@ impl Answer {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Self::new(response, RequestOutcome::Failed)
+        Self::new(response, RequestOutcome::HandlerPanicked)
     }
 
     /// The same answer with an empty body. Only for answers of the server itself:
@@ -103,7 +103,7 @@ impl Answer {
     /// The answer of the server itself to a request that it refuses.
     pub(crate) fn refusal(Refusal { status, reason }: Refusal) -> Self {
         let response = (status, format!("{reason}\n")).into_response();
-        Self::new(response, RequestOutcome::Refused)
+        Self::new(response, RequestOutcome::Rejected)
     }
 
     /// The answer to a request that no handler will start: the server stops, or has
@@ -114,7 +114,7 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Self::new(response, RequestOutcome::TurnedAway)
+        Self::new(response, RequestOutcome::Unavailable)
     }
 }
 
@@ -154,7 +154,7 @@ impl Connection {
             .map(|call| Deferred::call(UserCode::AfterDelivery, call, self.subject()));
 
         let is_upgrade = is_upgrade(&content, &handling, status);
-        if !is_upgrade && matches!(content, Content::TakeOver(_)) {
+        if !is_upgrade && matches!(content, Content::Upgrade(_)) {
             let unused = mem::take(&mut content);
             self.defer_drop(unused, cx);
         }
@@ -164,7 +164,7 @@ impl Connection {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
             _ => handling
                 .persist
-                .close_if(is_upgrade, CloseReason::TakenOver)
+                .close_if(is_upgrade, CloseReason::Upgraded)
                 .close_if(wants_delivery, CloseReason::Delivery)
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
@@ -231,7 +231,7 @@ impl Connection {
         match &mut content {
             Content::Full(_) | Content::File { .. } => return,
             Content::Stream(source, _) => source.end(),
-            Content::Shared(_) | Content::TakeOver(_) => {}
+            Content::Shared(_) | Content::Upgrade(_) => {}
         }
         let unsent = Deferred::drop_of(content, self.subject());
         cx.deferred.push(unsent);
@@ -250,7 +250,7 @@ impl Connection {
                 let (file, left) = (Arc::new(file), length);
                 (Bytes::new(), Rest::File { file, offset, left })
             }
-            Content::TakeOver(take_over) => (Bytes::new(), Rest::Upgrade(take_over)),
+            Content::Upgrade(function) => (Bytes::new(), Rest::Upgrade(function)),
             Content::Stream(mut source, left) => {
                 source.begin();
                 let waker = self.waker();
@@ -303,10 +303,10 @@ fn persist_after(persist: Persist, kind: Nature, stated: Stated) -> Persist {
 /// the request's body is left.
 fn problem(answer: &Answer, handling: &Handling, body_is_read: bool) -> Option<&'static str> {
     let status = answer.status;
-    let upgrades = matches!(answer.body.content, Content::TakeOver(_));
+    let upgrades = matches!(answer.body.content, Content::Upgrade(_));
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return match upgrades {
-            false => Some("status 101 without a take-over of the connection"),
+            false => Some("status 101 without an upgrade of the connection"),
             true if !handling.asks_for_upgrade => {
                 Some("status 101, but the client did not ask for an upgrade")
             }
@@ -319,7 +319,7 @@ fn problem(answer: &Answer, handling: &Handling, body_is_read: bool) -> Option<&
         return Some("an informational status, which is not final");
     }
     if upgrades && status.is_success() && !body_is_read {
-        return Some("a take-over before the request's body was read");
+        return Some("an upgrade before the request's body was read");
     }
     None
 }
@@ -331,13 +331,13 @@ fn is_upgrade(content: &Content, handling: &Handling, status: StatusCode) -> boo
         || status.is_success()
             && !without_body.contains(&status)
             && handling.method != Method::HEAD;
-    has_fitting_status && matches!(content, Content::TakeOver(_))
+    has_fitting_status && matches!(content, Content::Upgrade(_))
 }
 
 /// How the client finds the end of the body.
 fn length(content: &Content, handling: &Handling, stated: Stated) -> Length {
     match content {
-        Content::TakeOver(_) => Length::None,
+        Content::Upgrade(_) => Length::None,
         // The length that a GET would get, if the handler has stated it.
         Content::Full(bytes) if handling.method == Method::HEAD && bytes.is_empty() => {
             Length::Known(stated.length.unwrap_or(0))

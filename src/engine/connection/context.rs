@@ -24,7 +24,7 @@ use crate::lifecycle::phase::Phase;
 use crate::message::body::source::Feeder;
 use crate::message::body::source::Source;
 use crate::message::body::source::Waker;
-use crate::message::body::upgrade::TakeOver;
+use crate::message::body::upgrade::UpgradeFn;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
@@ -63,7 +63,7 @@ impl FilePart {
 /// How a connection is upgraded.
 pub(crate) struct Upgrade {
     /// The function of the application that gets the connection.
-    pub(crate) take_over: TakeOver,
+    pub(crate) function: UpgradeFn,
     /// The request that asked for the upgrade.
     pub(crate) subject: Subject,
     /// What the application writes is the body of an answer, which ends with the

@@ -57,10 +57,10 @@ impl Connection {
             // Empty lines do not keep a connection open.
             Received::Bytes(_) if cx.now < until || cx.holds_request() => Step::Continue,
             Received::Eof => Step::close(ConnectionOutcome::Completed),
-            Received::Gone => Step::close(ConnectionOutcome::Unconfirmed),
+            Received::Gone => Step::close(ConnectionOutcome::DeliveryUnconfirmed),
             Received::Wait if waits => cx.suspend(Wait::Input, Some(until)),
             // At an abort there is no time for a last call, nor to linger.
-            Received::Wait if cx.is_aborting() => Step::close(ConnectionOutcome::HungUp),
+            Received::Wait if cx.is_aborting() => Step::close(ConnectionOutcome::ClosedIdle),
             Received::Bytes(_) | Received::Wait => self.close_idle(cx),
         }
     }
@@ -164,7 +164,7 @@ impl Connection {
         note!(
             cx.services.journal,
             Debug,
-            "{}: refused with {status}: {reason}",
+            "{}: rejected with {status}: {reason}",
             self.peer
         );
         cx.services.refusals.count(status, cx.now);
@@ -199,7 +199,7 @@ impl Connection {
         self.state = State::Handling(Handling {
             method,
             version: Version::HTTP_11,
-            persist: Persist::Close(CloseReason::Refused),
+            persist: Persist::Close(CloseReason::Rejected),
             asks_for_upgrade: false,
             incoming: None,
         });
@@ -209,8 +209,8 @@ impl Connection {
 
     /// Closes the connection: the client has closed it in the middle of its request.
     pub(super) fn close_abandoned_request(&mut self, cx: &mut Context<'_>) -> Step {
-        self.end_exchange(RequestOutcome::Abandoned, cx.services, cx.deferred);
-        Step::close(ConnectionOutcome::Vanished)
+        self.end_exchange(RequestOutcome::ClientDisconnected, cx.services, cx.deferred);
+        Step::close(ConnectionOutcome::ClientDisconnected)
     }
 }
 

@@ -44,7 +44,7 @@ const EOF_DELAY: Duration = Duration::from_millis(5);
 impl Connection {
     /// Half-closes an idle connection: no request began in time.
     pub(super) fn close_idle(&mut self, cx: &mut Context<'_>) -> Step {
-        self.half_close(ConnectionOutcome::HungUp, true, cx)
+        self.half_close(ConnectionOutcome::ClosedIdle, true, cx)
     }
 
     /// Half-closes the connection, and lingers. A close at once could destroy an
@@ -67,7 +67,7 @@ impl Connection {
         self.state = State::Lingering(Lingering {
             linger: Linger::new(&cx.services.config, cx.now),
             outcome: if crossed {
-                ConnectionOutcome::Crossed
+                ConnectionOutcome::CrossedClose
             } else {
                 outcome
             },
@@ -96,9 +96,9 @@ impl Connection {
         match received {
             Received::Eof => Step::close(outcome),
             Received::Bytes(_)
-                if lingering.is_server_initiated && outcome != ConnectionOutcome::Crossed =>
+                if lingering.is_server_initiated && outcome != ConnectionOutcome::CrossedClose =>
             {
-                lingering.outcome = ConnectionOutcome::Crossed;
+                lingering.outcome = ConnectionOutcome::CrossedClose;
                 Step::Continue
             }
             Received::Bytes(count) if !is_over => {
@@ -188,15 +188,16 @@ impl Connection {
     ) {
         let (request, connection) = match &self.state {
             State::Idle { .. } => {
-                return self.close(ConnectionOutcome::HungUp, services, deferred);
+                return self.close(ConnectionOutcome::ClosedIdle, services, deferred);
             }
             State::Lingering(lingering) => {
                 let outcome = unconfirmed(lingering.outcome);
                 return self.close(outcome, services, deferred);
             }
-            State::Writing(writing) if writing.kind == Nature::Follower => {
-                (RequestOutcome::Stalled, ConnectionOutcome::Stalled)
-            }
+            State::Writing(writing) if writing.kind == Nature::Follower => (
+                RequestOutcome::ClientStalled,
+                ConnectionOutcome::ClientStalled,
+            ),
             State::Head { .. } | State::Body(_) | State::Handling(_) | State::Writing(_) => {
                 (RequestOutcome::Cut, ConnectionOutcome::Cut)
             }
@@ -217,7 +218,7 @@ impl Connection {
 
     fn ends_by_reset(&self, outcome: ConnectionOutcome) -> bool {
         let is_unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
-        is_unclear || outcome == ConnectionOutcome::Stalled
+        is_unclear || outcome == ConnectionOutcome::ClientStalled
     }
 
     /// Takes the connection apart for an upgrade.
@@ -292,7 +293,7 @@ impl Connection {
 /// The outcome if the client has not closed its side.
 fn unconfirmed(outcome: ConnectionOutcome) -> ConnectionOutcome {
     match outcome {
-        ConnectionOutcome::Completed => ConnectionOutcome::Unconfirmed,
+        ConnectionOutcome::Completed => ConnectionOutcome::DeliveryUnconfirmed,
         other => other,
     }
 }

@@ -36,7 +36,7 @@ use crate::message::body::source::Nature;
 use crate::message::body::source::Piece;
 use crate::message::body::source::Source;
 use crate::message::body::source::Waker;
-use crate::message::body::upgrade::TakeOver;
+use crate::message::body::upgrade::UpgradeFn;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 
@@ -74,7 +74,7 @@ pub(super) enum Rest {
         left: Option<u64>,
     },
     /// The function of the application that gets the connection.
-    Upgrade(TakeOver),
+    Upgrade(UpgradeFn),
 }
 
 impl Writing {
@@ -177,14 +177,22 @@ impl Connection {
                 if cx.now < until {
                     return cx.suspend(Wait::Room, Some(until));
                 }
-                self.close_mid_exchange(RequestOutcome::Stalled, ConnectionOutcome::Stalled, cx)
+                self.close_mid_exchange(
+                    RequestOutcome::ClientStalled,
+                    ConnectionOutcome::ClientStalled,
+                    cx,
+                )
             }
         }
     }
 
     /// Closes the connection: the client has closed it in the middle of its answer.
     fn close_abandoned_answer(&mut self, cx: &mut Context<'_>) -> Step {
-        self.close_mid_exchange(RequestOutcome::Abandoned, ConnectionOutcome::Vanished, cx)
+        self.close_mid_exchange(
+            RequestOutcome::ClientDisconnected,
+            ConnectionOutcome::ClientDisconnected,
+            cx,
+        )
     }
 
     /// Has the file read piece by piece, where the system has no call to send one.
@@ -343,7 +351,11 @@ impl Connection {
             "cannot complete the response body for {}, the connection is cut: {why}",
             self.peer
         );
-        self.close_mid_exchange(RequestOutcome::Broken, ConnectionOutcome::Broken, cx)
+        self.close_mid_exchange(
+            RequestOutcome::BodyFailed,
+            ConnectionOutcome::BodyFailed,
+            cx,
+        )
     }
 
     /// The answer is written: ends the exchange, and keeps or half-closes the
@@ -374,11 +386,11 @@ impl Connection {
         let State::Writing(writing) = mem::replace(&mut self.state, idle) else {
             unreachable!("called in Writing only");
         };
-        let Rest::Upgrade(take_over) = writing.rest else {
-            unreachable!("called with a take-over only");
+        let Rest::Upgrade(function) = writing.rest else {
+            unreachable!("called with an upgrade only");
         };
         let upgrade = Upgrade {
-            take_over,
+            function,
             subject: self.subject(),
             ends_by_close: writing.persist != Persist::Upgrade,
         };

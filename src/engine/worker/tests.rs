@@ -247,5 +247,5 @@ fn an_eviction_finds_the_connections_that_wait_for_a_worker() {
     bench.engine.evict();
     assert!(bench.engine.is_evicted() && !bench.job_waits());
     let report = bench.engine.services.accounting.report();
-    assert_eq!(report.connections.to_string(), "2 hung up");
+    assert_eq!(report.connections.to_string(), "2 closed idle");
 }

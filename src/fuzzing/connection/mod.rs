@@ -291,7 +291,7 @@ impl<'a> Bench<'a> {
                 self.ahead = self.services.config.last_call;
             }
             Event::Abort => {
-                life.abort(Abort::Demand(Trigger::Call));
+                life.abort(Abort::Requested(Trigger::Call));
             }
         }
         true
@@ -376,10 +376,10 @@ impl<'a> Bench<'a> {
 
         let count = |outcome| report.requests.count(outcome);
         let given = count(RequestOutcome::Answered)
-            + count(RequestOutcome::Refused)
-            + count(RequestOutcome::TurnedAway);
+            + count(RequestOutcome::Rejected)
+            + count(RequestOutcome::Unavailable);
         assert!(report.begun <= given + 1, "{report}");
-        assert!(count(RequestOutcome::Refused) <= 1, "{report}");
+        assert!(count(RequestOutcome::Rejected) <= 1, "{report}");
         let mut refused = None;
         if let Some(received) = self.client.received() {
             let answers = answers::read(&received, &self.methods);

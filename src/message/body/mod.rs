@@ -4,7 +4,7 @@
 //!  bytes ---> Full     written with the head
 //!  file ----> File     by sendfile, where there is one
 //!  reader, iterator, writer, events ---> Stream: pieces, asked for one by one
-//!  take_over ---> TakeOver: the connection leaves HTTP behind
+//!  upgrade ---> Upgrade: the connection leaves HTTP
 //! ```
 
 pub(crate) mod pull;
@@ -22,8 +22,8 @@ use bytes::Bytes;
 
 use self::source::Nature;
 use self::source::Source;
-use self::upgrade::TakeOver;
-use self::upgrade::TakenOver;
+use self::upgrade::UpgradeFn;
+use self::upgrade::Upgraded;
 
 /// The body of a response.
 ///
@@ -36,7 +36,7 @@ use self::upgrade::TakenOver;
 /// | [`writer`](Self::writer), [`from_writer`](Self::from_writer) | unknown | as it is written |
 /// | [`Events`](crate::Events) | none | as they come |
 /// | [`ShutdownHandle::follow`](crate::ShutdownHandle::follow) | unknown | as the shutdown goes on |
-/// | [`take_over`](Self::take_over) | – | by you |
+/// | [`upgrade`](Self::upgrade) | – | by you |
 ///
 /// A known length becomes `Content-Length`, an unknown one chunks; HTTP/1.0
 /// knows no chunks, so there the end of the connection is the end of the body.
@@ -45,7 +45,7 @@ use self::upgrade::TakenOver;
 /// However slow the client reads, no worker waits for it. A body that fails,
 /// or is shorter than its length, cuts the connection, so that the client can
 /// tell; it is logged, and counted as
-/// [`RequestOutcome::Broken`](crate::RequestOutcome::Broken).
+/// [`RequestOutcome::BodyFailed`](crate::RequestOutcome::BodyFailed).
 #[derive(Default)]
 pub struct Body {
     pub(crate) content: Content,
@@ -68,7 +68,7 @@ pub(crate) enum Content {
     },
     /// Of this length, if it is known.
     Stream(Box<dyn Source>, Option<u64>),
-    TakeOver(TakeOver),
+    Upgrade(UpgradeFn),
 }
 
 impl Default for Content {
@@ -146,9 +146,9 @@ impl Body {
         Self::stream(pull::Chunks::new(chunks))
     }
 
-    /// Takes the connection over once the head of the response is written: `f`
-    /// has the raw stream then, on a thread of its own, named
-    /// `farewell-taken-over`, which the server owns and joins.
+    /// Upgrades the connection once the head of the response is written: HTTP ends,
+    /// and `f` gets the raw stream, on a thread of its own, named
+    /// `farewell-upgraded`, which the server owns and joins.
     ///
     /// With status 101 (RFC 9110 section 15.2.2) the response needs an
     /// `Upgrade` field, and the server adds `Connection: upgrade`; without one,
@@ -158,12 +158,14 @@ impl Body {
     /// and for HEAD if the status is not 101, there is no body, and `f` is
     /// dropped. The request's body has to have been read; else it is a 500.
     ///
-    /// A stop waits for `f` as for a handler: see [`TakenOver`] for how it is
+    /// A stop waits for `f` as for a handler: see [`Upgraded`] for how it is
     /// told, and [`RequestOutcome`](crate::RequestOutcome) and
-    /// [`ConnectionOutcome::TakenOver`](crate::ConnectionOutcome::TakenOver)
+    /// [`ConnectionOutcome::Upgraded`](crate::ConnectionOutcome::Upgraded)
     /// for how it is counted.
-    pub fn take_over(f: impl FnOnce(TakenOver) + Send + 'static) -> Self {
-        Self::of(Content::TakeOver(Box::new(f)))
+    #[doc(alias = "hijack")]
+    #[doc(alias = "take_over")]
+    pub fn upgrade(f: impl FnOnce(Upgraded) + Send + 'static) -> Self {
+        Self::of(Content::Upgrade(Box::new(f)))
     }
 
     /// Calls `f` when the connection that carries this body has ended: once
@@ -200,14 +202,14 @@ impl Content {
             Self::Full(bytes) | Self::Shared(bytes) => Some(bytes.len() as u64),
             Self::File { length, .. } => Some(*length),
             Self::Stream(_, length) => *length,
-            Self::TakeOver(_) => None,
+            Self::Upgrade(_) => None,
         }
     }
 
     pub(crate) fn nature(&self) -> Nature {
         match self {
             Self::Stream(source, _) => source.nature(),
-            Self::Full(_) | Self::Shared(_) | Self::File { .. } | Self::TakeOver(_) => {
+            Self::Full(_) | Self::Shared(_) | Self::File { .. } | Self::Upgrade(_) => {
                 Nature::Finite
             }
         }
@@ -223,7 +225,7 @@ impl fmt::Debug for Body {
             Content::File { length, .. } => write!(f, "Body(file, {length} bytes)"),
             Content::Stream(_, Some(length)) => write!(f, "Body(stream, {length} bytes)"),
             Content::Stream(_, None) => f.write_str("Body(stream)"),
-            Content::TakeOver(_) => f.write_str("Body(take-over)"),
+            Content::Upgrade(_) => f.write_str("Body(upgrade)"),
         }
     }
 }

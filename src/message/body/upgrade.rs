@@ -1,5 +1,5 @@
-//! Taking a connection over: HTTP ends with the response's head, and what
-//! comes after it is the handler's own business, on a thread of its own.
+//! Upgrading a connection: HTTP ends with the response's head. A function of the
+//! application gets the connection, on a thread of its own.
 
 use std::any::Any;
 use std::fmt;
@@ -20,22 +20,26 @@ use bytes::Bytes;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 
-pub(crate) type TakeOver = Box<dyn FnOnce(TakenOver) + Send>;
+/// The function of the application that gets the connection.
+pub(crate) type UpgradeFn = Box<dyn FnOnce(Upgraded) + Send>;
 
-/// A connection that a handler has taken over: its bytes, as they come.
+/// A connection that a handler has upgraded ([`Body::upgrade`](crate::Body::upgrade)):
+/// its bytes, as they come.
 ///
 /// Reads and writes wait. What the client had sent behind its request is read
 /// first. [`share`](Self::share) makes another handle, so that one thread can
-/// read while another writes. When the closure that took it over has returned,
+/// read while another writes. When the function that got it has returned,
 /// the server half-closes the connection and waits for the
 /// client's EOF, as after every response.
 ///
 /// **When the server stops**, [`phase`](Self::phase) says so, and
 /// [`wake_on_drain`](Self::wake_on_drain) has a read that waits return. At the
 /// deadline ([`deadline`](Self::deadline)) the connection is shut down: reads
-/// give EOF, and writes fail. A closure that returns before is counted as
-/// `taken over`, one that does not is cut.
-pub struct TakenOver {
+/// give EOF, and writes fail. A function that returns before is counted as
+/// `upgraded`, one that does not is cut.
+#[doc(alias = "hijack")]
+#[doc(alias = "take_over")]
+pub struct Upgraded {
     wire: Arc<dyn Wire>,
     input: Bytes,
     peer: SocketAddr,
@@ -70,7 +74,7 @@ pub(crate) trait Wire: Send + Sync {
     fn release(&self) -> io::Result<(TcpStream, Held)>;
 }
 
-impl TakenOver {
+impl Upgraded {
     pub(crate) fn new(
         wire: Arc<dyn Wire>,
         input: Bytes,
@@ -166,10 +170,10 @@ impl TakenOver {
 
     /// The stream as std has it, in blocking mode, and what the client had sent
     /// behind its request. Nothing wakes its reads when the server drains; while
-    /// the closure that took the connection over runs, it is shut down at the
+    /// the function that got the connection runs, it is shut down at the
     /// deadline all the same.
     ///
-    /// When the closure has returned, the stream is yours alone: no stop waits
+    /// When the function has returned, the stream is yours alone: no stop waits
     /// for it, cuts it or counts it. As long as the [`StdStream`] exists, its
     /// connection takes one of
     /// [`Config::max_connections`](crate::Config::max_connections).
@@ -187,7 +191,7 @@ impl TakenOver {
             let error = io::Error::new(io::ErrorKind::ResourceBusy, busy);
             return Err(IntoStdError {
                 error,
-                taken_over: Box::new(self),
+                upgraded: Box::new(self),
             });
         }
         // No other handle can come: this is the only one, and it is ours.
@@ -201,14 +205,14 @@ impl TakenOver {
             )),
             Err(error) => Err(IntoStdError {
                 error,
-                taken_over: Box::new(self),
+                upgraded: Box::new(self),
             }),
         }
     }
 }
 
-/// A connection that was taken over, as a [`TcpStream`] of std's:
-/// [`TakenOver::into_std`] makes it.
+/// An upgraded connection, as a [`TcpStream`] of std's:
+/// [`Upgraded::into_std`] makes it.
 ///
 /// It dereferences to the stream. As long as it exists, the connection counts
 /// in [`Config::max_connections`](crate::Config::max_connections); a
@@ -258,13 +262,13 @@ impl fmt::Debug for StdStream {
 #[derive(Debug)]
 pub struct IntoStdError {
     error: io::Error,
-    taken_over: Box<TakenOver>,
+    upgraded: Box<Upgraded>,
 }
 
 impl IntoStdError {
     /// The connection, as it was.
-    pub fn into_inner(self) -> TakenOver {
-        *self.taken_over
+    pub fn into_inner(self) -> Upgraded {
+        *self.upgraded
     }
 }
 
@@ -287,7 +291,7 @@ impl From<IntoStdError> for io::Error {
     }
 }
 
-impl Read for TakenOver {
+impl Read for Upgraded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -310,7 +314,7 @@ impl Read for TakenOver {
     }
 }
 
-impl Write for TakenOver {
+impl Write for Upgraded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.wire.write(bytes)
     }
@@ -321,8 +325,8 @@ impl Write for TakenOver {
     }
 }
 
-impl fmt::Debug for TakenOver {
+impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TakenOver({})", self.peer)
+        write!(f, "Upgraded({})", self.peer)
     }
 }

@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode, farewell::Error> {
         stop.shutdown();
     });
     let report = server.serve(routes)?;
-    Ok(match report.everyone_answered() {
+    Ok(match report.all_answered() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(3),
     })

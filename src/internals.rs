@@ -17,13 +17,13 @@ use http::Version;
 use http::header;
 
 use crate::config::Config;
-use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Admitted;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
 use crate::engine::connection::Next;
 use crate::engine::date::DateClock;
+use crate::engine::monitor_waker::MonitorWaker;
 use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::run_queue::RunQueue;
@@ -39,7 +39,7 @@ use crate::http1::head::Limits;
 use crate::http1::head::Parsed;
 use crate::http1::persist::Persist;
 use crate::journal::Journal;
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Lifecycle;
 use crate::net::stream::Stream;
@@ -103,10 +103,10 @@ impl Rig {
     pub fn new() -> io::Result<Self> {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(&config));
-        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
-        let job = Job::new(waiting, bell, Arc::clone(&journal))?;
+        let (waiting, monitor_waker) = (accounting.waiting_gauge(), Arc::new(MonitorWaker::new()));
+        let job = Job::new(waiting, monitor_waker, Arc::clone(&journal))?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let client = TcpStream::connect(address)?;
@@ -116,13 +116,13 @@ impl Rig {
             stream: Stream::of(socket)?,
             peer,
             local: address,
-            guard: books.connection_accepted(),
+            guard: accounting.connection_accepted(),
             place: Places::new(1).take(),
             share: Peers::new(None).add(peer.ip()),
         };
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         let mut rig = Self {
-            services: Services::new(config, journal, life, books),
+            services: Services::new(config, journal, life, accounting),
             run_queue: RunQueue::new(),
             client,
             buffer: Buffer::new(16 * 1024),
@@ -183,7 +183,7 @@ impl Rig {
             phase: self.services.life.phase(),
             budget: &mut 8,
             deferred: &mut Vec::new(),
-            body_writers: &mut Vec::new(),
+            body_tasks: &mut Vec::new(),
         };
         match connection.advance(&mut cx) {
             Next::Suspend(suspend) => Ok(suspend),

@@ -24,8 +24,8 @@
 //! The *trigger* is the first call of [`ShutdownHandle::shutdown`], wherever it
 //! comes from: a signal, a request, the program itself. From then on:
 //!
-//! 1. Every connection whose handshake the kernel had begun when the door
-//!    closed is accepted and served, if the handshake ends within
+//! 1. Every connection whose handshake the kernel had begun when it started to
+//!    refuse new ones is accepted and served, if the handshake ends within
 //!    [`Config::handshake_grace`]. None is reset.
 //! 2. Every request whose bytes reach us before we half-close its connection
 //!    is answered in full, and the last answer on a connection says
@@ -107,7 +107,7 @@
 //! [`Phase`] only moves forwards: `Running`, `LameDuck`, `Draining`,
 //! `Aborting`, `Stopped`. One function orders the steps, `drain` in
 //! `shutdown/drain.rs`: the trigger; the lame duck; waking the acceptor, which
-//! closes the door, sweeps the backlog and drops its end of the channel; the
+//! stops accepting new connections, drains the backlog and closes the listener; the
 //! last call; waiting for everyone, or the deadline; joining every thread; the
 //! report.
 //!
@@ -129,11 +129,12 @@
 //!
 //! | | |
 //! |---|---|
-//! | `isolate.rs`, `journal.rs`, `escaped.rs` | calling the application's code; lines on their way to the logger; what a client chose, for people |
-//! | `lifecycle/` | where the server is in its life; the books; the report |
+//! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
+//! | `error.rs`, `escaped.rs` | why a server does not start; what a client chose, for people |
+//! | `isolate.rs`, `journal.rs` | calling the application's code; lines on their way to the logger |
 //! | `http1/` | the protocol without I/O: bytes in, values out |
 //! | `config.rs` | limits and timeouts |
-//! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
+//! | `lifecycle/` | where the server is in its life; the accounting; the report |
 //! | `message/`, `handler.rs` | what a handler sees: requests, responses and their bodies |
 //! | `router/` | which handler answers which request |
 //! | `net/` | sockets, no HTTP; in `net/os/`, all that differs between systems |

@@ -15,15 +15,15 @@ use crate::engine::worker_pool::WorkerPool;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::journal::Journal;
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::Report;
 use crate::net::listener;
-use crate::net::listener::Knocker;
+use crate::net::listener::AcceptorWaker;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::shutdown::drain::drain;
-use crate::shutdown::follow::Board;
+use crate::shutdown::follow::ProgressChannel;
 use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]
 use crate::signals;
@@ -39,8 +39,8 @@ pub struct Server {
     listener: Listener,
     config: Config,
     life: Arc<Lifecycle>,
-    books: Arc<Books>,
-    board: Arc<Board>,
+    accounting: Arc<Accounting>,
+    progress: Arc<ProgressChannel>,
 }
 
 impl Server {
@@ -96,13 +96,13 @@ impl Server {
             config.max_connections = affordable;
         }
         let life = Arc::new(Lifecycle::new(&config));
-        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
         Self {
             listener,
             config,
             life,
-            books,
-            board: Arc::default(),
+            accounting,
+            progress: Arc::default(),
         }
     }
 
@@ -121,8 +121,8 @@ impl Server {
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         ShutdownHandle::new(
             Arc::clone(&self.life),
-            Arc::clone(&self.books),
-            Arc::clone(&self.board),
+            Arc::clone(&self.accounting),
+            Arc::clone(&self.progress),
         )
     }
 
@@ -207,17 +207,17 @@ impl Server {
             listener,
             config,
             life,
-            books,
-            board,
+            accounting,
+            progress,
         } = self;
         let (journal, lines) = Journal::new();
-        let knocker = Knocker::new(listener.address())
+        let acceptor_waker = AcceptorWaker::new(listener.address())
             .map_err(|error| Error::io("cannot make a socket", error))?;
-        let services = Services::new(config, journal, Arc::clone(&life), books);
-        let engine = Engine::new(services, Box::new(handler), knocker)
+        let services = Services::new(config, journal, Arc::clone(&life), accounting);
+        let engine = Engine::new(services, Box::new(handler), acceptor_waker)
             .map_err(|error| Error::io("cannot wait for connections", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
-        let report = drain(pool, &board);
+        let report = drain(pool, &progress);
         match life.failed_thread() {
             None => Ok(report),
             Some(thread) => {
@@ -307,7 +307,7 @@ mod tests {
         let (life, handle) = (Arc::clone(&server.life), server.shutdown_handle());
         let spawned = server.spawn(|_: crate::Request| "text").unwrap();
         life.fail("farewell-1");
-        assert_eq!(life.log().trigger.unwrap().0, Trigger::Failure);
+        assert_eq!(life.history().trigger.unwrap().0, Trigger::Failure);
         let error = spawned.join().unwrap_err();
         assert!(
             error.to_string().contains("the thread farewell-1 panicked"),

@@ -19,7 +19,7 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::net::os;
-use crate::net::os::Then;
+use crate::net::os::SignalEffect;
 
 /// Signals that follow the first this soon are taken for the same one:
 /// `timeout` and other supervisors signal a process and then its group, which
@@ -65,7 +65,7 @@ pub(crate) fn stop(life: &Arc<Lifecycle>) -> Result<Signals, Error> {
 
 /// Takes a signal to every server. It runs no user code and logs nothing, so
 /// that nothing keeps the next signal waiting.
-fn received() -> Then {
+fn received() -> SignalEffect {
     with_servers(|servers| servers.receive(Instant::now()))
 }
 
@@ -104,18 +104,18 @@ impl Servers {
         Signals(server)
     }
 
-    fn receive(&mut self, now: Instant) -> Then {
+    fn receive(&mut self, now: Instant) -> SignalEffect {
         self.list.retain(|server| !server.has_stopped());
         if !self.list.is_empty() {
             for server in &self.list {
                 server.receive(now);
             }
-            return Then::Nothing;
+            return SignalEffect::Nothing;
         }
         let since = *self.none_left.get_or_insert(now);
         match now.saturating_duration_since(since) >= LEAVE {
-            true => Then::EndProcess,
-            false => Then::Nothing,
+            true => SignalEffect::EndProcess,
+            false => SignalEffect::Nothing,
         }
     }
 }
@@ -178,16 +178,16 @@ mod tests {
         let (life, signals) = server(&mut servers);
         let start = Instant::now();
         assert!(!signals.seen());
-        assert_eq!(servers.receive(start), Then::Nothing);
+        assert_eq!(servers.receive(start), SignalEffect::Nothing);
         assert!(signals.seen());
         assert_eq!(life.phase(), Phase::Draining);
-        assert_eq!(life.log().trigger.unwrap().0, Trigger::Signal);
+        assert_eq!(life.history().trigger.unwrap().0, Trigger::Signal);
         servers.receive(start + BOUNCE);
         assert_eq!(life.phase(), Phase::Aborting);
-        let (why, _) = life.log().abort.unwrap();
+        let (why, _) = life.history().abort.unwrap();
         assert_eq!(why, Abort::Requested(Trigger::Signal));
         // While it aborts, it has all the time that it needs.
-        assert_eq!(servers.receive(start + 60 * SECOND), Then::Nothing);
+        assert_eq!(servers.receive(start + 60 * SECOND), SignalEffect::Nothing);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         servers.receive(start);
         assert!(signals.seen());
         assert_eq!(life.phase(), Phase::Draining);
-        assert_eq!(life.log().trigger.unwrap().0, Trigger::Call);
+        assert_eq!(life.history().trigger.unwrap().0, Trigger::Call);
         servers.receive(start + SECOND);
         assert_eq!(life.phase(), Phase::Aborting);
     }
@@ -260,16 +260,16 @@ mod tests {
         let start = Instant::now();
         servers.receive(start);
         life.stopped();
-        assert_eq!(servers.receive(start + 60 * SECOND), Then::Nothing);
+        assert_eq!(servers.receive(start + 60 * SECOND), SignalEffect::Nothing);
         let soon = start + 60 * SECOND + LEAVE / 2;
-        assert_eq!(servers.receive(soon), Then::Nothing);
+        assert_eq!(servers.receive(soon), SignalEffect::Nothing);
         let late = start + 60 * SECOND + LEAVE;
-        assert_eq!(servers.receive(late), Then::EndProcess);
+        assert_eq!(servers.receive(late), SignalEffect::EndProcess);
         // With the next server it begins anew.
         let (next, _) = server(&mut servers);
-        assert_eq!(servers.receive(late + SECOND), Then::Nothing);
+        assert_eq!(servers.receive(late + SECOND), SignalEffect::Nothing);
         assert_eq!(next.phase(), Phase::Draining);
         next.stopped();
-        assert_eq!(servers.receive(late + 2 * SECOND), Then::Nothing);
+        assert_eq!(servers.receive(late + 2 * SECOND), SignalEffect::Nothing);
     }
 }

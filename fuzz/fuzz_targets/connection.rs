@@ -3,7 +3,7 @@
 
 mod hyper_side;
 
-use farewell::fuzzing::Exchange;
+use farewell::fuzzing::HandledRequest;
 use farewell::fuzzing::Seen;
 use farewell::fuzzing::connection;
 use libfuzzer_sys::fuzz_target;
@@ -48,7 +48,7 @@ fn compare(first: &Seen, second: &Second) {
 /// Whether hyper may refuse this one because its `Uri` cannot hold the target: a
 /// backtick in the path, which farewell encodes; or an absolute target with an odd
 /// host, which farewell leaves to the field `Host`.
-fn no_uri_holds(further: &Exchange, stream: &[u8]) -> bool {
+fn no_uri_holds(further: &HandledRequest, stream: &[u8]) -> bool {
     let path = further.target.split('?').next().unwrap_or_default();
     let absolute = || stream.windows(3).any(|window| window == b"://");
     path.contains("%60") || path.starts_with('/') && absolute()

@@ -14,7 +14,7 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
-use farewell::fuzzing::Exchange;
+use farewell::fuzzing::HandledRequest;
 use hyper::Request;
 use hyper::Response;
 use hyper::body::Body;
@@ -35,7 +35,7 @@ const POLLS_MAX: usize = 10_000;
 /// What hyper saw.
 pub struct Second {
     /// The requests that came whole, in order.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<HandledRequest>,
     pub end: End,
 }
 
@@ -54,7 +54,7 @@ pub fn serve(stream: &[u8]) -> Second {
         let (exchanges, refused) = (Rc::clone(&exchanges), Rc::clone(&refused));
         async move {
             match read_body(request.body_mut()).await {
-                Ok(body) => exchanges.borrow_mut().push(Exchange::new(
+                Ok(body) => exchanges.borrow_mut().push(HandledRequest::new(
                     request.method(),
                     request.uri(),
                     request.headers(),

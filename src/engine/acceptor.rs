@@ -79,7 +79,7 @@ impl Acceptor {
             }
             match self.listener.accept() {
                 Accepted::Connection(stream, peer) => self.admit(stream, peer),
-                Accepted::Nobody => self.pause_if_shared(),
+                Accepted::Empty => self.pause_if_shared(),
                 Accepted::Failed(error) => self.back_off(&error),
             }
         }
@@ -97,7 +97,7 @@ impl Acceptor {
     fn drain_backlog(&self) {
         let life = &self.engine.services.life;
         let refuses_new = self.refuse_new_connections();
-        if let Err(error) = self.listener.sweep() {
+        if let Err(error) = self.listener.set_nonblocking() {
             note!(
                 self.engine.services.journal,
                 Error,
@@ -142,9 +142,9 @@ impl Acceptor {
         if !self.engine.services.config.refuse_new_connections {
             return false;
         }
-        match self.listener.close_door() {
+        match self.listener.refuse_new_connections() {
             Ok(()) => {
-                self.engine.services.life.door_closed();
+                self.engine.services.life.set_refusing();
                 true
             }
             Err(error) => {
@@ -182,7 +182,7 @@ impl Acceptor {
             }
             match self.listener.accept() {
                 Accepted::Connection(stream, peer) => self.admit(stream, peer),
-                Accepted::Nobody => return true,
+                Accepted::Empty => return true,
                 Accepted::Failed(error) => {
                     if self.is_past_deadline() {
                         self.abandon_backlog();
@@ -246,7 +246,7 @@ impl Acceptor {
     /// Makes a connection of an accepted socket, and suspends it in its shard.
     fn admit(&self, stream: Stream, peer: SocketAddr) {
         // A connection of our own, which only wakes this thread.
-        if self.engine.knocker.knows(peer) {
+        if self.engine.acceptor_waker.is_own(peer) {
             return;
         }
         if self.is_backing_off.replace(false) {

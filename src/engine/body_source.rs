@@ -19,7 +19,7 @@ use crate::http1::Refusal;
 use crate::journal::Journal;
 use crate::journal::note;
 use crate::message::request_body::BodyError;
-use crate::message::request_body::Inlet;
+use crate::message::request_body::BodySource;
 use crate::net::os::Ready;
 use crate::net::stream::Stream;
 
@@ -85,7 +85,7 @@ impl SlotBodySource {
     }
 }
 
-impl Inlet for SlotBodySource {
+impl BodySource for SlotBodySource {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
         let slot = Arc::clone(&self.slot);
         loop {

@@ -17,14 +17,14 @@ use crate::lifecycle::report::UserCode;
 
 /// What a request line says.
 #[derive(Clone, Debug)]
-pub(crate) struct Route {
+pub(crate) struct RequestLine {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) version: Version,
 }
 
 /// `GET /slow`: escaped, since the client chose it.
-impl fmt::Display for Route {
+impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", Escaped(&self.method), Escaped(&self.uri))
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Route {
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     /// Known once its head is. Boxed for its size.
-    pub(crate) route: Option<Box<Route>>,
+    pub(crate) request_line: Option<Box<RequestLine>>,
     pub(crate) peer: SocketAddr,
     /// When the request, or the call, began.
     pub(crate) since: Instant,
@@ -43,13 +43,15 @@ pub(crate) struct Subject {
 impl Subject {
     /// The request, for people.
     pub(crate) fn route(&self) -> String {
-        named(self.route.as_deref())
+        named(self.request_line.as_deref())
     }
 
     /// Where the means of the request's calls are.
     pub(crate) fn call_key(&self) -> CallKey {
-        let key = |route: &Route| CallKey::of_request(&route.method, route.uri.path());
-        self.route.as_deref().map_or_else(CallKey::default, key)
+        let key = |line: &RequestLine| CallKey::of_request(&line.method, line.uri.path());
+        self.request_line
+            .as_deref()
+            .map_or_else(CallKey::default, key)
     }
 
     pub(crate) fn request(&self) -> UnreturnedRequest {
@@ -62,9 +64,9 @@ impl Subject {
 }
 
 /// A request, for people.
-pub(crate) fn named(route: Option<&Route>) -> String {
-    match route {
-        Some(route) => route.to_string(),
+pub(crate) fn named(request_line: Option<&RequestLine>) -> String {
+    match request_line {
+        Some(request_line) => request_line.to_string(),
         None => "a request whose head was not complete".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! What a thread has in flight: its [`Slot`], with what the report tells of the
+//! What a thread has in flight: its [`InFlightSlot`], with what the report tells of the
 //! call, and what the monitor has to know of the thread.
 
 use std::sync::atomic::AtomicBool;
@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::connection::Connection;
 use super::deferred::Deferred;
 use super::deferred::Subject;
+use super::in_flight_slot::InFlightSlot;
 use super::shard::Job;
-use super::slot::Slot;
 use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::journal::note;
@@ -24,7 +24,7 @@ pub(crate) type OwnedJob = Box<Job<Connection>>;
 /// See the module. It is shared by its thread, the monitor and a stop.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    pub(crate) slot: Slot<Box<Connection>, OwnedJob, Call>,
+    pub(crate) slot: InFlightSlot<Box<Connection>, OwnedJob, Call>,
     /// The system's number of the thread, or 0 if it is not known.
     thread: AtomicU32,
     ended: AtomicBool,
@@ -48,7 +48,7 @@ impl Call {
 impl Default for InFlight {
     fn default() -> Self {
         Self {
-            slot: Slot::new(),
+            slot: InFlightSlot::new(),
             thread: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         }
@@ -72,7 +72,7 @@ impl InFlight {
     }
 
     /// A thread without a connection or a job begins to run code of the
-    /// application, until [`finish`](Slot::finish).
+    /// application, until [`finish`](InFlightSlot::finish).
     pub(crate) fn begin_alone(&self, code: UserCode, subject: Option<Subject>) {
         // Never refused, so there is nothing to hand back.
         let _begun = self

@@ -10,15 +10,15 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::minimum_rate::Pace;
-use super::minimum_rate::Rule;
+use super::minimum_rate::MinimumRate;
+use super::minimum_rate::RateMeter;
 use crate::config::Config;
 
 /// The wait of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linger {
     began: Instant,
-    minimum_rate: Pace,
+    minimum_rate: RateMeter,
     /// The longest wait that begins after an abort.
     linger: Duration,
     /// The longest wait otherwise.
@@ -29,7 +29,7 @@ impl Linger {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
         Self {
             began: now,
-            minimum_rate: Rule::new(config.linger, config.rate_min).start(now),
+            minimum_rate: MinimumRate::new(config.linger, config.rate_min).start(now),
             linger: config.linger,
             linger_max: config.linger_max,
         }

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 /// The rule: `quota` bytes in each `timeout`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
+pub(crate) struct MinimumRate {
     timeout: Duration,
     quota: u64,
 }
 
-impl Rule {
+impl MinimumRate {
     /// At this rate in bytes a second; a byte at least.
     pub(crate) fn new(timeout: Duration, rate_min: u64) -> Self {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -21,9 +21,9 @@ impl Rule {
         }
     }
 
-    pub(crate) fn start(self, now: Instant) -> Pace {
-        Pace {
-            rule: self,
+    pub(crate) fn start(self, now: Instant) -> RateMeter {
+        RateMeter {
+            minimum: self,
             until: now + self.timeout,
             moved: 0,
             not_waiting_since: Some(now),
@@ -34,19 +34,19 @@ impl Rule {
 /// One client's way along a rule. A stretch ends when its quota is met, and
 /// another begins. Only the time counts in which somebody waits for the client.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    rule: Rule,
+pub(crate) struct RateMeter {
+    minimum: MinimumRate,
     until: Instant,
     moved: u64,
     not_waiting_since: Option<Instant>,
 }
 
-impl Pace {
+impl RateMeter {
     /// The client has come forward.
     pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
         self.moved += bytes as u64;
-        if self.moved >= self.rule.quota {
-            *self = self.rule.start(now);
+        if self.moved >= self.minimum.quota {
+            *self = self.minimum.start(now);
         } else if self.not_waiting_since.is_none() {
             self.not_waiting_since = Some(now);
         }
@@ -62,7 +62,7 @@ impl Pace {
 
     /// As if the client had come only now.
     pub(crate) fn start_again(&mut self, now: Instant) {
-        *self = self.rule.start(now);
+        *self = self.minimum.start(now);
     }
 }
 
@@ -75,30 +75,30 @@ mod tests {
     #[test]
     fn a_stretch_ends_when_its_quota_is_met() {
         let start = Instant::now();
-        let mut pace = Rule::new(10 * SECOND, 100).start(start);
-        assert_eq!(pace.wait(start), start + 10 * SECOND);
-        pace.moved(999, start + 5 * SECOND);
-        assert_eq!(pace.wait(start + 5 * SECOND), start + 10 * SECOND);
-        pace.moved(1, start + 9 * SECOND);
-        assert_eq!(pace.wait(start + 9 * SECOND), start + 19 * SECOND);
+        let mut meter = MinimumRate::new(10 * SECOND, 100).start(start);
+        assert_eq!(meter.wait(start), start + 10 * SECOND);
+        meter.moved(999, start + 5 * SECOND);
+        assert_eq!(meter.wait(start + 5 * SECOND), start + 10 * SECOND);
+        meter.moved(1, start + 9 * SECOND);
+        assert_eq!(meter.wait(start + 9 * SECOND), start + 19 * SECOND);
     }
 
     #[test]
     fn time_in_which_nobody_waits_for_the_client_does_not_count() {
         let start = Instant::now();
-        let mut pace = Rule::new(10 * SECOND, 100).start(start);
-        assert_eq!(pace.wait(start + 60 * SECOND), start + 70 * SECOND);
-        pace.moved(1, start + 65 * SECOND);
-        assert_eq!(pace.wait(start + 95 * SECOND), start + 100 * SECOND);
-        assert_eq!(pace.wait(start + 99 * SECOND), start + 100 * SECOND);
+        let mut meter = MinimumRate::new(10 * SECOND, 100).start(start);
+        assert_eq!(meter.wait(start + 60 * SECOND), start + 70 * SECOND);
+        meter.moved(1, start + 65 * SECOND);
+        assert_eq!(meter.wait(start + 95 * SECOND), start + 100 * SECOND);
+        assert_eq!(meter.wait(start + 99 * SECOND), start + 100 * SECOND);
     }
 
     #[test]
     fn without_a_rate_any_byte_will_do() {
         let start = Instant::now();
-        let mut pace = Rule::new(SECOND, 0).start(start);
-        pace.wait(start);
-        pace.moved(1, start + SECOND / 2);
-        assert_eq!(pace.wait(start + SECOND / 2), start + SECOND * 3 / 2);
+        let mut meter = MinimumRate::new(SECOND, 0).start(start);
+        meter.wait(start);
+        meter.moved(1, start + SECOND / 2);
+        assert_eq!(meter.wait(start + SECOND / 2), start + SECOND * 3 / 2);
     }
 }

@@ -20,8 +20,8 @@
 //!
 //! Follow a request through [`acceptor`], [`shard`], [`worker`], [`connection`]
 //! and [`user_code`]. Four handshakes between threads are each in one file, with
-//! what may go wrong: [`run_queue`], [`slot`], [`shard::sleep`](shard) and
-//! [`bell`]. `tests/loom/` runs them in every order.
+//! what may go wrong: [`run_queue`], [`in_flight_slot`], [`shard::sleep`](shard) and
+//! [`monitor_waker`]. `tests/loom/` runs them in every order.
 //!
 //! From below, each importing only from those before it: what a connection works
 //! with ([`buffer`] to [`services`]); the shard; the connection; the threads and
@@ -29,16 +29,17 @@
 //! acceptor, the workers and the monitor; the pool of all threads.
 
 pub(crate) mod acceptor;
-pub(crate) mod bell;
 mod body_source;
 pub(crate) mod buffer;
 pub(crate) mod connection;
 pub(crate) mod date;
 pub(crate) mod deferred;
 pub(crate) mod in_flight;
+mod in_flight_slot;
 mod linger;
 mod minimum_rate;
 mod monitor;
+pub(crate) mod monitor_waker;
 pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod places;
@@ -47,7 +48,6 @@ mod retake;
 pub(crate) mod run_queue;
 pub(crate) mod services;
 pub(crate) mod shard;
-mod slot;
 mod slow_calls;
 pub(crate) mod thread_group;
 pub(crate) mod threads;
@@ -64,13 +64,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
-use self::bell::Bell;
 use self::connection::Connection;
 use self::in_flight::InFlight;
 use self::in_flight::OwnedJob;
+use self::monitor_waker::MonitorWaker;
 use self::retake::Retake;
 use self::run_queue::RunQueue;
-use self::run_queue::Sent;
+use self::run_queue::SentTo;
 use self::services::Services;
 use self::shard::Job;
 use self::shard::Shard;
@@ -79,7 +79,7 @@ use self::thread_group::ThreadGroup;
 use self::upgraded::UpgradedConnections;
 use crate::handler::Handler;
 use crate::lifecycle::phase::Phase;
-use crate::net::listener::Knocker;
+use crate::net::listener::AcceptorWaker;
 
 /// What the threads of one server share.
 pub(crate) struct Engine {
@@ -90,9 +90,9 @@ pub(crate) struct Engine {
     pub(crate) slots: Box<[Arc<InFlight>]>,
     pub(crate) retake: Retake,
     pub(crate) slow_calls: SlowCalls,
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) monitor_waker: Arc<MonitorWaker>,
     pub(crate) handler: Box<dyn Handler>,
-    pub(crate) knocker: Knocker,
+    pub(crate) acceptor_waker: AcceptorWaker,
     pub(crate) upgraded: Arc<UpgradedConnections>,
     pub(crate) threads: Arc<ThreadGroup>,
     /// The acceptor has seen that the server stops, and waits in no accept.
@@ -110,12 +110,16 @@ impl Engine {
     pub(crate) fn new(
         services: Arc<Services>,
         handler: Box<dyn Handler>,
-        knocker: Knocker,
+        acceptor_waker: AcceptorWaker,
     ) -> io::Result<Self> {
-        let bell = Arc::new(Bell::new());
+        let monitor_waker = Arc::new(MonitorWaker::new());
         let new_job = |()| {
             let waiting = services.accounting.waiting_gauge();
-            Job::new(waiting, Arc::clone(&bell), Arc::clone(&services.journal))
+            Job::new(
+                waiting,
+                Arc::clone(&monitor_waker),
+                Arc::clone(&services.journal),
+            )
         };
         let jobs = iter::repeat_n((), services.config.shards()).map(new_job);
         let jobs = jobs.collect::<io::Result<Vec<OwnedJob>>>()?;
@@ -127,9 +131,9 @@ impl Engine {
             retake: Retake::new(&slots),
             slots,
             slow_calls: SlowCalls::new(),
-            bell,
+            monitor_waker,
             handler,
-            knocker,
+            acceptor_waker,
             upgraded: UpgradedConnections::new(Arc::clone(&services))?,
             threads: ThreadGroup::new(Arc::clone(&services.life), Arc::clone(&services.journal)),
             acceptor_awake: AtomicBool::new(false),
@@ -145,11 +149,11 @@ impl Engine {
     /// Has another worker go on with a job.
     pub(crate) fn hand_off(&self, job: OwnedJob) {
         match self.run_queue.send(job) {
-            Ok(Sent::ToWorker) => {}
-            // After the send: see `RunQueue` and `Bell`.
-            Ok(Sent::ToNone) => {
+            Ok(SentTo::IdleWorker) => {}
+            // After the send: see `RunQueue` and `MonitorWaker`.
+            Ok(SentTo::NoWorker) => {
                 if !self.wake_owner() {
-                    self.bell.ring_if_asleep();
+                    self.monitor_waker.wake_if_asleep();
                 }
             }
             // It is closed, so the shard can go. Connections that the job still has
@@ -249,6 +253,6 @@ impl Engine {
         for shard in &self.shards {
             shard.interrupt();
         }
-        self.bell.ring();
+        self.monitor_waker.wake();
     }
 }

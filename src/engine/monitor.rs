@@ -4,7 +4,7 @@
 //! the counts show what has come in.
 //!
 //! It sleeps while no call with a job is in progress and no job waits, until the
-//! next deadline; see [`Bell`](super::bell::Bell) for how it is woken.
+//! next deadline; see [`MonitorWaker`](super::monitor_waker::MonitorWaker) for how it is woken.
 
 use std::thread;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const DEADLINE_AGAIN: Duration = Duration::from_millis(10);
 
 /// Looks until the run queue is closed.
 pub(crate) fn run(engine: &Engine) {
-    engine.bell.answer();
+    engine.monitor_waker.register_thread();
     let mut next_poll = Instant::now();
     while !engine.run_queue.is_closed() {
         let now = Instant::now();
@@ -36,7 +36,7 @@ pub(crate) fn run(engine: &Engine) {
             next_poll = now + POLL_EVERY;
         }
         if !has_work(engine) {
-            let was_called = engine.bell.sleep(due, || has_work(engine));
+            let was_called = engine.monitor_waker.sleep(due, || has_work(engine));
             if !was_called {
                 // A deadline has come, or there is an earlier one.
                 continue;

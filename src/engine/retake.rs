@@ -122,18 +122,18 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::engine::bell::Bell;
     use crate::engine::in_flight::Call;
+    use crate::engine::monitor_waker::MonitorWaker;
     use crate::engine::shard::Job;
     use crate::journal::Journal;
-    use crate::lifecycle::accounting::Books;
+    use crate::lifecycle::accounting::Accounting;
     use crate::lifecycle::phase::Lifecycle;
     use crate::lifecycle::report::UserCode;
 
     fn job() -> OwnedJob {
         let life = Arc::new(Lifecycle::new(&Config::default()));
-        let waiting = Books::new(life).waiting_gauge();
-        Job::new(waiting, Arc::new(Bell::new()), Journal::unread()).unwrap()
+        let waiting = Accounting::new(life).waiting_gauge();
+        Job::new(waiting, Arc::new(MonitorWaker::new()), Journal::unread()).unwrap()
     }
 
     fn begin(slot: &InFlight) {

@@ -44,27 +44,27 @@ pub(crate) trait Queued {
 #[derive(Debug)]
 pub(crate) struct RunQueue<J> {
     receiver: Receiver<J>,
-    state: Mutex<State<J>>,
+    dispatch: Mutex<Dispatch<J>>,
     /// Workers in [`receive`](Self::receive), less jobs that none has received.
     balance: AtomicIsize,
     closed: AtomicBool,
 }
 
 #[derive(Debug)]
-struct State<J> {
+struct Dispatch<J> {
     /// `None` once the queue is closed.
     sender: Option<Sender<J>>,
-    idle: Vec<Arc<Idle>>,
+    idle: Vec<Arc<IdleWorker>>,
 }
 
 /// A worker that waits for a job.
 #[derive(Debug)]
-struct Idle {
+struct IdleWorker {
     thread: Thread,
     woken: AtomicBool,
 }
 
-impl Idle {
+impl IdleWorker {
     fn wake(&self) {
         self.woken.store(true, SeqCst);
         self.thread.unpark();
@@ -73,11 +73,11 @@ impl Idle {
 
 /// What a job that was sent still needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub(crate) enum SentTo {
     /// Nothing: a worker will receive it.
-    ToWorker,
+    IdleWorker,
     /// No idle worker is left for it: an owner that sleeps has to be woken.
-    ToNone,
+    NoWorker,
 }
 
 impl<J: Queued> RunQueue<J> {
@@ -85,7 +85,7 @@ impl<J: Queued> RunQueue<J> {
         let (sender, receiver) = channel::unbounded();
         Self {
             receiver,
-            state: Mutex::new(State {
+            dispatch: Mutex::new(Dispatch {
                 sender: Some(sender),
                 idle: Vec::new(),
             }),
@@ -99,21 +99,21 @@ impl<J: Queued> RunQueue<J> {
     /// # Errors
     ///
     /// The queue is closed: the job comes back.
-    pub(crate) fn send(&self, job: J) -> Result<Sent, J> {
-        let mut state = self.lock();
-        let Some(sender) = &state.sender else {
+    pub(crate) fn send(&self, job: J) -> Result<SentTo, J> {
+        let mut dispatch = self.lock();
+        let Some(sender) = &dispatch.sender else {
             return Err(job);
         };
         sender.send(job).map_err(|unsent| unsent.0)?;
         let workers = self.balance.fetch_sub(1, SeqCst);
-        let idle = state.idle.pop();
-        drop(state);
+        let idle = dispatch.idle.pop();
+        drop(dispatch);
         if let Some(idle) = idle {
             idle.wake();
         }
         Ok(match workers > 0 {
-            true => Sent::ToWorker,
-            false => Sent::ToNone,
+            true => SentTo::IdleWorker,
+            false => SentTo::NoWorker,
         })
     }
 
@@ -122,17 +122,17 @@ impl<J: Queued> RunQueue<J> {
         self.balance.fetch_add(1, SeqCst);
         loop {
             let idle = {
-                let mut state = self.lock();
+                let mut dispatch = self.lock();
                 match self.receiver.try_recv() {
-                    Ok(job) => return Some(self.first_of_all(job, &state)),
+                    Ok(job) => return Some(self.first_of_all(job, &dispatch)),
                     Err(TryRecvError::Disconnected) => return None,
                     Err(TryRecvError::Empty) => {}
                 }
-                let idle = Arc::new(Idle {
+                let idle = Arc::new(IdleWorker {
                     thread: thread::current(),
                     woken: AtomicBool::new(false),
                 });
-                state.idle.push(Arc::clone(&idle));
+                dispatch.idle.push(Arc::clone(&idle));
                 idle
             };
             while !idle.woken.load(SeqCst) {
@@ -143,9 +143,9 @@ impl<J: Queued> RunQueue<J> {
 
     /// Gives the job that is to be received first: `first`, or one of those behind it
     /// in the channel, which keep their order.
-    fn first_of_all(&self, mut first: J, state: &State<J>) -> J {
+    fn first_of_all(&self, mut first: J, dispatch: &Dispatch<J>) -> J {
         // A closed queue has no order to keep.
-        let Some(sender) = &state.sender else {
+        let Some(sender) = &dispatch.sender else {
             return first;
         };
         let behind: Vec<J> = self.receiver.try_iter().collect();
@@ -176,8 +176,8 @@ impl<J: Queued> RunQueue<J> {
     /// Does something to each job that waits, and leaves them in their order.
     /// No job is sent or received meanwhile.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&mut J)) {
-        let state = self.lock();
-        let Some(sender) = &state.sender else {
+        let dispatch = self.lock();
+        let Some(sender) = &dispatch.sender else {
             return;
         };
         let waiting: Vec<J> = self.receiver.try_iter().collect();
@@ -197,10 +197,10 @@ impl<J: Queued> RunQueue<J> {
     /// caller wakes the owners that sleep.
     pub(crate) fn close(&self) {
         let idle = {
-            let mut state = self.lock();
+            let mut dispatch = self.lock();
             self.closed.store(true, SeqCst);
-            state.sender = None;
-            mem::take(&mut state.idle)
+            dispatch.sender = None;
+            mem::take(&mut dispatch.idle)
         };
         for idle in idle {
             idle.wake();
@@ -212,8 +212,8 @@ impl<J: Queued> RunQueue<J> {
     }
 
     /// Whatever panicked, the sender and the stack are whole.
-    fn lock(&self) -> MutexGuard<'_, State<J>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Dispatch<J>> {
+        self.dispatch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
     fn jobs_are_received_in_the_order_in_which_they_were_sent() {
         let queue = RunQueue::new();
         for job in 0..100 {
-            assert_eq!(queue.send(job), Ok(Sent::ToNone));
+            assert_eq!(queue.send(job), Ok(SentTo::NoWorker));
         }
         for job in 0..100 {
             assert!(queue.is_behind());
@@ -270,12 +270,12 @@ mod tests {
         let queue = Arc::new(RunQueue::new());
         let first = idle_worker(&queue);
         let last = idle_worker(&queue);
-        assert_eq!(queue.send(1), Ok(Sent::ToWorker));
+        assert_eq!(queue.send(1), Ok(SentTo::IdleWorker));
         assert_eq!(last.join().unwrap(), Some(1));
         assert!(!queue.is_behind());
-        assert_eq!(queue.send(2), Ok(Sent::ToWorker));
+        assert_eq!(queue.send(2), Ok(SentTo::IdleWorker));
         assert_eq!(first.join().unwrap(), Some(2));
-        assert_eq!(queue.send(3), Ok(Sent::ToNone));
+        assert_eq!(queue.send(3), Ok(SentTo::NoWorker));
         assert!(queue.is_behind());
     }
 
@@ -288,7 +288,7 @@ mod tests {
         let taken = queue.try_receive();
         assert!(!queue.is_behind());
         if taken.is_some() {
-            assert_eq!(queue.send(2), Ok(Sent::ToWorker));
+            assert_eq!(queue.send(2), Ok(SentTo::IdleWorker));
         }
         let received = idle.join().unwrap();
         assert_eq!(received, Some(if taken.is_some() { 2 } else { 1 }));

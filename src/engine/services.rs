@@ -10,7 +10,7 @@ use super::upload_limit::UploadLimit;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::journal::note;
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::CutRequest;
 
@@ -20,7 +20,7 @@ pub(crate) struct Services {
     pub(crate) config: Config,
     pub(crate) journal: Arc<Journal>,
     pub(crate) life: Arc<Lifecycle>,
-    pub(crate) accounting: Arc<Books>,
+    pub(crate) accounting: Arc<Accounting>,
     pub(crate) places: Arc<Places>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) upload_limit: Arc<UploadLimit>,
@@ -32,7 +32,7 @@ impl Services {
         config: Config,
         journal: Arc<Journal>,
         life: Arc<Lifecycle>,
-        accounting: Arc<Books>,
+        accounting: Arc<Accounting>,
     ) -> Arc<Self> {
         Arc::new(Self {
             places: Places::new(config.max_connections),

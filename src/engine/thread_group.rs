@@ -32,11 +32,11 @@ pub(crate) type Unstarted = Box<dyn Send>;
 pub(crate) struct ThreadGroup {
     life: Arc<Lifecycle>,
     journal: Arc<Journal>,
-    state: Mutex<State>,
+    members: Mutex<Members>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Members {
     threads: Vec<Thread>,
     /// Code that aborts have left, for the threads that run it.
     deferred: VecDeque<Deferred>,
@@ -58,7 +58,7 @@ impl ThreadGroup {
         Arc::new(Self {
             life,
             journal,
-            state: Mutex::default(),
+            members: Mutex::default(),
         })
     }
 
@@ -106,12 +106,12 @@ impl ThreadGroup {
     /// holding up the stop.
     pub(crate) fn run_deferred(self: &Arc<Self>, deferred: Vec<Deferred>) {
         let subjects: Vec<Subject> = {
-            let mut state = self.lock();
-            state.deferred.extend(deferred);
-            let count = DEFERRED_THREADS_MAX - state.deferred_threads;
-            let waiting = state.deferred.iter().take(count);
+            let mut members = self.lock();
+            members.deferred.extend(deferred);
+            let count = DEFERRED_THREADS_MAX - members.deferred_threads;
+            let waiting = members.deferred.iter().take(count);
             let subjects: Vec<_> = waiting.map(|deferred| deferred.subject.clone()).collect();
-            state.deferred_threads += subjects.len();
+            members.deferred_threads += subjects.len();
             subjects
         };
         for subject in subjects {
@@ -132,10 +132,10 @@ impl ThreadGroup {
 
     /// The next code for a thread that runs it. `None`: the thread ends.
     fn next_deferred(&self) -> Option<Deferred> {
-        let mut state = self.lock();
-        let next = state.deferred.pop_front();
+        let mut members = self.lock();
+        let next = members.deferred.pop_front();
         if next.is_none() {
-            state.deferred_threads -= 1;
+            members.deferred_threads -= 1;
         }
         next
     }
@@ -147,14 +147,14 @@ impl ThreadGroup {
 
     /// Takes the threads that may still run, and the code that none has run.
     pub(crate) fn take_unfinished(&self) -> Unfinished {
-        let mut state = self.lock();
+        let mut members = self.lock();
         Unfinished {
-            threads: mem::take(&mut state.threads),
-            deferred: mem::take(&mut state.deferred),
+            threads: mem::take(&mut members.threads),
+            deferred: mem::take(&mut members.deferred),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

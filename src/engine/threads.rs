@@ -167,7 +167,7 @@ mod tests {
         let panics = || panic!("as the test wishes");
         let thread = start("test-panics", &life, panics);
         life.wait_for_phase(Phase::Draining, None);
-        assert_eq!(life.log().trigger.unwrap().0, Trigger::Failure);
+        assert_eq!(life.history().trigger.unwrap().0, Trigger::Failure);
         assert_eq!(life.failed_thread(), Some("test-panics"));
         life.wait(None, || thread.has_ended());
         assert_eq!(join_ended(vec![thread], after(60 * SECOND)), 0);

@@ -13,8 +13,8 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::connection::Connection;
-use super::connection::Parts;
 use super::connection::Upgrade;
+use super::connection::UpgradeParts;
 use super::deferred::Deferred;
 use super::deferred::Subject;
 use super::in_flight::InFlight;
@@ -24,14 +24,14 @@ use super::places::Place;
 use super::services::Services;
 use super::thread_group::ThreadGroup;
 use crate::journal::note;
-use crate::lifecycle::accounting::Ticket;
+use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::CutRequest;
 use crate::lifecycle::report::UserCode;
-use crate::message::body::upgrade::Held;
+use crate::message::body::upgrade::BlockingSocket;
+use crate::message::body::upgrade::HeldPlace;
 use crate::message::body::upgrade::Upgraded;
-use crate::message::body::upgrade::Wire;
 use crate::net::interrupt::Interrupt;
 use crate::net::os::Ready;
 use crate::net::stream::Received;
@@ -56,29 +56,30 @@ struct UpgradedConnection {
     subject: Subject,
     /// A client takes the connection's end for the end of the answer.
     ends_by_close: bool,
-    state: Mutex<State>,
+    ending: Mutex<Ending>,
     all: Arc<UpgradedConnections>,
 }
 
-struct State {
+/// What its end depends on.
+struct Ending {
     /// `None` once its outcome is entered: the socket is of no use any more.
-    entry: Option<Entry>,
-    progress: Progress,
+    guards: Option<Guards>,
+    progress: CallProgress,
     /// The application has it as a stream of std's, and closes it itself.
     is_released: bool,
 }
 
 /// How far the application's function has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum CallProgress {
     NotCalled,
     Called,
     Returned,
 }
 
-/// What has to be done when it ends.
-struct Entry {
-    guard: Ticket,
+/// What is given back when it ends.
+struct Guards {
+    guard: ConnectionGuard,
     /// Given back when the socket is of no use any more.
     place: Arc<Place>,
     share: PeerShare,
@@ -99,7 +100,7 @@ pub(crate) fn start(
         subject,
         ends_by_close,
     } = upgrade;
-    let Parts {
+    let UpgradeParts {
         stream,
         peer,
         local,
@@ -118,14 +119,14 @@ pub(crate) fn start(
         peer,
         subject: subject.clone(),
         ends_by_close,
-        state: Mutex::new(State {
-            entry: Some(Entry {
+        ending: Mutex::new(Ending {
+            guards: Some(Guards {
                 guard,
                 place: Arc::new(place),
                 share,
                 after_delivery,
             }),
-            progress: Progress::NotCalled,
+            progress: CallProgress::NotCalled,
             is_released: false,
         }),
         all: Arc::clone(all),
@@ -139,20 +140,20 @@ pub(crate) fn start(
         deferred.push(Deferred::drop_of(function, subject));
         return;
     }
-    let wire: Arc<dyn Wire> = upgraded.clone();
+    let socket: Arc<dyn BlockingSocket> = upgraded.clone();
     let life = Arc::clone(&all.services.life);
-    let stream = Upgraded::new(wire, input, peer, local, life);
+    let stream = Upgraded::new(socket, input, peer, local, life);
     // Made before the function runs, so that it is dropped after it, however it
     // ends; if no thread can be started, too.
-    let mut run = Run {
+    let mut run = UpgradeRun {
         upgraded,
         slot: None,
     };
     let task = move |slot: &Arc<InFlight>| {
         run.slot = Some(Arc::clone(slot));
-        run.upgraded.set_progress(Progress::Called);
+        run.upgraded.set_progress(CallProgress::Called);
         function(stream);
-        run.upgraded.set_progress(Progress::Returned);
+        run.upgraded.set_progress(CallProgress::Returned);
         run.upgraded.linger();
     };
     let of = subject.clone();
@@ -186,14 +187,14 @@ impl UpgradedConnections {
             let progress = upgraded.lock().progress;
             let outcome = match progress {
                 // It only waits for the client to close its side.
-                Progress::Returned => ConnectionOutcome::Upgraded,
-                Progress::NotCalled | Progress::Called => ConnectionOutcome::Cut,
+                CallProgress::Returned => ConnectionOutcome::Upgraded,
+                CallProgress::NotCalled | CallProgress::Called => ConnectionOutcome::Cut,
             };
             let ended = upgraded.end(outcome);
             match progress {
                 // The answer is whole.
-                Progress::Returned => upgraded.stream.shut_down(),
-                Progress::NotCalled | Progress::Called => upgraded.break_off(),
+                CallProgress::Returned => upgraded.stream.shut_down(),
+                CallProgress::NotCalled | CallProgress::Called => upgraded.break_off(),
             }
             let Some(after_delivery) = ended else {
                 continue;
@@ -204,7 +205,7 @@ impl UpgradedConnections {
                     route: upgraded.subject.route(),
                     peer: upgraded.peer,
                     age: upgraded.subject.since.elapsed(),
-                    handler_running: progress == Progress::Called,
+                    handler_running: progress == CallProgress::Called,
                 });
             }
         }
@@ -222,13 +223,13 @@ impl UpgradedConnections {
 }
 
 /// The run of the application's function. Its drop is the connection's end.
-struct Run {
+struct UpgradeRun {
     upgraded: Arc<UpgradedConnection>,
     /// Its thread's, if there was a thread for it.
     slot: Option<Arc<InFlight>>,
 }
 
-impl Drop for Run {
+impl Drop for UpgradeRun {
     fn drop(&mut self) {
         let Self { upgraded, slot } = self;
         let outcome = match slot {
@@ -255,12 +256,12 @@ impl UpgradedConnection {
     /// before; otherwise what the application wants to be called then.
     fn end(&self, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
         let services = &self.all.services;
-        let Entry {
+        let Guards {
             guard,
             place,
             share,
             after_delivery,
-        } = self.lock().entry.take()?;
+        } = self.lock().guards.take()?;
         note!(services.journal, Debug, "{}: {outcome:?}", self.peer);
         drop(share);
         services.accounting.upgrade_ended();
@@ -290,12 +291,12 @@ impl UpgradedConnection {
         }
     }
 
-    fn set_progress(&self, progress: Progress) {
+    fn set_progress(&self, progress: CallProgress) {
         self.lock().progress = progress;
     }
 
     fn is_over(&self) -> bool {
-        self.lock().entry.is_none()
+        self.lock().guards.is_none()
     }
 
     fn check(&self) -> io::Result<()> {
@@ -305,12 +306,12 @@ impl UpgradedConnection {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wire for UpgradedConnection {
+impl BlockingSocket for UpgradedConnection {
     fn read(
         &self,
         buffer: &mut [u8],
@@ -392,14 +393,14 @@ impl Wire for UpgradedConnection {
         }
     }
 
-    fn release(&self) -> io::Result<(TcpStream, Held)> {
+    fn release(&self) -> io::Result<(TcpStream, HeldPlace)> {
         let stream = self.stream.to_std()?;
         stream.set_nonblocking(false)?;
         let place = {
-            let mut state = self.lock();
-            let entry = state.entry.as_ref();
-            let place = entry.map(|entry| Arc::clone(&entry.place));
-            state.is_released = place.is_some();
+            let mut ending = self.lock();
+            let guards = ending.guards.as_ref();
+            let place = guards.map(|guards| Arc::clone(&guards.place));
+            ending.is_released = place.is_some();
             place
         };
         match place {

@@ -17,12 +17,12 @@ use crate::message::body::source::Waker;
 
 /// See the module.
 pub(crate) struct UploadLimit {
-    permits: usize,
-    state: Mutex<State>,
+    total: usize,
+    permits: Mutex<Permits>,
 }
 
 #[derive(Default)]
-struct State {
+struct Permits {
     /// Permits that are held, or granted and not acquired yet.
     taken: usize,
     /// The number of the latest waiter. Numbers count up, so the lowest one has
@@ -34,10 +34,10 @@ struct State {
 }
 
 impl UploadLimit {
-    pub(crate) fn new(permits: usize) -> Arc<Self> {
+    pub(crate) fn new(total: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits,
-            state: Mutex::default(),
+            total,
+            permits: Mutex::default(),
         })
     }
 
@@ -49,26 +49,26 @@ impl UploadLimit {
         waker: Waker,
         waiter: &mut Option<Waiter>,
     ) -> Option<Permit> {
-        let mut state = self.lock();
+        let mut permits = self.lock();
         let number = match waiter {
-            None if state.taken < self.permits && state.waiting.is_empty() => {
-                state.taken += 1;
+            None if permits.taken < self.total && permits.waiting.is_empty() => {
+                permits.taken += 1;
                 return Some(Permit(Arc::clone(self)));
             }
             None => {
-                state.last_number += 1;
-                state.last_number
+                permits.last_number += 1;
+                permits.last_number
             }
-            Some(Waiter { number, .. }) if state.granted.remove(number) => {
+            Some(Waiter { number, .. }) if permits.granted.remove(number) => {
                 // The waiter's drop takes the lock.
-                drop(state);
+                drop(permits);
                 *waiter = None;
                 return Some(Permit(Arc::clone(self)));
             }
             Some(Waiter { number, .. }) => *number,
         };
-        state.waiting.insert(number, waker);
-        drop(state);
+        permits.waiting.insert(number, waker);
+        drop(permits);
         waiter.get_or_insert_with(|| Waiter {
             limit: Arc::clone(self),
             number,
@@ -77,26 +77,26 @@ impl UploadLimit {
     }
 
     /// Grants a permit that was given back to the waiter that has waited longest.
-    fn release(&self, mut state: MutexGuard<'_, State>) {
-        match state.waiting.pop_first() {
-            None => state.taken -= 1,
+    fn release(&self, mut permits: MutexGuard<'_, Permits>) {
+        match permits.waiting.pop_first() {
+            None => permits.taken -= 1,
             Some((number, wake)) => {
-                state.granted.insert(number);
-                drop(state);
+                permits.granted.insert(number);
+                drop(permits);
                 wake();
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for UploadLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let taken = self.lock().taken;
-        write!(f, "UploadLimit({taken} of {} taken)", self.permits)
+        write!(f, "UploadLimit({taken} of {} taken)", self.total)
     }
 }
 
@@ -120,10 +120,10 @@ pub(crate) struct Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut state = self.limit.lock();
-        state.waiting.remove(&self.number);
-        if state.granted.remove(&self.number) {
-            self.limit.release(state);
+        let mut permits = self.limit.lock();
+        permits.waiting.remove(&self.number);
+        if permits.granted.remove(&self.number) {
+            self.limit.release(permits);
         }
     }
 }

@@ -157,9 +157,9 @@ impl<'a> Runner<'a> {
             self.job = job;
             return Err(connection);
         }
-        // After the slot: see `Bell`.
+        // After the slot: see `MonitorWaker`.
         if has_job {
-            self.engine.bell.ring_if_asleep();
+            self.engine.monitor_waker.wake_if_asleep();
         }
         Ok(Begun {
             key,

@@ -18,7 +18,7 @@ use super::Engine;
 use super::body_source::SlotBodySource;
 use super::buffer::Buffer;
 use super::connection::Answer;
-use super::connection::BodyWriter;
+use super::connection::BodyTask;
 use super::connection::Connection;
 use super::connection::Context;
 use super::connection::FilePart;
@@ -39,9 +39,9 @@ use crate::journal::note;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
-use crate::message::body::source::Nature;
+use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::body::source::Source;
+use crate::message::body::source::PieceSource;
 use crate::message::body::source::Waker;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
@@ -71,7 +71,7 @@ pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
         phase: services.life.phase(),
         budget: 0,
         deferred: Vec::new(),
-        body_writers: Vec::new(),
+        body_tasks: Vec::new(),
         next_look: Instant::now(),
         gathered: 0,
         polls_in_vain: 0,
@@ -95,7 +95,7 @@ struct Worker<'a> {
     /// Code of the application that is to run after the turn.
     deferred: Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
-    body_writers: Vec<BodyWriter>,
+    body_tasks: Vec<BodyTask>,
     /// When to look for long calls of other workers.
     next_look: Instant,
     /// How many connections the last poll of this owner has found ready.
@@ -218,8 +218,8 @@ impl Worker<'_> {
             );
             self.runner.recover();
         }
-        for body_writer in mem::take(&mut self.body_writers) {
-            let BodyWriter { run, subject } = body_writer;
+        for body_task in mem::take(&mut self.body_tasks) {
+            let BodyTask { run, subject } = body_task;
             let of = subject.clone();
             let threads = &self.engine.threads;
             if let Err(unstarted) =
@@ -333,7 +333,7 @@ impl Worker<'_> {
             Escaped(request.uri())
         );
         let life = &services.life;
-        // Under the slot's lock: see `Slot`.
+        // Under the slot's lock: see `InFlightSlot`.
         let refused = || life.is_aborting();
         let key = connection.call_key();
         let begun = match self
@@ -341,7 +341,7 @@ impl Worker<'_> {
             .begin(UserCode::Handler, key, connection, refused)
         {
             Ok(begun) => begun,
-            Err(connection) => return Some((connection, Answer::turned_away())),
+            Err(connection) => return Some((connection, Answer::unavailable())),
         };
         let handler = &self.engine.handler;
         let handle = || Answer::new(handler.handle(request), RequestOutcome::Answered);
@@ -362,12 +362,12 @@ impl Worker<'_> {
     fn pull(
         &mut self,
         connection: Box<Connection>,
-        mut source: Box<dyn Source>,
+        mut source: Box<dyn PieceSource>,
         waker: &Waker,
-    ) -> Option<(Box<Connection>, Box<dyn Source>, Piece)> {
+    ) -> Option<(Box<Connection>, Box<dyn PieceSource>, Piece)> {
         // At an abort a body that ends by itself is cut; the others are to end
         // in good order, as long as connections can be suspended.
-        let to_the_end = source.nature() != Nature::Finite;
+        let to_the_end = source.kind() != BodyKind::Finite;
         let engine = self.engine;
         let refused = || {
             let aborting = engine.services.life.is_aborting();
@@ -424,7 +424,7 @@ impl Worker<'_> {
             now: self.runner.now,
             budget: &mut self.budget,
             deferred: &mut self.deferred,
-            body_writers: &mut self.body_writers,
+            body_tasks: &mut self.body_tasks,
         }
     }
 }

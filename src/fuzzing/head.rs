@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits {
 
 /// What became of an input, in values that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Answer {
+enum ParsedHead {
     Partial,
     /// All of the head, and its length.
     Complete(Box<(Method, Uri, Version, HeaderMap)>, usize),
@@ -30,16 +30,16 @@ enum Answer {
     Refused(u16, &'static str),
 }
 
-fn answer(input: &[u8]) -> Answer {
+fn answer(input: &[u8]) -> ParsedHead {
     match parse(input, &LIMITS) {
-        Ok(Parsed::Partial) => Answer::Partial,
+        Ok(Parsed::Partial) => ParsedHead::Partial,
         Ok(Parsed::Complete { head, length }) => {
             check(&head, &input[..length]);
             let headers = head.headers().clone();
             let parts = (head.method, head.uri, head.version, headers);
-            Answer::Complete(Box::new(parts), length)
+            ParsedHead::Complete(Box::new(parts), length)
         }
-        Err(refusal) => Answer::Refused(refusal.status.as_u16(), refusal.reason),
+        Err(refusal) => ParsedHead::Refused(refusal.status.as_u16(), refusal.reason),
     }
 }
 
@@ -50,22 +50,22 @@ fn answer(input: &[u8]) -> Answer {
 /// A prefix has another answer than the whole, or the head is none.
 pub fn head(input: &[u8]) {
     let whole = answer(input);
-    if let Answer::Complete(_, length) = whole {
+    if let ParsedHead::Complete(_, length) = whole {
         assert_eq!(
             answer(&input[..length]),
             whole,
             "its own bytes are the head"
         );
     }
-    let mut so_far = Answer::Partial;
+    let mut so_far = ParsedHead::Partial;
     for end in prefixes(input) {
         let now = answer(&input[..end]);
-        if so_far != Answer::Partial {
+        if so_far != ParsedHead::Partial {
             assert_eq!(now, so_far, "{end} bytes changed what fewer had settled");
         }
         so_far = now;
     }
-    if so_far != Answer::Partial {
+    if so_far != ParsedHead::Partial {
         assert_eq!(whole, so_far, "the whole differs from its prefix");
     }
 }

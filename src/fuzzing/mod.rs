@@ -12,7 +12,7 @@ mod tests;
 
 pub use self::chunked::CHUNKED_PLAN_BYTES;
 pub use self::chunked::chunked;
-pub use self::connection::Exchange;
+pub use self::connection::HandledRequest;
 pub use self::connection::Seen;
 pub use self::connection::connection;
 pub use self::head::head;

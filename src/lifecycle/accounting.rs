@@ -1,5 +1,5 @@
-//! The books: every connection and every request is entered once when it
-//! begins and once, with its outcome, when it ends. Others only read them.
+//! The accounting: every connection and every request is counted once when it
+//! begins and once, with its outcome, when it ends.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -32,12 +32,12 @@ const NAMED_MAX: usize = 100;
 struct BeforeAndAfter([AtomicU64; 2]);
 
 #[derive(Debug)]
-struct Ledger<O> {
+struct OutcomeCounts<O> {
     counts: Vec<BeforeAndAfter>,
     outcome: PhantomData<O>,
 }
 
-impl<O: Outcome> Ledger<O> {
+impl<O: Outcome> OutcomeCounts<O> {
     fn new() -> Self {
         Self {
             counts: O::ALL.iter().map(|_| BeforeAndAfter::default()).collect(),
@@ -45,7 +45,7 @@ impl<O: Outcome> Ledger<O> {
         }
     }
 
-    fn enter(&self, outcome: O, after_trigger: bool) {
+    fn count(&self, outcome: O, after_trigger: bool) {
         self.counts[outcome.index()].0[usize::from(after_trigger)].fetch_add(1, Relaxed);
     }
 
@@ -62,14 +62,14 @@ impl<O: Outcome> Ledger<O> {
     }
 }
 
-/// The books of one server.
+/// The accounting of one server.
 #[derive(Debug)]
-pub(crate) struct Books {
+pub(crate) struct Accounting {
     life: Arc<Lifecycle>,
     accepted: AtomicU64,
     begun: AtomicU64,
-    connections: Ledger<ConnectionOutcome>,
-    requests: Ledger<RequestOutcome>,
+    connections: OutcomeCounts<ConnectionOutcome>,
+    requests: OutcomeCounts<RequestOutcome>,
     answered_on_last_call: AtomicU64,
     open: AtomicUsize,
     in_progress: AtomicUsize,
@@ -80,19 +80,19 @@ pub(crate) struct Books {
     followers: AtomicUsize,
     /// The acceptor has ended: `open` will not grow again.
     no_more: AtomicBool,
-    /// The listener was closed although there were some in its backlog.
+    /// The listener was closed although there were connections in its backlog.
     backlog_abandoned: AtomicBool,
     cut: Mutex<Vec<CutRequest>>,
 }
 
-impl Books {
+impl Accounting {
     pub(crate) fn new(life: Arc<Lifecycle>) -> Self {
         Self {
             life,
             accepted: AtomicU64::new(0),
             begun: AtomicU64::new(0),
-            connections: Ledger::new(),
-            requests: Ledger::new(),
+            connections: OutcomeCounts::new(),
+            requests: OutcomeCounts::new(),
             answered_on_last_call: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
@@ -106,13 +106,13 @@ impl Books {
         }
     }
 
-    /// A connection was accepted. Its [`Ticket`] has to end in an outcome.
-    pub(crate) fn connection_accepted(self: &Arc<Self>) -> Ticket {
+    /// A connection was accepted. Its [`ConnectionGuard`] has to end in an outcome.
+    pub(crate) fn connection_accepted(self: &Arc<Self>) -> ConnectionGuard {
         let before = self.accepted.fetch_add(1, Relaxed);
         self.open.fetch_add(1, SeqCst);
         self.life.counts_changed();
-        Ticket {
-            books: Arc::clone(self),
+        ConnectionGuard {
+            accounting: Arc::clone(self),
             number: before + 1,
             request: false,
             ended: false,
@@ -126,7 +126,7 @@ impl Books {
     }
 
     fn request_ended(&self, outcome: RequestOutcome, on_last_call: bool) {
-        self.requests.enter(outcome, self.after_trigger());
+        self.requests.count(outcome, self.after_trigger());
         if on_last_call && outcome == RequestOutcome::Answered {
             self.answered_on_last_call.fetch_add(1, Relaxed);
         }
@@ -177,12 +177,12 @@ impl Books {
         self.life.counts_changed();
     }
 
-    pub(crate) fn follower_came(&self) {
+    pub(crate) fn follower_added(&self) {
         self.followers.fetch_add(1, SeqCst);
         self.life.notify();
     }
 
-    pub(crate) fn follower_left(&self) {
+    pub(crate) fn follower_removed(&self) {
         self.followers.fetch_sub(1, SeqCst);
         self.life.notify();
     }
@@ -206,18 +206,19 @@ impl Books {
         self.open.load(SeqCst)
     }
 
-    /// Nobody is left, and nobody can come.
-    pub(crate) fn everyone_left(&self) -> bool {
+    /// Every connection has ended, and no further one can come.
+    pub(crate) fn all_ended(&self) -> bool {
         self.no_more.load(SeqCst) && self.open() == 0
     }
 
-    /// Nobody is left but those who only wait to hear just that.
+    /// Every connection has ended but the followers of the shutdown, which wait for
+    /// just that, and no further one can come.
     pub(crate) fn only_followers_left(&self) -> bool {
         self.no_more.load(SeqCst) && self.only_followers_open()
     }
 
-    /// Every open connection only waits to hear the end; the acceptor may still
-    /// let in others.
+    /// Every open connection only follows the shutdown; the acceptor may still accept
+    /// others.
     pub(crate) fn only_followers_open(&self) -> bool {
         self.open() <= self.followers()
     }
@@ -240,18 +241,18 @@ impl Books {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let log = self.life.log();
-        let (trigger, triggered) = log
+        let history = self.life.history();
+        let (trigger, triggered) = history
             .trigger
             .unwrap_or_else(|| (Trigger::Call, Instant::now()));
         let since = |at: Instant| at.saturating_duration_since(triggered);
         Report {
             trigger,
-            abort: log.abort.map(|(why, _)| why),
+            abort: history.abort.map(|(why, _)| why),
             duration: triggered.elapsed(),
-            draining_after: log.draining.map(since),
-            refusing_after: log.door_closed.map(since),
-            aborted_after: log.abort.map(|(_, at)| since(at)),
+            draining_after: history.draining.map(since),
+            refusing_after: history.refusing.map(since),
+            aborted_after: history.abort.map(|(_, at)| since(at)),
             accepted: self.accepted.load(Relaxed),
             connections: self.connections.all(),
             connections_after_trigger: self.connections.after(),
@@ -276,7 +277,7 @@ impl Books {
     }
 }
 
-/// A count that one place keeps by itself, and the books read.
+/// A count that its owner keeps, and the accounting reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauge {
     count: Arc<AtomicUsize>,
@@ -299,17 +300,17 @@ impl Gauge {
     }
 }
 
-/// A connection's entry in the books. Dropping it without an outcome is a bug.
+/// A connection in the accounting. Dropping it without an outcome is a bug.
 #[derive(Debug)]
-pub(crate) struct Ticket {
-    books: Arc<Books>,
+pub(crate) struct ConnectionGuard {
+    accounting: Arc<Accounting>,
     number: u64,
     /// A request of its is in progress.
     request: bool,
     ended: bool,
 }
 
-impl Ticket {
+impl ConnectionGuard {
     /// The connection's number: 1 for the first.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -319,42 +320,42 @@ impl Ticket {
     pub(crate) fn request_begun(&mut self) {
         debug_assert!(!self.request, "one request at a time");
         self.request = true;
-        self.books.request_begun();
+        self.accounting.request_begun();
     }
 
     pub(crate) fn request_ended(&mut self, outcome: RequestOutcome, on_last_call: bool) {
         self.request = false;
-        self.books.request_ended(outcome, on_last_call);
+        self.accounting.request_ended(outcome, on_last_call);
     }
 
     pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
-        self.enter(outcome);
+        self.record(outcome);
     }
 
-    fn enter(&mut self, outcome: ConnectionOutcome) {
+    fn record(&mut self, outcome: ConnectionOutcome) {
         self.ended = true;
-        self.books
+        self.accounting
             .connections
-            .enter(outcome, self.books.after_trigger());
-        self.books.open.fetch_sub(1, SeqCst);
-        self.books.life.counts_changed();
+            .count(outcome, self.accounting.after_trigger());
+        self.accounting.open.fetch_sub(1, SeqCst);
+        self.accounting.life.counts_changed();
         // What a stop waits for. Every other change that can make it true is
         // announced by itself.
-        if self.books.only_followers_left() {
-            self.books.life.notify();
+        if self.accounting.only_followers_left() {
+            self.accounting.life.notify();
         }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ConnectionGuard {
     /// A bug must not keep the server from stopping: what was dropped is
-    /// entered as cut.
+    /// counted as cut.
     fn drop(&mut self) {
         if self.request {
             self.request_ended(RequestOutcome::Cut, false);
         }
         if !self.ended {
-            self.enter(ConnectionOutcome::Cut);
+            self.record(ConnectionOutcome::Cut);
             debug_assert!(
                 std::thread::panicking(),
                 "a connection was dropped without an outcome"
@@ -368,19 +369,22 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn books() -> Arc<Books> {
+    fn accounting() -> Arc<Accounting> {
         let life = Arc::new(Lifecycle::new(&Config::default()));
-        Arc::new(Books::new(life))
+        Arc::new(Accounting::new(life))
     }
 
     #[test]
     fn what_ends_after_the_trigger_is_told_apart() {
-        let books = books();
-        let (early, late) = (books.connection_accepted(), books.connection_accepted());
+        let accounting = accounting();
+        let (early, late) = (
+            accounting.connection_accepted(),
+            accounting.connection_accepted(),
+        );
         early.end(ConnectionOutcome::Completed);
-        books.life.shutdown(Trigger::Call);
+        accounting.life.shutdown(Trigger::Call);
         late.end(ConnectionOutcome::ClosedIdle);
-        let report = books.report();
+        let report = accounting.report();
         assert!(report.balances());
         assert_eq!(report.connections.total(), 2);
         assert_eq!(report.connections_after_trigger.total(), 1);
@@ -391,6 +395,6 @@ mod tests {
     #[should_panic(expected = "without an outcome")]
     #[cfg(debug_assertions)]
     fn a_connection_dropped_without_an_outcome_is_a_bug() {
-        drop(books().connection_accepted());
+        drop(accounting().connection_accepted());
     }
 }

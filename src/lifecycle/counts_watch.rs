@@ -13,14 +13,14 @@ use crate::waiting::wait_until;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct ProgressWatch {
+pub(crate) struct CountsWatch {
     watchers: AtomicUsize,
     /// Grows with every change that a watcher may have missed.
     version: Mutex<u64>,
     changed: Condvar,
 }
 
-impl ProgressWatch {
+impl CountsWatch {
     /// Says that something has changed, to the threads that wait.
     ///
     /// The change is made before this is called, and a watcher announces
@@ -62,10 +62,10 @@ impl ProgressWatch {
 }
 
 /// One thread that waits. Its drop ends that, also when a condition panics.
-struct Watcher<'a>(&'a ProgressWatch);
+struct Watcher<'a>(&'a CountsWatch);
 
 impl<'a> Watcher<'a> {
-    fn new(watch: &'a ProgressWatch) -> Self {
+    fn new(watch: &'a CountsWatch) -> Self {
         watch.watchers.fetch_add(1, SeqCst);
         Self(watch)
     }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_watcher_wakes_for_a_change_and_for_its_deadline() {
-        let (watch, count) = (ProgressWatch::default(), AtomicUsize::new(0));
+        let (watch, count) = (CountsWatch::default(), AtomicUsize::new(0));
         thread::scope(|scope| {
             let watcher = scope.spawn(|| watch.wait(None, || count.load(SeqCst) == 1));
             count.store(1, SeqCst);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_condition_that_panics_leaves_no_watcher_behind() {
-        let watch = ProgressWatch::default();
+        let watch = CountsWatch::default();
         let panics = || watch.wait(None, || panic!("as the test wishes"));
         assert!(panic::catch_unwind(AssertUnwindSafe(panics)).is_err());
         assert_eq!(watch.watchers.load(SeqCst), 0);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_condition_runs_without_a_lock() {
-        let watch = ProgressWatch::default();
+        let watch = CountsWatch::default();
         let mut asked = 0;
         let met = watch.wait(None, || {
             // With a lock held this would wait for itself.

@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::counts_watch::ProgressWatch;
+use super::counts_watch::CountsWatch;
 use crate::config::Config;
 use crate::waiting::wait_until;
 
@@ -124,10 +124,10 @@ impl fmt::Display for Abort {
 
 /// When the server reached what.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct History {
     pub(crate) trigger: Option<(Trigger, Instant)>,
     pub(crate) draining: Option<Instant>,
-    pub(crate) door_closed: Option<Instant>,
+    pub(crate) refusing: Option<Instant>,
     pub(crate) abort: Option<(Abort, Instant)>,
 }
 
@@ -135,10 +135,10 @@ pub(crate) struct Log {
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
-    log: Mutex<Log>,
+    history: Mutex<History>,
     /// The phase, or one of the few other things that a stop waits for.
     changed: Condvar,
-    progress: ProgressWatch,
+    counts: CountsWatch,
     /// The first thread that panicked.
     failed: OnceLock<String>,
     lame_duck: Duration,
@@ -150,9 +150,9 @@ impl Lifecycle {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             phase: AtomicU8::new(Phase::Running as u8),
-            log: Mutex::new(Log::default()),
+            history: Mutex::new(History::default()),
             changed: Condvar::new(),
-            progress: ProgressWatch::default(),
+            counts: CountsWatch::default(),
             failed: OnceLock::new(),
             lame_duck: config.lame_duck,
             last_call: config.last_call,
@@ -169,23 +169,23 @@ impl Lifecycle {
         self.phase().is_aborting()
     }
 
-    pub(crate) fn log(&self) -> Log {
+    pub(crate) fn history(&self) -> History {
         *self.lock()
     }
 
     /// Pulls the trigger. `false` if somebody has done so before.
     pub(crate) fn shutdown(&self, by: Trigger) -> bool {
-        let mut log = self.lock();
-        if log.trigger.is_some() {
+        let mut history = self.lock();
+        if history.trigger.is_some() {
             return false;
         }
         let now = Instant::now();
-        log.trigger = Some((by, now));
+        history.trigger = Some((by, now));
         if self.lame_duck.is_zero() {
-            log.draining = Some(now);
-            self.enter(Phase::Draining);
+            history.draining = Some(now);
+            self.move_to(Phase::Draining);
         } else {
-            self.enter(Phase::LameDuck);
+            self.move_to(Phase::LameDuck);
         }
         true
     }
@@ -203,35 +203,36 @@ impl Lifecycle {
 
     /// Ends the lame duck, unless an abort has ended it already.
     pub(crate) fn drain(&self) {
-        let mut log = self.lock();
-        log.draining.get_or_insert_with(Instant::now);
-        self.enter(Phase::Draining);
+        let mut history = self.lock();
+        history.draining.get_or_insert_with(Instant::now);
+        self.move_to(Phase::Draining);
     }
 
     /// Cuts what is left. `false` if that was decided before, or is too late.
     pub(crate) fn abort(&self, why: Abort) -> bool {
-        let mut log = self.lock();
+        let mut history = self.lock();
         if self.is_aborting() {
             return false;
         }
         let now = Instant::now();
         if let Abort::Requested(by) = why {
-            log.trigger.get_or_insert((by, now));
+            history.trigger.get_or_insert((by, now));
         }
-        log.draining.get_or_insert(now);
-        log.abort = Some((why, now));
-        self.enter(Phase::Aborting);
+        history.draining.get_or_insert(now);
+        history.abort = Some((why, now));
+        self.move_to(Phase::Aborting);
         true
     }
 
-    pub(crate) fn door_closed(&self) {
-        self.lock().door_closed = Some(Instant::now());
+    /// The kernel has begun to refuse new connections.
+    pub(crate) fn set_refusing(&self) {
+        self.lock().refusing = Some(Instant::now());
         self.announce();
     }
 
     pub(crate) fn stopped(&self) {
-        let _log = self.lock();
-        self.enter(Phase::Stopped);
+        let _history = self.lock();
+        self.move_to(Phase::Stopped);
     }
 
     /// When what is left will be cut; `None` before the trigger.
@@ -239,13 +240,13 @@ impl Lifecycle {
         if self.phase() == Phase::Running {
             return None;
         }
-        let log = self.lock();
-        if let Some((_, at)) = log.abort {
+        let history = self.lock();
+        if let Some((_, at)) = history.abort {
             return Some(at);
         }
-        match log.draining {
+        match history.draining {
             Some(at) => Some(at + self.drain_timeout),
-            None => log
+            None => history
                 .trigger
                 .map(|(_, at)| at + self.lame_duck + self.drain_timeout),
         }
@@ -293,7 +294,7 @@ impl Lifecycle {
 
     /// Says that a count has changed, to the threads that watch the counts.
     pub(crate) fn counts_changed(&self) {
-        self.progress.changed();
+        self.counts.changed();
     }
 
     /// Says that something has happened that a stop may wait for: the backlog
@@ -331,23 +332,23 @@ impl Lifecycle {
         deadline: Option<Instant>,
         condition: impl FnMut() -> bool,
     ) -> bool {
-        self.progress.wait(deadline, condition)
+        self.counts.wait(deadline, condition)
     }
 
     /// Moves to a later phase; the lock is held by the caller.
-    fn enter(&self, phase: Phase) {
+    fn move_to(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, SeqCst);
         self.announce();
     }
 
     fn announce(&self) {
         self.changed.notify_all();
-        self.progress.changed();
+        self.counts.changed();
     }
 
-    /// The log holds plain values, so it is whole even if a holder panicked.
-    fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The history holds plain values, so it is whole even if a holder panicked.
+    fn lock(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -374,7 +375,7 @@ mod tests {
         assert!(life.shutdown(Trigger::Signal));
         assert!(!life.shutdown(Trigger::Call));
         assert_eq!(life.phase(), Phase::Draining);
-        assert_eq!(life.log().trigger.unwrap().0, Trigger::Signal);
+        assert_eq!(life.history().trigger.unwrap().0, Trigger::Signal);
     }
 
     #[test]
@@ -383,7 +384,7 @@ mod tests {
         assert_eq!(life.deadline(), None);
         life.shutdown(Trigger::Call);
         assert_eq!(life.phase(), Phase::LameDuck);
-        let (_, at) = life.log().trigger.unwrap();
+        let (_, at) = life.history().trigger.unwrap();
         assert_eq!(life.deadline(), Some(at + 2 * SECOND));
         life.drain();
         assert_eq!(life.phase(), Phase::Draining);

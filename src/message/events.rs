@@ -16,9 +16,9 @@ use http::HeaderValue;
 use http::header;
 
 use super::body::Body;
-use super::body::source::Nature;
+use super::body::source::BodyKind;
 use super::body::source::Piece;
-use super::body::source::Source;
+use super::body::source::PieceSource;
 use super::body::source::Waker;
 use super::response::IntoResponse;
 use super::response::Response;
@@ -140,28 +140,28 @@ impl fmt::Display for Event {
 /// }
 /// ```
 pub struct Events {
-    stream: Stream,
+    stream: EventSource,
 }
 
 /// Feeds a stream of events. Clones feed the same one.
 #[derive(Clone)]
 pub struct EventSender {
-    held: Arc<Held>,
+    end: Arc<EndOnDrop>,
 }
 
 /// Whose drop ends the stream: the last of a stream's senders.
-struct Held {
-    shared: Arc<Shared>,
+struct EndOnDrop {
+    pipe: Arc<EventPipe>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct EventPipe {
+    queue: Mutex<EventQueue>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct EventQueue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
     /// No sender is left, or the last call is over.
@@ -197,12 +197,12 @@ impl std::error::Error for SendError {}
 impl Events {
     /// A stream, and its first sender.
     pub fn new() -> (EventSender, Self) {
-        let shared = Arc::new(Shared::default());
-        let held = Arc::new(Held {
-            shared: Arc::clone(&shared),
+        let pipe = Arc::new(EventPipe::default());
+        let end = Arc::new(EndOnDrop {
+            pipe: Arc::clone(&pipe),
         });
-        let stream = Stream { shared };
-        (EventSender { held }, Self { stream })
+        let stream = EventSource { pipe };
+        (EventSender { end }, Self { stream })
     }
 }
 
@@ -225,123 +225,123 @@ impl EventSender {
     ///
     /// The reader is gone, or does not keep up.
     pub fn send(&self, event: &Event) -> Result<(), SendError> {
-        let mut state = self.shared().lock();
-        if state.closed || state.ended {
+        let mut queue = self.pipe().lock();
+        if queue.closed || queue.ended {
             return Err(SendError::Closed);
         }
         let text = event.to_string();
-        if state.bytes > 0 && state.bytes + text.len() > BACKLOG_BYTES {
+        if queue.bytes > 0 && queue.bytes + text.len() > BACKLOG_BYTES {
             return Err(SendError::Full);
         }
-        state.bytes += text.len();
-        state.pieces.push_back(text.into());
-        wake(state);
+        queue.bytes += text.len();
+        queue.pieces.push_back(text.into());
+        wake(queue);
         Ok(())
     }
 
     /// Whether the reader is gone, or the server has ended the stream.
     pub fn is_closed(&self) -> bool {
-        let state = self.shared().lock();
-        state.closed || state.ended
+        let queue = self.pipe().lock();
+        queue.closed || queue.ended
     }
 
     /// Whether the server drains: until the end of the last call there is time
-    /// for a word of goodbye. Whoever drops the sender then lets the server
+    /// for a last event. Dropping the sender then lets the server
     /// stop earlier.
     pub fn draining(&self) -> bool {
-        self.shared().lock().draining
+        self.pipe().lock().draining
     }
 
     /// Waits until the server drains or the stream is closed, for so long at
     /// most. Says whether either is so.
     pub fn wait_draining(&self, timeout: Duration) -> bool {
-        let shared = self.shared();
-        let (state, _) = shared
+        let pipe = self.pipe();
+        let (queue, _) = pipe
             .changed
-            .wait_timeout_while(shared.lock(), timeout, |state| {
-                !(state.draining || state.closed || state.ended)
+            .wait_timeout_while(pipe.lock(), timeout, |queue| {
+                !(queue.draining || queue.closed || queue.ended)
             })
             .unwrap_or_else(PoisonError::into_inner);
-        state.draining || state.closed || state.ended
+        queue.draining || queue.closed || queue.ended
     }
 
-    fn shared(&self) -> &Shared {
-        &self.held.shared
+    fn pipe(&self) -> &EventPipe {
+        &self.end.pipe
     }
 }
 
-impl Drop for Held {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.ended = true;
-        wake(state);
+        let mut queue = self.pipe.lock();
+        queue.ended = true;
+        wake(queue);
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl EventPipe {
+    fn lock(&self) -> MutexGuard<'_, EventQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Calls the connection, with the lock released: it may come at once.
-fn wake(mut state: MutexGuard<'_, State>) {
-    let waker = state.waker.take();
-    drop(state);
+fn wake(mut queue: MutexGuard<'_, EventQueue>) {
+    let waker = queue.waker.take();
+    drop(queue);
     if let Some(wake) = waker {
         wake();
     }
 }
 
 /// The connection's end of a stream of events.
-struct Stream {
-    shared: Arc<Shared>,
+struct EventSource {
+    pipe: Arc<EventPipe>,
 }
 
-impl Source for Stream {
+impl PieceSource for EventSource {
     /// All the events that are there, in one piece.
     fn next(&mut self, waker: &Waker) -> Piece {
-        let mut state = self.shared.lock();
-        if !state.pieces.is_empty() {
-            state.bytes = 0;
-            let pieces = mem::take(&mut state.pieces);
-            drop(state);
+        let mut queue = self.pipe.lock();
+        if !queue.pieces.is_empty() {
+            queue.bytes = 0;
+            let pieces = mem::take(&mut queue.pieces);
+            drop(queue);
             return Piece::Data(match <[Bytes; 1]>::try_from(Vec::from(pieces)) {
                 Ok([single]) => single,
                 Err(several) => several.concat().into(),
             });
         }
-        if state.ended {
+        if queue.ended {
             return Piece::End;
         }
-        state.waker = Some(Arc::clone(waker));
+        queue.waker = Some(Arc::clone(waker));
         Piece::NotYet
     }
 
-    fn nature(&self) -> Nature {
-        Nature::Endless
+    fn kind(&self) -> BodyKind {
+        BodyKind::Endless
     }
 
     fn drain(&mut self) {
-        self.shared.lock().draining = true;
-        self.shared.changed.notify_all();
+        self.pipe.lock().draining = true;
+        self.pipe.changed.notify_all();
     }
 
     fn close(&mut self) {
-        self.shared.lock().ended = true;
-        self.shared.changed.notify_all();
+        self.pipe.lock().ended = true;
+        self.pipe.changed.notify_all();
     }
 
     fn end(&mut self) {
-        let mut state = self.shared.lock();
-        state.closed = true;
-        state.pieces.clear();
-        drop(state);
-        self.shared.changed.notify_all();
+        let mut queue = self.pipe.lock();
+        queue.closed = true;
+        queue.pieces.clear();
+        drop(queue);
+        self.pipe.changed.notify_all();
     }
 }
 
-impl Drop for Stream {
+impl Drop for EventSource {
     /// If no connection ever had it.
     fn drop(&mut self) {
         self.end();
@@ -350,21 +350,13 @@ impl Drop for Stream {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Events({} bytes waiting)",
-            self.stream.shared.lock().bytes
-        )
+        write!(f, "Events({} bytes waiting)", self.stream.pipe.lock().bytes)
     }
 }
 
 impl fmt::Debug for EventSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "EventSender({} bytes waiting)",
-            self.shared().lock().bytes
-        )
+        write!(f, "EventSender({} bytes waiting)", self.pipe().lock().bytes)
     }
 }
 

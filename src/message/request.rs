@@ -13,23 +13,23 @@ use http::Version;
 
 use super::request_body::BodyError;
 use super::request_body::RequestBody;
-use super::route_match::Matched;
+use super::route_match::RouteMatch;
 use crate::http1::head::Head;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 
 /// A request: its head, and its [body](RequestBody).
 #[derive(Debug)]
-pub struct Request(Box<Parts>);
+pub struct Request(Box<RequestParts>);
 
 /// In a place of their own, because a request is passed from hand to hand.
 #[derive(Debug)]
-struct Parts {
+struct RequestParts {
     head: Head,
     body: RequestBody,
     origin: Origin,
     life: Arc<Lifecycle>,
-    matched: Matched,
+    route_match: RouteMatch,
     extensions: Extensions,
 }
 
@@ -47,12 +47,12 @@ pub(crate) struct Origin {
 
 impl Request {
     pub(crate) fn new(head: Head, body: RequestBody, origin: Origin, life: Arc<Lifecycle>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(RequestParts {
             head,
             body,
             origin,
             life,
-            matched: Matched::default(),
+            route_match: RouteMatch::default(),
             extensions: Extensions::new(),
         }))
     }
@@ -192,7 +192,7 @@ impl Request {
     /// # Ok::<(), farewell::Error>(())
     /// ```
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.0.matched.param(name)
+        self.0.route_match.param(name)
     }
 
     /// The whole path of the route that matched, as it was registered, such as
@@ -200,7 +200,7 @@ impl Request {
     /// does the answer to a method that the route does not take. `None` if no
     /// route matched, or if there is no [`Router`](crate::Router).
     pub fn route(&self) -> Option<&str> {
-        self.0.matched.route.as_deref()
+        self.0.route_match.route.as_deref()
     }
 
     /// What layers have left for the handler.
@@ -232,7 +232,7 @@ impl Request {
         &mut self.0.extensions
     }
 
-    pub(crate) fn set_matched(&mut self, matched: Matched) {
-        self.0.matched = matched;
+    pub(crate) fn set_route_match(&mut self, route_match: RouteMatch) {
+        self.0.route_match = matched;
     }
 }

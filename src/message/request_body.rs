@@ -38,13 +38,13 @@ const RESERVE_MAX: u64 = 1024 * 1024;
 pub struct RequestBody {
     here: Bytes,
     /// What is still to come.
-    rest: Option<Box<dyn Inlet>>,
+    rest: Option<Box<dyn BodySource>>,
     length: Option<u64>,
     trailers: Option<Box<HeaderMap>>,
 }
 
 /// Where the rest of a body comes from.
-pub(crate) trait Inlet: Send {
+pub(crate) trait BodySource: Send {
     /// Waits for some of it; 0 at its end.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError>;
     /// The fields behind it, after its end.
@@ -63,7 +63,7 @@ impl RequestBody {
     }
 
     /// The rest comes from there.
-    pub(crate) fn attach(&mut self, rest: Box<dyn Inlet>) {
+    pub(crate) fn attach(&mut self, rest: Box<dyn BodySource>) {
         self.rest = Some(rest);
     }
 

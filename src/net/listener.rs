@@ -1,5 +1,5 @@
-//! The listening socket: binding it, accepting from it, waking whoever waits
-//! in it, and closing it without losing those whom the kernel has let in.
+//! The listening socket: binding it, accepting from it, waking a thread that waits in
+//! it, and closing it without losing the connections that the kernel has let in.
 
 use std::io;
 use std::io::ErrorKind;
@@ -34,8 +34,8 @@ pub enum Ownership {
     Shared,
 }
 
-/// How long an accept waits at most, where that can be limited: a stop that
-/// cannot knock (no loopback interface, a firewall) is not missed for longer.
+/// How long an accept waits at most, where that can be limited: so an acceptor that
+/// cannot be woken (no loopback interface, a firewall) sees a stop after that.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How much the kernel may hold of an answer, per connection, that it cannot
@@ -43,13 +43,13 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 /// here would see that the client is slow. In bytes.
 const UNSENT_MAX: u32 = 128 * 1024;
 
-/// How long one knock may take to connect.
-const KNOCK_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long the connection that wakes the acceptor may take.
+const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// In blocking mode until the sweep. It is mio's because that makes accepted
+    /// In blocking mode until the backlog is drained. It is mio's because that makes accepted
     /// sockets non-blocking without one more system call for each.
     socket: mio::net::TcpListener,
     address: SocketAddr,
@@ -62,9 +62,9 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Connection(Stream, SocketAddr),
-    /// The backlog is empty: at once after [`Listener::sweep`], otherwise now
-    /// and then.
-    Nobody,
+    /// The backlog is empty. After [`Listener::set_nonblocking`] that is said at once,
+    /// otherwise now and then.
+    Empty,
     /// This one failed, or there are no resources at the moment. The listener
     /// is all right: back off and go on.
     Failed(io::Error),
@@ -113,21 +113,21 @@ impl Listener {
                 // It is gone already.
                 Err(_) => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
             },
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Nobody,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Empty,
             Err(error) => Accepted::Failed(error),
         }
     }
 
-    /// From here on [`accept`](Self::accept) takes who is there, and waits for
-    /// nobody.
-    pub(crate) fn sweep(&self) -> io::Result<()> {
+    /// From here on [`accept`](Self::accept) takes what is in the backlog, and does not
+    /// wait.
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         SockRef::from(&self.socket).set_nonblocking(true)
     }
 
     /// Has the kernel refuse new connections, and keep those that it holds.
     /// Where it cannot, new ones go on coming.
-    pub(crate) fn close_door(&self) -> io::Result<()> {
-        os::close_door(&SockRef::from(&self.socket), self.address)
+    pub(crate) fn refuse_new_connections(&self) -> io::Result<()> {
+        os::refuse_new_connections(&SockRef::from(&self.socket), self.address)
     }
 
     /// Whether handshakes with our port have begun and not ended. If nothing
@@ -140,18 +140,17 @@ impl Listener {
 /// Wakes a thread that waits in [`Listener::accept`], by connecting to it, and
 /// tells the connections made for that from real ones.
 #[derive(Debug)]
-pub(crate) struct Knocker {
+pub(crate) struct AcceptorWaker {
     target: SocketAddr,
-    /// Where our knocks come from. An address is entered before it connects,
-    /// so that no acceptor can see a knock and not know it.
-    from: Mutex<Vec<SocketAddr>>,
+    /// Where our own connections come from. An address is entered before its socket
+    /// connects, so that the acceptor knows every one of them.
+    own: Mutex<Vec<SocketAddr>>,
     /// Made in advance: when the server stops there may be no file left.
     spare: Mutex<Option<Socket>>,
 }
 
-impl Knocker {
-    /// Will knock at `listener`: at the loopback address when it is bound to
-    /// all.
+impl AcceptorWaker {
+    /// Will connect to `listener`: at the loopback address when it is bound to all.
     pub(crate) fn new(listener: SocketAddr) -> io::Result<Self> {
         let ip = match listener.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -163,18 +162,18 @@ impl Knocker {
         let spare = Mutex::new(Some(new_socket(target)?));
         Ok(Self {
             target,
-            from: Mutex::default(),
+            own: Mutex::default(),
             spare,
         })
     }
 
-    /// Connects once. The stream is for keeping until the acceptor is awake.
+    /// Connects once. The socket is to be kept until the acceptor is awake.
     ///
     /// # Errors
     ///
-    /// Refused: the door is closed already, and nobody waits. Timed out: the
-    /// backlog is full, so the acceptor does not wait either.
-    pub(crate) fn knock(&self) -> io::Result<Socket> {
+    /// Refused: new connections are refused already, so the acceptor does not wait.
+    /// Timed out: the backlog is full, so the acceptor does not wait either.
+    pub(crate) fn wake(&self) -> io::Result<Socket> {
         let spare = self
             .spare
             .lock()
@@ -189,23 +188,23 @@ impl Knocker {
         socket.bind(&from.into())?;
         let from = socket.local_addr()?.as_socket();
         let from = from.ok_or(ErrorKind::AddrNotAvailable)?;
-        self.knocks().push(from);
-        let connected = socket.connect_timeout(&self.target.into(), KNOCK_TIMEOUT);
+        self.own().push(from);
+        let connected = socket.connect_timeout(&self.target.into(), WAKE_TIMEOUT);
         if let Err(error) = connected {
             // A real client may get this port next.
-            self.knocks().retain(|&knock| knock != from);
+            self.own().retain(|&own| own != from);
             return Err(error);
         }
         Ok(socket)
     }
 
-    /// Whether a connection from `peer` is one of our knocks.
-    pub(crate) fn knows(&self, peer: SocketAddr) -> bool {
-        self.knocks().contains(&peer)
+    /// Whether a connection from `peer` is one of our own.
+    pub(crate) fn is_own(&self, peer: SocketAddr) -> bool {
+        self.own().contains(&peer)
     }
 
-    fn knocks(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        self.from.lock().unwrap_or_else(PoisonError::into_inner)
+    fn own(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -239,15 +238,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_knock_wakes_accept_and_is_known() {
+    fn a_wake_up_ends_accept_and_is_known() {
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
             let listener = Listener::bind(address).unwrap();
-            let knocker = Knocker::new(listener.address()).unwrap();
-            let _knock = knocker.knock().unwrap();
+            let acceptor_waker = AcceptorWaker::new(listener.address()).unwrap();
+            let _connection = acceptor_waker.wake().unwrap();
             let Accepted::Connection(_, peer) = listener.accept() else {
-                panic!("nobody knocked at {address}");
+                panic!("no connection came to {address}");
             };
-            assert!(knocker.knows(peer), "{address}");
+            assert!(acceptor_waker.is_own(peer), "{address}");
         }
     }
 
@@ -256,20 +255,20 @@ mod tests {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         let Accepted::Connection(stream, _) = listener.accept() else {
-            panic!("nobody came");
+            panic!("no connection came");
         };
         assert_eq!(stream.read(&mut [0]), Received::Wait);
         assert!(stream.to_std().unwrap().nodelay().unwrap());
     }
 
     #[test]
-    fn a_real_connection_is_no_knock() {
+    fn a_real_connection_is_no_wake_up() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
-        let knocker = Knocker::new(listener.address()).unwrap();
+        let acceptor_waker = AcceptorWaker::new(listener.address()).unwrap();
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         let Accepted::Connection(_, peer) = listener.accept() else {
-            panic!("nobody came");
+            panic!("no connection came");
         };
-        assert!(!knocker.knows(peer));
+        assert!(!acceptor_waker.is_own(peer));
     }
 }

@@ -14,7 +14,7 @@ use super::prefixes::Prefixes;
 use crate::handler::Handler;
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::message::route_match::Matched;
+use crate::message::route_match::RouteMatch;
 
 /// A checked [`Router`](crate::Router): the [`Handler`] that hands each request to the one
 /// whose it is. Made by [`Router::build`](crate::Router::build).
@@ -50,9 +50,9 @@ pub(super) struct Area {
 }
 
 impl Routes {
-    fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, Matched) {
+    fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, RouteMatch) {
         if path == "*" && *method == Method::OPTIONS {
-            return (&*self.everywhere, Matched::default());
+            return (&*self.everywhere, RouteMatch::default());
         }
         let Ok(found) = self.paths.at(path) else {
             return self.area(path);
@@ -60,35 +60,35 @@ impl Routes {
         let endpoint = &self.endpoints[*found.value];
         let route = Some(Arc::clone(&endpoint.path));
         match path::values(&endpoint.names, &found.params) {
-            Some(params) => (endpoint.handler(method), Matched { route, params }),
+            Some(params) => (endpoint.handler(method), RouteMatch { route, params }),
             None => {
                 let params = Vec::new();
-                (&*endpoint.bad_parameter, Matched { route, params })
+                (&*endpoint.bad_parameter, RouteMatch { route, params })
             }
         }
     }
 
     /// No route has the path: whose prefix it is under.
-    fn area(&self, path: &str) -> (&dyn Handler, Matched) {
+    fn area(&self, path: &str) -> (&dyn Handler, RouteMatch) {
         let Some(found) = self.prefixes.deepest(path) else {
             let outermost = self.areas.last().expect("every router has an area");
-            return (&*outermost.not_found, Matched::default());
+            return (&*outermost.not_found, RouteMatch::default());
         };
         let area = &self.areas[*found.value];
         match path::values(&area.names, &found.params) {
             Some(params) => {
                 let route = None;
-                (&*area.not_found, Matched { route, params })
+                (&*area.not_found, RouteMatch { route, params })
             }
-            None => (&*area.bad_parameter, Matched::default()),
+            None => (&*area.bad_parameter, RouteMatch::default()),
         }
     }
 }
 
 impl Handler for Routes {
     fn handle(&self, mut request: Request) -> Response {
-        let (handler, matched) = self.choose(request.method(), request.uri().path());
-        request.set_matched(matched);
+        let (handler, route_match) = self.choose(request.method(), request.uri().path());
+        request.set_route_match(route_match);
         handler.handle(request)
     }
 }

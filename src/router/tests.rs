@@ -4,7 +4,7 @@ use http::Method;
 use proptest::prelude::*;
 
 use crate::message::request::Request;
-use crate::message::route_match::Matched;
+use crate::message::route_match::RouteMatch;
 use crate::router::Router;
 
 fn nothing(_: Request) {}
@@ -142,7 +142,7 @@ fn a_second_fallback() {
 }
 
 /// A route with its parameters filled in.
-fn filled(matched: &Matched) -> Option<String> {
+fn filled(matched: &RouteMatch) -> Option<String> {
     let mut path = matched.route.as_deref()?.to_owned();
     for (name, value) in &matched.params {
         path = path.replace(&format!("{{{name}}}"), value);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::follow::Board;
 use super::follow::Progress;
+use super::follow::ProgressChannel;
 use crate::engine::Engine;
 use crate::engine::services::Services;
 use crate::engine::worker_pool::AbortScope;
@@ -20,12 +20,12 @@ use crate::lifecycle::report::Report;
 /// Followers hear of changes this often at most.
 const TELL_EVERY: Duration = Duration::from_millis(50);
 
-/// How often to knock for an acceptor that has not woken up.
-const KNOCK_EVERY: Duration = Duration::from_millis(50);
+/// How often to wake an acceptor that has not woken up.
+const WAKE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long to wait for it after the last time: longer than it may wait in one
 /// accept.
-const KNOCK_LAST: Duration = Duration::from_secs(1);
+const WAKE_LAST: Duration = Duration::from_secs(1);
 
 /// How long, from the deadline on, an acceptor may still look at its backlog
 /// where no connection is open.
@@ -33,26 +33,27 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// From the trigger to the report. This function orders the steps of a
 /// shutdown, and nothing else does.
-pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
+pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report {
     let shared = Arc::clone(pool.engine());
     let (engine, services) = (&*shared, &shared.services);
     let life = &services.life;
 
     // 1. The trigger moves the phase, once.
     life.wait_for_phase(Phase::LameDuck, None);
-    if let Some((trigger, _)) = life.log().trigger {
+    if let Some((trigger, _)) = life.history().trigger {
         note!(services.journal, Info, "asked to stop by {trigger}");
     }
 
     // 2. The lame duck: readiness says no, everything else goes on.
-    follow_until(services, board, life.lame_duck_ends(), || {
+    follow_until(services, progress, life.lame_duck_ends(), || {
         life.phase() > Phase::LameDuck
     });
     life.drain();
     let counts = services.accounting.counts();
     note!(services.journal, Info, "draining: {counts}");
 
-    // 3. The acceptor closes the door, sweeps, closes the listener, and ends.
+    // 3. The acceptor stops accepting new connections, drains the backlog, closes the
+    //    listener, and ends.
     if !wake_acceptor(engine) {
         note!(
             services.journal,
@@ -69,7 +70,7 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
     //    abort. Those who follow the shutdown hear of that last.
     let only_followers_left = || services.accounting.only_followers_left();
-    follow_until(services, board, life.deadline(), || {
+    follow_until(services, progress, life.deadline(), || {
         life.is_aborting() || only_followers_left()
     });
     // With no connection left but the acceptor's look at its backlog still under
@@ -80,7 +81,7 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
     let cut_short = life.is_aborting() || !only_followers_left();
     if cut_short {
         life.abort(Abort::Deadline);
-        if let Some((why, _)) = life.log().abort {
+        if let Some((why, _)) = life.history().abort {
             note!(
                 services.journal,
                 Warn,
@@ -94,15 +95,15 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
         let grace = Instant::now() + services.config.linger;
         life.wait(Some(grace), only_followers_left);
     }
-    board.publish(Progress::Finished(Box::new(services.accounting.report())));
+    progress.publish(Progress::Finished(Box::new(services.accounting.report())));
     let grace = Instant::now() + services.config.linger;
     life.wait(Some(grace), || {
-        services.accounting.everyone_left() || !cut_short && life.is_aborting()
+        services.accounting.all_ended() || !cut_short && life.is_aborting()
     });
     engine.evict();
     // What is still open waits for code of the application that does not return.
-    let everyone_left = || services.accounting.everyone_left();
-    if !life.wait(Some(Instant::now() + THREAD_END_GRACE), everyone_left) {
+    let all_ended = || services.accounting.all_ended();
+    if !life.wait(Some(Instant::now() + THREAD_END_GRACE), all_ended) {
         life.abort(Abort::Deadline);
         pool.abort_running(AbortScope::All);
     }
@@ -111,37 +112,40 @@ pub(crate) fn drain(mut pool: WorkerPool, board: &Board) -> Report {
 
     // 6. Every thread is joined, and the handler is dropped: with the last
     //    handle of the engine, so this one goes before.
-    let (life, books) = (Arc::clone(life), Arc::clone(&services.accounting));
+    let (life, accounting) = (Arc::clone(life), Arc::clone(&services.accounting));
     drop(shared);
     let left = pool.join();
     life.stopped();
 
     // 7. The report.
-    let mut report = books.report();
+    let mut report = accounting.report();
     report.threads_left = left.threads;
     report.unreturned = left.unreturned;
-    debug_assert!(report.balances(), "the books do not balance: {report:?}");
+    debug_assert!(
+        report.balances(),
+        "the accounting does not balance: {report:?}"
+    );
     report
 }
 
-/// Knocks until the acceptor has seen that the server stops; at the deadline or
-/// at an abort, for one last time. `false` if it has not.
+/// Wakes the acceptor until it has seen that the server stops; at the deadline or at
+/// an abort, for one last time. `false` if it has not.
 ///
-/// One knock is enough, unless there is no way to it (no loopback interface, a
-/// firewall), or another holder of a shared listener took it. At a listener
-/// that is ours alone the acceptor looks up now and then without any.
+/// One connection is enough, unless there is no way to the listener (no loopback
+/// interface, a firewall), or another holder of a shared listener has accepted it. At
+/// a listener that is ours alone the acceptor looks up now and then without any.
 fn wake_acceptor(engine: &Engine) -> bool {
     let services = &engine.services;
-    let mut knocks = Vec::new();
+    let mut connections = Vec::new();
     loop {
         let deadline = services.life.deadline();
         let over = services.life.is_aborting()
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        match engine.knocker.knock() {
-            Ok(knock) => knocks.push(knock),
-            Err(error) => note!(services.journal, Debug, "knocking at the acceptor: {error}"),
+        match engine.acceptor_waker.wake() {
+            Ok(connection) => connections.push(connection),
+            Err(error) => note!(services.journal, Debug, "waking the acceptor: {error}"),
         }
-        let again = Instant::now() + if over { KNOCK_LAST } else { KNOCK_EVERY };
+        let again = Instant::now() + if over { WAKE_LAST } else { WAKE_EVERY };
         services.places.wake_acceptor();
         let awake = services.life.wait(Some(again), || engine.acceptor_awake());
         if awake || over {
@@ -156,32 +160,32 @@ fn wake_acceptor(engine: &Engine) -> bool {
 /// before: it waits for the end, and for the first follower.
 fn follow_until(
     services: &Services,
-    board: &Board,
+    progress: &ProgressChannel,
     deadline: Option<Instant>,
     over: impl Fn() -> bool,
 ) {
-    let (life, books) = (&services.life, &services.accounting);
+    let (life, accounting) = (&services.life, &services.accounting);
     let mut told = Counts::default();
     loop {
         // A follower takes no place from the backlog.
         services.places.wake_acceptor();
-        if books.followers() == 0 {
-            let in_time = life.wait(deadline, || over() || books.followers() > 0);
+        if accounting.followers() == 0 {
+            let in_time = life.wait(deadline, || over() || accounting.followers() > 0);
             if over() || !in_time {
                 return;
             }
         }
-        let counts = books.counts();
+        let counts = accounting.counts();
         if counts != told {
             told = counts;
-            board.publish(Progress::Counts(counts));
+            progress.publish(Progress::Counts(counts));
         }
-        let news = || books.followers() == 0 || books.counts() != told;
-        let in_time = life.wait_for_counts(deadline, || over() || news());
+        let has_changed = || accounting.followers() == 0 || accounting.counts() != told;
+        let in_time = life.wait_for_counts(deadline, || over() || has_changed());
         if over() || !in_time {
             return;
         }
-        // Changes come in bursts; one piece of news is enough for each.
+        // Changes come in bursts; one value is enough for each.
         let pause = Instant::now() + TELL_EVERY;
         let pause = deadline.map_or(pause, |deadline| deadline.min(pause));
         life.wait(Some(pause), &over);

@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::accounting::Counts;
 use crate::lifecycle::report::Report;
-use crate::message::body::source::Nature;
+use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::body::source::Source;
+use crate::message::body::source::PieceSource;
 use crate::message::body::source::Waker;
 
 /// What a follower of the shutdown is told.
@@ -25,14 +25,16 @@ pub enum Progress {
     Finished(Box<Report>),
 }
 
-/// Where the latest news of the shutdown stands.
+/// Carries the progress of the shutdown to its followers: the latest value, and the
+/// wakers of the followers that have seen it.
 #[derive(Default)]
-pub(crate) struct Board {
-    news: Mutex<News>,
+pub(crate) struct ProgressChannel {
+    published: Mutex<Published>,
 }
 
 #[derive(Default)]
-struct News {
+struct Published {
+    /// How many values there have been.
     number: u64,
     latest: Option<Progress>,
     /// Of the followers that have seen the latest, by their numbers.
@@ -41,38 +43,40 @@ struct News {
     followers: u64,
 }
 
-impl Board {
+impl ProgressChannel {
     pub(super) fn publish(&self, progress: Progress) {
         let waiting = {
-            let mut news = self.lock();
-            news.number += 1;
-            news.latest = Some(progress);
-            std::mem::take(&mut news.waiting)
+            let mut published = self.lock();
+            published.number += 1;
+            published.latest = Some(progress);
+            std::mem::take(&mut published.waiting)
         };
         for wake in waiting.into_values() {
             wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, News> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Board {
+impl fmt::Debug for ProgressChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Board(news {})", self.lock().number)
+        write!(f, "ProgressChannel({} published)", self.lock().number)
     }
 }
 
-/// One reader of the board.
+/// One follower of the shutdown, as the body of a response.
 pub(super) struct Follower {
-    board: Arc<Board>,
-    books: Arc<Books>,
+    progress: Arc<ProgressChannel>,
+    accounting: Arc<Accounting>,
     render: Render,
     /// Its own number, once its answer has begun.
     number: Option<u64>,
-    /// The number of the news that it has read.
+    /// The number of the value that it has seen.
     seen: Option<u64>,
     told_end: bool,
 }
@@ -81,10 +85,14 @@ pub(super) struct Follower {
 pub(super) type Render = Box<dyn FnMut(&Progress) -> String + Send>;
 
 impl Follower {
-    pub(super) fn new(board: Arc<Board>, books: Arc<Books>, render: Render) -> Self {
+    pub(super) fn new(
+        progress: Arc<ProgressChannel>,
+        accounting: Arc<Accounting>,
+        render: Render,
+    ) -> Self {
         Self {
-            board,
-            books,
+            progress,
+            accounting,
             render,
             number: None,
             seen: None,
@@ -93,19 +101,19 @@ impl Follower {
     }
 }
 
-impl Source for Follower {
+impl PieceSource for Follower {
     fn next(&mut self, waker: &Waker) -> Piece {
         while !self.told_end {
             let progress = {
-                let mut news = self.board.lock();
-                if self.seen == Some(news.number) {
+                let mut published = self.progress.lock();
+                if self.seen == Some(published.number) {
                     let number = self.number.unwrap_or_default();
-                    news.waiting.insert(number, Arc::clone(waker));
+                    published.waiting.insert(number, Arc::clone(waker));
                     return Piece::NotYet;
                 }
-                self.seen = Some(news.number);
-                let now = || Progress::Counts(self.books.counts());
-                news.latest.clone().unwrap_or_else(now)
+                self.seen = Some(published.number);
+                let now = || Progress::Counts(self.accounting.counts());
+                published.latest.clone().unwrap_or_else(now)
             };
             self.told_end = matches!(progress, Progress::Finished(_));
             let text = (self.render)(&progress);
@@ -116,24 +124,24 @@ impl Source for Follower {
         Piece::End
     }
 
-    fn nature(&self) -> Nature {
-        Nature::Follower
+    fn kind(&self) -> BodyKind {
+        BodyKind::Follower
     }
 
     /// Not before, or a handler that makes one and does not return would pass
     /// for one that only watches.
     fn begin(&mut self) {
-        let mut news = self.board.lock();
-        news.followers += 1;
-        self.number = Some(news.followers);
-        drop(news);
-        self.books.follower_came();
+        let mut published = self.progress.lock();
+        published.followers += 1;
+        self.number = Some(published.followers);
+        drop(published);
+        self.accounting.follower_added();
     }
 
     fn end(&mut self) {
         if let Some(number) = self.number.take() {
-            self.board.lock().waiting.remove(&number);
-            self.books.follower_left();
+            self.progress.lock().waiting.remove(&number);
+            self.accounting.follower_removed();
         }
     }
 }

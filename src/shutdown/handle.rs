@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::follow::Board;
 use super::follow::Follower;
 use super::follow::Progress;
-use crate::lifecycle::accounting::Books;
+use super::follow::ProgressChannel;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::accounting::Counts;
 use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
@@ -31,13 +31,21 @@ use crate::message::body::Body;
 #[derive(Clone)]
 pub struct ShutdownHandle {
     life: Arc<Lifecycle>,
-    books: Arc<Books>,
-    board: Arc<Board>,
+    accounting: Arc<Accounting>,
+    progress: Arc<ProgressChannel>,
 }
 
 impl ShutdownHandle {
-    pub(crate) fn new(life: Arc<Lifecycle>, books: Arc<Books>, board: Arc<Board>) -> Self {
-        Self { life, books, board }
+    pub(crate) fn new(
+        life: Arc<Lifecycle>,
+        accounting: Arc<Accounting>,
+        progress: Arc<ProgressChannel>,
+    ) -> Self {
+        Self {
+            life,
+            accounting,
+            progress,
+        }
     }
 
     /// Asks the server to stop: everyone gets their answer, within
@@ -103,12 +111,12 @@ impl ShutdownHandle {
     ) -> bool {
         let until = Instant::now().checked_add(timeout);
         self.life
-            .wait_for_counts(until, || condition(self.books.counts()))
+            .wait_for_counts(until, || condition(self.accounting.counts()))
     }
 
     /// What is going on at this moment.
     pub fn counts(&self) -> Counts {
-        self.books.counts()
+        self.accounting.counts()
     }
 
     /// When what is left will be cut; `None` until somebody asks to stop.
@@ -127,8 +135,8 @@ impl ShutdownHandle {
     /// [`Config::linger`](crate::Config::linger) to read it. A slow one misses
     /// pieces, never the last.
     pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
-        let (board, books) = (Arc::clone(&self.board), Arc::clone(&self.books));
-        Body::stream(Follower::new(board, books, Box::new(render)))
+        let (progress, accounting) = (Arc::clone(&self.progress), Arc::clone(&self.accounting));
+        Body::stream(Follower::new(progress, accounting, Box::new(render)))
     }
 }
 

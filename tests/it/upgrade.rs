@@ -258,7 +258,7 @@ fn a_stream_of_std_wakes_no_thread_of_the_server() {
     let mut client = upgraded(&server, "");
     let mut stream = streams.recv_timeout(TOO_LONG).unwrap();
     server.wait_open(0);
-    // Its spot is vacant: an event of its would be told to the next connection.
+    // Its slot is vacant: an event of its would be told to the next connection.
     let mut next = server.connect();
     assert_eq!(next.get("/").status, 500);
     for _ in 0..100 {

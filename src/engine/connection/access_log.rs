@@ -19,7 +19,7 @@ use log::Level;
 
 use super::exchange::Exchange;
 use crate::engine::date::LAST_DATE;
-use crate::engine::deferred::Route;
+use crate::engine::deferred::RequestLine;
 use crate::escaped::Escaped;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
@@ -32,13 +32,13 @@ pub(super) fn write(journal: &Journal, peer: SocketAddr, exchange: &Exchange) {
 }
 
 fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {
-    let request = match &exchange.route {
-        Some(route) => {
-            let Route {
+    let request = match &exchange.request_line {
+        Some(request_line) => {
+            let RequestLine {
                 method,
                 uri,
                 version,
-            } = route;
+            } = request_line;
             format!("\"{} {} {version:?}\"", Escaped(method), Escaped(uri))
         }
         None => "-".to_owned(),
@@ -90,7 +90,7 @@ mod tests {
             began: Instant::now(),
             on_last_call: false,
             call_key: CallKey::default(),
-            route: Some(Route {
+            request_line: Some(RequestLine {
                 method: Method::GET,
                 uri: "/a?b\\\u{202e}".parse().unwrap(),
                 version: Version::HTTP_11,
@@ -104,7 +104,7 @@ mod tests {
             "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \
              \"GET /a?b\\\\\\xe2\\x80\\xae HTTP/1.1\" 200 2326 0.000211"
         );
-        exchange.route = None;
+        exchange.request_line = None;
         exchange.status = None;
         exchange.body_bytes_sent = -100;
         assert_eq!(

@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::Version;
 use http::header;
 
-use super::BodyWriter;
+use super::BodyTask;
 use super::Connection;
 use super::Context;
 use super::Handling;
@@ -19,7 +19,7 @@ use super::State;
 use super::writing::Rest;
 use super::writing::Writing;
 use crate::engine::deferred::Deferred;
-use crate::engine::minimum_rate::Rule;
+use crate::engine::minimum_rate::MinimumRate;
 use crate::engine::output::COPIED_BYTES_MAX;
 use crate::engine::output::Output;
 use crate::http1::Refusal;
@@ -36,7 +36,7 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
 use crate::message::body::Body;
 use crate::message::body::Content;
-use crate::message::body::source::Nature;
+use crate::message::body::source::BodyKind;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 
@@ -108,7 +108,7 @@ impl Answer {
 
     /// The answer to a request that no handler will start: the server stops, or has
     /// no capacity.
-    pub(crate) fn turned_away() -> Self {
+    pub(crate) fn unavailable() -> Self {
         let text = "the server cannot take the request now: try again later\n";
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
         let headers = response.headers_mut();
@@ -159,7 +159,7 @@ impl Connection {
             self.defer_drop(unused, cx);
         }
         let length = length(&content, &handling, stated);
-        let kind = content.nature();
+        let kind = content.kind();
         let persist = match status {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
             _ => handling
@@ -198,7 +198,7 @@ impl Connection {
             persist,
             outcome,
             kind,
-            minimum_rate: Rule::new(config.write_timeout, config.rate_min).start(cx.now),
+            minimum_rate: MinimumRate::new(config.write_timeout, config.rate_min).start(cx.now),
         });
     }
 
@@ -254,9 +254,9 @@ impl Connection {
             Content::Stream(mut source, left) => {
                 source.begin();
                 let waker = self.waker();
-                if let Some(run) = source.feeder() {
+                if let Some(run) = source.take_writer() {
                     let subject = self.subject();
-                    cx.body_writers.push(BodyWriter { run, subject });
+                    cx.body_tasks.push(BodyTask { run, subject });
                 }
                 let rest = Rest::Stream {
                     source: Some(source),
@@ -292,11 +292,11 @@ impl Connection {
 }
 
 /// What becomes of the connection after an answer of this kind, with these fields.
-fn persist_after(persist: Persist, kind: Nature, stated: Stated) -> Persist {
+fn persist_after(persist: Persist, kind: BodyKind, stated: Stated) -> Persist {
     persist
         .close_if(stated.close, CloseReason::Handler)
-        .close_if(kind == Nature::Follower, CloseReason::Follower)
-        .close_if(kind == Nature::Endless, CloseReason::Endless)
+        .close_if(kind == BodyKind::Follower, CloseReason::Follower)
+        .close_if(kind == BodyKind::Endless, CloseReason::Endless)
 }
 
 /// Why a handler's answer cannot be sent, if it cannot. `body_is_read`: nothing of

@@ -18,12 +18,12 @@ use crate::engine::places::Place;
 use crate::engine::services::Services;
 use crate::engine::shard::Suspend;
 use crate::engine::shard::Wait;
-use crate::lifecycle::accounting::Ticket;
+use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Phase;
-use crate::message::body::source::Feeder;
-use crate::message::body::source::Source;
+use crate::message::body::source::PieceSource;
 use crate::message::body::source::Waker;
+use crate::message::body::source::WriterFn;
 use crate::message::body::upgrade::UpgradeFn;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
@@ -40,7 +40,7 @@ pub(crate) enum Next {
     Close(ConnectionOutcome),
     /// Ask the source for a piece, and
     /// [`resume_with_piece`](super::Connection::resume_with_piece) with it.
-    Pull(Box<dyn Source>, Waker),
+    Pull(Box<dyn PieceSource>, Waker),
     /// Give the connection to the function that upgrades it.
     Upgrade(Box<Upgrade>),
 }
@@ -72,21 +72,21 @@ pub(crate) struct Upgrade {
 }
 
 /// The parts of a connection that is upgraded.
-pub(crate) struct Parts {
+pub(crate) struct UpgradeParts {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     /// What the client has sent after its request.
     pub(crate) input: Bytes,
-    pub(crate) guard: Ticket,
+    pub(crate) guard: ConnectionGuard,
     pub(crate) place: Place,
     pub(crate) share: PeerShare,
     pub(crate) after_delivery: Option<Deferred>,
 }
 
 /// Code of the application that writes a body, on a thread of its own.
-pub(crate) struct BodyWriter {
-    pub(crate) run: Feeder,
+pub(crate) struct BodyTask {
+    pub(crate) run: WriterFn,
     /// The request that the body answers.
     pub(crate) subject: Subject,
 }
@@ -118,7 +118,7 @@ pub(crate) struct Context<'a> {
     /// Code of the application that is to run after the turn.
     pub(crate) deferred: &'a mut Vec<Deferred>,
     /// Code of the application that is to run on threads of its own.
-    pub(crate) body_writers: &'a mut Vec<BodyWriter>,
+    pub(crate) body_tasks: &'a mut Vec<BodyTask>,
 }
 
 impl Context<'_> {

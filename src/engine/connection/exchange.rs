@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use crate::engine::deferred::Route;
+use crate::engine::deferred::RequestLine;
 use crate::engine::slow_calls::CallKey;
 
 /// A request and its answer, in the accounting.
@@ -19,8 +19,8 @@ pub(super) struct Exchange {
     /// The request began after the drain had begun.
     pub(super) on_last_call: bool,
     /// Known once the head is whole.
-    pub(super) route: Option<Route>,
-    /// Known with the route.
+    pub(super) request_line: Option<RequestLine>,
+    /// Known with the request line.
     pub(super) call_key: CallKey,
 }
 

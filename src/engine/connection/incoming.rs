@@ -17,8 +17,8 @@ use super::State;
 use super::Step;
 use crate::config::Config;
 use crate::engine::buffer::Buffer;
-use crate::engine::minimum_rate::Pace;
-use crate::engine::minimum_rate::Rule;
+use crate::engine::minimum_rate::MinimumRate;
+use crate::engine::minimum_rate::RateMeter;
 use crate::engine::output::Output;
 use crate::engine::shard::Wait;
 use crate::engine::upload_limit::Permit;
@@ -62,7 +62,7 @@ pub(super) struct PartialBody {
 #[derive(Debug)]
 pub(super) struct Incoming {
     decoder: Decoder,
-    minimum_rate: Pace,
+    minimum_rate: RateMeter,
     /// The 100 (Continue) for which the client waits before it sends the body.
     interim: Option<Output>,
     /// Input that was read while the handler runs, and is not used yet.
@@ -108,7 +108,7 @@ impl Incoming {
             expects_continue.then(|| Output::new(Vec::new(), Bytes::new(), encode::CONTINUE));
         Ok(Some(Box::new(Self {
             decoder,
-            minimum_rate: Rule::new(config.body_timeout, config.rate_min).start(now),
+            minimum_rate: MinimumRate::new(config.body_timeout, config.rate_min).start(now),
             interim,
             input: None,
             failed: None,
@@ -276,7 +276,7 @@ impl Connection {
                 incoming.minimum_rate.moved(count, cx.now);
                 Step::Continue
             }
-            Received::Eof | Received::Gone => self.close_abandoned_request(cx),
+            Received::Eof | Received::Gone => self.close_disconnected_request(cx),
             Received::Wait => {
                 let until = incoming.minimum_rate.wait(cx.now);
                 self.await_rest_of_request(until, "the body came too slowly", cx)
@@ -301,9 +301,9 @@ impl Connection {
         let latest = cx.now + cx.services.config.body_timeout;
         let until = *partial.permit_deadline.get_or_insert(latest);
         match self.stream.look() {
-            Received::Gone => self.close_abandoned_request(cx),
+            Received::Gone => self.close_disconnected_request(cx),
             // With an empty buffer, the body can never be whole.
-            Received::Eof if cx.buffer.is_empty() => self.close_abandoned_request(cx),
+            Received::Eof if cx.buffer.is_empty() => self.close_disconnected_request(cx),
             _ if cx.now < until && !cx.is_aborting() => cx.suspend(Wait::Wake, Some(until)),
             _ => {
                 if !cx.is_aborting() {
@@ -314,7 +314,7 @@ impl Connection {
                         "{peer} gets a 503: too many handlers wait for slow request bodies"
                     );
                 }
-                self.turn_away(cx)
+                self.answer_unavailable(cx)
             }
         }
     }

@@ -15,7 +15,7 @@ use super::Step;
 use super::exchange::Exchange;
 use super::incoming::Incoming;
 use crate::engine::connection::Answer;
-use crate::engine::deferred::Route;
+use crate::engine::deferred::RequestLine;
 use crate::engine::services::Services;
 use crate::engine::shard::Wait;
 use crate::engine::slow_calls::CallKey;
@@ -74,7 +74,7 @@ impl Connection {
             began: cx.now,
             // Not `cx.phase`: the drain may have begun since the turn began.
             on_last_call: cx.services.life.phase() >= Phase::Draining,
-            route: None,
+            request_line: None,
             call_key: CallKey::default(),
         });
         let until = cx.now + cx.services.config.head_timeout;
@@ -110,7 +110,7 @@ impl Connection {
         }
         match cx.buffer.fill(&self.stream) {
             Received::Bytes(_) => Step::Continue,
-            Received::Eof | Received::Gone => self.close_abandoned_request(cx),
+            Received::Eof | Received::Gone => self.close_disconnected_request(cx),
             Received::Wait => {
                 self.await_rest_of_request(until, "the head was not complete in time", cx)
             }
@@ -122,7 +122,7 @@ impl Connection {
     fn process_head(&mut self, head: Head, cx: &mut Context<'_>) -> Step {
         if let Some(exchange) = &mut self.exchange {
             exchange.call_key = CallKey::of_request(&head.method, head.uri.path());
-            exchange.route = Some(Route {
+            exchange.request_line = Some(RequestLine {
                 method: head.method.clone(),
                 uri: head.uri.clone(),
                 version: head.version,
@@ -147,7 +147,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Step {
         if cx.is_aborting() {
-            return self.turn_away(cx);
+            return self.answer_unavailable(cx);
         }
         if cx.now < until {
             return cx.suspend(Wait::Input, Some(until));
@@ -172,19 +172,19 @@ impl Connection {
     }
 
     /// Answers with 503: no handler has started the request, and none will.
-    pub(super) fn turn_away(&mut self, cx: &mut Context<'_>) -> Step {
-        self.answer_without_handler(Answer::turned_away(), cx)
+    pub(super) fn answer_unavailable(&mut self, cx: &mut Context<'_>) -> Step {
+        self.answer_without_handler(Answer::unavailable(), cx)
     }
 
     /// Answers a request that no handler gets. The answer to a HEAD has no body,
     /// however little of the request has arrived (RFC 9110 section 9.3.2).
     fn answer_without_handler(&mut self, mut answer: Answer, cx: &mut Context<'_>) -> Step {
-        let route = self
+        let request_line = self
             .exchange
             .as_ref()
-            .and_then(|exchange| exchange.route.as_ref());
-        let method = match route {
-            Some(route) => route.method.clone(),
+            .and_then(|exchange| exchange.request_line.as_ref());
+        let method = match request_line {
+            Some(request_line) => request_line.method.clone(),
             // The part of the head that has arrived is still in the buffer.
             None => match AsksForHead::of(cx.buffer.unused()) {
                 AsksForHead::Yes => Method::HEAD,
@@ -208,7 +208,7 @@ impl Connection {
     }
 
     /// Closes the connection: the client has closed it in the middle of its request.
-    pub(super) fn close_abandoned_request(&mut self, cx: &mut Context<'_>) -> Step {
+    pub(super) fn close_disconnected_request(&mut self, cx: &mut Context<'_>) -> Step {
         self.end_exchange(RequestOutcome::ClientDisconnected, cx.services, cx.deferred);
         Step::close(ConnectionOutcome::ClientDisconnected)
     }

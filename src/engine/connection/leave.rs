@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use super::Connection;
 use super::Context;
-use super::Parts;
 use super::State;
 use super::Step;
+use super::UpgradeParts;
 use super::access_log;
 use crate::engine::deferred;
 use crate::engine::deferred::Deferred;
@@ -22,7 +22,7 @@ use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::CutRequest;
-use crate::message::body::source::Nature;
+use crate::message::body::source::BodyKind;
 use crate::net::stream::Received;
 
 /// A connection that waits for the client to close its side.
@@ -172,7 +172,7 @@ impl Connection {
         }
         if outcome == RequestOutcome::Cut {
             services.name_cut(CutRequest {
-                route: deferred::named(exchange.route.as_ref()),
+                route: deferred::named(exchange.request_line.as_ref()),
                 peer: self.peer,
                 age: exchange.began.elapsed(),
                 handler_running: matches!(self.state, State::Handling(_)),
@@ -194,7 +194,7 @@ impl Connection {
                 let outcome = unconfirmed(lingering.outcome);
                 return self.close(outcome, services, deferred);
             }
-            State::Writing(writing) if writing.kind == Nature::Follower => (
+            State::Writing(writing) if writing.kind == BodyKind::Follower => (
                 RequestOutcome::ClientStalled,
                 ConnectionOutcome::ClientStalled,
             ),
@@ -222,10 +222,10 @@ impl Connection {
     }
 
     /// Takes the connection apart for an upgrade.
-    pub(crate) fn into_parts(mut self) -> Parts {
+    pub(crate) fn into_parts(mut self) -> UpgradeParts {
         debug_assert!(self.exchange.is_none(), "its request is answered");
         self.deregister();
-        Parts {
+        UpgradeParts {
             stream: self.stream,
             peer: self.peer,
             local: self.local,

@@ -45,13 +45,13 @@ use http::StatusCode;
 use http::Version;
 
 pub(crate) use self::answer::Answer;
-pub(crate) use self::context::BodyWriter;
+pub(crate) use self::context::BodyTask;
 pub(crate) use self::context::Context;
 pub(crate) use self::context::FilePart;
 pub(crate) use self::context::Next;
-pub(crate) use self::context::Parts;
 use self::context::Step;
 pub(crate) use self::context::Upgrade;
+pub(crate) use self::context::UpgradeParts;
 use self::exchange::Exchange;
 use self::incoming::Incoming;
 use self::incoming::PartialBody;
@@ -72,10 +72,10 @@ use super::shard::Wait;
 use super::slow_calls::CallKey;
 use crate::http1::head::Head;
 use crate::http1::persist::Persist;
-use crate::lifecycle::accounting::Ticket;
-use crate::message::body::source::Nature;
+use crate::lifecycle::accounting::ConnectionGuard;
+use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::body::source::Source;
+use crate::message::body::source::PieceSource;
 use crate::message::body::source::Waker;
 use crate::message::request::Origin;
 use crate::message::request::Request;
@@ -90,7 +90,7 @@ pub(crate) struct Admitted {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
-    pub(crate) guard: Ticket,
+    pub(crate) guard: ConnectionGuard,
     pub(crate) place: Place,
     pub(crate) share: PeerShare,
 }
@@ -118,7 +118,7 @@ pub(crate) struct Connection {
     shard: Arc<Shard<Self>>,
     /// The connection's slot in the shard, once it is registered there.
     key: Option<Key>,
-    guard: Ticket,
+    guard: ConnectionGuard,
     place: Place,
     share: PeerShare,
 }
@@ -218,7 +218,7 @@ impl Connection {
     /// and the source of the next one.
     pub(crate) fn resume_with_piece(
         &mut self,
-        source: Box<dyn Source>,
+        source: Box<dyn PieceSource>,
         piece: Piece,
         cx: &mut Context<'_>,
     ) -> Next {
@@ -323,7 +323,7 @@ impl Connection {
     pub(crate) fn subject(&self) -> Subject {
         let exchange = self.exchange.as_ref();
         Subject {
-            route: exchange.and_then(|exchange| exchange.route.clone().map(Box::new)),
+            request_line: exchange.and_then(|exchange| exchange.request_line.clone().map(Box::new)),
             peer: self.peer,
             since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
         }
@@ -345,7 +345,7 @@ impl Connection {
     /// Whether the answer that is being written is completed at an abort too, and
     /// not cut: it ends when the server says so.
     pub(crate) fn completes_at_abort(&self) -> bool {
-        matches!(&self.state, State::Writing(writing) if writing.kind != Nature::Finite)
+        matches!(&self.state, State::Writing(writing) if writing.kind != BodyKind::Finite)
     }
 
     /// Whether another read would find nothing, so that the connection can wait for
@@ -413,7 +413,7 @@ impl Suspendable for Connection {
     }
 
     fn is_endless(&self) -> bool {
-        matches!(&self.state, State::Writing(writing) if writing.kind == Nature::Endless)
+        matches!(&self.state, State::Writing(writing) if writing.kind == BodyKind::Endless)
     }
 }
 

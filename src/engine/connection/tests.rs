@@ -12,14 +12,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
-use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
+use crate::engine::monitor_waker::MonitorWaker;
 use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::shard::Job;
 use crate::journal::Journal;
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Lifecycle;
@@ -47,10 +47,10 @@ impl Bench {
     fn new() -> Self {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(&config));
-        let accounting = Arc::new(Books::new(Arc::clone(&life)));
+        let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let (waiting, bell) = (accounting.waiting_gauge(), Arc::new(Bell::new()));
-        let job = Job::new(waiting, bell, Arc::clone(&journal)).unwrap();
+        let (waiting, monitor_waker) = (accounting.waiting_gauge(), Arc::new(MonitorWaker::new()));
+        let job = Job::new(waiting, monitor_waker, Arc::clone(&journal)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
@@ -87,7 +87,7 @@ impl Bench {
                 phase: self.services.life.phase(),
                 budget: &mut 64,
                 deferred: &mut Vec::new(),
-                body_writers: &mut Vec::new(),
+                body_tasks: &mut Vec::new(),
             };
             let next = match answer.take() {
                 Some(answer) => self.connection.resume(answer, &mut cx),
@@ -280,7 +280,7 @@ fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
         phase: Phase::Running,
         budget: &mut 6,
         deferred: &mut deferred,
-        body_writers: &mut Vec::new(),
+        body_tasks: &mut Vec::new(),
     };
     let mut next = bench.connection.advance(&mut cx);
     let mut calls = 0;

@@ -19,7 +19,7 @@ use super::State;
 use super::Step;
 use super::Upgrade;
 use crate::engine::deferred::Deferred;
-use crate::engine::minimum_rate::Pace;
+use crate::engine::minimum_rate::RateMeter;
 use crate::engine::output::Output;
 use crate::engine::shard::Suspendable;
 use crate::engine::shard::Wait;
@@ -31,10 +31,10 @@ use crate::journal::note;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
-use crate::message::body::pull::Reading;
-use crate::message::body::source::Nature;
+use crate::message::body::pull::ReaderSource;
+use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::body::source::Source;
+use crate::message::body::source::PieceSource;
 use crate::message::body::source::Waker;
 use crate::message::body::upgrade::UpgradeFn;
 use crate::net::stream::Received;
@@ -51,8 +51,8 @@ pub(super) struct Writing {
     pub(super) length: Length,
     pub(super) persist: Persist,
     pub(super) outcome: RequestOutcome,
-    pub(super) kind: Nature,
-    pub(super) minimum_rate: Pace,
+    pub(super) kind: BodyKind,
+    pub(super) minimum_rate: RateMeter,
 }
 
 /// What follows the output.
@@ -68,7 +68,7 @@ pub(super) enum Rest {
     },
     Stream {
         /// `None` while the worker asks it for a piece.
-        source: Option<Box<dyn Source>>,
+        source: Option<Box<dyn PieceSource>>,
         waker: Waker,
         /// How many bytes are still to come, if the length was stated.
         left: Option<u64>,
@@ -168,8 +168,8 @@ impl Connection {
                 self.count_sent(count);
                 Step::Continue
             }
-            Sent::Gone => self.close_abandoned_answer(cx),
-            Sent::Wait if cx.is_aborting() && writing.kind != Nature::Follower => {
+            Sent::Gone => self.close_disconnected_answer(cx),
+            Sent::Wait if cx.is_aborting() && writing.kind != BodyKind::Follower => {
                 self.cut_answer(cx)
             }
             Sent::Wait => {
@@ -187,7 +187,7 @@ impl Connection {
     }
 
     /// Closes the connection: the client has closed it in the middle of its answer.
-    fn close_abandoned_answer(&mut self, cx: &mut Context<'_>) -> Step {
+    fn close_disconnected_answer(&mut self, cx: &mut Context<'_>) -> Step {
         self.close_mid_exchange(
             RequestOutcome::ClientDisconnected,
             ConnectionOutcome::ClientDisconnected,
@@ -214,7 +214,7 @@ impl Connection {
             return self.cut_broken_body(&error, cx);
         }
         writing.rest = Rest::Stream {
-            source: Some(Box::new(Reading::new(file.take(left)))),
+            source: Some(Box::new(ReaderSource::new(file.take(left)))),
             waker,
             left: Some(left),
         };
@@ -245,7 +245,7 @@ impl Connection {
     /// Takes the outcome of a pull: makes output of a piece, and keeps the source.
     pub(super) fn take_piece(
         &mut self,
-        source: Box<dyn Source>,
+        source: Box<dyn PieceSource>,
         piece: Piece,
         cx: &mut Context<'_>,
     ) -> Step {
@@ -300,19 +300,21 @@ impl Connection {
         writing.minimum_rate.start_again(cx.now);
         let kind = writing.kind;
         match received {
-            Received::Gone => return self.close_abandoned_answer(cx),
+            Received::Gone => return self.close_disconnected_answer(cx),
             // Any other client may have half-closed to say that its request is whole.
-            Received::Eof if kind == Nature::Endless => return self.close_abandoned_answer(cx),
+            Received::Eof if kind == BodyKind::Endless => {
+                return self.close_disconnected_answer(cx);
+            }
             Received::Eof | Received::Bytes(_) | Received::Wait => {}
         }
         match kind {
-            Nature::Finite if cx.is_aborting() => self.cut_answer(cx),
+            BodyKind::Finite if cx.is_aborting() => self.cut_answer(cx),
             // A follower of the shutdown is told of its end at an abort too.
-            Nature::Finite | Nature::Follower => cx.suspend(Wait::Wake, None),
-            Nature::Endless if cx.phase < Phase::Draining => cx.suspend(Wait::Wake, None),
+            BodyKind::Finite | BodyKind::Follower => cx.suspend(Wait::Wake, None),
+            BodyKind::Endless if cx.phase < Phase::Draining => cx.suspend(Wait::Wake, None),
             // The drain may have begun after the pull, and have been announced before
             // this connection is suspended. So the source is told here too.
-            Nature::Endless => match self.drain_endless_body(cx) {
+            BodyKind::Endless => match self.drain_endless_body(cx) {
                 Some(until) => cx.suspend(Wait::Wake, Some(until)),
                 None => Step::Continue,
             },

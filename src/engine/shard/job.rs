@@ -19,7 +19,7 @@ use super::WAKE_UP;
 use super::sleep::Sleep;
 use super::slots::Changes;
 use super::slots::Slots;
-use crate::engine::bell::Bell;
+use crate::engine::monitor_waker::MonitorWaker;
 use crate::engine::run_queue::Queued;
 use crate::journal::Journal;
 use crate::journal::note;
@@ -41,7 +41,7 @@ pub(crate) struct Job<C> {
     shard: Arc<Shard<C>>,
     poll: Poll,
     events: Events,
-    batch: VecDeque<Ready<C>>,
+    batch: VecDeque<ReadyConnection<C>>,
     /// When the shard was polled last.
     polled: Instant,
     /// Shows how many connections of the batch have no request in progress.
@@ -49,7 +49,7 @@ pub(crate) struct Job<C> {
 }
 
 /// A connection that is ready.
-struct Ready<C> {
+struct ReadyConnection<C> {
     connection: Box<C>,
     /// When a poll has found it.
     since: Instant,
@@ -63,7 +63,7 @@ impl<C: Suspendable> Job<C> {
     /// The system has no epoll for it.
     pub(crate) fn new(
         waiting: Gauge,
-        bell: Arc<Bell>,
+        monitor_waker: Arc<MonitorWaker>,
         journal: Arc<Journal>,
     ) -> io::Result<Box<Self>> {
         let poll = Poll::new()?;
@@ -74,7 +74,7 @@ impl<C: Suspendable> Job<C> {
             sleep: Sleep::new(),
             registry,
             waker,
-            bell,
+            monitor_waker,
             journal,
         };
         Ok(Box::new(Self {
@@ -93,7 +93,7 @@ impl<C: Suspendable> Job<C> {
 
     /// The next connection that is ready.
     pub(crate) fn next(&mut self) -> Option<Box<C>> {
-        let Ready { connection, .. } = self.batch.pop_front()?;
+        let ReadyConnection { connection, .. } = self.batch.pop_front()?;
         // What it is does not change while it is in the batch.
         if connection.is_idle() {
             self.waiting.subtract_one();
@@ -150,7 +150,7 @@ impl<C: Suspendable> Job<C> {
             if connection.is_idle() {
                 waiting.add_one();
             }
-            batch.push_back(Ready {
+            batch.push_back(ReadyConnection {
                 connection,
                 since: now,
             });

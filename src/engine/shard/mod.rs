@@ -26,11 +26,11 @@ use mio::Token;
 
 pub(crate) use self::job::Job;
 use self::sleep::Sleep;
+use self::slots::SlotSuspended;
 use self::slots::Slots;
 pub(crate) use self::slots::Suspend;
-use self::slots::Suspended as InSlots;
 pub(crate) use self::slots::Wait;
-use super::bell::Bell;
+use super::monitor_waker::MonitorWaker;
 use crate::journal::Journal;
 use crate::journal::note;
 use crate::lifecycle::phase::Phase;
@@ -83,7 +83,7 @@ pub(crate) struct Shard<C> {
     registry: Registry,
     waker: mio::Waker,
     /// Told of every deadline that is earlier than the others.
-    bell: Arc<Bell>,
+    monitor_waker: Arc<MonitorWaker>,
     journal: Arc<Journal>,
 }
 
@@ -108,20 +108,20 @@ impl<C: Suspendable> Shard<C> {
             Err(error) => return Suspended::Refused(connection, Some(error)),
         };
         let suspended = self.lock().suspend(key.index, connection, suspend);
-        self.suspended(suspended, || self.bell.ring())
+        self.suspended(suspended, || self.monitor_waker.wake())
     }
 
     /// `first`: what to do if another thread waits for the earliest of these.
-    fn suspended(&self, suspended: InSlots<C>, first: impl FnOnce()) -> Suspended<C> {
+    fn suspended(&self, suspended: SlotSuspended<C>, first: impl FnOnce()) -> Suspended<C> {
         match suspended {
-            InSlots::Yes(is_first) => {
+            SlotSuspended::Yes(is_first) => {
                 if is_first {
                     first();
                 }
                 Suspended::Yes
             }
-            InSlots::Ready(connection) => Suspended::Ready(connection),
-            InSlots::Refused(connection) => Suspended::Refused(connection, None),
+            SlotSuspended::Ready(connection) => Suspended::Ready(connection),
+            SlotSuspended::Refused(connection) => Suspended::Refused(connection, None),
         }
     }
 
@@ -191,7 +191,7 @@ impl<C: Suspendable> Shard<C> {
     pub(crate) fn announce(&self, phase: Phase, last_call_ends: Instant) {
         self.lock().announce(phase, last_call_ends);
         self.interrupt();
-        self.bell.ring();
+        self.monitor_waker.wake();
     }
 
     /// Suspends no connection any more, and gives those that were suspended.

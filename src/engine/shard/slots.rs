@@ -89,7 +89,7 @@ impl Changes {
 
 /// What became of a connection that was to be suspended.
 #[derive(Debug)]
-pub(crate) enum Suspended<C> {
+pub(crate) enum SlotSuspended<C> {
     /// It is. `true`: its deadline is the earliest.
     Yes(bool),
     /// What it waits for has come meanwhile, or the phase has moved on: it has
@@ -168,14 +168,14 @@ impl<C: Suspendable> Slots<C> {
         index: usize,
         mut connection: Box<C>,
         suspend: Suspend,
-    ) -> Suspended<C> {
+    ) -> SlotSuspended<C> {
         if self.closed {
-            return Suspended::Refused(connection);
+            return SlotSuspended::Refused(connection);
         }
         // Decided in an earlier phase, and `announce` has been here since: the
         // connection would never hear of it.
         if suspend.seen < self.phase {
-            return Suspended::Ready(connection);
+            return SlotSuspended::Ready(connection);
         }
         let Slot::Away(changes) = &mut self.slots[index] else {
             unreachable!("a connection is in one place at a time");
@@ -185,25 +185,25 @@ impl<C: Suspendable> Slots<C> {
             connection.note_eof();
         }
         if noted.satisfy(suspend.wait) {
-            return Suspended::Ready(connection);
+            return SlotSuspended::Ready(connection);
         }
         self.slots[index] = Slot::Suspended(connection, suspend.wait, suspend.until);
-        Suspended::Yes(self.expect(suspend.until))
+        SlotSuspended::Yes(self.expect(suspend.until))
     }
 
     /// Suspends a connection that waits for no event, and needs no slot for that.
-    pub(crate) fn put_off(&mut self, connection: Box<C>, suspend: Suspend) -> Suspended<C> {
+    pub(crate) fn put_off(&mut self, connection: Box<C>, suspend: Suspend) -> SlotSuspended<C> {
         if self.closed {
-            return Suspended::Refused(connection);
+            return SlotSuspended::Refused(connection);
         }
         match suspend.until {
             Some(due) if suspend.wait == Wait::Time => {
                 self.timed.push_back((due, connection));
-                Suspended::Yes(self.timed.len() == 1)
+                SlotSuspended::Yes(self.timed.len() == 1)
             }
             _ => {
                 self.next.push_back(connection);
-                Suspended::Yes(true)
+                SlotSuspended::Yes(true)
             }
         }
     }

@@ -16,10 +16,10 @@ use crate::engine::shard::Suspend;
 use crate::engine::shard::Wait;
 use crate::engine::slow_calls::CallKey;
 use crate::journal::Journal;
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Lifecycle;
-use crate::net::listener::Knocker;
+use crate::net::listener::AcceptorWaker;
 use crate::net::stream::Stream;
 
 /// No test waits for this; it turns a hang into a failure.
@@ -41,12 +41,12 @@ impl Bench {
             ..Config::default()
         };
         let life = Arc::new(Lifecycle::new(&config));
-        let books = Arc::new(Books::new(Arc::clone(&life)));
-        let services = Services::new(config, Journal::unread(), life, books);
+        let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
+        let services = Services::new(config, Journal::unread(), life, accounting);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let knocker = Knocker::new(listener.local_addr().unwrap()).unwrap();
+        let acceptor_waker = AcceptorWaker::new(listener.local_addr().unwrap()).unwrap();
         let handler = Box::new(|_: Request| "hello");
-        let engine = Arc::new(Engine::new(services, handler, knocker).unwrap());
+        let engine = Arc::new(Engine::new(services, handler, acceptor_waker).unwrap());
         assert_eq!(engine.shards.len(), 1);
         Self { engine, listener }
     }
@@ -94,7 +94,7 @@ impl Bench {
                 phase: self.engine.services.life.phase(),
                 budget: &mut 64,
                 deferred: &mut Vec::new(),
-                body_writers: &mut Vec::new(),
+                body_tasks: &mut Vec::new(),
             };
             if let Next::Call(_) = connection.advance(&mut cx) {
                 return;
@@ -117,7 +117,7 @@ impl Bench {
 
     fn subject(&self) -> Subject {
         Subject {
-            route: None,
+            request_line: None,
             peer: self.listener.local_addr().unwrap(),
             since: Instant::now(),
         }

@@ -13,7 +13,7 @@ use std::vec;
 use crate::net::stream::Stream;
 
 pub(super) struct Client<'a> {
-    /// `None`: it has vanished.
+    /// `None`: it has disconnected.
     socket: Option<TcpStream>,
     pieces: vec::IntoIter<&'a [u8]>,
     /// What is left of the last piece.
@@ -65,7 +65,7 @@ impl<'a> Client<'a> {
         true
     }
 
-    pub(super) fn vanish(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         self.socket = None;
     }
 
@@ -86,7 +86,7 @@ impl<'a> Client<'a> {
     }
 
     /// All that it got, once the connection is closed; `None` if it has
-    /// vanished.
+    /// disconnected.
     pub(super) fn received(&mut self) -> Option<Vec<u8>> {
         self.take_answers();
         self.socket.as_ref()?;

@@ -16,12 +16,11 @@ use http::Uri;
 use http::header;
 
 use self::client::Client;
-use self::plan::Event;
+use self::plan::Interruption;
 use self::plan::Plan;
 use self::plan::Reading;
 use super::answers;
 use super::cuts;
-use crate::engine::bell::Bell;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Admitted;
 use crate::engine::connection::Answer;
@@ -31,13 +30,14 @@ use crate::engine::connection::Next;
 use crate::engine::connection::Pulled;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
+use crate::engine::monitor_waker::MonitorWaker;
 use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::services::Services;
 use crate::engine::shard::Job;
 use crate::engine::shard::Wait;
 use crate::journal::Journal;
-use crate::lifecycle::accounting::Books;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Abort;
@@ -45,7 +45,7 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Trigger;
 use crate::message::body::Body;
 use crate::message::body::source::Piece;
-use crate::message::body::source::Source;
+use crate::message::body::source::PieceSource;
 use crate::message::request::Request;
 use crate::message::request_body::BodyError;
 use crate::message::response::IntoResponse;
@@ -57,7 +57,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A request that a handler got, with all of the body that it wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
+pub struct HandledRequest {
     /// Its method.
     pub method: String,
     /// Its target, as a `Uri` shows it.
@@ -76,12 +76,12 @@ pub struct Seen {
     /// All that was sent.
     pub stream: Vec<u8>,
     /// The requests, in order.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<HandledRequest>,
     /// The status that the next one was refused with, if one was.
     pub refused: Option<u16>,
 }
 
-impl Exchange {
+impl HandledRequest {
     /// An exchange, out of what any server makes of a request.
     pub fn new(method: &Method, target: &Uri, fields: &HeaderMap, body: Vec<u8>) -> Self {
         let kept = |name: &HeaderName| ![header::HOST, header::CONTENT_LENGTH].contains(name);
@@ -108,7 +108,7 @@ impl Exchange {
 ///
 /// # Panics
 ///
-/// The two runs see different requests, a connection does not end, the books
+/// The two runs see different requests, a connection does not end, the accounting
 /// do not balance, or what was written is not a sequence of responses.
 pub fn connection(input: &[u8]) -> Option<Seen> {
     let (bytes, stream) = input.split_first_chunk()?;
@@ -130,12 +130,12 @@ pub fn connection(input: &[u8]) -> Option<Seen> {
             "{plan:?} saw {two:?} instead of {one:?}"
         );
     }
-    if plan.event == Event::Nothing && other.exchanges.len() < whole.exchanges.len() {
+    if plan.interruption == Interruption::Nothing && other.exchanges.len() < whole.exchanges.len() {
         // It may close behind a body that nobody wants, and not take what is
         // left of that for a request.
         assert_eq!(other.refused, None, "{plan:?} saw {other:?}");
     }
-    if wanted && plan.event == Event::Nothing {
+    if wanted && plan.interruption == Interruption::Nothing {
         assert_eq!(other.exchanges.len(), whole.exchanges.len(), "{plan:?}");
         // A mistake in the last line may be found, or the end before it.
         if whole.refused.is_some() && other.refused.is_some() {
@@ -148,22 +148,22 @@ pub fn connection(input: &[u8]) -> Option<Seen> {
 
 fn run(plan: &Plan, stream: &[u8]) -> Seen {
     let pieces = cuts::pieces(plan.cut, plan.seed, stream);
-    let mut bench = Bench::new(plan, pieces);
+    let mut driver = Driver::new(plan, pieces);
     let mut given = Given::Nothing;
     // Every step uses a byte up, or writes an answer, or waits for the client.
     for _ in 0..1000 + 32 * stream.len() {
-        match bench.step(std::mem::take(&mut given)) {
-            Next::Call(request) => given = Given::Answer(bench.handle(request)),
+        match driver.step(std::mem::take(&mut given)) {
+            Next::Call(request) => given = Given::Answer(driver.handle(request)),
             Next::Pull(mut source, waker) => {
                 let piece = source.next(&waker);
                 given = Given::Piece(source, piece);
             }
             Next::Suspend(suspend) => {
                 // As a worker does after a turn.
-                bench.deferred.clear();
-                bench.wait(suspend.wait);
+                driver.deferred.clear();
+                driver.wait(suspend.wait);
             }
-            Next::Close(outcome) => return bench.close(outcome),
+            Next::Close(outcome) => return driver.close(outcome),
             Next::Upgrade(..) | Next::SendFile(_) => {
                 unreachable!("no answer takes a connection over")
             }
@@ -178,11 +178,11 @@ enum Given {
     #[default]
     Nothing,
     Answer(Answer),
-    Piece(Box<dyn Source>, Piece),
+    Piece(Box<dyn PieceSource>, Piece),
 }
 
 /// A client's end, our end, and what our end works with.
-struct Bench<'a> {
+struct Driver<'a> {
     plan: &'a Plan,
     services: Arc<Services>,
     buffer: Buffer,
@@ -196,31 +196,32 @@ struct Bench<'a> {
     deeds: usize,
     piece: Vec<u8>,
     methods: Vec<String>,
-    exchanges: Vec<Exchange>,
+    exchanges: Vec<HandledRequest>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Driver<'a> {
     fn new(plan: &'a Plan, pieces: Vec<&'a [u8]>) -> Self {
         let config = plan.config();
         let life = Arc::new(Lifecycle::new(&config));
-        let books = Arc::new(Books::new(Arc::clone(&life)));
+        let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
         let journal = Journal::unread();
-        let (waiting, bell) = (books.waiting_gauge(), Arc::new(Bell::new()));
-        let job = Job::new(waiting, bell, Arc::clone(&journal)).expect("a shard opens an epoll");
+        let (waiting, monitor_waker) = (accounting.waiting_gauge(), Arc::new(MonitorWaker::new()));
+        let job =
+            Job::new(waiting, monitor_waker, Arc::clone(&journal)).expect("a shard opens an epoll");
         let (client, stream) = Client::connect(pieces);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let admitted = Admitted {
             stream,
             peer: address,
             local: address,
-            guard: books.connection_accepted(),
+            guard: accounting.connection_accepted(),
             place: Places::new(1).take(),
             share: Peers::new(None).add(address.ip()),
         };
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         Self {
             plan,
-            services: Services::new(config, journal, life, books),
+            services: Services::new(config, journal, life, accounting),
             buffer: Buffer::new(BUFFER_BYTES),
             date: DateClock::default(),
             deferred: Vec::new(),
@@ -247,7 +248,7 @@ impl<'a> Bench<'a> {
             phase: self.services.life.phase(),
             budget: &mut self.plan.steps.clone(),
             deferred: &mut self.deferred,
-            body_writers: &mut Vec::new(),
+            body_tasks: &mut Vec::new(),
         };
         match given {
             Given::Nothing => self.connection.advance(&mut cx),
@@ -278,19 +279,19 @@ impl<'a> Bench<'a> {
     /// What is planned. Says whether the client does nothing else meanwhile.
     fn happens(&mut self) -> bool {
         let life = &self.services.life;
-        match self.plan.event {
-            Event::Nothing => return false,
-            Event::Stall => self.ahead = Duration::from_secs(3600),
-            Event::Vanish => self.client.vanish(),
-            Event::Shutdown => {
+        match self.plan.interruption {
+            Interruption::Nothing => return false,
+            Interruption::Stall => self.ahead = Duration::from_secs(3600),
+            Interruption::Disconnect => self.client.disconnect(),
+            Interruption::Shutdown => {
                 life.shutdown(Trigger::Call);
                 return false;
             }
-            Event::LastCallOver => {
+            Interruption::LastCallOver => {
                 life.shutdown(Trigger::Call);
                 self.ahead = self.services.config.last_call;
             }
-            Event::Abort => {
+            Interruption::Abort => {
                 life.abort(Abort::Requested(Trigger::Call));
             }
         }
@@ -301,12 +302,12 @@ impl<'a> Bench<'a> {
     fn handle(&mut self, mut request: Request) -> Answer {
         self.methods.push(request.method().to_string());
         if self.services.life.is_aborting() {
-            return Answer::turned_away();
+            return Answer::unavailable();
         }
         let read = self.read(&mut request);
         let response = match read {
             Ok(body) => {
-                self.exchanges.push(Exchange::new(
+                self.exchanges.push(HandledRequest::new(
                     request.method(),
                     request.uri(),
                     request.headers(),
@@ -367,7 +368,10 @@ impl<'a> Bench<'a> {
         self.connection
             .close(outcome, &self.services, &mut self.deferred);
         let report = self.services.accounting.report();
-        assert!(report.balances(), "the books do not balance: {report}");
+        assert!(
+            report.balances(),
+            "the accounting does not balance: {report}"
+        );
         let counts = self.services.accounting.counts();
         assert_eq!(
             (counts.open, counts.in_progress, counts.lingering),

@@ -31,7 +31,7 @@ pub(super) struct Plan {
     pub(super) tight: bool,
     /// The stream is sent again and again, until it fills a buffer.
     pub(super) repeated: bool,
-    pub(super) event: Event,
+    pub(super) interruption: Interruption,
     /// When that happens: the client has done so much.
     pub(super) after: usize,
 }
@@ -46,12 +46,12 @@ pub(super) enum Reading {
 
 /// What happens in the middle of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum Interruption {
     Nothing,
     /// The client does nothing for an hour.
     Stall,
-    /// The client is gone, without a goodbye.
-    Vanish,
+    /// The client closes its socket.
+    Disconnect,
     Shutdown,
     LastCallOver,
     Abort,
@@ -65,13 +65,13 @@ impl Plan {
             2 => Reading::Nothing,
             _ => Reading::All,
         };
-        let event = match happening % 8 {
-            1 => Event::Stall,
-            2 => Event::Vanish,
-            3 => Event::Shutdown,
-            4 => Event::LastCallOver,
-            5 => Event::Abort,
-            _ => Event::Nothing,
+        let interruption = match happening % 8 {
+            1 => Interruption::Stall,
+            2 => Interruption::Disconnect,
+            3 => Interruption::Shutdown,
+            4 => Interruption::LastCallOver,
+            5 => Interruption::Abort,
+            _ => Interruption::Nothing,
         };
         let repeated = handler & 64 != 0;
         Self {
@@ -89,7 +89,7 @@ impl Plan {
             chunked_answer: handler & 16 != 0,
             tight: handler & 32 != 0,
             repeated,
-            event,
+            interruption,
             after: usize::from(happening >> 3) + 1,
         }
     }

@@ -38,7 +38,7 @@ const SIZE_DIGITS_MAX: u8 = 16;
 /// Takes a body out of its framing, piece by piece, in any pieces.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    state: State,
+    position: Position,
     /// How many bytes of the body may still come.
     allowance: u64,
     extension_bytes: usize,
@@ -47,7 +47,7 @@ pub(crate) struct Decoder {
 }
 
 #[derive(Debug)]
-enum State {
+enum Position {
     /// So many bytes are left of a body whose length was stated.
     Length(u64),
     /// In the digits of a chunk's size.
@@ -91,14 +91,14 @@ impl Decoder {
     ///
     /// A stated length beyond `max` is refused here, before any of it has come.
     pub(crate) fn new(framing: Framing, max: u64, limits: Limits) -> Result<Self, Refusal> {
-        let state = match framing {
+        let position = match framing {
             Framing::Length(length) if length > max => return Err(TOO_LARGE),
-            Framing::Length(0) => State::Done,
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::SIZE,
+            Framing::Length(0) => Position::Done,
+            Framing::Length(length) => Position::Length(length),
+            Framing::Chunked => Position::SIZE,
         };
         Ok(Self {
-            state,
+            position,
             allowance: max,
             extension_bytes: 0,
             limits,
@@ -108,14 +108,14 @@ impl Decoder {
 
     /// Whether the body has ended. What follows is the next request.
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.position, Position::Done)
     }
 
     /// How many bytes are left, of a body whose length was stated.
     pub(crate) fn left(&self) -> Option<u64> {
-        match self.state {
-            State::Length(left) => Some(left),
-            State::Done => Some(0),
+        match self.position {
+            Position::Length(left) => Some(left),
+            Position::Done => Some(0),
             _ => None,
         }
     }
@@ -131,15 +131,15 @@ impl Decoder {
         let mut used = 0;
         while used < input.len() {
             let rest = &input[used..];
-            let taken = match &mut self.state {
-                State::Length(left) | State::Data { left } => {
+            let taken = match &mut self.position {
+                Position::Length(left) | Position::Data { left } => {
                     let count =
                         usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                     *left -= count as u64;
                     if *left == 0 {
-                        self.state = match self.state {
-                            State::Length(_) => State::Done,
-                            _ => State::DataEnd {
+                        self.position = match self.position {
+                            Position::Length(_) => Position::Done,
+                            _ => Position::DataEnd {
                                 carriage_return: false,
                             },
                         };
@@ -149,17 +149,17 @@ impl Decoder {
                         data: &rest[..count],
                     });
                 }
-                State::Trailers(section) => {
+                Position::Trailers(section) => {
                     let (taken, ended) = extend_trailers(section, rest, &self.limits)?;
                     if ended {
                         self.trailers = parse_trailers(section, &self.limits)?;
-                        self.state = State::Done;
+                        self.position = Position::Done;
                     }
                     taken
                 }
-                State::Done => break,
+                Position::Done => break,
                 _ => {
-                    self.state = self.step(rest[0])?;
+                    self.position = self.step(rest[0])?;
                     1
                 }
             };
@@ -169,44 +169,44 @@ impl Decoder {
     }
 
     /// One byte of what stands around a chunk's data.
-    fn step(&mut self, byte: u8) -> Result<State, Refusal> {
-        match (&self.state, byte) {
-            (&State::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
+    fn step(&mut self, byte: u8) -> Result<Position, Refusal> {
+        match (&self.position, byte) {
+            (&Position::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
                 if digits == SIZE_DIGITS_MAX {
                     return Err(LONG_SIZE);
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                Ok(State::Size {
+                Ok(Position::Size {
                     value: value << 4 | u64::from(digit),
                     digits: digits + 1,
                 })
             }
-            (State::Size { digits: 0, .. }, _) => Err(BAD_SIZE),
-            (&State::Size { value, .. }, b'\r') => Ok(State::SizeLineFeed { value }),
-            (&State::Size { value, .. }, b' ' | b'\t' | b';') => {
+            (Position::Size { digits: 0, .. }, _) => Err(BAD_SIZE),
+            (&Position::Size { value, .. }, b'\r') => Ok(Position::SizeLineFeed { value }),
+            (&Position::Size { value, .. }, b' ' | b'\t' | b';') => {
                 self.extension(value, Extension::Blank, byte)
             }
-            (State::Size { .. }, _) => Err(BAD_SIZE_END),
-            (&State::Extension { value, at }, b'\r') if at.may_end() => {
-                Ok(State::SizeLineFeed { value })
+            (Position::Size { .. }, _) => Err(BAD_SIZE_END),
+            (&Position::Extension { value, at }, b'\r') if at.may_end() => {
+                Ok(Position::SizeLineFeed { value })
             }
-            (&State::Extension { value, at }, _) => self.extension(value, at, byte),
-            (&State::SizeLineFeed { value }, b'\n') => self.begin_chunk(value),
+            (&Position::Extension { value, at }, _) => self.extension(value, at, byte),
+            (&Position::SizeLineFeed { value }, b'\n') => self.begin_chunk(value),
             (
-                State::DataEnd {
+                Position::DataEnd {
                     carriage_return: false,
                 },
                 b'\r',
-            ) => Ok(State::DataEnd {
+            ) => Ok(Position::DataEnd {
                 carriage_return: true,
             }),
             (
-                State::DataEnd {
+                Position::DataEnd {
                     carriage_return: true,
                 },
                 b'\n',
-            ) => Ok(State::SIZE),
-            (State::DataEnd { .. }, _) => Err(Refusal::bad_request(
+            ) => Ok(Position::SIZE),
+            (Position::DataEnd { .. }, _) => Err(Refusal::bad_request(
                 "a chunk is not as long as it said, or has no CR LF behind it",
             )),
             _ => Err(Refusal::bad_request(
@@ -216,25 +216,25 @@ impl Decoder {
     }
 
     /// One byte more of a chunk's extensions.
-    fn extension(&mut self, value: u64, at: Extension, byte: u8) -> Result<State, Refusal> {
+    fn extension(&mut self, value: u64, at: Extension, byte: u8) -> Result<Position, Refusal> {
         let at = at.next(byte)?;
         self.extension_bytes += 1;
         if self.extension_bytes > EXTENSIONS_MAX {
             return Err(Refusal::bad_request("there are too many chunk extensions"));
         }
-        Ok(State::Extension { value, at })
+        Ok(Position::Extension { value, at })
     }
 
-    fn begin_chunk(&mut self, size: u64) -> Result<State, Refusal> {
+    fn begin_chunk(&mut self, size: u64) -> Result<Position, Refusal> {
         self.allowance = self.allowance.checked_sub(size).ok_or(TOO_LARGE)?;
         Ok(match size {
-            0 => State::Trailers(Vec::new()),
-            left => State::Data { left },
+            0 => Position::Trailers(Vec::new()),
+            left => Position::Data { left },
         })
     }
 }
 
-impl State {
+impl Position {
     /// A chunk begins.
     const SIZE: Self = Self::Size {
         value: 0,

@@ -20,8 +20,8 @@ use std::io::Seek;
 
 use bytes::Bytes;
 
-use self::source::Nature;
-use self::source::Source;
+use self::source::BodyKind;
+use self::source::PieceSource;
 use self::upgrade::UpgradeFn;
 use self::upgrade::Upgraded;
 
@@ -67,7 +67,7 @@ pub(crate) enum Content {
         length: u64,
     },
     /// Of this length, if it is known.
-    Stream(Box<dyn Source>, Option<u64>),
+    Stream(Box<dyn PieceSource>, Option<u64>),
     Upgrade(UpgradeFn),
 }
 
@@ -111,13 +111,13 @@ impl Body {
     /// Whatever `reader` gives, to its end. It is read by a worker, whenever
     /// the client has room: a reader that waits holds that worker.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
-        Self::stream(pull::Reading::new(reader))
+        Self::stream(pull::ReaderSource::new(reader))
     }
 
     /// Exactly `length` bytes of `reader`: more is not read, less is a failure.
     /// Otherwise as [`from_reader`](Self::from_reader).
     pub fn from_reader_sized(reader: impl Read + Send + 'static, length: u64) -> Self {
-        let source = pull::Reading::new(reader.take(length));
+        let source = pull::ReaderSource::new(reader.take(length));
         Self::of(Content::Stream(Box::new(source), Some(length)))
     }
 
@@ -132,7 +132,7 @@ impl Body {
         I::IntoIter: Send + 'static,
     {
         let chunks = chunks.into_iter().map(|chunk| Ok(chunk.into()));
-        Self::stream(pull::Chunks::new(chunks))
+        Self::stream(pull::ChunkSource::new(chunks))
     }
 
     /// As [`from_chunks`](Self::from_chunks), with chunks that may fail.
@@ -143,7 +143,7 @@ impl Body {
         I::IntoIter: Send + 'static,
     {
         let chunks = chunks.into_iter().map(|chunk| chunk.map(Into::into));
-        Self::stream(pull::Chunks::new(chunks))
+        Self::stream(pull::ChunkSource::new(chunks))
     }
 
     /// Upgrades the connection once the head of the response is written: HTTP ends,
@@ -183,7 +183,7 @@ impl Body {
         self
     }
 
-    pub(crate) fn stream(source: impl Source + 'static) -> Self {
+    pub(crate) fn stream(source: impl PieceSource + 'static) -> Self {
         Self::of(Content::Stream(Box::new(source), None))
     }
 
@@ -206,11 +206,11 @@ impl Content {
         }
     }
 
-    pub(crate) fn nature(&self) -> Nature {
+    pub(crate) fn kind(&self) -> BodyKind {
         match self {
-            Self::Stream(source, _) => source.nature(),
+            Self::Stream(source, _) => source.kind(),
             Self::Full(_) | Self::Shared(_) | Self::File { .. } | Self::Upgrade(_) => {
-                Nature::Finite
+                BodyKind::Finite
             }
         }
     }

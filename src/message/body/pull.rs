@@ -6,24 +6,24 @@ use std::io::Read;
 use bytes::Bytes;
 
 use super::source::Piece;
-use super::source::Source;
+use super::source::PieceSource;
 use super::source::Waker;
 
 /// How much is read at a time, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;
 
 /// What a reader gives.
-pub(crate) struct Reading<R> {
+pub(crate) struct ReaderSource<R> {
     reader: R,
 }
 
-impl<R: Read + Send> Reading<R> {
+impl<R: Read + Send> ReaderSource<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self { reader }
     }
 }
 
-impl<R: Read + Send> Source for Reading<R> {
+impl<R: Read + Send> PieceSource for ReaderSource<R> {
     fn next(&mut self, _: &Waker) -> Piece {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
@@ -41,7 +41,7 @@ impl<R: Read + Send> Source for Reading<R> {
 }
 
 /// What an iterator gives.
-pub(crate) struct Chunks<I> {
+pub(crate) struct ChunkSource<I> {
     chunks: I,
     /// A second handle of the chunk that is being sent. The memory may be the
     /// application's; with this handle its last one is dropped here, where code
@@ -49,14 +49,14 @@ pub(crate) struct Chunks<I> {
     last: Bytes,
 }
 
-impl<I: Iterator<Item = io::Result<Bytes>> + Send> Chunks<I> {
+impl<I: Iterator<Item = io::Result<Bytes>> + Send> ChunkSource<I> {
     pub(crate) fn new(chunks: I) -> Self {
         let last = Bytes::new();
         Self { chunks, last }
     }
 }
 
-impl<I: Iterator<Item = io::Result<Bytes>> + Send> Source for Chunks<I> {
+impl<I: Iterator<Item = io::Result<Bytes>> + Send> PieceSource for ChunkSource<I> {
     fn next(&mut self, _: &Waker) -> Piece {
         let with_something =
             |chunk: &io::Result<Bytes>| !matches!(chunk, Ok(bytes) if bytes.is_empty());

@@ -8,14 +8,14 @@ use bytes::Bytes;
 /// A body that comes piece by piece. Nobody waits in [`next`](Self::next) for
 /// another thread: when there is nothing yet, the connection is parked until
 /// the waker calls.
-pub(crate) trait Source: Send {
+pub(crate) trait PieceSource: Send {
     /// The next piece. After [`Piece::NotYet`], `waker` is called once there
     /// may be more.
     fn next(&mut self, waker: &Waker) -> Piece;
 
     /// What its end depends on.
-    fn nature(&self) -> Nature {
-        Nature::Finite
+    fn kind(&self) -> BodyKind {
+        BodyKind::Finite
     }
 
     /// It is about to be sent.
@@ -32,17 +32,17 @@ pub(crate) trait Source: Send {
     fn end(&mut self) {}
 
     /// What has to run on a thread of its own for this body to come.
-    fn feeder(&mut self) -> Option<Feeder> {
+    fn take_writer(&mut self) -> Option<WriterFn> {
         None
     }
 }
 
 /// The user's code that writes a body.
-pub(crate) type Feeder = Box<dyn FnOnce() + Send>;
+pub(crate) type WriterFn = Box<dyn FnOnce() + Send>;
 
 /// What a stream's end depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nature {
+pub(crate) enum BodyKind {
     /// It ends by itself; a drain waits for that.
     Finite,
     /// It goes on as long as its reader listens: when that one has closed its

@@ -40,7 +40,7 @@ pub(crate) type UpgradeFn = Box<dyn FnOnce(Upgraded) + Send>;
 #[doc(alias = "hijack")]
 #[doc(alias = "take_over")]
 pub struct Upgraded {
-    wire: Arc<dyn Wire>,
+    socket: Arc<dyn BlockingSocket>,
     input: Bytes,
     peer: SocketAddr,
     local: SocketAddr,
@@ -52,10 +52,10 @@ pub struct Upgraded {
 }
 
 /// What a connection takes up on the server as long as this is held.
-pub(crate) type Held = Arc<dyn Any + Send + Sync>;
+pub(crate) type HeldPlace = Arc<dyn Any + Send + Sync>;
 
 /// A socket on which a thread can wait.
-pub(crate) trait Wire: Send + Sync {
+pub(crate) trait BlockingSocket: Send + Sync {
     /// Waits for bytes or EOF; returns `TimedOut` at `until`, and `WouldBlock`
     /// once `enough` says so.
     fn read(
@@ -71,19 +71,19 @@ pub(crate) trait Wire: Send + Sync {
     fn close(&self) -> io::Result<()>;
     /// A stream of std's in blocking mode, whose events concern no thread of the
     /// server any more, and what to hold while it is open.
-    fn release(&self) -> io::Result<(TcpStream, Held)>;
+    fn release(&self) -> io::Result<(TcpStream, HeldPlace)>;
 }
 
 impl Upgraded {
     pub(crate) fn new(
-        wire: Arc<dyn Wire>,
+        socket: Arc<dyn BlockingSocket>,
         input: Bytes,
         peer: SocketAddr,
         local: SocketAddr,
         life: Arc<Lifecycle>,
     ) -> Self {
         Self {
-            wire,
+            socket,
             input,
             peer,
             local,
@@ -135,7 +135,7 @@ impl Upgraded {
     #[must_use]
     pub fn share(&self) -> Self {
         Self {
-            wire: Arc::clone(&self.wire),
+            socket: Arc::clone(&self.socket),
             input: Bytes::new(),
             peer: self.peer,
             local: self.local,
@@ -152,7 +152,7 @@ impl Upgraded {
     ///
     /// The connection is broken.
     pub fn half_close(&self) -> io::Result<()> {
-        self.wire.half_close()
+        self.socket.half_close()
     }
 
     /// Half-closes, and waits until the client has closed its side: the only
@@ -165,7 +165,7 @@ impl Upgraded {
     /// or went on sending for [`Config::linger_max`](crate::Config::linger_max)
     /// (`TimedOut`); or the connection is broken.
     pub fn close(self) -> io::Result<()> {
-        self.wire.close()
+        self.socket.close()
     }
 
     /// The stream as std has it, in blocking mode, and what the client had sent
@@ -195,11 +195,11 @@ impl Upgraded {
             });
         }
         // No other handle can come: this is the only one, and it is ours.
-        match self.wire.release() {
-            Ok((stream, held)) => Ok((
+        match self.socket.release() {
+            Ok((stream, place)) => Ok((
                 StdStream {
                     stream,
-                    _held: held,
+                    _place: place,
                 },
                 self.input,
             )),
@@ -219,7 +219,7 @@ impl Upgraded {
 /// [`try_clone`](TcpStream::try_clone) that outlives it does not.
 pub struct StdStream {
     stream: TcpStream,
-    _held: Held,
+    _place: HeldPlace,
 }
 
 impl Deref for StdStream {
@@ -306,7 +306,7 @@ impl Read for Upgraded {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let wake = &mut self.wake_on_drain;
         let life = &self.life;
-        self.wire.read(buffer, until, &mut || {
+        self.socket.read(buffer, until, &mut || {
             let enough = *wake && life.phase() >= Phase::Draining;
             *wake &= !enough;
             enough
@@ -316,7 +316,7 @@ impl Read for Upgraded {
 
 impl Write for Upgraded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wire.write(bytes)
+        self.socket.write(bytes)
     }
 
     /// Nothing is held back.

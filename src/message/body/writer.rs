@@ -21,10 +21,10 @@ use std::thread::ThreadId;
 use bytes::Bytes;
 
 use super::Body;
-use super::source::Feeder;
 use super::source::Piece;
-use super::source::Source;
+use super::source::PieceSource;
 use super::source::Waker;
+use super::source::WriterFn;
 
 /// How much a writer gathers before it hands it on, in bytes.
 const BATCH_BYTES: usize = 8 * 1024;
@@ -49,13 +49,13 @@ pub struct BodyWriter {
 struct Pipe {
     /// Who made the body, and has to return it before it can be sent.
     maker: ThreadId,
-    state: Mutex<State>,
+    queue: Mutex<PieceQueue>,
     /// There is room, or it is closed.
     room: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct PieceQueue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
     end: Option<End>,
@@ -101,7 +101,13 @@ impl Body {
             batch: Vec::new(),
             pipe: Arc::clone(&pipe),
         };
-        (writer, Self::stream(Outlet { pipe, feeder: None }))
+        (
+            writer,
+            Self::stream(WriterSource {
+                pipe,
+                writer_fn: None,
+            }),
+        )
     }
 
     /// A body that `f` writes, on a thread of its own which the server starts
@@ -129,14 +135,14 @@ impl Body {
             batch: Vec::new(),
             pipe: Arc::clone(&pipe),
         };
-        let feeder: Feeder = Box::new(move || match f(&mut writer) {
+        let writer_fn: WriterFn = Box::new(move || match f(&mut writer) {
             // If the client is gone, that is its connection's to say.
             Ok(()) => drop(writer.finish()),
             Err(error) => writer.fail(error),
         });
-        Self::stream(Outlet {
+        Self::stream(WriterSource {
             pipe,
-            feeder: Some(feeder),
+            writer_fn: Some(writer_fn),
         })
     }
 }
@@ -197,32 +203,32 @@ impl Pipe {
     fn new() -> Self {
         Self {
             maker: thread::current().id(),
-            state: Mutex::default(),
+            queue: Mutex::default(),
             room: Condvar::new(),
         }
     }
 
     /// Waits for room.
     fn send(&self, piece: Bytes) -> io::Result<()> {
-        let mut state = self.lock();
-        while !state.closed && state.bytes > 0 && state.bytes + piece.len() > PIPE_BYTES {
-            if !state.attached && thread::current().id() == self.maker {
+        let mut queue = self.lock();
+        while !queue.closed && queue.bytes > 0 && queue.bytes + piece.len() > PIPE_BYTES {
+            if !queue.attached && thread::current().id() == self.maker {
                 return Err(io::Error::new(
                     io::ErrorKind::WouldBlock,
                     "nobody reads this body yet: return the response, and write from another thread",
                 ));
             }
-            state = self
+            queue = self
                 .room
-                .wait(state)
+                .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if state.closed {
+        if queue.closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        state.bytes += piece.len();
-        state.pieces.push_back(piece);
-        self.wake(state);
+        queue.bytes += piece.len();
+        queue.pieces.push_back(piece);
+        self.wake(queue);
         Ok(())
     }
 
@@ -235,67 +241,67 @@ impl Pipe {
 
     /// The first end counts.
     fn end(&self, end: End) {
-        let mut state = self.lock();
-        if state.end.is_none() {
-            state.end = Some(end);
-            self.wake(state);
+        let mut queue = self.lock();
+        if queue.end.is_none() {
+            queue.end = Some(end);
+            self.wake(queue);
         }
     }
 
     /// Calls the connection, with the lock released: it may come at once.
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
-        let waker = state.waker.take();
-        drop(state);
+    fn wake(&self, mut queue: MutexGuard<'_, PieceQueue>) {
+        let waker = queue.waker.take();
+        drop(queue);
         if let Some(wake) = waker {
             wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PieceQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The connection's end of a pipe.
-struct Outlet {
+struct WriterSource {
     pipe: Arc<Pipe>,
-    feeder: Option<Feeder>,
+    writer_fn: Option<WriterFn>,
 }
 
-impl Source for Outlet {
+impl PieceSource for WriterSource {
     fn next(&mut self, waker: &Waker) -> Piece {
-        let mut state = self.pipe.lock();
-        state.attached = true;
-        if let Some(piece) = state.pieces.pop_front() {
-            state.bytes -= piece.len();
-            drop(state);
+        let mut queue = self.pipe.lock();
+        queue.attached = true;
+        if let Some(piece) = queue.pieces.pop_front() {
+            queue.bytes -= piece.len();
+            drop(queue);
             self.pipe.room.notify_all();
             return Piece::Data(piece);
         }
-        match state.end.take() {
+        match queue.end.take() {
             Some(End::Finished) => Piece::End,
             Some(End::Failed(error)) => Piece::Failed(error),
             None => {
-                state.waker = Some(Arc::clone(waker));
+                queue.waker = Some(Arc::clone(waker));
                 Piece::NotYet
             }
         }
     }
 
-    fn feeder(&mut self) -> Option<Feeder> {
-        self.feeder.take()
+    fn take_writer(&mut self) -> Option<WriterFn> {
+        self.writer_fn.take()
     }
 
     fn end(&mut self) {
-        let mut state = self.pipe.lock();
-        state.closed = true;
-        state.pieces.clear();
-        drop(state);
+        let mut queue = self.pipe.lock();
+        queue.closed = true;
+        queue.pieces.clear();
+        drop(queue);
         self.pipe.room.notify_all();
     }
 }
 
-impl Drop for Outlet {
+impl Drop for WriterSource {
     /// If no connection ever had it.
     fn drop(&mut self) {
         self.end();
@@ -307,7 +313,7 @@ mod tests {
     use super::super::Content;
     use super::*;
 
-    fn source(body: Body) -> Box<dyn Source> {
+    fn source(body: Body) -> Box<dyn PieceSource> {
         match body.content {
             Content::Stream(source, None) => source,
             _ => panic!("a writer's body is a stream"),

@@ -2,14 +2,17 @@
 
 use std::io;
 
-use super::Then;
+use super::SignalEffect;
 
 /// Has `received` called for each Ctrl+C, on a thread that `ctrlc` starts and
 /// that lives until the process ends; and then `end`, if it says so.
-pub(super) fn handle(received: fn() -> Then, end: impl Fn() + Send + 'static) -> io::Result<()> {
+pub(super) fn handle(
+    received: fn() -> SignalEffect,
+    end: impl Fn() + Send + 'static,
+) -> io::Result<()> {
     let handler = move || match received() {
-        Then::Nothing => {}
-        Then::EndProcess => end(),
+        SignalEffect::Nothing => {}
+        SignalEffect::EndProcess => end(),
     };
     ctrlc::set_handler(handler).map_err(|error| match error {
         ctrlc::Error::System(error) => error,

@@ -1,4 +1,4 @@
-//! Linux: a door that can be closed.
+//! Linux: a listener that refuses new connections and keeps its backlog.
 
 use std::fs;
 use std::fs::File;
@@ -17,7 +17,7 @@ use socket2::SockRef;
 use super::ThreadUsage;
 use super::sock_diag;
 use super::sock_diag::Family;
-use super::sock_diag::State;
+use super::sock_diag::TcpState;
 
 /// An interface index that no system has: indices are handed out from 1.
 const NOWHERE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
@@ -42,7 +42,10 @@ pub(crate) fn short_read_means_empty() -> bool {
 /// is concerned. So this is for stopping only, and for a listener that is ours
 /// alone. In a `SO_REUSEPORT` group the kernel would go on to choose this
 /// socket for its share of the clients, who would hang: that is refused here.
-pub(crate) fn close_door(listener: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+pub(crate) fn refuse_new_connections(
+    listener: &SockRef<'_>,
+    address: SocketAddr,
+) -> io::Result<()> {
     if listener.reuse_port()? {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -109,7 +112,7 @@ pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
     };
     let asked: io::Result<usize> = families
         .iter()
-        .map(|&family| sock_diag::count(family, State::SynRecv, port))
+        .map(|&family| sock_diag::count(family, TcpState::SynRecv, port))
         .sum();
     asked.ok().or_else(|| half_open_by_table(port))
 }
@@ -201,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_closed_door_refuses_and_keeps_the_backlog() {
+    fn a_listener_that_refuses_new_connections_keeps_its_backlog() {
         for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
             let listener = TcpListener::bind(address).unwrap();
             let port = listener.local_addr().unwrap().port();
@@ -211,7 +214,8 @@ mod tests {
                 format!("[::1]:{port}")
             };
             let early = TcpStream::connect(&target).unwrap();
-            close_door(&SockRef::from(&listener), listener.local_addr().unwrap()).unwrap();
+            refuse_new_connections(&SockRef::from(&listener), listener.local_addr().unwrap())
+                .unwrap();
             let late = TcpStream::connect(&target).unwrap_err();
             assert_eq!(late.kind(), io::ErrorKind::ConnectionRefused, "{address}");
             let (_, peer) = listener.accept().unwrap();
@@ -220,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn the_door_of_a_shared_port_stays_open() {
+    fn a_shared_port_refuses_nothing() {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(1).unwrap();
-        let refused = close_door(&SockRef::from(&socket), address).unwrap_err();
+        let refused = refuse_new_connections(&SockRef::from(&socket), address).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
     }
 

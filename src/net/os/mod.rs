@@ -21,8 +21,6 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::accepted_is_nonblocking;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::close_door;
-#[cfg(target_os = "linux")]
 pub(crate) use linux::half_open;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 use linux::ignored_signals;
@@ -35,6 +33,8 @@ pub(crate) use linux::nodelay_is_inherited;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::open_files_max;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::refuse_new_connections;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::send_file;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::short_read_means_empty;
@@ -44,8 +44,6 @@ pub(crate) use linux::thread_number;
 pub(crate) use linux::thread_usage;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::accepted_is_nonblocking;
-#[cfg(not(target_os = "linux"))]
-pub(crate) use portable::close_door;
 #[cfg(not(unix))]
 pub(crate) use portable::deregister;
 #[cfg(not(target_os = "linux"))]
@@ -62,6 +60,8 @@ pub(crate) use portable::limit_unsent;
 pub(crate) use portable::nodelay_is_inherited;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::open_files_max;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::refuse_new_connections;
 #[cfg(not(unix))]
 pub(crate) use portable::register;
 #[cfg(not(unix))]
@@ -121,7 +121,7 @@ impl ThreadUsage {
 /// What is to become of a signal.
 #[cfg(feature = "signals")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum SignalEffect {
     /// It has done what it is for.
     Nothing,
     /// It ends the process, as it does where it is not handled.

@@ -20,7 +20,7 @@ use socket2::SockRef;
 
 use super::Ready;
 #[cfg(feature = "signals")]
-use super::Then;
+use super::SignalEffect;
 use super::ThreadUsage;
 
 /// Some systems tell of what comes later only after a read has found nothing.
@@ -29,7 +29,7 @@ pub(crate) fn short_read_means_empty() -> bool {
 }
 
 /// No call refuses new connections and keeps those that the kernel holds.
-pub(crate) fn close_door(_: &SockRef<'_>, _: SocketAddr) -> io::Result<()> {
+pub(crate) fn refuse_new_connections(_: &SockRef<'_>, _: SocketAddr) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn ignored_signals() -> u64 {
 /// `ctrlc` knows the events of a console; there are no signals beside them.
 #[cfg(feature = "signals")]
 #[cfg_attr(unix, allow(dead_code, reason = "compiled there for the tests"))]
-pub(crate) fn handle_signals(received: fn() -> Then) -> io::Result<()> {
+pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
     #[allow(clippy::exit, reason = "what Ctrl+C does where it is not handled")]
     let end = || std::process::exit(130);
     super::ctrl_c::handle(received, end)
@@ -160,7 +160,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let listener = SockRef::from(&socket);
-        let refused = close_door(&listener, address).unwrap_err();
+        let refused = refuse_new_connections(&listener, address).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let refused = limit_unsent(&listener, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);

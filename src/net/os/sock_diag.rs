@@ -23,7 +23,7 @@ pub(super) enum Family {
 
 /// State of a TCP socket, as in `netinet/tcp.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum TcpState {
     #[cfg(test)]
     Established = 1,
     SynRecv = 3,
@@ -49,7 +49,7 @@ const LOCAL_PORT: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many TCP sockets with this local port are in this state.
-pub(super) fn count(family: Family, state: State, port: u16) -> io::Result<usize> {
+pub(super) fn count(family: Family, state: TcpState, port: u16) -> io::Result<usize> {
     let domain = Domain::from(AF_NETLINK);
     let protocol = Protocol::from(NETLINK_SOCK_DIAG);
     let mut socket = Socket::new(domain, Type::RAW, Some(protocol))?;
@@ -68,7 +68,7 @@ pub(super) fn count(family: Family, state: State, port: u16) -> io::Result<usize
 }
 
 /// A request for all TCP sockets of a family that are in a state.
-fn request(family: Family, state: State) -> [u8; REQUEST] {
+fn request(family: Family, state: TcpState) -> [u8; REQUEST] {
     let mut bytes = [0; REQUEST];
     bytes[..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
     bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
@@ -126,9 +126,9 @@ mod tests {
                 .map(|_| TcpStream::connect(address).unwrap())
                 .collect();
             let count = |family, state| count(family, state, address.port()).unwrap();
-            assert_eq!(count(family, State::Established), 3);
-            assert_eq!(count(family, State::SynRecv), 0);
-            assert_eq!(count(other, State::Established), 0);
+            assert_eq!(count(family, TcpState::Established), 3);
+            assert_eq!(count(family, TcpState::SynRecv), 0);
+            assert_eq!(count(other, TcpState::Established), 0);
             drop(clients);
         }
     }
@@ -145,7 +145,7 @@ mod tests {
                 )
             })
             .collect();
-        let counted = count(Family::V4, State::Established, address.port()).unwrap();
+        let counted = count(Family::V4, TcpState::Established, address.port()).unwrap();
         assert_eq!(counted, pairs.len());
     }
 

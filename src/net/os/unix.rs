@@ -10,13 +10,13 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use super::Then;
+use super::SignalEffect;
 use super::ctrl_c;
 use super::ignored_signals;
 
 /// Has `received` called for each SIGINT, SIGTERM and SIGHUP, on threads that
 /// live until the process ends. A signal that the process ignores stays ignored.
-pub(crate) fn handle_signals(received: fn() -> Then) -> io::Result<()> {
+pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
     let ignored = ignored_signals();
     let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
     signals.retain(|signal| ignored & (1 << (signal - 1)) == 0);
@@ -37,7 +37,7 @@ pub(crate) fn handle_signals(received: fn() -> Then) -> io::Result<()> {
 }
 
 /// Waits for these signals on a thread of its own.
-fn watch(signals: Vec<i32>, received: fn() -> Then) -> io::Result<()> {
+fn watch(signals: Vec<i32>, received: fn() -> SignalEffect) -> io::Result<()> {
     // The thread takes the signals over. If it cannot be started, they keep
     // their effect.
     let (say, said) = mpsc::channel();
@@ -47,8 +47,8 @@ fn watch(signals: Vec<i32>, received: fn() -> Then) -> io::Result<()> {
             let _ = say.send(Ok(()));
             for signal in signals.forever() {
                 match received() {
-                    Then::Nothing => {}
-                    Then::EndProcess => end_process(signal),
+                    SignalEffect::Nothing => {}
+                    SignalEffect::EndProcess => end_process(signal),
                 }
             }
         }

@@ -19,8 +19,8 @@
 //!
 //! [loom]: https://docs.rs/loom
 
-#[path = "../../../src/engine/bell.rs"]
-mod bell;
+#[path = "../../../src/engine/monitor_waker.rs"]
+mod monitor_waker;
 mod flag;
 mod models;
 #[path = "../../../src/engine/places.rs"]
@@ -33,8 +33,8 @@ mod run_queue;
 #[path = "../../../src/engine/shard/sleep.rs"]
 mod sleep;
 #[allow(dead_code, reason = "the models call less than the server")]
-#[path = "../../../src/engine/slot.rs"]
-mod slot;
+#[path = "../../../src/engine/in_flight_slot.rs"]
+mod in_flight_slot;
 #[allow(dead_code, reason = "the models call less than the server")]
 #[path = "../../../src/engine/shard/slots.rs"]
 mod slots;

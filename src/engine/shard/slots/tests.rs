@@ -75,7 +75,7 @@ const INPUT: Changes = Changes {
 fn suspended(slots: &mut Slots<Fake>, connection: Box<Fake>, suspend: Suspend) -> usize {
     let index = slots.insert();
     let suspended = slots.suspend(index, connection, suspend);
-    assert!(matches!(suspended, Suspended::Yes(_)), "{suspended:?}");
+    assert!(matches!(suspended, SlotSuspended::Yes(_)), "{suspended:?}");
     index
 }
 
@@ -139,17 +139,20 @@ fn a_change_while_away_hands_back_the_connection_that_waits_for_it_and_no_other(
         }
         let suspended = slots.suspend(index, fake("a"), waits_for(wait));
         match suspended {
-            Suspended::Ready(connection) => {
+            SlotSuspended::Ready(connection) => {
                 assert!(satisfies, "{wait:?}, {change:?}");
                 assert_eq!(connection.eof, change.closed);
                 // It is told once.
                 let again = slots.suspend(index, connection, waits_for(wait));
-                assert!(matches!(again, Suspended::Yes(_)), "{wait:?}, {change:?}");
+                assert!(
+                    matches!(again, SlotSuspended::Yes(_)),
+                    "{wait:?}, {change:?}"
+                );
             }
-            Suspended::Yes(is_first) => {
+            SlotSuspended::Yes(is_first) => {
                 assert!(!satisfies && !is_first, "{wait:?}, {change:?}");
             }
-            Suspended::Refused(_) => panic!("the slots are open"),
+            SlotSuspended::Refused(_) => panic!("the slots are open"),
         }
     }
 }
@@ -183,7 +186,7 @@ fn several_changes_while_away_add_up() {
     slots.change(index, INPUT);
     slots.change(index, room);
     let suspended = slots.suspend(index, fake("a"), waits_for(Wait::Input));
-    assert!(matches!(suspended, Suspended::Ready(_)));
+    assert!(matches!(suspended, SlotSuspended::Ready(_)));
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn connections_that_wait_for_a_turn_have_it_in_their_order() {
     let mut slots = Slots::new();
     for name in ["a", "b", "c"] {
         let put_off = slots.put_off(fake(name), waits_for(Wait::Turn));
-        assert!(matches!(put_off, Suspended::Yes(true)));
+        assert!(matches!(put_off, SlotSuspended::Yes(true)));
     }
     assert!(slots.has_woken());
     assert_eq!(ready(&mut slots, Instant::now()), ["a", "b", "c"]);
@@ -252,7 +255,7 @@ fn connections_that_wait_for_a_time_are_ready_then_and_not_before() {
             ..waits_for(Wait::Time)
         };
         match slots.put_off(fake(name), suspend) {
-            Suspended::Yes(first) => assert_eq!(first, is_first),
+            SlotSuspended::Yes(first) => assert_eq!(first, is_first),
             other => panic!("{other:?}"),
         }
     }
@@ -273,7 +276,7 @@ fn connections_are_ready_when_their_deadlines_have_passed() {
     for (name, millis, is_first) in [("b", 200, true), ("a", 100, true), ("c", 300, false)] {
         let index = slots.insert();
         match slots.suspend(index, fake(name), input_until(at(millis))) {
-            Suspended::Yes(first) => assert_eq!(first, is_first, "{name}"),
+            SlotSuspended::Yes(first) => assert_eq!(first, is_first, "{name}"),
             other => panic!("{other:?}"),
         }
     }
@@ -338,7 +341,7 @@ fn a_connection_that_decided_in_an_earlier_phase_has_another_turn() {
     let index = slots.insert();
     slots.announce(Phase::Draining, Instant::now());
     let suspended = slots.suspend(index, fake("a"), waits_for(Wait::Input));
-    let Suspended::Ready(connection) = suspended else {
+    let SlotSuspended::Ready(connection) = suspended else {
         panic!("it would not hear of the drain");
     };
     let suspend = Suspend {
@@ -346,7 +349,7 @@ fn a_connection_that_decided_in_an_earlier_phase_has_another_turn() {
         ..waits_for(Wait::Input)
     };
     let suspended = slots.suspend(index, connection, suspend);
-    assert!(matches!(suspended, Suspended::Yes(_)));
+    assert!(matches!(suspended, SlotSuspended::Yes(_)));
 }
 
 #[test]
@@ -368,9 +371,9 @@ fn closed_slots_give_every_connection_and_take_no_more() {
     assert!(ready(&mut slots, due).is_empty());
 
     let refused = slots.suspend(away, fake("away"), waits_for(Wait::Input));
-    assert!(matches!(refused, Suspended::Refused(_)));
+    assert!(matches!(refused, SlotSuspended::Refused(_)));
     for suspend in [waits_for(Wait::Turn), time] {
         let refused = slots.put_off(fake("late"), suspend);
-        assert!(matches!(refused, Suspended::Refused(_)));
+        assert!(matches!(refused, SlotSuspended::Refused(_)));
     }
 }

@@ -3,15 +3,15 @@
 use loom::thread;
 
 use crate::Model;
-use crate::counts_watch::ProgressWatch;
+use crate::counts_watch::CountsWatch;
 use crate::sync::Arc;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::SeqCst;
 
 pub(super) const MODELS: &[Model] = &[
-    ("progress: a change", None, one_change),
-    ("progress: two changes", Some(4), two_changes),
-    ("progress: two watchers", Some(4), two_watchers),
+    ("counts watch: a change", None, one_change),
+    ("counts watch: two changes", Some(4), two_changes),
+    ("counts watch: two watchers", Some(4), two_watchers),
 ];
 
 fn one_change() {
@@ -48,7 +48,7 @@ fn two_watchers() {
 
 #[derive(Default)]
 struct Shared {
-    watch: ProgressWatch,
+    watch: CountsWatch,
     count: AtomicUsize,
 }
 

@@ -1,13 +1,13 @@
 //! The models, one file for each handshake.
 
-mod bell;
+mod monitor_waker;
 mod places;
 mod poll;
 mod counts_watch;
 mod run_queue;
 mod shard;
 mod sleep;
-mod slot;
+mod in_flight_slot;
 
 use crate::Model;
 
@@ -15,8 +15,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Model> {
     let all = [
         run_queue::MODELS,
         sleep::MODELS,
-        slot::MODELS,
-        bell::MODELS,
+        in_flight_slot::MODELS,
+        monitor_waker::MODELS,
         shard::MODELS,
         places::MODELS,
         counts_watch::MODELS,

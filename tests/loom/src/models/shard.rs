@@ -11,13 +11,13 @@ use super::poll::Event;
 use super::poll::Poll;
 use crate::Model;
 use crate::Suspendable;
-use crate::bell::Bell;
+use crate::monitor_waker::MonitorWaker;
 use crate::lifecycle::phase::Phase;
 use crate::sleep::Sleep;
 use crate::slots::Changes;
 use crate::slots::Slots;
 use crate::slots::Suspend;
-use crate::slots::Suspended;
+use crate::slots::SlotSuspended;
 use crate::slots::Wait;
 use crate::sync::Arc;
 use crate::sync::Mutex;
@@ -75,7 +75,7 @@ fn deadline() {
     };
     shard.came.store(true, SeqCst);
     let suspended = shard.suspend(Box::new(Connection), suspend);
-    assert!(matches!(suspended, Suspended::Yes(true)));
+    assert!(matches!(suspended, SlotSuspended::Yes(true)));
     shard.join([owner, monitor]);
 }
 
@@ -119,7 +119,7 @@ fn put_off(wait: Wait) {
     };
     assert!(matches!(
         shard.put_off(Box::new(Connection), suspend),
-        Suspended::Yes(true)
+        SlotSuspended::Yes(true)
     ));
     shard.join([owner]);
 }
@@ -141,9 +141,9 @@ fn close() {
     let mut taken = 0;
     taken += shard.lock().close().len();
     match worker.join().unwrap() {
-        Suspended::Yes(_) => assert_eq!(taken, 1),
-        Suspended::Refused(_) => assert_eq!(taken, 0),
-        Suspended::Ready(_) => panic!("nothing has come"),
+        SlotSuspended::Yes(_) => assert_eq!(taken, 1),
+        SlotSuspended::Refused(_) => assert_eq!(taken, 0),
+        SlotSuspended::Ready(_) => panic!("nothing has come"),
     }
 }
 
@@ -167,7 +167,7 @@ struct Shard {
     slots: Mutex<Slots<Connection>>,
     sleep: Sleep,
     poll: Poll,
-    bell: Bell,
+    monitor_waker: MonitorWaker,
     /// The connection's slot.
     index: usize,
     /// What the connection waits for is there.
@@ -188,7 +188,7 @@ impl Shard {
             slots: Mutex::new(slots),
             sleep: Sleep::new(),
             poll: Poll::new(),
-            bell: Bell::new(),
+            monitor_waker: MonitorWaker::new(),
             index,
             came: AtomicBool::new(false),
             phase: AtomicUsize::new(Phase::Running as usize),
@@ -226,9 +226,9 @@ impl Shard {
                 seen,
             };
             match self.suspend(connection, suspend) {
-                Suspended::Yes(_) => return,
-                Suspended::Ready(back) => connection = back,
-                Suspended::Refused(_) => unreachable!("it is open"),
+                SlotSuspended::Yes(_) => return,
+                SlotSuspended::Ready(back) => connection = back,
+                SlotSuspended::Refused(_) => unreachable!("it is open"),
             }
         }
     }
@@ -238,22 +238,22 @@ impl Shard {
         self.served.fetch_add(1, SeqCst);
         self.closed.store(true, SeqCst);
         self.interrupt();
-        self.bell.ring();
+        self.monitor_waker.wake();
     }
 
     /// As `Shard::suspend`.
-    fn suspend(&self, connection: Box<Connection>, suspend: Suspend) -> Suspended<Connection> {
+    fn suspend(&self, connection: Box<Connection>, suspend: Suspend) -> SlotSuspended<Connection> {
         let suspended = self.lock().suspend(self.index, connection, suspend);
-        if let Suspended::Yes(true) = suspended {
-            self.bell.ring();
+        if let SlotSuspended::Yes(true) = suspended {
+            self.monitor_waker.wake();
         }
         suspended
     }
 
     /// As `Shard::suspend` does it for a connection that waits for no event.
-    fn put_off(&self, connection: Box<Connection>, suspend: Suspend) -> Suspended<Connection> {
+    fn put_off(&self, connection: Box<Connection>, suspend: Suspend) -> SlotSuspended<Connection> {
         let suspended = self.lock().put_off(connection, suspend);
-        if let Suspended::Yes(true) = suspended {
+        if let SlotSuspended::Yes(true) = suspended {
             self.interrupt();
         }
         suspended
@@ -279,7 +279,7 @@ impl Shard {
         self.phase.store(phase as usize, SeqCst);
         self.lock().announce(phase, self.began);
         self.interrupt();
-        self.bell.ring();
+        self.monitor_waker.wake();
     }
 
     /// As `Worker::own`. A connection that is ready has a reason.
@@ -328,11 +328,11 @@ impl Shard {
     /// As `monitor::run`, for the deadlines.
     fn monitor(&self) {
         let closed = || self.closed.load(SeqCst);
-        self.bell.answer();
+        self.monitor_waker.register_thread();
         while !closed() {
             let due = self.see_to_deadlines();
             if !closed() {
-                self.bell.sleep(due, closed);
+                self.monitor_waker.sleep(due, closed);
             }
             park_timeout(Duration::from_millis(10));
         }

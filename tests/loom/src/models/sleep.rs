@@ -6,9 +6,9 @@ use loom::thread;
 
 use super::poll::Poll;
 use crate::Model;
-use crate::bell::Bell;
+use crate::monitor_waker::MonitorWaker;
 use crate::run_queue::RunQueue;
-use crate::run_queue::Sent;
+use crate::run_queue::SentTo;
 use crate::sleep::Sleep;
 use crate::sync::Arc;
 
@@ -62,10 +62,10 @@ fn monitor() {
         let engine = Arc::clone(&engine);
         thread::spawn(move || {
             let behind = || engine.queue.is_behind();
-            engine.bell.answer();
+            engine.monitor_waker.register_thread();
             // As `monitor::run`.
             while !behind() {
-                engine.bell.sleep(None, behind);
+                engine.monitor_waker.sleep(None, behind);
             }
         })
     };
@@ -87,7 +87,7 @@ fn close() {
 struct Engine {
     queue: RunQueue<u8>,
     shards: Vec<Shard>,
-    bell: Bell,
+    monitor_waker: MonitorWaker,
 }
 
 struct Shard {
@@ -100,7 +100,7 @@ impl Engine {
     fn new(shards: u8) -> Self {
         let queue = RunQueue::new();
         for _ in 0..shards {
-            assert_eq!(queue.send(OWN), Ok(Sent::ToNone));
+            assert_eq!(queue.send(OWN), Ok(SentTo::NoWorker));
             assert_eq!(queue.receive(), Some(OWN));
         }
         let shard = |_| Shard {
@@ -110,17 +110,17 @@ impl Engine {
         Self {
             queue,
             shards: (0..shards).map(shard).collect(),
-            bell: Bell::new(),
+            monitor_waker: MonitorWaker::new(),
         }
     }
 
     /// As `Engine::hand_off`.
     fn hand_off(&self, job: u8) {
         match self.queue.send(job) {
-            Ok(Sent::ToWorker) => {}
-            Ok(Sent::ToNone) => {
+            Ok(SentTo::IdleWorker) => {}
+            Ok(SentTo::NoWorker) => {
                 if !self.shards.iter().any(Shard::interrupt) {
-                    self.bell.ring_if_asleep();
+                    self.monitor_waker.wake_if_asleep();
                 }
             }
             Err(_) => unreachable!("it is open"),
@@ -133,7 +133,7 @@ impl Engine {
         for shard in &self.shards {
             shard.interrupt();
         }
-        self.bell.ring();
+        self.monitor_waker.wake();
     }
 
     /// As `Worker::own`, without a connection.

@@ -3,24 +3,24 @@
 use loom::thread;
 
 use crate::Model;
-use crate::bell::Bell;
+use crate::monitor_waker::MonitorWaker;
 use crate::flag::Flag;
-use crate::slot::Slot;
+use crate::in_flight_slot::InFlightSlot;
 use crate::sync::Arc;
 use crate::sync::Mutex;
 
 pub(super) const MODELS: &[Model] = &[
-    ("bell: a call begins", None, one_call),
+    ("monitor waker: a call begins", None, one_call),
     (
-        "bell: a call begins after a quick one",
+        "monitor waker: a call begins after a quick one",
         Some(4),
         second_call,
     ),
-    ("bell: two calls begin", Some(3), two_workers),
-    ("bell: a deadline", None, deadline),
+    ("monitor waker: two calls begin", Some(3), two_workers),
+    ("monitor waker: a deadline", None, deadline),
 ];
 
-type Shared = Slot<(), (), ()>;
+type Shared = InFlightSlot<(), (), ()>;
 
 fn one_call() {
     calls(0);
@@ -32,42 +32,42 @@ fn second_call() {
 
 /// Quick calls, and then one that returns when the monitor has taken its job.
 fn calls(quick: usize) {
-    let (bell, slot) = (Arc::new(Bell::new()), Arc::new(Shared::new()));
+    let (waker, slot) = (Arc::new(MonitorWaker::new()), Arc::new(Shared::new()));
     let retaken = Arc::new(Flag::new());
     let monitor = {
-        let (bell, slot) = (Arc::clone(&bell), Arc::clone(&slot));
+        let (waker, slot) = (Arc::clone(&waker), Arc::clone(&slot));
         let retaken = Arc::clone(&retaken);
         thread::spawn(move || {
-            bell.answer();
-            watch(&bell, &[(slot, retaken)], 1);
+            waker.register_thread();
+            watch(&waker, &[(slot, retaken)], 1);
         })
     };
     for _ in 0..quick {
-        begin(&bell, &slot);
+        begin(&waker, &slot);
         if slot.finish().is_none() {
             // The monitor was there at once.
             monitor.join().unwrap();
             return;
         }
     }
-    begin(&bell, &slot);
+    begin(&waker, &slot);
     retaken.wait();
     assert!(slot.finish().is_none());
     monitor.join().unwrap();
 }
 
 fn two_workers() {
-    let bell = Arc::new(Bell::new());
+    let monitor_waker = Arc::new(MonitorWaker::new());
     let slots = [(); 2].map(|()| (Arc::new(Shared::new()), Arc::new(Flag::new())));
     let workers = slots.clone().map(|(slot, retaken)| {
-        let bell = Arc::clone(&bell);
+        let monitor_waker = Arc::clone(&waker);
         thread::spawn(move || {
-            begin(&bell, &slot);
+            begin(&waker, &slot);
             retaken.wait();
         })
     });
-    bell.answer();
-    watch(&bell, &slots, 2);
+    waker.register_thread();
+    watch(&waker, &slots, 2);
     for worker in workers {
         worker.join().unwrap();
     }
@@ -75,30 +75,30 @@ fn two_workers() {
 
 /// It is made known under the lock of its shard's slots.
 fn deadline() {
-    let (bell, due) = (Arc::new(Bell::new()), Arc::new(Mutex::new(false)));
+    let (waker, due) = (Arc::new(MonitorWaker::new()), Arc::new(Mutex::new(false)));
     let monitor = {
-        let (bell, due) = (Arc::clone(&bell), Arc::clone(&due));
+        let (waker, due) = (Arc::clone(&waker), Arc::clone(&due));
         thread::spawn(move || {
-            bell.answer();
+            waker.register_thread();
             while !*due.lock().unwrap() {
-                bell.sleep(None, || false);
+                waker.sleep(None, || false);
             }
         })
     };
     *due.lock().unwrap() = true;
-    bell.ring();
+    waker.wake();
     monitor.join().unwrap();
 }
 
 /// As `Runner::enter`.
-fn begin(bell: &Bell, slot: &Shared) {
+fn begin(waker: &MonitorWaker, slot: &Shared) {
     assert!(slot.begin((), None, Some(()), || false).is_ok());
-    bell.ring_if_asleep();
+    waker.wake_if_asleep();
 }
 
 /// As `monitor::run`, until it has taken so many jobs. It takes each at first
 /// sight.
-fn watch(bell: &Bell, slots: &[(Arc<Shared>, Arc<Flag>)], jobs: usize) {
+fn watch(waker: &MonitorWaker, slots: &[(Arc<Shared>, Arc<Flag>)], jobs: usize) {
     let mut taken = 0;
     loop {
         for (slot, retaken) in slots {
@@ -114,7 +114,7 @@ fn watch(bell: &Bell, slots: &[(Arc<Shared>, Arc<Flag>)], jobs: usize) {
         }
         let has_call = || slots.iter().any(|(slot, _)| slot.call().is_some());
         if !has_call() {
-            bell.sleep(None, has_call);
+            waker.sleep(None, has_call);
         }
     }
 }

@@ -23,24 +23,24 @@ use crate::sync::atomic::SeqCst;
 
 /// `C`: a connection; `J`: a job; `N`: what is noted of the call, for the report.
 #[derive(Debug)]
-pub(crate) struct Slot<C, J, N> {
-    state: Mutex<State<C, J, N>>,
+pub(crate) struct InFlightSlot<C, J, N> {
+    contents: Mutex<Contents<C, J, N>>,
     /// Odd while a job is in the slot. Changed under the lock only.
     call: AtomicU64,
 }
 
 #[derive(Debug)]
-struct State<C, J, N> {
+struct Contents<C, J, N> {
     connection: Option<C>,
     job: Option<J>,
     /// `None` while no code of the application runs.
     note: Option<N>,
 }
 
-impl<C, J, N> Slot<C, J, N> {
+impl<C, J, N> InFlightSlot<C, J, N> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            contents: Mutex::new(Contents {
                 connection: None,
                 job: None,
                 note: None,
@@ -59,12 +59,12 @@ impl<C, J, N> Slot<C, J, N> {
         job: Option<J>,
         refused: impl FnOnce() -> bool,
     ) -> Result<(), (Option<C>, Option<J>)> {
-        let mut state = self.lock();
+        let mut contents = self.lock();
         if refused() {
             return Err((connection, job));
         }
         let has_job = job.is_some();
-        *state = State {
+        *contents = Contents {
             connection,
             job,
             note: Some(note),
@@ -78,17 +78,17 @@ impl<C, J, N> Slot<C, J, N> {
     /// The code has returned: gives the connection that waited for it, and the
     /// job. `None` if a stop has taken the connection; the call goes on then.
     pub(crate) fn end(&self) -> Option<(C, Option<J>)> {
-        let mut state = self.lock();
-        let connection = state.connection.take()?;
-        state.note = None;
-        Some((connection, self.take_job_of(&mut state)))
+        let mut contents = self.lock();
+        let connection = contents.connection.take()?;
+        contents.note = None;
+        Some((connection, self.take_job_of(&mut contents)))
     }
 
     /// The call is over, and no connection waits for it. Gives the job.
     pub(crate) fn finish(&self) -> Option<J> {
-        let mut state = self.lock();
-        state.note = None;
-        self.take_job_of(&mut state)
+        let mut contents = self.lock();
+        contents.note = None;
+        self.take_job_of(&mut contents)
     }
 
     /// The number of the call in progress, if it has a job.
@@ -99,11 +99,11 @@ impl<C, J, N> Slot<C, J, N> {
 
     /// Takes the job, if it is still in the call of this number.
     pub(crate) fn take_job(&self, call: u64) -> Option<J> {
-        let mut state = self.lock();
+        let mut contents = self.lock();
         if self.call() != Some(call) {
             return None;
         }
-        self.take_job_of(&mut state)
+        self.take_job_of(&mut contents)
     }
 
     /// Takes the job, whatever call it is in.
@@ -118,9 +118,11 @@ impl<C, J, N> Slot<C, J, N> {
         wanted: impl FnOnce(&C) -> bool,
         tell: impl FnOnce(&C, &mut N),
     ) -> Option<C> {
-        let mut state = self.lock();
-        let connection = state.connection.take_if(|connection| wanted(connection))?;
-        if let Some(note) = &mut state.note {
+        let mut contents = self.lock();
+        let connection = contents
+            .connection
+            .take_if(|connection| wanted(connection))?;
+        if let Some(note) = &mut contents.note {
             tell(&connection, note);
         }
         Some(connection)
@@ -136,8 +138,8 @@ impl<C, J, N> Slot<C, J, N> {
         f(self.lock().note.as_ref())
     }
 
-    fn take_job_of(&self, state: &mut State<C, J, N>) -> Option<J> {
-        let job = state.job.take()?;
+    fn take_job_of(&self, contents: &mut Contents<C, J, N>) -> Option<J> {
+        let job = contents.job.take()?;
         self.count();
         Some(job)
     }
@@ -149,8 +151,8 @@ impl<C, J, N> Slot<C, J, N> {
     }
 
     /// Whatever panicked, what is in the slot is whole.
-    fn lock(&self) -> MutexGuard<'_, State<C, J, N>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Contents<C, J, N>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,7 +160,7 @@ impl<C, J, N> Slot<C, J, N> {
 mod tests {
     use super::*;
 
-    type TestSlot = Slot<&'static str, u32, &'static str>;
+    type TestSlot = InFlightSlot<&'static str, u32, &'static str>;
 
     fn begin(slot: &TestSlot, connection: Option<&'static str>, job: Option<u32>) {
         slot.begin("note", connection, job, || false).unwrap();

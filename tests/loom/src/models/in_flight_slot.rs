@@ -6,7 +6,7 @@ use loom::thread::JoinHandle;
 
 use crate::Model;
 use crate::flag::Flag;
-use crate::slot::Slot;
+use crate::in_flight_slot::InFlightSlot;
 use crate::sync::Arc;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::SeqCst;
@@ -21,7 +21,7 @@ pub(super) const MODELS: &[Model] = &[
 
 struct Connection;
 
-type Shared = Slot<Connection, usize, ()>;
+type Shared = InFlightSlot<Connection, usize, ()>;
 
 fn one_call() {
     calls(1);

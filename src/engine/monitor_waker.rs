@@ -2,7 +2,7 @@
 //! and a deadline that is earlier than the others.
 //!
 //! The monitor says that it sleeps, and then looks whether a call is in progress.
-//! A worker first makes its call known ([`Slot`](super::slot::Slot)), and then
+//! A worker first makes its call known ([`InFlightSlot`](super::in_flight_slot::InFlightSlot)), and then
 //! looks whether the monitor sleeps. So the monitor sees the call, or the worker
 //! sees that the monitor sleeps.
 
@@ -18,13 +18,13 @@ use crate::sync::thread::Thread;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct MonitorWaker {
     asleep: AtomicBool,
     /// The monitor's, once it runs.
     thread: Mutex<Option<Thread>>,
 }
 
-impl Bell {
+impl MonitorWaker {
     pub(crate) fn new() -> Self {
         Self {
             asleep: AtomicBool::new(false),
@@ -33,26 +33,26 @@ impl Bell {
     }
 
     /// The calling thread is the monitor's.
-    pub(crate) fn answer(&self) {
+    pub(crate) fn register_thread(&self) {
         *self.lock() = Some(thread::current());
     }
 
     /// Wakes the monitor, whatever it waits for.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(thread) = &*self.lock() {
             thread.unpark();
         }
     }
 
     /// Wakes the monitor if it sleeps because no call is in progress.
-    pub(crate) fn ring_if_asleep(&self) {
+    pub(crate) fn wake_if_asleep(&self) {
         if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
-            self.ring();
+            self.wake();
         }
     }
 
     /// The monitor sleeps until a call begins, until `until`, or until the next
-    /// [`ring`](Self::ring); not at all if `has_call` says that one has begun. Says
+    /// [`wake`](Self::wake); not at all if `has_call` says that one has begun. Says
     /// whether a call has ended the sleep.
     pub(crate) fn sleep(&self, until: Option<Instant>, has_call: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, SeqCst);
@@ -84,66 +84,66 @@ mod tests {
     use super::*;
     use crate::sync::Arc;
 
-    /// A thread that sleeps at the bell, until it has been woken: by a call?
-    fn sleeper(bell: &Arc<Bell>) -> thread::JoinHandle<bool> {
-        let (its_bell, (answers, answered)) = (Arc::clone(bell), mpsc::channel());
+    /// A thread that sleeps until it has been woken: by a call?
+    fn sleeper(waker: &Arc<MonitorWaker>) -> thread::JoinHandle<bool> {
+        let (its_waker, (answers, answered)) = (Arc::clone(waker), mpsc::channel());
         let thread = thread::spawn(move || {
-            its_bell.answer();
+            its_waker.register_thread();
             answers.send(()).unwrap();
-            its_bell.sleep(None, || false)
+            its_waker.sleep(None, || false)
         });
         answered.recv().unwrap();
         thread
     }
 
-    fn wait_asleep(bell: &Bell) {
-        while !bell.asleep.load(SeqCst) {
+    fn wait_asleep(waker: &MonitorWaker) {
+        while !waker.asleep.load(SeqCst) {
             thread::yield_now();
         }
     }
 
     #[test]
     fn a_call_that_begins_wakes_a_monitor_that_sleeps() {
-        let bell = Arc::new(Bell::new());
-        let monitor = sleeper(&bell);
-        wait_asleep(&bell);
-        bell.ring_if_asleep();
+        let monitor_waker = Arc::new(MonitorWaker::new());
+        let monitor = sleeper(&waker);
+        wait_asleep(&waker);
+        waker.wake_if_asleep();
         assert!(monitor.join().unwrap());
-        assert!(!bell.asleep.load(SeqCst), "the next call does not ring");
+        assert!(!waker.asleep.load(SeqCst), "the next call does not wake it");
     }
 
     #[test]
-    fn any_other_ring_wakes_it_too() {
-        let bell = Arc::new(Bell::new());
-        let monitor = sleeper(&bell);
-        wait_asleep(&bell);
-        bell.ring();
+    fn any_other_wake_wakes_it_too() {
+        let monitor_waker = Arc::new(MonitorWaker::new());
+        let monitor = sleeper(&waker);
+        wait_asleep(&waker);
+        waker.wake();
         assert!(!monitor.join().unwrap(), "no call has begun");
     }
 
     #[test]
-    fn a_ring_that_comes_before_the_sleep_ends_it_at_once() {
-        let bell = Bell::new();
-        bell.answer();
-        bell.ring();
-        assert!(!bell.sleep(None, || false));
-        assert!(!bell.asleep.load(SeqCst));
+    fn a_wake_that_comes_before_the_sleep_ends_it_at_once() {
+        let waker = MonitorWaker::new();
+        waker.register_thread();
+        waker.wake();
+        assert!(!waker.sleep(None, || false));
+        assert!(!waker.asleep.load(SeqCst));
     }
 
     #[test]
     fn a_call_that_has_begun_is_slept_through_by_no_monitor() {
-        let bell = Bell::new();
-        bell.answer();
-        assert!(bell.sleep(None, || true));
-        assert!(!bell.asleep.load(SeqCst));
+        let waker = MonitorWaker::new();
+        waker.register_thread();
+        assert!(waker.sleep(None, || true));
+        assert!(!waker.asleep.load(SeqCst));
     }
 
     #[test]
     fn a_deadline_ends_the_sleep() {
-        let bell = Bell::new();
-        bell.answer();
+        let waker = MonitorWaker::new();
+        waker.register_thread();
         let now = Instant::now();
-        assert!(!bell.sleep(Some(now), || false));
-        assert!(!bell.sleep(Some(now + Duration::from_millis(1)), || false));
+        assert!(!waker.sleep(Some(now), || false));
+        assert!(!waker.sleep(Some(now + Duration::from_millis(1)), || false));
     }
 }

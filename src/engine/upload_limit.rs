@@ -47,29 +47,29 @@ impl UploadLimit {
     pub(crate) fn acquire(
         self: &Arc<Self>,
         waker: Waker,
-        waiter: &mut Option<Waiter>,
-    ) -> Option<Permit> {
+        waiter: &mut Option<UploadWaiter>,
+    ) -> Option<UploadPermit> {
         let mut permits = self.lock();
         let number = match waiter {
             None if permits.taken < self.total && permits.waiting.is_empty() => {
                 permits.taken += 1;
-                return Some(Permit(Arc::clone(self)));
+                return Some(UploadPermit(Arc::clone(self)));
             }
             None => {
                 permits.last_number += 1;
                 permits.last_number
             }
-            Some(Waiter { number, .. }) if permits.granted.remove(number) => {
+            Some(UploadWaiter { number, .. }) if permits.granted.remove(number) => {
                 // The waiter's drop takes the lock.
                 drop(permits);
                 *waiter = None;
-                return Some(Permit(Arc::clone(self)));
+                return Some(UploadPermit(Arc::clone(self)));
             }
-            Some(Waiter { number, .. }) => *number,
+            Some(UploadWaiter { number, .. }) => *number,
         };
         permits.waiting.insert(number, waker);
         drop(permits);
-        waiter.get_or_insert_with(|| Waiter {
+        waiter.get_or_insert_with(|| UploadWaiter {
             limit: Arc::clone(self),
             number,
         });
@@ -102,9 +102,9 @@ impl fmt::Debug for UploadLimit {
 
 /// A handler may wait for its request's body. The drop gives the permit back.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<UploadLimit>);
+pub(crate) struct UploadPermit(Arc<UploadLimit>);
 
-impl Drop for Permit {
+impl Drop for UploadPermit {
     fn drop(&mut self) {
         self.0.release(self.0.lock());
     }
@@ -113,12 +113,12 @@ impl Drop for Permit {
 /// A connection that waits for a permit. The drop ends the wait; a permit that was
 /// granted and not acquired goes to the next waiter.
 #[derive(Debug)]
-pub(crate) struct Waiter {
+pub(crate) struct UploadWaiter {
     limit: Arc<UploadLimit>,
     number: u64,
 }
 
-impl Drop for Waiter {
+impl Drop for UploadWaiter {
     fn drop(&mut self) {
         let mut permits = self.limit.lock();
         permits.waiting.remove(&self.number);
@@ -145,7 +145,7 @@ mod tests {
     /// A connection that needs a permit.
     struct Upload {
         name: &'static str,
-        waiter: Option<Waiter>,
+        waiter: Option<UploadWaiter>,
     }
 
     impl Upload {
@@ -154,7 +154,7 @@ mod tests {
             Self { name, waiter }
         }
 
-        fn acquire(&mut self, limit: &Arc<UploadLimit>, calls: &Calls) -> Option<Permit> {
+        fn acquire(&mut self, limit: &Arc<UploadLimit>, calls: &Calls) -> Option<UploadPermit> {
             let (calls, name) = (calls.clone(), self.name);
             let waker: Waker = Arc::new(move || calls.0.lock().unwrap().push(name));
             limit.acquire(waker, &mut self.waiter)

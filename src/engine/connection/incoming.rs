@@ -21,8 +21,8 @@ use crate::engine::minimum_rate::MinimumRate;
 use crate::engine::minimum_rate::RateMeter;
 use crate::engine::output::Output;
 use crate::engine::shard::Wait;
-use crate::engine::upload_limit::Permit;
-use crate::engine::upload_limit::Waiter;
+use crate::engine::upload_limit::UploadPermit;
+use crate::engine::upload_limit::UploadWaiter;
 use crate::http1::Refusal;
 use crate::http1::body::Decoded;
 use crate::http1::body::Decoder;
@@ -53,7 +53,7 @@ pub(super) struct PartialBody {
     body: Vec<u8>,
     incoming: Box<Incoming>,
     /// Set while the connection waits for a permit of the upload limit.
-    waiter: Option<Waiter>,
+    waiter: Option<UploadWaiter>,
     /// When that wait ends without a permit.
     permit_deadline: Option<Instant>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Incoming {
     input: Option<Buffer>,
     failed: Option<BodyError>,
     /// Held while the handler may wait for the body.
-    permit: Option<Permit>,
+    permit: Option<UploadPermit>,
     /// Set if the handler waits for the socket. The drop ends that wait, when the
     /// connection goes on without the body or is closed.
     handler_wait: Option<PipeWriter>,

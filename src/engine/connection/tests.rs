@@ -37,7 +37,7 @@ struct Bench {
 
 /// A request as the handler would see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+struct Observed {
     method: String,
     target: String,
     body: Vec<u8>,
@@ -76,7 +76,7 @@ impl Bench {
 
     /// Advances the connection until it would wait, or is to be closed. Answers its
     /// requests.
-    fn advance(&mut self, seen: &mut Vec<Seen>) -> Next {
+    fn advance(&mut self, seen: &mut Vec<Observed>) -> Next {
         let mut answer: Option<Answer> = None;
         loop {
             let mut cx = Context {
@@ -96,7 +96,7 @@ impl Bench {
             let Next::Call(mut request) = next else {
                 return next;
             };
-            seen.push(Seen {
+            seen.push(Observed {
                 method: request.method().to_string(),
                 target: request.uri().to_string(),
                 body: request.bytes().unwrap().to_vec(),
@@ -107,7 +107,7 @@ impl Bench {
     }
 
     /// Advances the connection until its end, and closes it.
-    fn finish(mut self, seen: &mut Vec<Seen>) -> ConnectionOutcome {
+    fn finish(mut self, seen: &mut Vec<Observed>) -> ConnectionOutcome {
         loop {
             if let Next::Close(outcome) = self.advance(seen) {
                 self.connection
@@ -128,7 +128,7 @@ prop_compose! {
         body in prop::collection::vec(any::<u8>(), 0..300),
         stated in any::<bool>(),
         blank in "(\r\n){0,2}",
-    ) -> (Vec<u8>, Seen) {
+    ) -> (Vec<u8>, Observed) {
         let mut bytes = format!("{blank}{method} {target} HTTP/1.1\r\nHost: a\r\n").into_bytes();
         for field in fields {
             bytes.extend_from_slice(field.as_bytes());
@@ -139,7 +139,7 @@ prop_compose! {
         }
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&body);
-        (bytes, Seen { method, target, body })
+        (bytes, Observed { method, target, body })
     }
 }
 
@@ -166,7 +166,7 @@ proptest! {
         let mut client = bench.client.try_clone().unwrap();
         let outcome = bench.finish(&mut seen);
 
-        let expected: Vec<Seen> = requests.into_iter().map(|(_, seen)| seen).collect();
+        let expected: Vec<Observed> = requests.into_iter().map(|(_, seen)| seen).collect();
         prop_assert_eq!(&seen, &expected);
         prop_assert_eq!(outcome, ConnectionOutcome::Completed);
         let mut answers = String::new();
@@ -193,7 +193,7 @@ fn an_idle_connection_holds_no_buffer() {
 }
 
 /// Sends a stream byte by byte. Gives the requests, the outcome and the answers.
-fn byte_by_byte(stream: &[u8]) -> (Vec<Seen>, ConnectionOutcome, String) {
+fn byte_by_byte(stream: &[u8]) -> (Vec<Observed>, ConnectionOutcome, String) {
     let mut bench = Bench::new();
     let mut seen = Vec::new();
     for byte in stream {

@@ -28,12 +28,12 @@ const TOO_LONG: Duration = Duration::from_secs(60);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// An engine whose only job is on the run queue, and where to connect to it.
-struct Bench {
+struct TestEngine {
     engine: Arc<Engine>,
     listener: TcpListener,
 }
 
-impl Bench {
+impl TestEngine {
     fn new() -> Self {
         let config = Config {
             // As many shards as workers, at most.
@@ -137,7 +137,7 @@ fn expect_answer(client: &mut TcpStream) {
 
 #[test]
 fn a_connection_whose_turn_panics_is_cut_and_the_others_of_its_shard_are_served() {
-    let bench = Bench::new();
+    let bench = TestEngine::new();
     let (mut lost, mut bug) = bench.connect(GET);
     bench.lose_the_call(&mut bug);
     let (mut client, connection) = bench.connect(GET);
@@ -171,7 +171,7 @@ fn a_connection_whose_turn_panics_is_cut_and_the_others_of_its_shard_are_served(
 
 #[test]
 fn a_worker_that_panics_leaves_its_job_to_another() {
-    let bench = Bench::new();
+    let bench = TestEngine::new();
     let slot = Arc::default();
     let mut runner = Runner::new(&bench.engine, &slot);
     runner.job = bench.engine.run_queue.try_receive();
@@ -182,7 +182,7 @@ fn a_worker_that_panics_leaves_its_job_to_another() {
 
 #[test]
 fn a_worker_that_panics_in_a_call_leaves_the_job_of_its_slot_to_another() {
-    let bench = Bench::new();
+    let bench = TestEngine::new();
     let (key, code) = (CallKey::default(), UserCode::Handler);
     let slow_calls = &bench.engine.slow_calls;
     slow_calls.took(key, Duration::ZERO, None);
@@ -198,7 +198,7 @@ fn a_worker_that_panics_in_a_call_leaves_the_job_of_its_slot_to_another() {
 
 #[test]
 fn a_call_that_is_expected_to_wait_hands_off_the_job_before_it_begins() {
-    let bench = Bench::new();
+    let bench = TestEngine::new();
     let slot = Arc::<InFlight>::default();
     let mut runner = Runner::new(&bench.engine, &slot);
     runner.job = bench.engine.run_queue.try_receive();
@@ -213,7 +213,7 @@ fn a_call_that_is_expected_to_wait_hands_off_the_job_before_it_begins() {
 
 #[test]
 fn a_call_that_is_expected_to_be_quick_keeps_the_job_within_reach_of_the_monitor() {
-    let bench = Bench::new();
+    let bench = TestEngine::new();
     let (key, code) = (CallKey::default(), UserCode::Handler);
     bench.engine.slow_calls.took(key, Duration::ZERO, None);
     let slot = Arc::<InFlight>::default();
@@ -234,7 +234,7 @@ fn a_call_that_is_expected_to_be_quick_keeps_the_job_within_reach_of_the_monitor
 
 #[test]
 fn an_eviction_finds_the_connections_that_wait_for_a_worker() {
-    let bench = Bench::new();
+    let bench = TestEngine::new();
     let (_client, connection) = bench.connect(GET);
     bench.put_off(connection);
     let (_other, suspended) = bench.connect(b"");

@@ -259,7 +259,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// What a parked connection waits for, comes.
+    /// What a suspended connection waits for, comes.
     fn wait(&mut self, wait: Wait) {
         match wait {
             // An event would tell.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 /// A body that comes piece by piece. Nobody waits in [`next`](Self::next) for
-/// another thread: when there is nothing yet, the connection is parked until
+/// another thread: when there is nothing yet, the connection is suspended until
 /// the waker calls.
 pub(crate) trait PieceSource: Send {
     /// The next piece. After [`Piece::NotYet`], `waker` is called once there
@@ -53,7 +53,7 @@ pub(crate) enum BodyKind {
     Follower,
 }
 
-/// Puts a parked connection back to work. May be called at any time, from any
+/// Puts a suspended connection back to work. May be called at any time, from any
 /// thread, and too often.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 

@@ -1,9 +1,10 @@
-//! Whether a client keeps up: so many bytes in each stretch of time.
+//! The minimum rate at which a client has to send or to read: so many bytes in each
+//! period.
 
 use std::time::Duration;
 use std::time::Instant;
 
-/// The rule: `quota` bytes in each `timeout`.
+/// At least `quota` bytes in each `timeout`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinimumRate {
     timeout: Duration,
@@ -21,6 +22,7 @@ impl MinimumRate {
         }
     }
 
+    /// A meter whose first period begins now.
     pub(crate) fn start(self, now: Instant) -> RateMeter {
         RateMeter {
             minimum: self,
@@ -31,8 +33,9 @@ impl MinimumRate {
     }
 }
 
-/// One client's way along a rule. A stretch ends when its quota is met, and
-/// another begins. Only the time counts in which somebody waits for the client.
+/// Measures one client against a minimum rate. A period ends when its quota is met,
+/// and the next one begins. Only the time in which the server waits for the client
+/// counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateMeter {
     minimum: MinimumRate,
@@ -42,7 +45,7 @@ pub(crate) struct RateMeter {
 }
 
 impl RateMeter {
-    /// The client has come forward.
+    /// The client has sent or read so many bytes.
     pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
         self.moved += bytes as u64;
         if self.moved >= self.minimum.quota {
@@ -52,7 +55,7 @@ impl RateMeter {
         }
     }
 
-    /// From now on somebody waits for the client: until when?
+    /// The server waits for the client from now on. Gives the end of the period.
     pub(crate) fn wait(&mut self, now: Instant) -> Instant {
         if let Some(since) = self.not_waiting_since.take() {
             self.until += now.saturating_duration_since(since);
@@ -60,7 +63,7 @@ impl RateMeter {
         self.until
     }
 
-    /// As if the client had come only now.
+    /// Begins a new period, whatever the client has done so far.
     pub(crate) fn start_again(&mut self, now: Instant) {
         *self = self.minimum.start(now);
     }
@@ -73,7 +76,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_stretch_ends_when_its_quota_is_met() {
+    fn a_period_ends_when_its_quota_is_met() {
         let start = Instant::now();
         let mut meter = MinimumRate::new(10 * SECOND, 100).start(start);
         assert_eq!(meter.wait(start), start + 10 * SECOND);
@@ -84,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_nobody_waits_for_the_client_does_not_count() {
+    fn time_in_which_the_server_does_not_wait_does_not_count() {
         let start = Instant::now();
         let mut meter = MinimumRate::new(10 * SECOND, 100).start(start);
         assert_eq!(meter.wait(start + 60 * SECOND), start + 70 * SECOND);

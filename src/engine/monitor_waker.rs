@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_call_that_begins_wakes_a_monitor_that_sleeps() {
-        let monitor_waker = Arc::new(MonitorWaker::new());
+        let waker = Arc::new(MonitorWaker::new());
         let monitor = sleeper(&waker);
         wait_asleep(&waker);
         waker.wake_if_asleep();
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn any_other_wake_wakes_it_too() {
-        let monitor_waker = Arc::new(MonitorWaker::new());
+        let waker = Arc::new(MonitorWaker::new());
         let monitor = sleeper(&waker);
         wait_asleep(&waker);
         waker.wake();

@@ -106,7 +106,7 @@ impl Expected {
     fn is_measured(self, number: u32) -> bool {
         match self {
             Self::Quick => false,
-            Self::Waits => number % MEASURE_EVERY == 0,
+            Self::Waits => number.is_multiple_of(MEASURE_EVERY),
             Self::Long | Self::Unknown => true,
         }
     }

@@ -26,12 +26,12 @@ pub(crate) enum CloseReason {
     Delivery,
     /// The answer ends with the server: nothing can come after it.
     Follower,
-    /// Where the next request begins is not certain.
-    Refused,
+    /// The server rejected the request: where the next one begins is not certain.
+    Rejected,
     /// The handler has not read the request's body, and it is too much to
     /// discard, or may never come.
     UnreadBody,
-    /// The handler takes the connection over.
+    /// The handler upgrades the connection.
     Upgraded,
     /// The answer ends when its client stops listening, or when the server
     /// stops.

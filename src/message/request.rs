@@ -233,6 +233,6 @@ impl Request {
     }
 
     pub(crate) fn set_route_match(&mut self, route_match: RouteMatch) {
-        self.0.route_match = matched;
+        self.0.route_match = route_match;
     }
 }

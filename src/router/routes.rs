@@ -50,7 +50,7 @@ pub(super) struct Area {
 }
 
 impl Routes {
-    fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, RouteMatch) {
+    pub(super) fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, RouteMatch) {
         if path == "*" && *method == Method::OPTIONS {
             return (&*self.everywhere, RouteMatch::default());
         }

@@ -8,7 +8,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::lifecycle::accounting::Accounting;
-use crate::lifecycle::accounting::Counts;
+use crate::lifecycle::counts::Counts;
 use crate::lifecycle::report::Report;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;

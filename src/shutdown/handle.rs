@@ -9,7 +9,7 @@ use super::follow::Follower;
 use super::follow::Progress;
 use super::follow::ProgressChannel;
 use crate::lifecycle::accounting::Accounting;
-use crate::lifecycle::accounting::Counts;
+use crate::lifecycle::counts::Counts;
 use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;

@@ -57,10 +57,10 @@ fn calls(quick: usize) {
 }
 
 fn two_workers() {
-    let monitor_waker = Arc::new(MonitorWaker::new());
+    let waker = Arc::new(MonitorWaker::new());
     let slots = [(); 2].map(|()| (Arc::new(Shared::new()), Arc::new(Flag::new())));
     let workers = slots.clone().map(|(slot, retaken)| {
-        let monitor_waker = Arc::clone(&waker);
+        let waker = Arc::clone(&waker);
         thread::spawn(move || {
             begin(&waker, &slot);
             retaken.wait();

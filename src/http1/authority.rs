@@ -6,21 +6,21 @@ use core::net::Ipv6Addr;
 use super::grammar::is_sub_delim;
 use super::grammar::is_unreserved;
 
-/// Whether this is a host, and perhaps a colon and a port, and no more: userinfo
-/// is there to mislead (RFC 9110 section 4.2.4).
+/// Whether `authority` is a host with an optional port. Userinfo is refused: it
+/// can mislead a reader of the URI (RFC 9110 section 4.2.4).
 pub(super) fn is_host_and_port(authority: &[u8]) -> bool {
     split(authority).is_some_and(|(host, port)| is_host(host) && port.is_none_or(is_port))
 }
 
-/// As [`is_host_and_port`], with a port that is there: an authority-form
-/// (RFC 9110 section 9.3.6).
+/// Like [`is_host_and_port`], but the port is required: the authority-form of a
+/// target (RFC 9110 section 9.3.6).
 pub(super) fn is_host_with_port(authority: &[u8]) -> bool {
     let port = split(authority).and_then(|(_, port)| port);
     port.is_some_and(|port| !port.is_empty()) && is_host_and_port(authority)
 }
 
-/// What nearly every authority is: a name or an IPv4 address, and perhaps a port.
-/// A shortcut.
+/// Whether `authority` is a simple name or an IPv4 address with an optional port.
+/// Nearly every authority is, and this check is faster than [`is_host_and_port`].
 pub(super) fn is_plain(authority: &[u8]) -> bool {
     let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let name = authority.iter().take_while(plain).count();
@@ -32,7 +32,7 @@ pub(super) fn is_plain(authority: &[u8]) -> bool {
         }
 }
 
-/// The host, and what stands behind the colon that ends it.
+/// Splits `authority` into the host and what follows the colon after it.
 fn split(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let end = match authority {
         [b'[', ..] => 1 + authority.iter().position(|&byte| byte == b']')?,
@@ -48,8 +48,8 @@ fn split(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
-/// RFC 3986 lets a name be empty; for `http` a host is never that (RFC 9110
-/// section 4.2.1).
+/// RFC 3986 allows an empty name, but the host of an `http` URI is never empty
+/// (RFC 9110 section 4.2.1).
 fn is_host(host: &[u8]) -> bool {
     match host {
         [] => false,
@@ -58,7 +58,7 @@ fn is_host(host: &[u8]) -> bool {
     }
 }
 
-/// `reg-name`, which an IPv4 address is too.
+/// `reg-name`, which includes IPv4 addresses.
 fn is_name(mut name: &[u8]) -> bool {
     loop {
         name = match name {
@@ -72,8 +72,8 @@ fn is_name(mut name: &[u8]) -> bool {
     }
 }
 
-/// What may stand between brackets. A zone (RFC 6874) means something on the
-/// client's machine alone, and is not to be sent.
+/// Whether `address` may stand between brackets. A zone (RFC 6874) may not: it
+/// has a meaning only on the client's machine.
 fn is_ip_literal(address: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = address {
         let dot = future.iter().position(|&byte| byte == b'.');
@@ -90,7 +90,7 @@ fn is_ip_literal(address: &[u8]) -> bool {
     text.is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Digits, or none; TCP has no port beyond 65535.
+/// Whether `port` is empty or a number up to 65535, the highest TCP port.
 fn is_port(port: &[u8]) -> bool {
     let value = port.iter().try_fold(0, |value, &byte| {
         let value = value * 10 + char::from(byte).to_digit(10)?;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain_is_a_host_and_port() {
+    fn every_plain_authority_is_a_host_and_port() {
         for plain in ["a", "localhost:8081", "127.0.0.1", "a_b.c-d.", "a:"] {
             assert!(is_plain(plain.as_bytes()), "{plain}");
             assert!(is_host_and_port(plain.as_bytes()), "{plain}");

@@ -16,7 +16,7 @@ pub(crate) enum Length {
     Known(u64),
     Chunked,
     UntilClose,
-    /// There is no body, or it is none of HTTP's business.
+    /// There is no body, or the bytes after the head are not HTTP.
     None,
 }
 
@@ -32,38 +32,38 @@ fn is_bodiless(status: StatusCode) -> bool {
         || status == StatusCode::NOT_MODIFIED
 }
 
-/// What the fields of a handler say about matters that are the server's.
+/// What the handler's header fields say where the server decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stated {
-    /// `Date` is among them.
+    /// The handler set `Date`.
     pub(crate) date: bool,
-    /// `Connection` lists `close`.
+    /// The handler's `Connection` lists `close`.
     pub(crate) close: bool,
-    /// `Upgrade` is among them.
+    /// The handler set `Upgrade`.
     pub(crate) upgrade: bool,
-    /// `Content-Length`, if it is a number.
+    /// The handler's `Content-Length`, if it is a number.
     pub(crate) length: Option<u64>,
 }
 
-/// What is added to a head that was begun.
+/// What [`finish_head`] adds to a head, or decides by.
 #[derive(Debug)]
 pub(crate) struct HeadParts<'a> {
     pub(crate) status: StatusCode,
     pub(crate) stated: Stated,
     pub(crate) length: Length,
     pub(crate) persist: Persist,
-    /// Of the request.
+    /// The request's version.
     pub(crate) version: Version,
     /// An IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT`. `None` if the
-    /// clock has no such date.
+    /// format cannot express the clock's time.
     pub(crate) date: Option<&'a str>,
 }
 
-/// Appends the status line and a handler's fields to `out`.
+/// Appends the status line and the handler's fields to `out`.
 ///
-/// The framing is ours: `Content-Length`, `Transfer-Encoding` and `Connection`
-/// among `headers` are left out. Names and values cannot hold CR or LF by
-/// their types, so a response cannot be split.
+/// The server frames the response: `Content-Length`, `Transfer-Encoding` and
+/// `Connection` in `headers` are left out. The types of names and values rule out
+/// CR and LF, so a response cannot be split.
 pub(crate) fn begin_head(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) -> Stated {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
@@ -92,7 +92,7 @@ pub(crate) fn begin_head(out: &mut Vec<u8>, status: StatusCode, headers: &Header
     stated
 }
 
-/// Appends the server's own fields, and ends the head.
+/// Appends the server's own fields and the empty line that ends the head.
 pub(crate) fn finish_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
     if !parts.stated.date
         && let Some(date) = parts.date
@@ -119,11 +119,12 @@ pub(crate) fn finish_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The interim response that asks for a body (RFC 9110 section 15.2.1).
+/// The interim response that tells a client to send its body (RFC 9110 section
+/// 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The line before a chunk's data. An empty chunk would end the body, so there
-/// must be data.
+/// The line before a chunk's data. `data` must not be empty: an empty chunk ends
+/// the body.
 pub(crate) fn chunk_head(data: &[u8]) -> Vec<u8> {
     debug_assert!(!data.is_empty(), "an empty chunk ends the body");
     format!("{:x}\r\n", data.len()).into_bytes()
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_framing_is_ours_whatever_the_handler_says() {
+    fn the_server_frames_a_response_whatever_the_handler_says() {
         let close = Persist::Close(CloseReason::Client);
         assert_eq!(
             encoded(200, Length::Known(5), close, Version::HTTP_11),
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_handler_states_is_noted() {
+    fn fields_that_the_server_decides_are_reported() {
         let mut headers = HeaderMap::new();
         headers.append("connection", "x, Close".parse().unwrap());
         headers.append("content-length", "no number".parse().unwrap());
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_without_a_date_gives_none() {
+    fn no_date_field_if_the_clock_has_no_date() {
         let mut out = Vec::new();
         let parts = HeadParts {
             status: StatusCode::OK,
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn http_1_0_is_told_that_it_may_stay() {
+    fn only_http_1_0_gets_connection_keep_alive() {
         let head = encoded(200, Length::Known(0), Persist::KeepAlive, Version::HTTP_10);
         assert!(head.contains("connection: keep-alive\r\n"), "{head}");
         let head = encoded(200, Length::Chunked, Persist::KeepAlive, Version::HTTP_11);

@@ -1,5 +1,5 @@
-//! The header fields of a request, as they came. What the server itself has to
-//! know is found out at once; a map of them is made when somebody asks for it.
+//! The header fields of a request. What the server needs is found at once; the
+//! map of all fields is built when it is first used.
 
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -14,14 +14,14 @@ use http::header;
 /// allow.
 pub(crate) const HEADERS_CAP: usize = 256;
 
-/// What a map of fields can hold as a name.
+/// The longest name that a [`HeaderMap`] can hold.
 const NAME_BYTES_MAX: usize = u16::MAX as usize;
 
-/// A head whose fields were found to be well-formed.
+/// The fields of a head that has been parsed.
 #[derive(Debug)]
 pub(crate) struct Fields {
     head: Bytes,
-    /// What counts instead of the field `Host`.
+    /// Replaces the field `Host`: the host of an absolute target.
     host: Option<HeaderValue>,
     map: OnceLock<Box<HeaderMap>>,
 }
@@ -44,14 +44,14 @@ impl Fields {
         let mut request = httparse::Request::new(&mut []);
         request
             .parse_with_uninit_headers(&self.head, &mut fields)
-            .expect("it was parsed before");
+            .expect("the head was parsed before");
         let mut map = HeaderMap::with_capacity(request.headers.len() + 1);
         for field in request.headers.iter() {
             let name = HeaderName::from_bytes(field.name.as_bytes());
             let value = HeaderValue::from_maybe_shared(slice(&self.head, field.value));
             map.append(
-                name.expect("httparse takes no other names"),
-                value.expect("httparse takes no other values"),
+                name.expect("httparse accepts valid names only"),
+                value.expect("httparse accepts valid values only"),
             );
         }
         if let Some(host) = &self.host {
@@ -61,14 +61,14 @@ impl Fields {
     }
 }
 
-/// The part of `head`, which httparse has found in it, that shares its memory.
+/// `part`, which httparse found in `head`, as a handle to the memory of `head`.
 pub(super) fn slice(head: &Bytes, part: &[u8]) -> Bytes {
     let start = part.as_ptr().addr() - head.as_ptr().addr();
     head.slice(start..start + part.len())
 }
 
-/// Which of the fields are there that are about the message itself, or the
-/// connection. Most requests have none, and nobody needs a map for them.
+/// Which fields about the message or the connection a request has. Most requests
+/// have none, and are answered without a map.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Present {
     /// `Content-Length` or `Transfer-Encoding`.
@@ -78,12 +78,12 @@ pub(crate) struct Present {
     pub(crate) upgrade: bool,
 }
 
-/// What the server has to know of the fields of a head.
+/// What the server needs to know about the fields of a head.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Noted<'a> {
     pub(super) present: Present,
     pub(super) hosts: usize,
-    /// The last of them.
+    /// The value of the last `Host`.
     pub(super) host: Option<&'a [u8]>,
     /// A name is longer than a map can hold.
     pub(super) too_long: bool,
@@ -101,7 +101,7 @@ impl<'a> Noted<'a> {
     fn note(&mut self, field: &httparse::Header<'a>) {
         let is = |name: HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
         let present = &mut self.present;
-        // Few names have these lengths, and none has to be looked up.
+        // The length alone rules out most names.
         match field.name.len() {
             4 if is(header::HOST) => {
                 self.hosts += 1;
@@ -127,9 +127,9 @@ mod tests {
         parsed.is_ok_and(|parsed| parsed.is_complete())
     }
 
-    /// So a map can be made of whatever was parsed.
+    /// The `expect`s in `to_map` rely on this.
     #[test]
-    fn what_httparse_takes_is_a_name_and_a_value() {
+    fn whatever_httparse_accepts_fits_into_a_header_map() {
         for byte in 0..=u8::MAX {
             let name = [b"x", &[byte][..], b"y"].concat();
             let head = [b"GET / HTTP/1.1\r\n", &name[..], b": v\r\n\r\n"].concat();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_has_every_field_in_any_case_and_as_often_as_it_came() {
+    fn a_map_has_every_field_in_any_case_and_repeated_ones_too() {
         let head = "GET / HTTP/1.1\r\nHOST: a\r\nX-Y: 1\r\nx-y:\r\nAccept: \t b \r\n\r\n";
         let fields = Fields::new(Bytes::from(head), None);
         let map = fields.map();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_the_message_is_noted_in_any_case() {
+    fn fields_about_the_message_are_noted_in_any_case() {
         let field = |name: &'static str| {
             let value = b"v".as_slice();
             Noted::of(&[httparse::Header { name, value }])

@@ -1,5 +1,5 @@
-//! Where a request ends (RFC 9112 section 6): the rules that keep one
-//! client's bytes from being taken for another client's request.
+//! Where a request ends (RFC 9112 section 6). These rules prevent request
+//! smuggling: bytes of one client that are read as a request of another.
 
 use http::HeaderMap;
 use http::StatusCode;
@@ -8,32 +8,32 @@ use http::header;
 
 use super::Refusal;
 
-/// How the end of a request's body is found.
+/// How the server finds the end of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// After so many bytes; none, if no field says anything.
+    /// The body has this many bytes; 0 if no field states a length.
     Length(u64),
-    /// By chunks of which each states its size.
+    /// The body consists of chunks, and an empty one ends it.
     Chunked,
 }
 
 impl Framing {
-    /// What the head says of its body (RFC 9112 section 6.3).
+    /// The framing that a head states (RFC 9112 section 6.3).
     pub(crate) fn of(version: Version, headers: &HeaderMap) -> Result<Self, Refusal> {
         let lengths = headers.get_all(header::CONTENT_LENGTH);
         if !headers.contains_key(header::TRANSFER_ENCODING) {
             return content_length(lengths.iter().map(|value| value.as_bytes()));
         }
-        // RFC 9112 section 6.1 leaves a choice here; whoever chooses otherwise
-        // than the proxy before it lets a request be smuggled.
+        // RFC 9112 section 6.1 leaves a choice here. If a server chooses one field
+        // and the proxy before it the other, a request can be smuggled.
         if lengths.iter().next().is_some() {
             return Err(Refusal::bad_request(
-                "Transfer-Encoding and Content-Length exclude each other",
+                "request has both Transfer-Encoding and Content-Length",
             ));
         }
         if version == Version::HTTP_10 {
             return Err(Refusal::bad_request(
-                "HTTP/1.0 knows no Transfer-Encoding: send a Content-Length",
+                "Transfer-Encoding is not allowed in HTTP/1.0: send Content-Length",
             ));
         }
         let values = headers.get_all(header::TRANSFER_ENCODING);
@@ -41,7 +41,7 @@ impl Framing {
     }
 }
 
-/// One number, however often it is said.
+/// The number that all the fields state.
 fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Framing, Refusal> {
     let Some(first) = values.next() else {
         return Ok(Framing::Length(0));
@@ -50,17 +50,17 @@ fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Fram
     for other in values {
         if parse_length(other)? != length {
             return Err(Refusal::bad_request(
-                "there are several different Content-Lengths",
+                "request has several different Content-Length values",
             ));
         }
     }
     Ok(Framing::Length(length))
 }
 
-/// `1*DIGIT`, and nothing else: no sign, no blank, no list.
+/// `1*DIGIT`: no sign, no blank, no list.
 fn parse_length(value: &[u8]) -> Result<u64, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Refusal::bad_request("the Content-Length is not a number"));
+        return Err(Refusal::bad_request("Content-Length is not a number"));
     }
     value
         .iter()
@@ -69,42 +69,42 @@ fn parse_length(value: &[u8]) -> Result<u64, Refusal> {
         })
         .ok_or(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the Content-Length is beyond every limit",
+            "Content-Length is too large",
         ))
 }
 
-/// `chunked` alone. Another coding before it is one that we do not have (501);
-/// if `chunked` is not the last, the body has no end (400).
+/// Accepts `chunked` alone. Other codings are not supported (501); if `chunked`
+/// is not the last coding, the body has no end (400).
 fn transfer_codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Framing, Refusal> {
     let codings: Vec<&[u8]> = values
         .flat_map(|value| value.split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
         .collect();
     let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    // RFC 9110 section 5.6.1 has empty elements of a list ignored. Who does not
-    // know that, on the way, takes `chunked,` for something else than chunked.
+    // RFC 9110 section 5.6.1 tells recipients to ignore empty list elements. A
+    // proxy that does not ignore them reads `chunked,` as another coding.
     let empty = |coding: &&[u8]| coding.is_empty();
     let Some((last, before)) = codings.split_last().filter(|_| !codings.iter().any(empty)) else {
         return Err(Refusal::bad_request(
-            "the Transfer-Encoding has an empty element",
+            "Transfer-Encoding has an empty list element",
         ));
     };
     if before.iter().any(chunked) {
         return Err(Refusal::bad_request(
-            "chunked must be the last coding, once",
+            "chunked must be the last transfer coding, and appear once",
         ));
     }
     if !chunked(last) || !before.is_empty() {
         return Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
-            "this server takes no transfer coding but chunked",
+            "unsupported transfer coding: only chunked is supported",
         ));
     }
     Ok(Framing::Chunked)
 }
 
 /// Whether the client waits for a `100 Continue` before it sends the body
-/// (RFC 9110 section 10.1.1). HTTP/1.0 knows no such thing.
+/// (RFC 9110 section 10.1.1). In HTTP/1.0 the expectation is ignored.
 pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> Result<bool, Refusal> {
     if !headers.contains_key(header::EXPECT) || version == Version::HTTP_10 {
         return Ok(false);
@@ -115,7 +115,7 @@ pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> Result<
     }
     Err(Refusal::new(
         StatusCode::EXPECTATION_FAILED,
-        "this server knows no expectation but 100-continue",
+        "unsupported expectation: only 100-continue is supported",
     ))
 }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn one_expectation_is_known() {
+    fn the_only_expectation_is_100_continue() {
         let expects = |version, value| {
             expects_continue(version, &headers(&[("expect", value)]))
                 .map_err(|refusal| refusal.status.as_u16())

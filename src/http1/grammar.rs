@@ -1,7 +1,7 @@
 //! Classes of bytes that several grammars share.
 
-/// `tchar`: what a method, a field name or the name of a chunk extension is made
-/// of (RFC 9110 section 5.6.2).
+/// `tchar`: the characters of a method, a field name or the name of a chunk
+/// extension (RFC 9110 section 5.6.2).
 pub(super) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -23,7 +23,7 @@ pub(super) const fn is_token(byte: u8) -> bool {
         )
 }
 
-/// `OWS` and `BWS` are made of these.
+/// The characters of `OWS` and `BWS` (RFC 9110 section 5.6.3).
 pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }

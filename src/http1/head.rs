@@ -23,7 +23,7 @@ use super::request_line::METHOD_TOO_LONG;
 use super::target;
 use super::target::Target;
 
-/// How much of a head is too much.
+/// The limits of a request head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) head_bytes: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Limits {
     pub(crate) target_bytes: usize,
 }
 
-/// A request head that is syntactically whole.
+/// A complete and valid request head.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) method: Method,
@@ -42,27 +42,27 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// A map of its fields, made when it is first asked for.
+    /// The fields as a map, which the first call builds.
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.fields.map()
     }
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+#[expect(clippy::large_enum_variant, reason = "callers destructure it at once")]
 pub(crate) enum Parsed {
-    /// No mistake so far, and no end.
+    /// The head is valid so far, and not complete.
     Partial,
-    /// A head of so many bytes; what follows them belongs to the body.
+    /// The head takes `length` bytes. The body begins after them.
     Complete { head: Head, length: usize },
 }
 
 /// Parses the head at the start of `input`.
 ///
-/// The answer depends on the bytes alone and not on how they were split into
-/// reads, save that a mistake may be found before the head is complete. So
-/// nothing behind the longest head that there may be is looked at, and what is
-/// wrong with the beginning of a head goes before what is wrong with its rest.
+/// The result depends on the bytes alone, and not on how reads split them, except
+/// that a mistake may be found before the head is complete. Therefore no byte
+/// beyond `limits.head_bytes` is looked at, and a mistake takes precedence over a
+/// mistake behind it.
 pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
     let input = &input[..input.len().min(limits.head_bytes)];
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
@@ -101,18 +101,19 @@ pub(crate) fn parse(input: &[u8], limits: &Limits) -> Result<Parsed, Refusal> {
 
 const TOO_LARGE: Refusal = Refusal::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    "the head is too large",
+    "request header fields too large",
 );
 
-const BAD_LINE_END: Refusal = Refusal::bad_request("a line does not end in CR LF");
+const BAD_LINE_END: Refusal =
+    Refusal::bad_request("a line of the request head does not end with CR LF");
 
-/// RFC 9112 section 2.2 lets a recipient take a bare LF for the end of a line.
-/// One that does so behind a proxy that does not can be made to see another
-/// message than the proxy.
+/// RFC 9112 section 2.2 lets a recipient accept a bare LF as the end of a line.
+/// If a server does so and the proxy before it does not, the two can be made to
+/// see different messages.
 fn check_line_ends(head: &[u8], request: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
     let end_of = |part: &[u8]| part.as_ptr().addr() - head.as_ptr().addr() + part.len();
-    // Lines end behind the version, behind each value, and at the end of the
-    // head; httparse takes a line feed nowhere else but before it all.
+    // httparse accepts a line feed only before the request line, behind the
+    // version, behind each value, and at the end of the head.
     let line_end = |value: &[u8]| {
         let rest = head.get(end_of(value)..).unwrap_or_default();
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
@@ -135,43 +136,43 @@ fn check_line_ends(head: &[u8], request: &httparse::Request<'_, '_>) -> Result<(
     }
 }
 
-/// What stands where the version should.
+/// The bytes behind the target, where the version belongs.
 fn behind_target<'a>(request: &httparse::Request<'_, '_>, input: &'a [u8]) -> Option<&'a [u8]> {
     let target = request.path?.as_bytes();
     let end = target.as_ptr().addr() - input.as_ptr().addr() + target.len();
     input.get(end + " ".len()..)
 }
 
-/// Why a head is refused that httparse does not take. `None` if it may become one
-/// that has another refusal.
+/// The refusal of a head that httparse rejects. `None` if further bytes decide
+/// which refusal it is.
 fn explain(error: httparse::Error, behind_target: Option<&[u8]>) -> Option<Refusal> {
     use httparse::Error;
 
     Some(match error {
         Error::TooManyHeaders => Refusal::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "the head has too many fields",
+            "too many request header fields",
         ),
         Error::Version => return request_line::refused_version(behind_target.unwrap_or_default()),
         Error::HeaderName => Refusal::bad_request(
-            "a header line has no valid field name, or continues the line before it",
+            "invalid header field name, or a header field folded over two lines",
         ),
-        Error::HeaderValue => Refusal::bad_request("a header field's value is not valid"),
+        Error::HeaderValue => Refusal::bad_request("invalid header field value"),
         Error::NewLine => match behind_target.and_then(|rest| rest.get("HTTP/1.1".len())) {
             None | Some(b'\r' | b'\n') => BAD_LINE_END,
-            // A version goes on behind what is one.
+            // More characters follow a version that is valid by itself.
             Some(_) => BAD_VERSION,
         },
-        _ => Refusal::bad_request("the request line is not valid"),
+        _ => Refusal::bad_request("invalid request line"),
     })
 }
 
 fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refusal> {
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
-        return Err(Refusal::bad_request("the request line is not complete"));
+        return Err(Refusal::bad_request("incomplete request line"));
     };
-    // One copy of the head, of which all is made that outlives the input.
+    // One copy of the head. Whatever outlives the input shares its memory.
     let target = {
         let start = target.as_ptr().addr() - input.as_ptr().addr();
         start..start + target.len()
@@ -180,7 +181,7 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     let target = head.slice(target);
 
     let method = Method::from_bytes(method.as_bytes())
-        .map_err(|_| Refusal::bad_request("the method is not valid"))?;
+        .map_err(|_| Refusal::bad_request("invalid method"))?;
     let Target { uri, host } = target::read(&method, target)?;
     let version = match minor {
         0 => Version::HTTP_10,
@@ -188,7 +189,7 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     };
     let noted = Noted::of(request.headers);
     if noted.too_long {
-        return Err(Refusal::bad_request("a header field's name is too long"));
+        return Err(Refusal::bad_request("header field name is too long"));
     }
     check_host(version, &noted)?;
     Ok(Head {
@@ -200,18 +201,16 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     })
 }
 
-/// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, and a valid one.
+/// RFC 9112 section 3.2: HTTP/1.1 requires exactly one `Host`, and a valid one.
 fn check_host(version: Version, noted: &Noted<'_>) -> Result<(), Refusal> {
     match noted.host {
         None if version == Version::HTTP_10 => Ok(()),
-        None => Err(Refusal::bad_request("the Host header field is missing")),
-        Some(_) if noted.hosts > 1 => {
-            Err(Refusal::bad_request("there are several Host header fields"))
-        }
-        // A target without a host has an empty field (RFC 9112 section 3.2).
+        None => Err(Refusal::bad_request("missing Host header field")),
+        Some(_) if noted.hosts > 1 => Err(Refusal::bad_request("more than one Host header field")),
+        // If the target has no host, the field is empty (RFC 9112 section 3.2).
         Some([]) => Ok(()),
         Some(host) if authority::is_plain(host) || authority::is_host_and_port(host) => Ok(()),
-        Some(_) => Err(Refusal::bad_request("the Host header field is not valid")),
+        Some(_) => Err(Refusal::bad_request("invalid Host header field")),
     }
 }
 
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_the_same_however_a_head_is_split() {
+    fn the_result_is_the_same_however_a_head_is_split() {
         let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n", "x".repeat(100));
         let large = with_fields(&format!("A: {}", "x".repeat(1024)));
         for (whole, status) in [
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_of_an_absolute_target_is_the_one_that_counts() {
+    fn the_host_of_an_absolute_target_replaces_the_field() {
         let (head, _) = complete("GET http://a:1/b HTTP/1.1\r\nHost: c\r\n\r\n");
         assert_eq!(head.headers()["host"], "a:1");
         let (head, _) = complete("GET http://a/b HTTP/1.0\r\n\r\n");
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_other_than_1_0_and_1_1() {
+    fn other_versions_than_1_0_and_1_1_are_refused() {
         assert_eq!(refused("GET / HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
         assert_eq!(refused("GET / HTTP/1.10\r\nHost: a\r\n\r\n"), 400);
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn host_once_in_http_1_1_and_valid() {
+    fn http_1_1_has_one_valid_host() {
         complete("GET / HTTP/1.0\r\n\r\n");
         complete("GET / HTTP/1.1\r\nHost:\r\n\r\n");
         complete("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
@@ -368,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_mean_two_things_are_refused() {
+    fn ambiguous_lines_are_refused() {
         assert_eq!(refused(&with_fields("A: b\r\n c\r\n")), 400);
         assert_eq!(refused(&with_fields("A: b\r\n \t\r\n")), 400);
         assert_eq!(refused(&with_fields("A: b\rc\r\n")), 400);
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much() {
+    fn a_head_beyond_a_limit_is_refused() {
         let long = "x".repeat(101);
         assert_eq!(
             refused(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")),

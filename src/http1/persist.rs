@@ -1,15 +1,15 @@
-//! Whether a connection goes on after a response (RFC 9112 section 9.3).
+//! Whether a connection persists after a response (RFC 9112 section 9.3).
 
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Version;
 use http::header;
 
-/// What becomes of a connection after a response.
+/// What happens to a connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persist {
     KeepAlive,
-    /// It goes on, and speaks another protocol (RFC 9110 section 7.8).
+    /// The connection switches to another protocol (RFC 9110 section 7.8).
     Upgrade,
     Close(CloseReason),
 }
@@ -17,34 +17,34 @@ pub(crate) enum Persist {
 /// Why a response is its connection's last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// It asked for it, or speaks HTTP/1.0 and did not ask to keep it.
+    /// The client asked for it, or speaks HTTP/1.0 and did not ask for keep-alive.
     Client,
     /// The handler said `Connection: close`.
     Handler,
-    /// The handler wants to know when its response is delivered, and only
-    /// the client's EOF tells.
+    /// The handler asked to be told of the delivery, and only the client's EOF
+    /// proves it.
     Delivery,
-    /// The answer ends with the server: nothing can come after it.
+    /// The response reports the shutdown, and ends with the server.
     Follower,
-    /// The server rejected the request: where the next one begins is not certain.
+    /// The server rejected the request: the start of the next one is uncertain.
     Rejected,
-    /// The handler has not read the request's body, and it is too much to
-    /// discard, or may never come.
+    /// The handler has not read the request's body, and the rest is too long to
+    /// discard, or may never arrive.
     UnreadBody,
     /// The handler upgrades the connection.
     Upgraded,
-    /// The answer ends when its client stops listening, or when the server
+    /// The response ends when the client closes its side, or when the server
     /// stops.
     Endless,
-    /// The body has no length and the client knows no chunks: its end is the
-    /// connection's end.
+    /// The body has no length, and the client speaks HTTP/1.0, which has no
+    /// chunks: the end of the connection ends the body.
     UntilClose,
     /// The server is stopping.
     Draining,
 }
 
 impl Persist {
-    /// What the client asked for.
+    /// What the client asks for.
     pub(crate) fn asked(version: Version, headers: &HeaderMap) -> Self {
         if has_token(headers, "close") {
             return Self::Close(CloseReason::Client);
@@ -55,7 +55,7 @@ impl Persist {
         Self::KeepAlive
     }
 
-    /// Closes for `reason` if `condition` holds and nothing closed it before.
+    /// Changes `KeepAlive` to a close for `reason`, if `condition` holds.
     pub(crate) fn close_if(self, condition: bool, reason: CloseReason) -> Self {
         match self {
             Self::KeepAlive if condition => Self::Close(reason),
@@ -64,16 +64,16 @@ impl Persist {
     }
 }
 
-/// Whether `Connection` lists `token`, in any case.
+/// Whether a `Connection` field lists `token`, in any case.
 pub(crate) fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    // To go through a few fields costs less than to look one up.
+    // A scan of a few fields is faster than a look-up in the map.
     headers
         .iter()
         .filter(|(name, _)| *name == header::CONNECTION)
         .any(|(_, value)| lists(value, token))
 }
 
-/// Whether a list of tokens has this one, in any case.
+/// Whether the comma-separated `value` lists `token`, in any case.
 pub(crate) fn lists(value: &HeaderValue, token: &str) -> bool {
     value
         .as_bytes()

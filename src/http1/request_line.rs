@@ -1,4 +1,4 @@
-//! What the first line of a request says although it is wrong, or not whole
+//! What can be told from a request line that is invalid or incomplete
 //! (RFC 9112 section 3).
 
 use http::StatusCode;
@@ -6,39 +6,37 @@ use http::StatusCode;
 use super::Refusal;
 use super::grammar::is_token;
 
-/// How long a method may be; beyond it: 501. The longest that is registered,
-/// `UPDATEREDIRECTREF`, has 17 bytes.
+/// The longest method that the server accepts; a longer one gets a 501. The
+/// longest registered method, `UPDATEREDIRECTREF`, has 17 bytes.
 pub(crate) const METHOD_BYTES_MAX: usize = 32;
 
-pub(super) const METHOD_TOO_LONG: Refusal = Refusal::new(
-    StatusCode::NOT_IMPLEMENTED,
-    "the method is longer than any that there is",
-);
+pub(super) const METHOD_TOO_LONG: Refusal =
+    Refusal::new(StatusCode::NOT_IMPLEMENTED, "request method is too long");
 
 pub(super) const BAD_VERSION: Refusal =
-    Refusal::bad_request("the request line does not end in HTTP/1.1 or HTTP/1.0");
+    Refusal::bad_request("request line does not end with HTTP/1.1 or HTTP/1.0");
 
 const OTHER_VERSION: Refusal = Refusal::new(
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-    "this server speaks HTTP/1.1 and HTTP/1.0",
+    "HTTP version not supported: use HTTP/1.1 or HTTP/1.0",
 );
 
-/// Whether the method is HEAD, of a request whose head is not whole or not valid.
-/// An answer to HEAD has no body (RFC 9110 section 9.3.2).
+/// Whether the method is HEAD, for a request whose head is incomplete or invalid.
+/// A response to HEAD has no body (RFC 9110 section 9.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AsksForHead {
     Yes,
     No,
-    /// Too little of the request line has come, or it has no end of a method.
+    /// Too little of the request line has arrived, or no space ends the method.
     Unknown,
 }
 
 impl AsksForHead {
-    /// `input` is what has come of the request.
+    /// `input` is the part of the request that has arrived.
     pub(crate) fn of(input: &[u8]) -> Self {
         const HEAD: &[u8] = b"HEAD";
 
-        // Not all line ends are empty lines; they make no method a different one.
+        // Line ends before the method do not change it, whether they are valid or not.
         let before = input.iter().take_while(|byte| b"\r\n".contains(byte));
         let input = &input[before.count()..];
         match input.strip_prefix(HEAD) {
@@ -51,10 +49,10 @@ impl AsksForHead {
     }
 }
 
-/// Whether `input` begins with a method that is too long, though its end may not
-/// be here.
+/// Whether `input` begins with a method that is too long, even if its end has not
+/// arrived.
 pub(super) fn begins_with_long_method(mut input: &[u8]) -> bool {
-    // What httparse skips.
+    // httparse skips these too.
     while let Some(rest) = input.strip_prefix(b"\r\n").or(input.strip_prefix(b"\n")) {
         input = rest;
     }
@@ -62,8 +60,8 @@ pub(super) fn begins_with_long_method(mut input: &[u8]) -> bool {
     longest.len() > METHOD_BYTES_MAX && longest.iter().all(|&byte| is_token(byte))
 }
 
-/// Why a request is refused that has `rest` behind its target, where one of our
-/// versions should be and is not. `None` if more of it has to come first.
+/// The refusal of a request that has `rest` behind its target, where a supported
+/// version should be. `None` if further bytes decide which refusal it is.
 pub(super) fn refused_version(rest: &[u8]) -> Option<Refusal> {
     const ANY_DIGIT: u8 = b'd';
 
@@ -85,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_told_by_its_first_bytes() {
+    fn a_head_request_is_recognized_by_its_first_bytes() {
         for yes in ["HEAD ", "HEAD /", "HEAD  x", "\nHEAD /", "\r\rHEAD /"] {
             assert_eq!(AsksForHead::of(yes.as_bytes()), AsksForHead::Yes, "{yes}");
         }
@@ -103,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_method_is_one_before_it_ends() {
+    fn a_long_method_is_recognized_before_it_ends() {
         let longest = "x".repeat(METHOD_BYTES_MAX);
         for fine in ["", "GET", &longest, &format!("{longest} /")] {
             assert!(!begins_with_long_method(fine.as_bytes()), "{fine}");

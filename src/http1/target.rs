@@ -1,10 +1,10 @@
 //! The target of a request, in one of its four forms (RFC 9112 section 3.2).
 //!
-//! A path and a query hold what RFC 3986 has for them; what browsers send
-//! beside that as it is, by the URL standard of the WHATWG: `[ ] \ ^ { | }`, the
-//! backtick, and a `%` that begins no escape; and UTF-8. What browsers always
-//! encode is refused in both: `"`, `<`, `>`, and whatever is not visible. Nothing
-//! is decoded or normalized.
+//! A path and a query may contain the characters of RFC 3986, UTF-8, and what
+//! browsers do not encode (the URL standard of the WHATWG): `[ ] \ ^ { | }`, the
+//! backtick, and a `%` that begins no escape. Characters that browsers always
+//! encode are refused in both: `"`, `<`, `>`, blanks and control characters.
+//! Nothing is decoded or normalized.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -15,27 +15,27 @@ use http::Uri;
 use super::Refusal;
 use super::authority;
 
-/// What a target says.
+/// A valid target.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) uri: Uri,
-    /// Where the target names its host: what `Host` is then (RFC 9112 section
+    /// The host, if the target names one. It replaces `Host` (RFC 9112 section
     /// 3.2.2).
     pub(super) host: Option<HeaderValue>,
 }
 
 pub(super) const TOO_LONG: Refusal =
-    Refusal::new(StatusCode::URI_TOO_LONG, "the request target is too long");
+    Refusal::new(StatusCode::URI_TOO_LONG, "request target is too long");
 
-/// There is none, however well-formed a CONNECT is.
+/// The refusal of every valid CONNECT.
 pub(crate) const NO_TUNNELS: Refusal =
-    Refusal::new(StatusCode::NOT_IMPLEMENTED, "this server opens no tunnels");
+    Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported");
 
-const NO_PATH: Refusal = Refusal::bad_request("the request target is not a path");
+const NO_PATH: Refusal = Refusal::bad_request("request target is neither a path nor an http URI");
 
-const BAD_HOST: Refusal = Refusal::bad_request("the request target's host is not valid");
+const BAD_HOST: Refusal = Refusal::bad_request("invalid host in the request target");
 
-/// Reads a target, which is not empty and is UTF-8.
+/// Parses a target. It must be UTF-8, and not empty.
 pub(super) fn read(method: &Method, target: Bytes) -> Result<Target, Refusal> {
     if *method == Method::CONNECT {
         return authority_form(target);
@@ -49,7 +49,9 @@ pub(super) fn read(method: &Method, target: Bytes) -> Result<Target, Refusal> {
             uri: Uri::from_static("*"),
             host: None,
         }),
-        [b'*'] => Err(Refusal::bad_request("the target * is for OPTIONS alone")),
+        [b'*'] => Err(Refusal::bad_request(
+            "request target * is allowed only with OPTIONS",
+        )),
         _ => absolute_form(target),
     }
 }
@@ -57,7 +59,7 @@ pub(super) fn read(method: &Method, target: Bytes) -> Result<Target, Refusal> {
 fn authority_form(target: Bytes) -> Result<Target, Refusal> {
     if !authority::is_host_with_port(&target) {
         return Err(Refusal::bad_request(
-            "the target of CONNECT is not a host and a port",
+            "request target of CONNECT is not a host and a port",
         ));
     }
     let uri = Uri::from_maybe_shared(target).map_err(|_| NO_TUNNELS)?;
@@ -66,7 +68,7 @@ fn authority_form(target: Bytes) -> Result<Target, Refusal> {
 
 fn origin_form(target: Bytes) -> Result<Uri, Refusal> {
     let target = check(&target)?.map_or(target, Bytes::from);
-    // Only too long a one is left that a `Uri` cannot hold.
+    // The length is the only reason left for a `Uri` not to hold it.
     Uri::from_maybe_shared(target).map_err(|_| TOO_LONG)
 }
 
@@ -75,9 +77,7 @@ fn absolute_form(target: Bytes) -> Result<Target, Refusal> {
     let scheme = &target[..colon.ok_or(NO_PATH)?];
     let secure = scheme.eq_ignore_ascii_case(b"https");
     if !secure && !scheme.eq_ignore_ascii_case(b"http") {
-        return Err(Refusal::bad_request(
-            "the request target is neither a path nor an http URI",
-        ));
+        return Err(NO_PATH);
     }
     let start = scheme.len() + "://".len();
     if !target[scheme.len()..].starts_with(b"://") {
@@ -91,11 +91,11 @@ fn absolute_form(target: Bytes) -> Result<Target, Refusal> {
     if !authority::is_host_and_port(&host) {
         return Err(BAD_HOST);
     }
-    // RFC 9110 section 7.4: we have no TLS, so no such request is ours.
+    // RFC 9110 section 7.4: an https target needs TLS, which the server does not have.
     if secure {
         return Err(Refusal::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "this connection is not secure: an https target is not answered here",
+            "https request target on a connection without TLS",
         ));
     }
     let origin = match target.get(path) {
@@ -105,8 +105,8 @@ fn absolute_form(target: Bytes) -> Result<Target, Refusal> {
     };
     let origin = check(&origin)?.map_or(origin, Bytes::from);
     let whole = [b"http://", &host[..], &origin[..]].concat();
-    // A `Uri` takes no escapes in a host, nor every address of the future. Such
-    // a host stands in the field alone.
+    // A `Uri` cannot hold escapes in a host, nor every address of a future version
+    // of IP. Such a host is in the field alone.
     let uri = Uri::from_maybe_shared(Bytes::from(whole))
         .or_else(|_| Uri::from_maybe_shared(origin))
         .map_err(|_| TOO_LONG)?;
@@ -117,10 +117,10 @@ fn absolute_form(target: Bytes) -> Result<Target, Refusal> {
     })
 }
 
-/// A byte that is in no path and in no query.
+/// A byte that neither a path nor a query may contain.
 const WRONG: u8 = 1;
 
-/// A byte that a `Uri` takes in a query, and not in a path.
+/// A byte that a `Uri` accepts in a query, but not in a path.
 const BACKTICK: u8 = 2;
 
 const CLASSES: [u8; 256] = {
@@ -139,8 +139,8 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// Checks a path and its query. Gives what a `Uri` can hold instead, if it cannot
-/// hold them as they are.
+/// Checks a path and its query. Returns an encoded form if a `Uri` cannot hold
+/// them as they are.
 fn check(target: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
     let classes = target
         .iter()
@@ -149,16 +149,14 @@ fn check(target: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         0 => Ok(None),
         BACKTICK => Ok(Some(encode_backticks(target))),
         // RFC 9112 section 3.2: no form of a target has a fragment.
-        _ if target.contains(&b'#') => {
-            Err(Refusal::bad_request("the request target has a fragment"))
-        }
+        _ if target.contains(&b'#') => Err(Refusal::bad_request("request target has a fragment")),
         _ => Err(Refusal::bad_request(
-            "the request target holds a character that has to be percent-encoded",
+            "request target contains a character that must be percent-encoded",
         )),
     }
 }
 
-/// Encodes those of the path.
+/// Percent-encodes the backticks of the path.
 fn encode_backticks(target: &[u8]) -> Vec<u8> {
     let query = target.iter().position(|&byte| byte == b'?');
     let (path, query) = target.split_at(query.unwrap_or(target.len()));
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn one_rule_holds_for_path_and_query() {
+    fn path_and_query_allow_the_same_characters() {
         for byte in 0..=u8::MAX {
             let allowed = match byte {
                 b'"' | b'#' | b'<' | b'>' => false,
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backtick_in_a_path_is_there_encoded() {
+    fn a_backtick_in_a_path_is_encoded() {
         assert_eq!(get("/`a``?`b").as_deref(), Ok("/%60a%60%60?`b"));
         assert_eq!(get("/?`").as_deref(), Ok("/?`"));
         assert_eq!(get("http://a/`?`").as_deref(), Ok("http://a/%60?`"));
@@ -221,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_target_is_of_http_and_has_a_host() {
+    fn an_absolute_target_has_the_scheme_http_and_a_host() {
         for (form, uri) in [
             ("http://a", "http://a/"),
             ("HTTP://a:/b", "http://a:/b"),
@@ -276,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_no_uri_holds_stands_in_the_field_alone() {
+    fn a_host_that_no_uri_holds_is_in_the_field_alone() {
         for (form, host, uri) in [
             ("http://a%41:80/b?c", "a%41:80", "/b?c"),
             ("http://%c3%bc", "%c3%bc", "/"),
@@ -297,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn two_forms_are_for_one_method_each() {
+    fn asterisk_is_for_options_and_authority_for_connect() {
         let status = |method, form| target(method, form).err();
         assert_eq!(status(Method::OPTIONS, "*"), None);
         assert_eq!(status(Method::OPTIONS, "http://a"), None);

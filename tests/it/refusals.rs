@@ -218,27 +218,27 @@ fn refusals_say_what_is_wrong_with_the_request_line() {
         (
             "GET / HTTP/1.10",
             400,
-            "the request line does not end in HTTP/1.1 or HTTP/1.0\n",
+            "request line does not end with HTTP/1.1 or HTTP/1.0\n",
         ),
         (
             "GET / HTTP/01.01",
             400,
-            "the request line does not end in HTTP/1.1 or HTTP/1.0\n",
+            "request line does not end with HTTP/1.1 or HTTP/1.0\n",
         ),
         (
             "GET / HTTP/1.2",
             505,
-            "this server speaks HTTP/1.1 and HTTP/1.0\n",
+            "HTTP version not supported: use HTTP/1.1 or HTTP/1.0\n",
         ),
         (
             "GET ftp://a/x HTTP/1.1",
             400,
-            "the request target is neither a path nor an http URI\n",
+            "request target is neither a path nor an http URI\n",
         ),
         (
             "GET https://a/x HTTP/1.1",
             421,
-            "this connection is not secure: an https target is not answered here\n",
+            "https request target on a connection without TLS\n",
         ),
     ] {
         let mut client = server.connect();

@@ -185,7 +185,7 @@ fn a_body_beyond_the_limit_is_413_whoever_finds_out() {
     post_chunked_quietly(&mut client, 200_000);
     let response = client.response();
     assert_eq!(response.status, 413);
-    assert_eq!(response.body, "InvalidData: the body is too large");
+    assert_eq!(response.body, "InvalidData: request body is too large");
     assert!(response.closes());
 
     let mut client = server.connect();

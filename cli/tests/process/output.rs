@@ -515,7 +515,7 @@ fn the_debug_level_names_each_refusal() {
         let mut client = program.connect();
         client.send("NONSENSE\r\n\r\n");
         client.response();
-        program.wait_logged("rejected with 400 Bad Request: the request line is not valid");
+        program.wait_logged("rejected with 400 Bad Request: invalid request line");
     }
     program.signal(Signal::TERM);
     program.end();

@@ -1,6 +1,6 @@
-//! The extensions of a chunk, byte by byte (RFC 9112 section 7.1.1). They are
-//! checked and mean nothing: what one parser takes for an extension, another
-//! may take for the end of the line.
+//! The extensions of a chunk, byte by byte (RFC 9112 section 7.1.1). The server
+//! ignores them, but checks their syntax: another parser on the way may take a
+//! malformed extension for the end of the line.
 //!
 //! ```text
 //!            +------------ ; ----------------------+
@@ -23,17 +23,17 @@ use crate::http1::grammar::is_blank;
 use crate::http1::grammar::is_text;
 use crate::http1::grammar::is_token;
 
-/// Where in the extensions of a chunk the next byte stands.
+/// The position of the next byte in the extensions of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
-    /// In blanks behind the size or behind a value. Another extension follows.
+    /// In blanks behind the size or a value. Another extension must follow.
     Blank,
-    /// Behind the semicolon, blanks included.
+    /// Behind a semicolon, or in the blanks after it.
     BeforeName,
     Name,
     /// In blanks behind a name.
     AfterName,
-    /// Behind the equals sign, blanks included.
+    /// Behind an equals sign, or in the blanks after it.
     BeforeValue,
     Token,
     Quoted,
@@ -42,10 +42,10 @@ pub(super) enum Extension {
     QuotedEnd,
 }
 
-const MALFORMED: Refusal = Refusal::bad_request("a chunk extension is not valid");
+const MALFORMED: Refusal = Refusal::bad_request("invalid chunk extension");
 
 impl Extension {
-    /// Where the byte behind this one stands.
+    /// The position behind `byte`.
     pub(super) fn next(self, byte: u8) -> Result<Self, Refusal> {
         Ok(match (self, byte) {
             (Self::Quoted, b'"') => Self::QuotedEnd,
@@ -68,7 +68,7 @@ impl Extension {
         })
     }
 
-    /// Whether the line may end here. Blanks stand before something only.
+    /// Whether the line may end here. It may not end with blanks.
     pub(super) fn may_end(self) -> bool {
         matches!(self, Self::Name | Self::Token | Self::QuotedEnd)
     }
@@ -78,7 +78,7 @@ impl Extension {
 mod tests {
     use super::*;
 
-    /// Whether this may stand between a size and its CR.
+    /// Whether `extensions` may stand between a size and its CR.
     fn is_well_formed(extensions: &str) -> bool {
         let mut at = Extension::Blank;
         for byte in extensions.bytes() {

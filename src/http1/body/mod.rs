@@ -1,5 +1,4 @@
-//! The body of a request, out of the bytes that carry it
-//! (RFC 9112 sections 6.2 and 7.1).
+//! Decodes the body of a request (RFC 9112 sections 6.2 and 7.1).
 //!
 //! ```text
 //!           +------------------- CR LF <----------------+
@@ -10,7 +9,7 @@
 //!           +-- size 0 --> Trailers --empty line--> Done
 //! ```
 //!
-//! What an extension is stands in [`extension`].
+//! [`extension`] has the states within an extension.
 
 mod extension;
 #[cfg(test)]
@@ -28,18 +27,18 @@ use super::fields::HEADERS_CAP;
 use super::framing::Framing;
 use super::head::Limits;
 
-/// How many bytes of chunk extensions a body may have in all. They mean
-/// nothing to us; unbounded, they would cost us more than the body.
+/// The most bytes of chunk extensions in one body. The server ignores them; without
+/// a limit they could cost more than the body.
 pub(crate) const EXTENSIONS_MAX: usize = 16 * 1024;
 
-/// As many digits as a `u64` has.
+/// The hexadecimal digits of a `u64`.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// Takes a body out of its framing, piece by piece, in any pieces.
+/// Extracts a body from its framing. The input may arrive in pieces of any size.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     position: Position,
-    /// How many bytes of the body may still come.
+    /// How many more bytes the chunks may hold.
     allowance: u64,
     extension_bytes: usize,
     limits: Limits,
@@ -48,7 +47,7 @@ pub(crate) struct Decoder {
 
 #[derive(Debug)]
 enum Position {
-    /// So many bytes are left of a body whose length was stated.
+    /// This many bytes are left of a body whose length is stated.
     Length(u64),
     /// In the digits of a chunk's size.
     Size {
@@ -69,27 +68,27 @@ enum Position {
     DataEnd {
         carriage_return: bool,
     },
-    /// The trailer section as far as it has come.
+    /// The part of the trailer section that has arrived.
     Trailers(Vec<u8>),
     Done,
 }
 
-/// What a piece of input came to.
+/// The result of decoding a piece of input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded<'a> {
-    /// How many bytes of the input are used up.
+    /// How many bytes of the input the decoder has consumed.
     pub(crate) used: usize,
-    /// Of these, the ones at the end that belong to the body.
+    /// The last of these bytes: the ones that belong to the body.
     pub(crate) data: &'a [u8],
 }
 
 pub(crate) const TOO_LARGE: Refusal =
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request body is too large");
 
 impl Decoder {
-    /// A body of at most `max` bytes; trailers as large as a head may be.
+    /// A decoder for a body of at most `max` bytes. `limits` bound the trailers.
     ///
-    /// A stated length beyond `max` is refused here, before any of it has come.
+    /// A stated length beyond `max` is refused here, before the body arrives.
     pub(crate) fn new(framing: Framing, max: u64, limits: Limits) -> Result<Self, Refusal> {
         let position = match framing {
             Framing::Length(length) if length > max => return Err(TOO_LARGE),
@@ -106,12 +105,12 @@ impl Decoder {
         })
     }
 
-    /// Whether the body has ended. What follows is the next request.
+    /// Whether the body has ended. The bytes behind it are the next request.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.position, Position::Done)
     }
 
-    /// How many bytes are left, of a body whose length was stated.
+    /// How many bytes are left; `None` if the length is not stated.
     pub(crate) fn left(&self) -> Option<u64> {
         match self.position {
             Position::Length(left) => Some(left),
@@ -120,13 +119,13 @@ impl Decoder {
         }
     }
 
-    /// The fields behind a chunked body, once it has ended.
+    /// The trailers of a chunked body, once it has ended.
     pub(crate) fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
         self.trailers.take()
     }
 
-    /// Uses up input until there is a piece of body, or no more input, or the
-    /// body has ended.
+    /// Consumes input until there is a piece of the body, the input is used up, or
+    /// the body ends.
     pub(crate) fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Decoded<'a>, Refusal> {
         let mut used = 0;
         while used < input.len() {
@@ -168,7 +167,7 @@ impl Decoder {
         Ok(Decoded { used, data: &[] })
     }
 
-    /// One byte of what stands around a chunk's data.
+    /// Consumes one byte of the framing.
     fn step(&mut self, byte: u8) -> Result<Position, Refusal> {
         match (&self.position, byte) {
             (&Position::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
@@ -207,20 +206,20 @@ impl Decoder {
                 b'\n',
             ) => Ok(Position::SIZE),
             (Position::DataEnd { .. }, _) => Err(Refusal::bad_request(
-                "a chunk is not as long as it said, or has no CR LF behind it",
+                "chunk data is longer than the chunk size, or not followed by CR LF",
             )),
             _ => Err(Refusal::bad_request(
-                "a chunk's size line does not end in CR LF",
+                "chunk size line does not end with CR LF",
             )),
         }
     }
 
-    /// One byte more of a chunk's extensions.
+    /// Consumes one byte of a chunk's extensions.
     fn extension(&mut self, value: u64, at: Extension, byte: u8) -> Result<Position, Refusal> {
         let at = at.next(byte)?;
         self.extension_bytes += 1;
         if self.extension_bytes > EXTENSIONS_MAX {
-            return Err(Refusal::bad_request("there are too many chunk extensions"));
+            return Err(Refusal::bad_request("chunk extensions are too large"));
         }
         Ok(Position::Extension { value, at })
     }
@@ -235,22 +234,22 @@ impl Decoder {
 }
 
 impl Position {
-    /// A chunk begins.
+    /// The start of a chunk.
     const SIZE: Self = Self::Size {
         value: 0,
         digits: 0,
     };
 }
 
-const BAD_SIZE: Refusal = Refusal::bad_request("a chunk's size is not a hexadecimal number");
+const BAD_SIZE: Refusal = Refusal::bad_request("chunk size is not a hexadecimal number");
 
-const LONG_SIZE: Refusal = Refusal::bad_request("a chunk's size has too many digits");
+const LONG_SIZE: Refusal = Refusal::bad_request("chunk size has too many digits");
 
 const BAD_SIZE_END: Refusal =
-    Refusal::bad_request("a chunk's size ends in neither CR LF nor an extension");
+    Refusal::bad_request("chunk size is followed by neither CR LF nor an extension");
 
-/// Takes from `rest` up to the end of the trailer section, which is an empty
-/// line. Says how much, and whether that was the end.
+/// Appends `rest` to the trailer section, up to the empty line that ends the
+/// section. Returns how many bytes it has appended, and whether the section ends.
 fn extend_trailers(
     section: &mut Vec<u8>,
     rest: &[u8],
@@ -258,12 +257,12 @@ fn extend_trailers(
 ) -> Result<(usize, bool), Refusal> {
     for (index, &byte) in rest.iter().enumerate() {
         if byte == b'\n' && section.last() != Some(&b'\r') {
-            return Err(Refusal::bad_request("a trailer line does not end in CR LF"));
+            return Err(Refusal::bad_request("trailer line does not end with CR LF"));
         }
         if section.len() == limits.head_bytes {
             return Err(Refusal::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "the trailers are too large",
+                "trailer fields too large",
             ));
         }
         section.push(byte);
@@ -282,7 +281,7 @@ fn parse_trailers(section: &[u8], limits: &Limits) -> Result<Option<Box<HeaderMa
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Refusal::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "there are too many trailers",
+                "too many trailer fields",
             ));
         }
         Ok(httparse::Status::Partial) | Err(_) => return Err(BAD_TRAILER),
@@ -293,9 +292,9 @@ fn parse_trailers(section: &[u8], limits: &Limits) -> Result<Option<Box<HeaderMa
     let mut trailers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| BAD_TRAILER)?;
-        if speaks_of_the_message(&name) {
+        if is_forbidden_in_trailers(&name) {
             return Err(Refusal::bad_request(
-                "a trailer has the name of a field that must stand in the head",
+                "a trailer field is allowed only in the request head",
             ));
         }
         let value = HeaderValue::from_bytes(field.value).map_err(|_| BAD_TRAILER)?;
@@ -304,11 +303,11 @@ fn parse_trailers(section: &[u8], limits: &Limits) -> Result<Option<Box<HeaderMa
     Ok(Some(Box::new(trailers)))
 }
 
-const BAD_TRAILER: Refusal = Refusal::bad_request("a trailer line is not valid");
+const BAD_TRAILER: Refusal = Refusal::bad_request("invalid trailer field");
 
-/// Whether a field says where its message ends, or where it goes; it comes too
-/// late for that in a trailer (RFC 9110 section 6.5.1).
-fn speaks_of_the_message(name: &HeaderName) -> bool {
+/// Whether a field frames or routes its message. In a trailer it comes too late
+/// for that (RFC 9110 section 6.5.1).
+fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::CONTENT_LENGTH

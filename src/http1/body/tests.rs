@@ -1,4 +1,4 @@
-//! The decoder, state by state; and that no split of its input matters.
+//! The decoder, state by state, with its input whole and split in any way.
 
 use proptest::prelude::*;
 
@@ -14,8 +14,7 @@ fn chunked(max: u64) -> Decoder {
     Decoder::new(Framing::Chunked, max, LIMITS).unwrap()
 }
 
-/// Feeds the pieces; gives the body, what is left of the input, and the
-/// decoder.
+/// Decodes the pieces. Returns the body, and the input behind it.
 fn decode<'a>(
     decoder: &mut Decoder,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -43,7 +42,7 @@ fn refused(input: &str) -> u16 {
 }
 
 #[test]
-fn a_stated_length_is_taken_and_not_a_byte_more() {
+fn a_body_of_a_stated_length_ends_after_it() {
     let mut decoder = Decoder::new(Framing::Length(5), 1000, LIMITS).unwrap();
     let (body, left) = decode(&mut decoder, [&b"hel"[..], b"loGET"]).unwrap();
     assert_eq!((&body[..], &left[..]), (&b"hello"[..], &b"GET"[..]));
@@ -53,7 +52,7 @@ fn a_stated_length_is_taken_and_not_a_byte_more() {
 }
 
 #[test]
-fn chunks_are_joined_up_to_the_last() {
+fn chunks_are_joined() {
     let mut decoder = chunked(1000);
     let input = b"5\r\nhello\r\n00A;a=b;c=\"d;e\"\r\n, chunked!\r\n0\r\n\r\nGET";
     let (body, left) = decode(&mut decoder, [&input[..]]).unwrap();
@@ -64,7 +63,7 @@ fn chunks_are_joined_up_to_the_last() {
 }
 
 #[test]
-fn trailers_come_behind_the_last_chunk() {
+fn trailers_follow_the_last_chunk() {
     let mut decoder = chunked(1000);
     decode(&mut decoder, [&b"0\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n"[..]]).unwrap();
     let trailers = decoder.take_trailers().unwrap();
@@ -72,7 +71,7 @@ fn trailers_come_behind_the_last_chunk() {
 }
 
 #[test]
-fn a_size_is_hexadecimal_digits() {
+fn a_chunk_size_is_hexadecimal() {
     for wrong in [
         "\r\n",
         "+5\r\n",
@@ -98,7 +97,7 @@ fn a_size_is_hexadecimal_digits() {
 }
 
 #[test]
-fn a_chunk_has_the_length_that_it_states() {
+fn a_chunk_of_another_length_than_stated_is_refused() {
     assert_eq!(refused("5\r\nhellooo\r\n"), 400);
     assert_eq!(refused("5\r\nhello\n0\r\n\r\n"), 400);
     assert_eq!(refused("5\r\nhel\r\n0\r\n\r\n"), 400);
@@ -126,7 +125,7 @@ fn extensions_are_bounded_over_the_whole_body() {
 }
 
 #[test]
-fn what_is_no_extension_is_refused_however_it_is_split() {
+fn a_malformed_extension_is_refused_however_it_is_split() {
     for wrong in [
         ";",
         ";=b",
@@ -152,14 +151,14 @@ fn what_is_no_extension_is_refused_however_it_is_split() {
 }
 
 #[test]
-fn a_trailer_may_not_be_what_a_head_is_for() {
+fn a_trailer_that_frames_or_routes_is_refused() {
     for name in ["Content-Length", "transfer-encoding", "Host", "Connection"] {
         assert_eq!(refused(&format!("0\r\n{name}: 1\r\n\r\n")), 400, "{name}");
     }
 }
 
 #[test]
-fn trailers_are_fields_and_bounded() {
+fn malformed_and_large_trailers_are_refused() {
     for wrong in [
         "0\r\nA: b\n\r\n",
         "0\r\nA: b\r\n\n",

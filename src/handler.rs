@@ -1,18 +1,19 @@
-//! What answers requests.
+//! The trait of everything that answers requests.
 
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 
-/// What answers requests: any `Fn(Request) -> impl IntoResponse` that threads
-/// can share, and [`Routes`](crate::Routes), which finds one for each request.
+/// Answers requests: any `Fn(Request) -> impl IntoResponse` that threads can share,
+/// or [`Routes`](crate::Routes), which pass each request to the handler of its
+/// route.
 ///
-/// A handler may block: other connections go on as long as a worker is free.
-/// If it panics, the client gets a 500, the connection closes, and the worker
-/// lives on.
+/// A handler may block. The server serves other connections meanwhile, as long as
+/// a worker is free. If a handler panics, the client gets a 500 and the connection
+/// closes; the worker goes on.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler",
-    note = "a handler is a function of a `Request` that returns something `IntoResponse`, or what `Router::build` returns"
+    message = "`{Self}` is not a handler",
+    note = "a handler is a function from `Request` to a type that implements `IntoResponse`, or the `Routes` that `Router::build` returns"
 )]
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.

@@ -1,10 +1,10 @@
-//! What a request says its body is (RFC 9110 section 8.3).
+//! The media type of a request's body (RFC 9110 section 8.3).
 
 use http::HeaderMap;
 use http::header;
 
-/// The media type of a body without its parameters, in lower case. Empty if
-/// there is none, or none that can be read.
+/// The media type in `Content-Type`, without its parameters, in lower case. Empty
+/// if the field is missing or is not visible ASCII.
 pub(crate) fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE);
     let value = value.and_then(|value| value.to_str().ok());
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_and_case_do_not_count() {
+    fn parameters_and_case_are_ignored() {
         let mut headers = HeaderMap::new();
         assert_eq!(media_type(&headers), "");
         for (value, expected) in [

@@ -1,4 +1,4 @@
-//! What a handler sees: the request it gets, and the response it gives.
+//! What a handler sees: the request and the response.
 
 pub(crate) mod body;
 pub(crate) mod events;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// Undoes percent-encoding, once. `None` if the result is not UTF-8, or if a
-/// `%` is not followed by two hexadecimal digits.
+/// Percent-decodes `text` once. `None` if the result is not UTF-8, or if a `%` is
+/// not followed by two hexadecimal digits.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     let whole = |escape: &str| {
         let digits = escape.as_bytes().get(..2);
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decoding_is_done_once_and_refuses_what_is_no_text() {
+    fn decoding_is_done_once_and_refuses_bytes_that_are_not_utf_8() {
         for (text, expected) in [
             ("", Some("")),
             ("a+b", Some("a+b")),

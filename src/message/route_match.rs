@@ -1,15 +1,14 @@
-//! What the routes have found out about a request.
+//! The route of a request, and the values of its parameters.
 
 use std::sync::Arc;
 
-/// Names and decoded values of path parameters, in the order of the path.
+/// Names and decoded values of path parameters, in the order in the path.
 pub(crate) type Params = Vec<(Arc<str>, String)>;
 
-/// What the routes have found out about a request. Nothing at first, which
-/// allocates nothing.
+/// The route that matched a request. The default, for no route, allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct RouteMatch {
-    /// The route's whole path, as it was registered.
+    /// The whole path of the route, as registered.
     pub(crate) route: Option<Arc<str>>,
     pub(crate) params: Params,
 }

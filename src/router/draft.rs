@@ -1,7 +1,5 @@
-//! [`Router::build`]: from a router as it was written down to routes that can be
-//! served. Nested
-//! routers are unfolded into one tree of whole paths, and every handler gets
-//! the layers that go around it.
+//! [`Router::build`]: turns a router into routes that can be served. It flattens nested
+//! routers into one tree of whole paths, and wraps every handler in its layers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +24,8 @@ use super::routes::Endpoint;
 use super::routes::Routes;
 use crate::handler::Handler;
 
-/// What `OPTIONS *` says of a route that takes every method: those that mean
-/// something at a server of origin.
+/// The methods that `OPTIONS *` lists for a route of every method: the common ones
+/// of an origin server.
 const COMMON: [Method; 6] = [
     Method::DELETE,
     Method::GET,
@@ -43,23 +41,23 @@ struct Draft {
     entries: Vec<Entry>,
     prefixes: Prefixes,
     areas: Vec<Area>,
-    /// How many routers there were so far; their numbers tell them apart.
+    /// How many routers have been added: the number of the next one.
     routers: usize,
-    /// Of the outermost router.
+    /// The layers of the outermost router.
     layers: Layers,
 }
 
-/// One path, and what has been said of it so far.
+/// One path, and the routes that have been added for it.
 struct Entry {
-    /// Never empty; their paths are one and the same.
+    /// Never empty. All have the same path.
     routes: Vec<Route>,
-    /// The number of the router that it belongs to.
+    /// The number of the router that the routes belong to.
     owner: usize,
     layers: Layers,
     bad_parameter: Arc<dyn Handler>,
 }
 
-/// What a router has from those that it is nested in.
+/// What a router inherits from the routers that it is nested in.
 struct Outside {
     /// Empty, or a path that does not end with `/`.
     prefix: String,
@@ -68,14 +66,14 @@ struct Outside {
 }
 
 impl Router {
-    /// Checks everything, and gives the [`Handler`].
+    /// Checks all routes, and returns the [`Handler`].
     ///
     /// # Errors
     ///
-    /// The first mistake; [`Error::is_config`] is true. Two handlers for one
-    /// method and path; paths that could both match a request with neither
-    /// going before the other (`/{a}` and `/{b}`); a path that is none; a
-    /// second fallback. The text names both sides:
+    /// The first mistake, with [`Error::is_config`] true: two handlers for one
+    /// method and path; two paths that match the same requests without precedence
+    /// (`/{a}` and `/{b}`); an invalid path; a second fallback. The text names both
+    /// routes:
     ///
     /// ```
     /// use farewell::{Request, Router};
@@ -91,7 +89,7 @@ impl Router {
     /// );
     /// ```
     ///
-    /// Without this step there is no server:
+    /// A `Router` itself cannot be served:
     ///
     /// ```compile_fail,E0277
     /// # let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default()).unwrap();
@@ -111,7 +109,7 @@ impl Draft {
         let outside = Outside {
             prefix: String::new(),
             layers: Layers::default(),
-            fallback: answer(StatusCode::NOT_FOUND, "there is nothing at this path"),
+            fallback: answer(StatusCode::NOT_FOUND, "not found"),
         };
         draft.add(router, &outside)?;
         Ok(draft)
@@ -131,7 +129,7 @@ impl Draft {
             .chain(common)
             .chain([&Method::OPTIONS]);
         Routes {
-            everywhere: self.layers.around(&options(allow(methods))),
+            options_of_server: self.layers.wrap(&options(allow(methods))),
             paths: self.paths,
             endpoints,
             prefixes: self.prefixes,
@@ -139,8 +137,8 @@ impl Draft {
         }
     }
 
-    /// Adds a router and those nested in it. Its area comes after theirs: the
-    /// outermost is the last.
+    /// Adds a router and the routers nested in it. Its area comes after theirs, so
+    /// that of the outermost router is the last.
     fn add(&mut self, router: Router, outside: &Outside) -> Result<(), Error> {
         let prefix = &outside.prefix;
         let fallback = match &router.fallbacks[..] {
@@ -152,10 +150,10 @@ impl Draft {
         let area = Area {
             prefix: prefix.clone(),
             names: path::names(prefix),
-            not_found: layers.around(fallback),
-            bad_parameter: layers.around(&answer(
+            not_found: layers.wrap(fallback),
+            bad_parameter: layers.wrap(&answer(
                 StatusCode::BAD_REQUEST,
-                "a part of the path is not percent-encoded UTF-8",
+                "path parameter is not percent-encoded UTF-8",
             )),
         };
 
@@ -173,7 +171,7 @@ impl Draft {
             };
             let first = self.areas.len();
             self.add(router, &outside)?;
-            self.claim_prefix(first)?;
+            self.register_prefix(first)?;
         }
         self.areas.push(area);
         Ok(())
@@ -203,7 +201,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What the tree has against a path.
+    /// Why the tree refuses a path, with the route that it conflicts with.
     fn explain(&self, error: &InsertError) -> String {
         let InsertError::Conflict { with } = error else {
             return explain(error);
@@ -215,9 +213,9 @@ impl Draft {
         }
     }
 
-    /// Gives the last area all that is under its prefix. Those from `first` on
-    /// are inside it: one that has the same prefix has that already.
-    fn claim_prefix(&mut self, first: usize) -> Result<(), Error> {
+    /// Registers the prefix of the last area. If a router nested in it (the areas
+    /// from `first` on) has the same prefix, the prefix is registered already.
+    fn register_prefix(&mut self, first: usize) -> Result<(), Error> {
         let Some((area, inside)) = self.areas[first..].split_last() else {
             return Ok(());
         };
@@ -233,12 +231,14 @@ impl Draft {
 }
 
 impl Entry {
-    /// One more route of the same path.
+    /// Adds a route of the same path.
     fn add(&mut self, route: Route, owner: usize) -> Result<(), Error> {
         let mut others = self.routes.iter();
         let other = others.find(|other| other.methods.overlap(&route.methods));
         match other {
-            Some(other) if other.methods == route.methods => Err(refuse(&route, "is there twice")),
+            Some(other) if other.methods == route.methods => {
+                Err(refuse(&route, "is registered twice"))
+            }
             Some(other) => Err(refuse(&route, format!("conflicts with {other}"))),
             None if self.owner != owner => {
                 let other = &self.routes[0];
@@ -258,13 +258,13 @@ impl Entry {
         let mut handlers: Vec<(Method, Arc<dyn Handler>)> = Vec::new();
         let mut every = None;
         for route in self.routes {
-            let handler = self.layers.around(&route.handler);
+            let handler = self.layers.wrap(&route.handler);
             match route.methods {
                 Methods::One(method) => handlers.push((method, handler)),
                 Methods::Every => every = Some(handler),
             }
         }
-        let otherwise = every.unwrap_or_else(|| self.layers.complete(&mut handlers));
+        let otherwise = every.unwrap_or_else(|| self.layers.add_own_handlers(&mut handlers));
         Endpoint {
             path,
             names,
@@ -275,14 +275,14 @@ impl Entry {
     }
 }
 
-/// The whole path of a route, if that can be one.
+/// Puts a route under a prefix, if its whole path is valid.
 fn under(prefix: &str, route: Route) -> Result<Route, Error> {
     if let Some(flaw) = path::flaw(&route.path) {
         return Err(refuse(&route, flaw));
     }
     let path = path::join(prefix, &route.path);
     let route = Route { path, ..route };
-    // A parameter may be in both parts.
+    // The prefix and the path may have a parameter of the same name.
     match path::flaw(&route.path) {
         Some(flaw) => Err(refuse(&route, flaw)),
         None => Ok(route),
@@ -324,7 +324,7 @@ fn refuse(route: &Route, problem: impl fmt::Display) -> Error {
 fn refuse_prefix(prefix: &str, error: &InsertError) -> Error {
     let prefix = if prefix.is_empty() { "/" } else { prefix };
     let problem = match error {
-        InsertError::Conflict { with } if with == prefix => "is there twice".to_owned(),
+        InsertError::Conflict { with } if with == prefix => "is registered twice".to_owned(),
         other => explain(other),
     };
     Error::config(&format!("the prefix {prefix}"), problem)
@@ -333,9 +333,9 @@ fn refuse_prefix(prefix: &str, error: &InsertError) -> Error {
 fn explain(error: &InsertError) -> String {
     match error {
         InsertError::Conflict { with } => format!("conflicts with {with}"),
-        InsertError::InvalidParam => "has a brace or a parameter that is not {name}".to_owned(),
+        InsertError::InvalidParam => "has an invalid parameter: write {name}".to_owned(),
         InsertError::InvalidParamSegment => "has two parameters in one segment".to_owned(),
-        InsertError::InvalidCatchAll => "has more after its catch-all".to_owned(),
+        InsertError::InvalidCatchAll => "has a catch-all before its end".to_owned(),
         other => other.to_string(),
     }
 }

@@ -1,5 +1,5 @@
-//! What goes around handlers, and the handlers that no program writes: those
-//! of 404, 405, 400 and `OPTIONS`.
+//! Wraps handlers in layers. And the router's own handlers: those of 404, 405, 400
+//! and `OPTIONS`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 
-/// What goes around every handler of a router, the innermost first.
+/// The layers of a router and of those around it, the innermost first.
 #[derive(Clone, Default)]
 pub(super) struct Layers(Vec<Layer>);
 
@@ -25,16 +25,16 @@ impl Layers {
         Self(own.into_iter().chain(outside).collect())
     }
 
-    pub(super) fn around(&self, handler: &Arc<dyn Handler>) -> Arc<dyn Handler> {
+    pub(super) fn wrap(&self, handler: &Arc<dyn Handler>) -> Arc<dyn Handler> {
         let layers = self.0.iter().map(Arc::clone);
         layers.fold(Arc::clone(handler), |next, layer| {
             Arc::new(Layered { layer, next })
         })
     }
 
-    /// Adds the handlers that come by themselves; gives the one for methods
-    /// that have none.
-    pub(super) fn complete(
+    /// Adds the router's own handlers of `HEAD` and `OPTIONS` to those of a path.
+    /// Returns the handler of the 405.
+    pub(super) fn add_own_handlers(
         &self,
         handlers: &mut Vec<(Method, Arc<dyn Handler>)>,
     ) -> Arc<dyn Handler> {
@@ -50,9 +50,9 @@ impl Layers {
         let methods = handlers.iter().map(|(method, _)| method);
         let allow = allow(methods.chain([&Method::OPTIONS]));
         if of(handlers, Method::OPTIONS).is_none() {
-            handlers.push((Method::OPTIONS, self.around(&options(allow.clone()))));
+            handlers.push((Method::OPTIONS, self.wrap(&options(allow.clone()))));
         }
-        self.around(&method_not_allowed(allow))
+        self.wrap(&method_not_allowed(allow))
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn options(allow: HeaderValue) -> Arc<dyn Handler> {
 }
 
 fn method_not_allowed(allow: HeaderValue) -> Arc<dyn Handler> {
-    let message = "this path does not take that method";
+    let message = "method not allowed";
     Arc::new(move |_: Request| {
         let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message);
         let mut response = rejection.into_response();
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allow_is_sorted_and_has_nothing_twice() {
+    fn allow_is_sorted_and_without_duplicates() {
         let methods = [Method::POST, Method::GET, Method::POST, Method::HEAD];
         assert_eq!(allow(methods.iter()), "GET, HEAD, POST");
         assert_eq!(allow([].iter()), "");

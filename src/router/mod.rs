@@ -1,4 +1,4 @@
-//! Which handler answers which request: as the program writes it down.
+//! Routes as a program writes them: by path and method, in any order.
 
 mod draft;
 mod layers;
@@ -20,9 +20,9 @@ use crate::message::response::Response;
 
 /// Which handler answers which request, by path and method.
 ///
-/// It is written down in any order, and checked as a whole by
-/// [`build`](Self::build). What that gives, [`Routes`](crate::Routes), is the [`Handler`]; so
-/// no server runs with routes that contradict each other.
+/// Add routes in any order. [`build`](Self::build) checks them as a whole and
+/// returns [`Routes`](crate::Routes), which is the [`Handler`]; so no server runs
+/// with routes that contradict each other.
 ///
 /// ```no_run
 /// use farewell::{Handler, Request, Router, Server};
@@ -51,43 +51,45 @@ use crate::message::response::Response;
 ///
 /// # Paths
 ///
-/// A path begins with `/`. `{name}` in it stands for one segment, or for a part
-/// of one (`/img-{name}.png`), and for at least one character; `{*rest}`, at its
-/// end alone, for everything that is left, slashes included, and for at least
-/// one character too. [`Request::param`] has the values. What is written out
-/// goes before a parameter: `/users/me` before `/users/{id}`. In one place there
-/// can be parameters of one name alone, and either those or a catch-all.
+/// A path begins with `/`. The parameter `{name}` matches one segment, or a part
+/// of one (`/img-{name}.png`). The catch-all `{*rest}`, allowed only at the end,
+/// matches the whole rest of the path, slashes included. Both match at least one
+/// character. [`Request::param`] returns the values. Literal text takes precedence
+/// over a parameter: `/users/me` over `/users/{id}`. All routes must use the same
+/// name for a parameter in the same place, and a place has either a parameter or a
+/// catch-all.
 ///
-/// A path is matched as the client sent it, before percent-encoding is undone;
-/// so `%2F` in a parameter is a character of its value and divides nothing, and
-/// a client that encodes what needs no encoding (`/%75sers`) finds nothing. A
-/// parameter that is not the encoding of UTF-8 text (RFC 3986 section 2.1) is
-/// answered 400. `/users` and `/users/` are two paths: a request that differs in
-/// the last slash alone gets a 404, and no redirect.
+/// A path is matched as the client sent it, before percent-decoding. So `%2F` in
+/// a parameter is part of its value and separates nothing, and a path with a
+/// needless encoding (`/%75sers`) does not match `/users`. A parameter that is not
+/// percent-encoded UTF-8 (RFC 3986 section 2.1) gets a 400. `/users` and `/users/`
+/// are two paths: a request that differs only in the last slash gets a 404, not a
+/// redirect.
 ///
-/// # What it answers itself
+/// # Responses of the router itself
 ///
-/// - 404 if no route has the path, unless there is a [`fallback`](Self::fallback).
-/// - 405 if one has it, and not the method; `Allow` has those that it takes
+/// - 404 if no route matches the path, unless there is a
+///   [`fallback`](Self::fallback).
+/// - 405 if routes match the path, but not the method; `Allow` lists their methods
 ///   (RFC 9110 section 15.5.6).
-/// - `HEAD`, where there is `GET` and no handler of its own: the handler of
-///   `GET`, which gets the request as it is. The server leaves out the body.
-/// - `OPTIONS`, where it has no handler: 204, with `Allow`. `OPTIONS *` asks for
-///   the server as a whole, and gets the methods of all routes together
-///   (RFC 9110 section 9.3.7).
+/// - `HEAD`, if the path has a `GET` and no `HEAD`: the handler of `GET` gets the
+///   request unchanged, and the server leaves out the body.
+/// - `OPTIONS`, if the path has no `OPTIONS`: 204 with `Allow`. `OPTIONS *` asks
+///   about the whole server, and gets the methods of all routes (RFC 9110 section
+///   9.3.7).
 #[derive(Default)]
-#[must_use = "it serves nothing before it is built"]
+#[must_use = "a router serves nothing until `build` is called"]
 pub struct Router {
     pub(crate) routes: Vec<Route>,
-    /// Prefixes, and what is under them.
+    /// Nested routers with their prefixes.
     pub(crate) nested: Vec<(String, Self)>,
-    /// More than one is a mistake, which `build` finds.
+    /// `build` refuses more than one.
     pub(crate) fallbacks: Vec<Arc<dyn Handler>>,
     /// The innermost first.
     pub(crate) layers: Vec<Layer>,
 }
 
-/// What goes around a handler.
+/// A function that wraps a handler.
 pub(crate) type Layer = Arc<dyn Fn(Request, &dyn Handler) -> Response + Send + Sync>;
 
 pub(crate) struct Route {
@@ -96,7 +98,7 @@ pub(crate) struct Route {
     pub(crate) handler: Arc<dyn Handler>,
 }
 
-/// The methods that one handler takes.
+/// The methods of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Methods {
     Every,
@@ -125,82 +127,83 @@ impl fmt::Display for Route {
 }
 
 impl Router {
-    /// A router without routes: it answers 404.
+    /// A router without routes: it answers every request with 404.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Has `handler` answer this method at this path.
+    /// Has `handler` answer `method` at `path`.
     pub fn route(self, method: Method, path: &str, handler: impl Handler) -> Self {
         self.with(Methods::One(method), path, handler)
     }
 
-    /// Has `handler` answer `GET` at this path, and `HEAD` unless that has a
-    /// handler of its own.
+    /// Has `handler` answer `GET` at `path`, and `HEAD` unless `HEAD` has a handler
+    /// of its own.
     pub fn get(self, path: &str, handler: impl Handler) -> Self {
         self.route(Method::GET, path, handler)
     }
 
-    /// Has `handler` answer `POST` at this path.
+    /// Has `handler` answer `POST` at `path`.
     pub fn post(self, path: &str, handler: impl Handler) -> Self {
         self.route(Method::POST, path, handler)
     }
 
-    /// Has `handler` answer `PUT` at this path.
+    /// Has `handler` answer `PUT` at `path`.
     pub fn put(self, path: &str, handler: impl Handler) -> Self {
         self.route(Method::PUT, path, handler)
     }
 
-    /// Has `handler` answer `DELETE` at this path.
+    /// Has `handler` answer `DELETE` at `path`.
     pub fn delete(self, path: &str, handler: impl Handler) -> Self {
         self.route(Method::DELETE, path, handler)
     }
 
-    /// Has `handler` answer `PATCH` at this path.
+    /// Has `handler` answer `PATCH` at `path`.
     pub fn patch(self, path: &str, handler: impl Handler) -> Self {
         self.route(Method::PATCH, path, handler)
     }
 
-    /// Has `handler` answer every method at this path, `OPTIONS` and methods
-    /// that nobody has heard of included. Another handler at this path is a
-    /// conflict.
+    /// Has `handler` answer every method at `path`, including `OPTIONS` and unknown
+    /// methods. Another handler at the same path is a conflict.
     pub fn any(self, path: &str, handler: impl Handler) -> Self {
         self.with(Methods::Every, path, handler)
     }
 
-    /// Puts the routes of `router` under `prefix`, which begins with `/`, does
-    /// not end with it, and may have parameters: `/api` and `/users/{id}` make
+    /// Puts the routes of `router` under `prefix`. The prefix begins with `/`, does
+    /// not end with `/`, and may have parameters: `/api` and `/users/{id}` make
     /// `/api/users/{id}`. The path `/` of `router` becomes the prefix itself,
-    /// `/api`. A prefix of `/` changes no path.
+    /// `/api`. The prefix `/` changes no path.
     ///
-    /// Its layers go around its routes, inside the layers of this router; they
-    /// and its fallback also get what is under the prefix and has no route.
-    /// Without a fallback of its own, it has that of this router.
+    /// The layers of `router` wrap its routes, inside the layers of this router. A
+    /// request under the prefix that matches no route goes to the fallback of
+    /// `router`, through its layers. If `router` has no fallback, it uses the
+    /// fallback of this router.
     ///
-    /// All routes are matched together, wherever they come from; so a layer
-    /// guards the routes of its router, and not its prefix: another router may
-    /// have one that matches there. The methods of
-    /// one path cannot be divided between two routers, nor can two routers be
-    /// nested at one prefix: who would answer 405 or 404?
+    /// All routes are matched together, whichever router they come from. So a layer
+    /// guards the routes of its router, not the prefix: another router may have a
+    /// route that matches under the same prefix. The methods of one path cannot be
+    /// divided between two routers, and two routers cannot be nested at the same
+    /// prefix: which of them answers 405 or 404 would be undefined.
     pub fn nest(mut self, prefix: &str, router: Self) -> Self {
         self.nested.push((prefix.to_owned(), router));
         self
     }
 
-    /// Has `handler` answer where no route has the path, in place of the 404;
-    /// not where one has it without the method. A second one is a mistake.
+    /// Has `handler` answer requests whose path matches no route, instead of the
+    /// 404. If only the method does not match, the response is still the 405. A
+    /// router has at most one fallback.
     pub fn fallback(mut self, handler: impl Handler) -> Self {
         self.fallbacks.push(Arc::new(handler));
         self
     }
 
-    /// Puts `layer` around this router as a whole: around every route, whether
-    /// it was added before or after, around the nested routers, the fallback,
-    /// and what the router answers itself (404, 405, 400, `OPTIONS`).
+    /// Wraps this whole router in `layer`: every route, added before or after, the
+    /// nested routers, the fallback, and the router's own responses (404, 405, 400,
+    /// `OPTIONS`).
     ///
-    /// The last layer is the outermost. Each gets the request, in which the
-    /// route and its parameters are found already, and what is inside it; it
-    /// calls that once, or answers by itself.
+    /// The layer added last is the outermost. A layer gets the request, with the
+    /// route and its parameters already set, and the next handler. It calls the
+    /// next handler once, or answers by itself.
     ///
     /// ```
     /// use farewell::{Handler, IntoResponse, Request, Router};

@@ -1,37 +1,39 @@
-//! Paths with parameters as routes have them, and their values in the path of
-//! a request (RFC 3986 sections 2.1 and 3.3).
+//! The paths of routes, and the values of their parameters in the path of a
+//! request (RFC 3986 sections 2.1 and 3.3).
 
 use std::sync::Arc;
 
 use crate::message::percent;
 use crate::message::route_match::Params;
 
-/// Why no route can have this path, if that is so. What it lets through, the
-/// tree may still refuse: parameters in places where it cannot have them.
+/// Why `path` is invalid; `None` if it is not. The tree of paths checks more: where
+/// parameters may stand.
 pub(crate) fn flaw(path: &str) -> Option<String> {
     if !path.starts_with('/') {
         return Some("does not begin with '/'".to_owned());
     }
-    // A client sends these encoded, or ends the path before them; a backtick is
-    // encoded when it arrives (`Request::uri`).
+    // Clients send these percent-encoded, or end the path before them. The server
+    // encodes backticks itself (`Request::uri`).
     let never = |c: char| matches!(c, '?' | '#' | '"' | '<' | '>' | '`') || !c.is_ascii_graphic();
     if let Some(c) = path.chars().find(|&c| never(c)) {
-        return Some(format!("holds {c:?}, which is percent-encoded in a path"));
+        return Some(format!(
+            "contains {c:?}, which must be percent-encoded in a path"
+        ));
     }
-    // The tree would take a doubled brace for a literal one.
+    // The tree would read a doubled brace as a literal one.
     if path.contains("{{") || path.contains("}}") {
-        return Some("holds a doubled brace: a literal one is %7B or %7D".to_owned());
+        return Some("contains a doubled brace: write a literal one as %7B or %7D".to_owned());
     }
     let names = names(path);
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
-            return Some(format!("has two parameters {{{name}}}"));
+            return Some(format!("has two parameters named {name}"));
         }
     }
     None
 }
 
-/// The names of a path's parameters, in its order.
+/// The names of the parameters of a path, in order.
 pub(crate) fn names(path: &str) -> Vec<Arc<str>> {
     path.split('{')
         .skip(1)
@@ -40,8 +42,8 @@ pub(crate) fn names(path: &str) -> Vec<Arc<str>> {
         .collect()
 }
 
-/// A route of a nested router, as a route of the whole. A path of `/` alone is
-/// the prefix itself.
+/// The whole path of a route in a nested router. The path `/` becomes the prefix
+/// itself.
 pub(crate) fn join(prefix: &str, path: &str) -> String {
     match path {
         "/" if !prefix.is_empty() => prefix.to_owned(),
@@ -49,10 +51,10 @@ pub(crate) fn join(prefix: &str, path: &str) -> String {
     }
 }
 
-/// The values that were found for `names`, decoded. `None` if one of them is
-/// not the encoding of any text.
+/// The decoded values of the parameters `names`. `None` if one of them is not
+/// percent-encoded UTF-8.
 pub(crate) fn values(names: &[Arc<str>], found: &matchit::Params<'_, '_>) -> Option<Params> {
-    // By position: those of an area have one at their end that is nobody's.
+    // Both come from the same path, in the same order.
     let found = names.iter().zip(found.iter());
     found
         .map(|(name, (_, value))| Some((Arc::clone(name), percent::decode(value)?.into_owned())))
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_path() {
+    fn invalid_paths_and_why() {
         for fine in ["/", "/a/b/", "/%7Bx%7D", "/{a}/b-{c}.png", "/{a}/{*b}"] {
             assert_eq!(flaw(fine), None, "{fine}");
         }
@@ -72,18 +74,39 @@ mod tests {
             ("", "does not begin with '/'"),
             ("a", "does not begin with '/'"),
             ("*", "does not begin with '/'"),
-            ("/a?b", "holds '?', which is percent-encoded in a path"),
-            ("/`", "holds '`', which is percent-encoded in a path"),
-            ("/<a>", "holds '<', which is percent-encoded in a path"),
-            ("/\"", "holds '\"', which is percent-encoded in a path"),
-            ("/a b", "holds ' ', which is percent-encoded in a path"),
-            ("/ü", "holds 'ü', which is percent-encoded in a path"),
-            ("/a\n", "holds '\\n', which is percent-encoded in a path"),
+            (
+                "/a?b",
+                "contains '?', which must be percent-encoded in a path",
+            ),
+            (
+                "/`",
+                "contains '`', which must be percent-encoded in a path",
+            ),
+            (
+                "/<a>",
+                "contains '<', which must be percent-encoded in a path",
+            ),
+            (
+                "/\"",
+                "contains '\"', which must be percent-encoded in a path",
+            ),
+            (
+                "/a b",
+                "contains ' ', which must be percent-encoded in a path",
+            ),
+            (
+                "/ü",
+                "contains 'ü', which must be percent-encoded in a path",
+            ),
+            (
+                "/a\n",
+                "contains '\\n', which must be percent-encoded in a path",
+            ),
             (
                 "/{{a}}",
-                "holds a doubled brace: a literal one is %7B or %7D",
+                "contains a doubled brace: write a literal one as %7B or %7D",
             ),
-            ("/{a}/{b}/{*a}", "has two parameters {a}"),
+            ("/{a}/{b}/{*a}", "has two parameters named a"),
         ] {
             assert_eq!(flaw(path).as_deref(), Some(expected), "{path}");
         }

@@ -1,12 +1,13 @@
-//! Which nested router a path is under, if no route has it.
+//! Finds the nested router for a path that matches no route.
 
 use matchit::InsertError;
 use matchit::Match;
 
-/// Prefixes of nested routers, to places of their areas.
+/// Maps the prefixes of nested routers to the indices of their areas.
 ///
-/// One tree for each number of segments, and no catch-all in any: a tree cannot
-/// have `/{*rest}` beside `/{tenant}`, but routers can be nested like that.
+/// There is one tree for each number of segments. One tree with catch-alls would
+/// not do: it cannot hold `/{*rest}` beside `/{tenant}`, and prefixes can overlap
+/// like that.
 #[derive(Default)]
 pub(super) struct Prefixes(Vec<matchit::Router<usize>>);
 
@@ -20,7 +21,7 @@ impl Prefixes {
         self.0[depth].insert(cut(prefix, depth), place)
     }
 
-    /// The one with the most segments that `path` is under.
+    /// The prefix of `path` with the most segments.
     pub(super) fn deepest<'a>(&'a self, path: &'a str) -> Option<Match<'a, 'a, &'a usize>> {
         let trees = self.0.iter().enumerate().rev();
         trees
@@ -29,8 +30,8 @@ impl Prefixes {
     }
 }
 
-/// The first segments of a path: all of it, if it has no more. A tree knows no
-/// empty path.
+/// The first `depth` segments of a path; the whole path if it has fewer. Without
+/// segments it is `/`, because a tree holds no empty path.
 fn cut(path: &str, depth: usize) -> &str {
     match path.match_indices('/').nth(depth) {
         _ if depth == 0 => "/",

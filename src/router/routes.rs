@@ -1,8 +1,8 @@
-//! Which handler answers which request: checked, and ready to be asked.
+//! Checked routes, which find the handler for a request.
 //!
-//! Nothing is decided here by a flag when a request comes: what a router
-//! answers itself is a handler too, with the same layers around it, and a
-//! request is a look into a tree for the handler to call.
+//! The responses of a router itself (404, 405, 400, `OPTIONS`) are handlers too,
+//! with the same layers around them. So a request is one look-up in a tree, and a
+//! call of the handler that it finds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,32 +16,33 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::message::route_match::RouteMatch;
 
-/// A checked [`Router`](crate::Router): the [`Handler`] that hands each request to the one
-/// whose it is. Made by [`Router::build`](crate::Router::build).
+/// A checked [`Router`](crate::Router): the [`Handler`] that passes each request to the
+/// handler of its route. [`Router::build`](crate::Router::build) returns it.
 pub struct Routes {
-    /// Whole paths to places in `endpoints`.
+    /// Maps whole paths to indices of `endpoints`.
     pub(super) paths: matchit::Router<usize>,
     pub(super) endpoints: Vec<Endpoint>,
+    /// Maps prefixes to indices of `areas`.
     pub(super) prefixes: Prefixes,
-    /// What answers where no route has the path. The last is that of the
-    /// outermost router, and has no prefix.
+    /// One for each router. The last is that of the outermost router, and has no
+    /// prefix.
     pub(super) areas: Vec<Area>,
     /// The answer to `OPTIONS *`.
-    pub(super) everywhere: Arc<dyn Handler>,
+    pub(super) options_of_server: Arc<dyn Handler>,
 }
 
 /// One path and its handlers.
 pub(super) struct Endpoint {
     pub(super) path: Arc<str>,
     pub(super) names: Vec<Arc<str>>,
-    /// `HEAD` and `OPTIONS` among them, if they come by themselves.
+    /// Those of `HEAD` and `OPTIONS` included, where the router answers them.
     pub(super) handlers: Vec<(Method, Arc<dyn Handler>)>,
-    /// Takes every other method, or answers 405.
+    /// The handler of every other method, or of the 405.
     pub(super) otherwise: Arc<dyn Handler>,
     pub(super) bad_parameter: Arc<dyn Handler>,
 }
 
-/// What one router answers under its prefix, besides its routes.
+/// The responses of one router to requests under its prefix that match no route.
 pub(super) struct Area {
     pub(super) prefix: String,
     pub(super) names: Vec<Arc<str>>,
@@ -52,7 +53,7 @@ pub(super) struct Area {
 impl Routes {
     pub(super) fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, RouteMatch) {
         if path == "*" && *method == Method::OPTIONS {
-            return (&*self.everywhere, RouteMatch::default());
+            return (&*self.options_of_server, RouteMatch::default());
         }
         let Ok(found) = self.paths.at(path) else {
             return self.area(path);
@@ -68,10 +69,10 @@ impl Routes {
         }
     }
 
-    /// No route has the path: whose prefix it is under.
+    /// The handler for a path that matches no route: that of the deepest prefix.
     fn area(&self, path: &str) -> (&dyn Handler, RouteMatch) {
         let Some(found) = self.prefixes.deepest(path) else {
-            let outermost = self.areas.last().expect("every router has an area");
+            let outermost = self.areas.last().expect("each router has an area");
             return (&*outermost.not_found, RouteMatch::default());
         };
         let area = &self.areas[*found.value];

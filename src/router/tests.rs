@@ -1,4 +1,4 @@
-//! What `build` refuses, and how it says so.
+//! What `build` refuses, and with which messages.
 
 use http::Method;
 use proptest::prelude::*;
@@ -19,9 +19,9 @@ fn refused(router: Router) -> String {
 #[test]
 fn two_handlers_for_one_method_and_path() {
     let twice = Router::new().get("/a", nothing).get("/a", nothing);
-    assert_eq!(refused(twice), "the route GET /a is there twice");
+    assert_eq!(refused(twice), "the route GET /a is registered twice");
     let any = Router::new().any("/a", nothing).any("/a", nothing);
-    assert_eq!(refused(any), "the route ANY /a is there twice");
+    assert_eq!(refused(any), "the route ANY /a is registered twice");
     let both = Router::new().get("/a", nothing).any("/a", nothing);
     assert_eq!(refused(both), "the route ANY /a conflicts with GET /a");
     let both = Router::new()
@@ -34,7 +34,7 @@ fn two_handlers_for_one_method_and_path() {
 }
 
 #[test]
-fn two_paths_for_one_request() {
+fn two_paths_that_match_the_same_requests() {
     for (first, second) in [
         ("/users/{id}", "/users/{name}"),
         ("/users/{id}", "/users/{*rest}"),
@@ -48,17 +48,20 @@ fn two_paths_for_one_request() {
 }
 
 #[test]
-fn paths_that_are_none() {
+fn invalid_paths() {
     for (path, problem) in [
         ("", "does not begin with '/'"),
-        ("/a?b", "holds '?', which is percent-encoded in a path"),
-        ("/{a}/{a}", "has two parameters {a}"),
-        ("/{}", "has a brace or a parameter that is not {name}"),
-        ("/{*}", "has a brace or a parameter that is not {name}"),
-        ("/{a", "has a brace or a parameter that is not {name}"),
-        ("/a}", "has a brace or a parameter that is not {name}"),
+        (
+            "/a?b",
+            "contains '?', which must be percent-encoded in a path",
+        ),
+        ("/{a}/{a}", "has two parameters named a"),
+        ("/{}", "has an invalid parameter: write {name}"),
+        ("/{*}", "has an invalid parameter: write {name}"),
+        ("/{a", "has an invalid parameter: write {name}"),
+        ("/a}", "has an invalid parameter: write {name}"),
         ("/{a}{b}", "has two parameters in one segment"),
-        ("/{*a}/b", "has more after its catch-all"),
+        ("/{*a}/b", "has a catch-all before its end"),
     ] {
         let router = Router::new().get(path, nothing);
         assert_eq!(refused(router), format!("the route GET {path} {problem}"));
@@ -85,18 +88,18 @@ fn conflicts_between_routers_name_whole_paths() {
     let parameters = Router::new().nest("/{id}", inner());
     assert_eq!(
         refused(parameters),
-        "the route GET /{id}/{id} has two parameters {id}"
+        "the route GET /{id}/{id} has two parameters named id"
     );
 }
 
 #[test]
-fn prefixes_that_are_none() {
+fn invalid_prefixes() {
     for (prefix, problem) in [
         ("", "does not begin with '/'"),
         ("api", "does not begin with '/'"),
         ("/{a}/b{*rest}", "has a catch-all"),
         ("/api/", "ends with '/'"),
-        ("/{", "has a brace or a parameter that is not {name}"),
+        ("/{", "has an invalid parameter: write {name}"),
         ("/{*rest}", "has a catch-all"),
     ] {
         let router = Router::new().nest(prefix, Router::new());
@@ -105,16 +108,16 @@ fn prefixes_that_are_none() {
     let inner = Router::new().nest("/{a}", Router::new());
     assert_eq!(
         refused(Router::new().nest("/{a}", inner)),
-        "the prefix /{a}/{a} has two parameters {a}"
+        "the prefix /{a}/{a} has two parameters named a"
     );
 }
 
 #[test]
 fn two_routers_at_one_prefix() {
     for (first, second, expected) in [
-        ("/a", "/a", "the prefix /a is there twice"),
+        ("/a", "/a", "the prefix /a is registered twice"),
         ("/{a}", "/{b}", "the prefix /{b} conflicts with /{a}"),
-        ("/", "/", "the prefix / is there twice"),
+        ("/", "/", "the prefix / is registered twice"),
     ] {
         let router = Router::new()
             .nest(first, Router::new())

@@ -135,7 +135,7 @@ fn a_parameter_that_is_no_text_is_a_400() {
         assert_eq!(response.status, 400, "{path}");
         assert_eq!(
             response.body,
-            "a part of the path is not percent-encoded UTF-8\n"
+            "path parameter is not percent-encoded UTF-8\n"
         );
         assert_eq!(marks(&response), "layer");
     }
@@ -154,7 +154,7 @@ fn what_has_no_route_is_a_404_and_so_is_another_last_slash() {
     for path in ["/", "/c", "/a/", "/b", "/A", "/%61", "/files/", "//a"] {
         let response = client.get(path);
         assert_eq!(response.status, 404, "{path}");
-        assert_eq!(response.body, "there is nothing at this path\n");
+        assert_eq!(response.body, "not found\n");
     }
     assert_eq!(serve(Router::new()).connect().get("/").status, 404);
 }
@@ -171,7 +171,7 @@ fn a_method_without_a_handler_is_a_405_that_names_the_others() {
     let mut client = server.connect();
     let response = ask(&mut client, "PUT", "/a");
     assert_eq!(response.status, 405);
-    assert_eq!(response.body, "this path does not take that method\n");
+    assert_eq!(response.body, "method not allowed\n");
     assert!(
         response.has("allow: get, head, options, post"),
         "{response:?}"

@@ -12,14 +12,14 @@ impl Request {
     /// The query of the request target, read as `a=1&b=2`. Needs the feature
     /// `form`.
     ///
-    /// Percent-encoding is undone, and `+` is a space. No query is an empty one:
-    /// a `T` whose fields are all optional takes it. A field that is there twice
-    /// is an error, unless `T` is a sequence of pairs.
+    /// Names and values are percent-decoded, and `+` is a space. A missing query
+    /// counts as an empty one, which suits a `T` whose fields are all optional. If a
+    /// field is repeated, a struct is refused, a map gets the last value, and a
+    /// sequence of pairs gets all values. A field cannot be a sequence itself.
     ///
     /// # Errors
     ///
-    /// 400: the query is not that of a `T`, or its encoding is not one of UTF-8
-    /// text.
+    /// 400: the query does not match `T`, or is not percent-encoded UTF-8.
     ///
     /// ```
     /// use farewell::{Rejection, Request};
@@ -38,22 +38,24 @@ impl Request {
     /// ```
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
         let query = self.uri().query().unwrap_or_default();
-        parse(query.as_bytes()).map_err(|flaw| {
-            Rejection::new(StatusCode::BAD_REQUEST, flaw.explain("the query", "valid"))
-        })
+        parse(query.as_bytes())
+            .map_err(|flaw| Rejection::new(StatusCode::BAD_REQUEST, flaw.explain("query string")))
     }
 
-    /// The body, read as a form that a web page has sent
+    /// The body, read as the form of a web page
     /// (`application/x-www-form-urlencoded`). Needs the feature `form`.
+    ///
+    /// [`query`](Self::query) says how fields are decoded, and what happens to
+    /// repeated ones.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`], which is a response too:
+    /// A [`Rejection`], which a handler can return as its response:
     ///
     /// - 415: the `Content-Type` is another one, or missing.
-    /// - 400: its encoding is not one of UTF-8 text.
-    /// - 422: it is a form, and not that of a `T`.
-    /// - Those of reading the body.
+    /// - 400: the body is not percent-encoded UTF-8.
+    /// - 422: the body is a form, but does not match `T`.
+    /// - Those of [`bytes`](Self::bytes).
     ///
     /// ```
     /// use farewell::{Rejection, Request};
@@ -73,7 +75,7 @@ impl Request {
         if media_type(self.headers()) != "application/x-www-form-urlencoded" {
             return Err(Rejection::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the body is to be application/x-www-form-urlencoded, with a Content-Type that says so",
+                "expected Content-Type: application/x-www-form-urlencoded",
             ));
         }
         parse(&self.bytes()?).map_err(|flaw| {
@@ -81,32 +83,32 @@ impl Request {
                 Flaw::Encoding => StatusCode::BAD_REQUEST,
                 Flaw::Data(_) => StatusCode::UNPROCESSABLE_ENTITY,
             };
-            Rejection::new(status, flaw.explain("the form", "what is expected"))
+            Rejection::new(status, flaw.explain("request body"))
         })
     }
 }
 
 #[derive(Debug, PartialEq)]
 enum Flaw {
-    /// A `%` without two digits, or no UTF-8 once it is decoded.
+    /// A `%` without two digits, or not UTF-8 after decoding.
     Encoding,
-    /// Well formed, and not what `T` needs.
+    /// Well-formed, but does not match `T`.
     Data(serde_urlencoded::de::Error),
 }
 
 impl Flaw {
-    fn explain(&self, what: &str, expected: &str) -> String {
+    fn explain(&self, what: &str) -> String {
         match self {
             Self::Encoding => format!("{what} is not percent-encoded UTF-8"),
-            Self::Data(error) => format!("{what} is not {expected}: {error}"),
+            Self::Data(error) => format!("{what} does not match the expected type: {error}"),
         }
     }
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Flaw> {
-    // The parser takes everything, with replacement characters for what is no
-    // text; nobody has meant those. What separates fields is ASCII, so the
-    // whole is text exactly if each piece is.
+    // The parser accepts any bytes, and would put replacement characters for what is
+    // not UTF-8. The separators are ASCII, so the whole text is UTF-8 exactly if each
+    // field is.
     let text = str::from_utf8(text).map_err(|_| Flaw::Encoding)?;
     percent::decode(text).ok_or(Flaw::Encoding)?;
     serde_urlencoded::from_str(text).map_err(Flaw::Data)
@@ -130,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_not_replaced_by_something_else() {
+    fn bytes_that_are_not_utf_8_are_refused() {
         for text in [&b"a=%FF"[..], b"a=%", b"%zz", b"a=\xff", b"a=%C3&%BC"] {
             assert_eq!(pairs(text), Err(Flaw::Encoding), "{text:?}");
         }
     }
 
     #[test]
-    fn what_is_expected_and_missing_is_another_mistake() {
+    fn a_form_of_another_type_is_told_from_a_wrong_encoding() {
         assert!(matches!(
             parse::<[(String, u8); 1]>(b"a=256"),
             Err(Flaw::Data(_))

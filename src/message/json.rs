@@ -1,4 +1,4 @@
-//! Bodies that are JSON (RFC 8259), with the feature `json`.
+//! JSON bodies (RFC 8259), with the feature `json`.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -19,8 +19,8 @@ use super::response::Response;
 /// A value that is sent as JSON: `application/json`, status 200. Needs the
 /// feature `json`.
 ///
-/// A value that JSON cannot express, such as a map whose keys are no strings,
-/// is logged, and the client gets a 500.
+/// If JSON cannot express the value, such as a map whose keys are tuples, the
+/// server logs an error and the client gets a 500.
 ///
 /// ```
 /// use farewell::{Json, Request};
@@ -40,8 +40,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(text) => text,
             Err(error) => {
                 let name = std::any::type_name::<T>();
-                log::error!("{name} cannot be JSON ({error}): the client gets a 500");
-                let text = "the answer could not be written\n";
+                log::error!("cannot write {name} as JSON: {error}; the client gets a 500");
+                let text = "internal server error\n";
                 return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
             }
         };
@@ -57,14 +57,14 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`], which is a response too:
+    /// A [`Rejection`], which a handler can return as its response:
     ///
-    /// - 415: the `Content-Type` is neither `application/json` nor one that
-    ///   ends in `+json`. One that is missing is no JSON either: a web page of
-    ///   another site can send such a body without asking anybody.
-    /// - 400: the body is not JSON; the message says in which line and column.
-    /// - 422: it is JSON, and not that of a `T`.
-    /// - Those of reading the body.
+    /// - 415: the `Content-Type` is neither `application/json` nor ends with `+json`.
+    ///   A missing one is refused too, because a web page of another site can send
+    ///   such a body without a CORS preflight.
+    /// - 400: the body is not valid JSON; the message names the line and column.
+    /// - 422: the body is JSON, but does not match `T`.
+    /// - Those of [`bytes`](Self::bytes).
     ///
     /// ```
     /// use farewell::{Json, Rejection, Request};
@@ -79,7 +79,7 @@ impl Request {
         if !is_json(&media_type(self.headers())) {
             return Err(Rejection::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the body is to be JSON, with a Content-Type that says so",
+                "expected Content-Type: application/json",
             ));
         }
         parse(&self.bytes()?)
@@ -95,22 +95,22 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Rejection> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    // What `T` does not want is found before the rest of the body is looked at.
+    // The first error may be one of type, although the text behind it is not JSON.
     let flaw = match error.classify() {
         Category::Data => serde_json::from_slice::<IgnoredAny>(body).err(),
-        Category::Syntax | Category::Eof | Category::Io => return Err(broken(&error)),
+        Category::Syntax | Category::Eof | Category::Io => return Err(not_json(&error)),
     };
     Err(match flaw {
-        Some(flaw) => broken(&flaw),
+        Some(flaw) => not_json(&flaw),
         None => Rejection::new(
             StatusCode::UNPROCESSABLE_ENTITY,
-            format!("the body is not what is expected: {error}"),
+            format!("request body does not match the expected type: {error}"),
         ),
     })
 }
 
-fn broken(error: &serde_json::Error) -> Rejection {
-    let message = format!("the body is not JSON: {error}");
+fn not_json(error: &serde_json::Error) -> Rejection {
+    let message = format!("request body is not valid JSON: {error}");
     Rejection::new(StatusCode::BAD_REQUEST, message)
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_from_what_is_the_wrong_json() {
+    fn invalid_json_is_told_from_json_of_another_type() {
         let parse = |body: &'static str| parse::<Vec<u8>>(&Bytes::from(body));
         assert_eq!(parse("[1, 2]"), Ok(vec![1, 2]));
         for (body, status) in [

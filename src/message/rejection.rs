@@ -1,4 +1,4 @@
-//! Why a request is not what its handler needs.
+//! The refusal of a request by its handler.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,12 +11,12 @@ use super::response::IntoResponse;
 use super::response::Response;
 use crate::escaped::Escaped;
 
-/// Why a request is not what its handler needs: a status, and a line for the
-/// client's developer.
+/// Why a handler refuses a request: a status, and a line for the client's
+/// developer.
 ///
-/// It is an error and a response, so a handler that returns
-/// `Result<_, Rejection>` can use `?`. As a response it is the line, as plain
-/// text. It is no failure of the server, and is not logged.
+/// It is both an error and a response, so a handler that returns
+/// `Result<_, Rejection>` can use `?`. The body of the response is the line, as
+/// plain text. The server does not log it.
 ///
 /// ```
 /// use farewell::{Rejection, Request};
@@ -47,7 +47,7 @@ impl Rejection {
         }
     }
 
-    /// The status of the response that it becomes.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -73,16 +73,16 @@ impl From<BodyError> for Rejection {
 }
 
 impl From<io::Error> for Rejection {
-    /// What a read of the body failed with is the client's to know
-    /// ([`BodyError`]); anything else is ours: it is logged, and a 500 says
-    /// no more than that.
+    /// The error of a read of the request's body becomes the rejection of its
+    /// [`BodyError`]. Any other error is logged, and becomes a 500 that does not
+    /// name it.
     fn from(error: io::Error) -> Self {
         if let Some(error) = BodyError::of(&error) {
             return error.into();
         }
-        // What the client has sent may be in it.
-        log::error!("a request failed: {}", Escaped(&error));
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")
+        // The error may quote what the client has sent.
+        log::error!("cannot answer a request: {}", Escaped(&error));
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
     }
 }
 
@@ -97,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_ours_says_nothing_to_the_client() {
-        let ours = Rejection::from(io::Error::other("secret path"));
-        assert_eq!(ours.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(!ours.message().contains("secret"));
-        let theirs = Rejection::from(io::Error::from(BodyError::TOO_SLOW));
-        assert_eq!(theirs.status(), StatusCode::REQUEST_TIMEOUT);
+    fn an_internal_error_is_not_shown_to_the_client() {
+        let internal = Rejection::from(io::Error::other("secret path"));
+        assert_eq!(internal.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!internal.message().contains("secret"));
+        let slow_body = Rejection::from(io::Error::from(BodyError::TOO_SLOW));
+        assert_eq!(slow_body.status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

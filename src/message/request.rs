@@ -1,4 +1,4 @@
-//! A request as its handler sees it.
+//! A request, as the handler sees it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::lifecycle::phase::Phase;
 #[derive(Debug)]
 pub struct Request(Box<RequestParts>);
 
-/// In a place of their own, because a request is passed from hand to hand.
+/// In a box, because a request is moved from function to function.
 #[derive(Debug)]
 struct RequestParts {
     head: Head,
@@ -33,15 +33,15 @@ struct RequestParts {
     extensions: Extensions,
 }
 
-/// Where a request comes from, and when it did.
+/// Where a request comes from, and when it arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) arrived: Instant,
-    /// The connection's, since the server started.
+    /// The number of the connection: 1 for the first of the server.
     pub(crate) connection: u64,
-    /// The request's, on its connection.
+    /// The number of the request: 1 for the first of its connection.
     pub(crate) number: u64,
 }
 
@@ -57,28 +57,28 @@ impl Request {
         }))
     }
 
-    /// The method: any token of at most 32 bytes (a longer one is refused with
-    /// 501). `HEAD` reaches the handler as it is; the body of its response is not
-    /// sent.
+    /// The method: any token of at most 32 bytes (a longer method gets a 501).
+    /// `HEAD` reaches the handler unchanged; the server does not send the body of
+    /// the response.
     pub fn method(&self) -> &Method {
         &self.0.head.method
     }
 
-    /// The request target (RFC 9112 section 3.2), as the client sent it: nothing
-    /// is decoded or normalized. Only an `OPTIONS` can be for `*`. If the target
-    /// is absolute, its scheme is `http`, and no user stands before its host.
+    /// The request target (RFC 9112 section 3.2), as the client sent it: nothing is
+    /// decoded or normalized. The target `*` comes only with `OPTIONS`. An absolute
+    /// target has the scheme `http` and no userinfo.
     ///
-    /// Path and query hold the characters that RFC 3986 allows there; those that
-    /// browsers send beside them as they are (the URL standard of the WHATWG):
-    /// ``[ ] \ ^ { | } ` `` and a `%` that begins no escape; and any other
-    /// character that is not ASCII, as UTF-8. A target with anything else, such as
-    /// `"`, `<`, `>`, a blank or a control character, is refused with 400.
+    /// Path and query contain the characters that RFC 3986 allows, characters beyond
+    /// ASCII as UTF-8, and what browsers do not encode (the URL standard of the
+    /// WHATWG): ``[ ] \ ^ { | } ` `` and a `%` that begins no escape. A target with
+    /// any other character, such as `"`, `<`, `>`, a blank or a control character,
+    /// gets a 400.
     ///
-    /// Two targets are not there as they were sent, because a [`Uri`] cannot hold
-    /// them: a backtick in the path is there as `%60`; and of an absolute target
-    /// whose host has escapes, or is an address of a future version of IP that a
-    /// `Uri` does not take, only path and query are there. Its host stands in
-    /// [`Host`](Self::headers), as that of every absolute target.
+    /// A [`Uri`] cannot hold two kinds of targets, which therefore differ from what
+    /// the client sent. A backtick in the path becomes `%60`. An absolute target whose
+    /// host has escapes, or is an address of a future version of IP, is reduced to its
+    /// path and query. The host of every absolute target is in
+    /// [`Host`](Self::headers).
     pub fn uri(&self) -> &Uri {
         &self.0.head.uri
     }
@@ -88,14 +88,14 @@ impl Request {
         self.0.head.version
     }
 
-    /// The header fields. In HTTP/1.1 `Host` is there, once; if the target
-    /// names a host, it is that one (RFC 9112 section 3.2.2).
+    /// The header fields. An HTTP/1.1 request has exactly one `Host`. If the target
+    /// names a host, `Host` has that value (RFC 9112 section 3.2.2).
     pub fn headers(&self) -> &HeaderMap {
         self.0.head.headers()
     }
 
-    /// The head as the `http` crate has it, without a body: for libraries that
-    /// want one, such as a WebSocket's.
+    /// A copy of the head as a request of the `http` crate, without the body: for
+    /// libraries that take one, such as those for WebSockets.
     pub fn to_http(&self) -> http::Request<()> {
         let mut request = http::Request::new(());
         *request.method_mut() = self.0.head.method.clone();
@@ -105,12 +105,12 @@ impl Request {
         request
     }
 
-    /// The body: `Read`, and more.
+    /// The body, which implements [`Read`](std::io::Read).
     pub fn body_mut(&mut self) -> &mut RequestBody {
         &mut self.0.body
     }
 
-    /// The body alone.
+    /// Takes the body, and drops the head.
     pub fn into_body(self) -> RequestBody {
         self.0.body
     }
@@ -119,7 +119,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// It is too large, comes too slowly, breaks off, or is not well-formed:
+    /// The body is too large, arrives too slowly, breaks off, or is malformed:
     /// [`BodyError`] says which, and a handler can return it as its response.
     pub fn bytes(&mut self) -> Result<Bytes, BodyError> {
         self.0.body.read_all()
@@ -129,59 +129,58 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// Those of [`bytes`](Self::bytes), and 400 if it is not UTF-8.
+    /// Those of [`bytes`](Self::bytes), and 400 if the body is not UTF-8.
     pub fn text(&mut self) -> Result<String, BodyError> {
         self.0.body.read_text()
     }
 
-    /// The client's address, or that of the proxy before us.
+    /// The client's address, or that of the proxy before the server.
     pub fn peer_addr(&self) -> SocketAddr {
         self.0.origin.peer
     }
 
-    /// Our address on this connection.
+    /// The server's address on this connection.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.origin.local
     }
 
-    /// When its first byte was read.
+    /// When the server read the first byte of the request.
     pub fn arrived(&self) -> Instant {
         self.0.origin.arrived
     }
 
-    /// The number of its connection: 1 for the first that this server has
-    /// accepted.
+    /// The number of the connection: 1 for the first that the server accepted.
     pub fn connection_number(&self) -> u64 {
         self.0.origin.connection
     }
 
-    /// Its own number on its connection: 1 for the first.
+    /// The number of the request on its connection: 1 for the first.
     pub fn number(&self) -> u64 {
         self.0.origin.number
     }
 
-    /// Where the server is in its life, at this moment. From
-    /// [`Phase::LameDuck`] on it has been asked to stop.
+    /// The current phase of the server. From [`Phase::LameDuck`] on, the server has
+    /// been asked to stop.
     pub fn phase(&self) -> Phase {
         self.0.life.phase()
     }
 
-    /// When the answer will be cut if it is not complete; `None` until the
-    /// server has been asked to stop. Long work can look here now and then,
-    /// and stop early.
+    /// When the server will cut the response if it is not complete; `None` until the
+    /// server is asked to stop. A handler that works for long can check it and stop
+    /// early.
     pub fn deadline(&self) -> Option<Instant> {
         self.0.life.deadline()
     }
 
-    /// The value of a parameter in the path of the route that matched, decoded:
-    /// for `/users/{id}` and a request of `/users/a%2Fb`, `id` is `a/b`. `None`
-    /// if the route has no parameter of that name.
+    /// The decoded value of a parameter in the path of the matching route: for
+    /// `/users/{id}` and a request for `/users/a%2Fb`, `id` is `a/b`. `None` if the
+    /// route has no parameter of that name.
     ///
     /// The fallback of a nested [`Router`](crate::Router) has the parameters of
     /// its prefix.
     ///
-    /// A value may hold anything that is text, `/`, `..` and NUL included: it
-    /// is a name to look up, and no path of a file to open.
+    /// A value may be any text, with `/`, `..` and NUL included. Do not open a file
+    /// by it without a check.
     ///
     /// ```
     /// # use farewell::Request;
@@ -195,20 +194,20 @@ impl Request {
         self.0.route_match.param(name)
     }
 
-    /// The whole path of the route that matched, as it was registered, such as
-    /// `/api/users/{id}`: what to count requests by. Layers see it too, and so
-    /// does the answer to a method that the route does not take. `None` if no
-    /// route matched, or if there is no [`Router`](crate::Router).
+    /// The whole path of the matching route, as registered, such as
+    /// `/api/users/{id}`: a good label for metrics. It is set for layers too, and if
+    /// only the method does not match (405). `None` if no route matches the path, or
+    /// without a [`Router`](crate::Router).
     pub fn route(&self) -> Option<&str> {
         self.0.route_match.route.as_deref()
     }
 
-    /// What layers have left for the handler.
+    /// Values that layers have added for the handler.
     pub fn extensions(&self) -> &Extensions {
         &self.0.extensions
     }
 
-    /// Where a layer leaves something for the handler.
+    /// Lets a layer add values for the handler.
     ///
     /// ```
     /// # use farewell::{Handler, Request};
@@ -218,7 +217,7 @@ impl Request {
     /// let routes = farewell::Router::new()
     ///     .get("/whoami", |request: Request| match request.extensions().get() {
     ///         Some(User(name)) => name.clone(),
-    ///         None => "nobody".to_owned(),
+    ///         None => "anonymous".to_owned(),
     ///     })
     ///     .layer(|mut request: Request, next: &dyn Handler| {
     ///         request.extensions_mut().insert(User("me".to_owned()));

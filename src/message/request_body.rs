@@ -1,4 +1,4 @@
-//! The body of a request, as its handler reads it.
+//! The body of a request, as the handler reads it.
 
 use std::fmt;
 use std::io;
@@ -13,74 +13,76 @@ use super::response::IntoResponse;
 use super::response::Response;
 use crate::http1::Refusal;
 
-/// The most that is set aside for a body because of what the client says of
-/// its length.
+/// The most bytes allocated for a body because its client states a length.
 const RESERVE_MAX: u64 = 1024 * 1024;
 
 /// The body of a request.
 ///
-/// Bodies of up to [`Config::body_buffer`](crate::Config::body_buffer) bytes
-/// are here, whole, when the handler is called; of a larger one, the beginning
-/// is. The rest is read from the connection as the handler reads, which waits
-/// for the client then: half of the workers at most do so at a time, and
-/// further handlers are called when there is a place. It has to come at the
-/// rate that
+/// The server buffers up to [`Config::body_buffer`](crate::Config::body_buffer)
+/// bytes of a body before it calls the handler. The rest of a larger body is read
+/// from the connection as the handler reads, and the handler waits for the client.
+/// At most half of the workers wait like that at a time; the calls of further
+/// handlers are delayed. The body must arrive at the rate that
 /// [`Config::rate_min`](crate::Config::rate_min) and
 /// [`Config::body_timeout`](crate::Config::body_timeout) set.
 ///
-/// A client that said `Expect: 100-continue` is told to send its body with the
-/// first read (RFC 9110 section 10.1.1), and not at all by a handler that
-/// answers without one.
+/// If the client sent `Expect: 100-continue`, the first read sends the
+/// `100 Continue` (RFC 9110 section 10.1.1). A handler that does not read sends
+/// none.
 ///
-/// What the handler does not read is discarded if it is little
-/// ([`Config::discard_bytes_max`](crate::Config::discard_bytes_max)) and here
-/// already; otherwise the connection closes after the response.
+/// The server discards what the handler does not read, if it has arrived and is at
+/// most [`Config::discard_bytes_max`](crate::Config::discard_bytes_max) bytes.
+/// Otherwise the connection closes after the response.
 pub struct RequestBody {
-    here: Bytes,
-    /// What is still to come.
+    buffered: Bytes,
+    /// The source of the bytes behind `buffered`; `None` at the end of the body.
     rest: Option<Box<dyn BodySource>>,
     length: Option<u64>,
     trailers: Option<Box<HeaderMap>>,
 }
 
-/// Where the rest of a body comes from.
+/// The source of the part of a body that was not buffered.
 pub(crate) trait BodySource: Send {
-    /// Waits for some of it; 0 at its end.
+    /// Waits for some bytes. Returns how many; 0 at the end of the body.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError>;
-    /// The fields behind it, after its end.
+    /// The trailers, after the end of the body.
     fn take_trailers(&mut self) -> Option<Box<HeaderMap>>;
 }
 
 impl RequestBody {
-    /// What has come of a body. `length`: as stated, or as it is if it is whole.
-    pub(crate) fn new(here: Bytes, length: Option<u64>, trailers: Option<Box<HeaderMap>>) -> Self {
+    /// A body that is complete, or its beginning. `length` is that of the whole body.
+    pub(crate) fn new(
+        buffered: Bytes,
+        length: Option<u64>,
+        trailers: Option<Box<HeaderMap>>,
+    ) -> Self {
         Self {
-            here,
+            buffered,
             rest: None,
             length,
             trailers,
         }
     }
 
-    /// The rest comes from there.
+    /// Sets the source of the part that is not buffered.
     pub(crate) fn attach(&mut self, rest: Box<dyn BodySource>) {
         self.rest = Some(rest);
     }
 
-    /// Its length in bytes, if the client has stated one or if it is here:
-    /// what has been read of it is counted in.
+    /// The length of the whole body in bytes, including what has been read; `None`
+    /// if the client states none and the body is not buffered whole.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Reads what is left of it.
+    /// Reads the rest of the body.
     ///
     /// # Errors
     ///
     /// See [`BodyError`].
     pub fn read_all(&mut self) -> Result<Bytes, BodyError> {
         if self.rest.is_none() {
-            return Ok(std::mem::take(&mut self.here));
+            return Ok(std::mem::take(&mut self.buffered));
         }
         let reserve = self.length.unwrap_or(0).min(RESERVE_MAX);
         let mut whole = Vec::with_capacity(usize::try_from(reserve).unwrap_or(0));
@@ -88,19 +90,19 @@ impl RequestBody {
         Ok(whole.into())
     }
 
-    /// Reads what is left of it, as UTF-8.
+    /// Reads the rest of the body, as UTF-8.
     ///
     /// # Errors
     ///
-    /// See [`BodyError`]; it is 400 if it is not UTF-8.
+    /// See [`BodyError`]; its status is 400 if the body is not UTF-8.
     pub fn read_text(&mut self) -> Result<String, BodyError> {
         let bytes = Vec::from(self.read_all()?);
         String::from_utf8(bytes).map_err(|_| BodyError::refused(NOT_UTF_8))
     }
 
-    /// The trailer fields (RFC 9110 section 6.5), once it has been read to its
-    /// end; `None` if there are none. Fields about the message itself are not
-    /// among them: they are refused.
+    /// The trailer fields (RFC 9110 section 6.5), once the body has been read to its
+    /// end; `None` if there are none. A body is refused if its trailers contain a
+    /// field that frames or routes the message.
     pub fn trailers(&self) -> Option<&HeaderMap> {
         if self.rest.is_some() {
             return None;
@@ -109,17 +111,17 @@ impl RequestBody {
     }
 }
 
-const NOT_UTF_8: Refusal = Refusal::bad_request("the body is not UTF-8");
+const NOT_UTF_8: Refusal = Refusal::bad_request("request body is not valid UTF-8");
 
 impl Read for RequestBody {
-    /// Errors are [`BodyError`]s inside; [`BodyError::of`] finds them.
+    /// Errors contain a [`BodyError`], which [`BodyError::of`] returns.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        if !self.here.is_empty() {
-            let count = self.here.len().min(buffer.len());
-            self.here.copy_to_slice(&mut buffer[..count]);
+        if !self.buffered.is_empty() {
+            let count = self.buffered.len().min(buffer.len());
+            self.buffered.copy_to_slice(&mut buffer[..count]);
             return Ok(count);
         }
         let Some(rest) = &mut self.rest else {
@@ -137,18 +139,18 @@ impl Read for RequestBody {
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let more = if self.rest.is_some() {
-            ", more to come"
+            ", not complete"
         } else {
             ""
         };
-        write!(f, "RequestBody({} bytes here{more})", self.here.len())
+        let count = self.buffered.len();
+        write!(f, "RequestBody({count} bytes buffered{more})")
     }
 }
 
-/// Why a body cannot be read to its end. The connection closes after the
-/// response.
+/// Why a body cannot be read to its end. The connection closes after the response.
 ///
-/// As a response it has the status that fits, so that a handler can return it.
+/// A handler can return it as its response, which has the status that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyError(Problem);
 
@@ -161,22 +163,23 @@ enum Problem {
 }
 
 impl BodyError {
-    /// It is wrong, or too much.
+    /// The body is malformed or too large.
     pub(crate) const fn refused(refusal: Refusal) -> Self {
         Self(Problem::Refused(refusal))
     }
 
-    /// It came too slowly.
+    /// The body arrived too slowly.
     pub(crate) const TOO_SLOW: Self = Self(Problem::TooSlow);
-    /// The client went away in the middle.
+    /// The client closed the connection before the end of the body.
     pub(crate) const GONE: Self = Self(Problem::Gone);
-    /// It was read after its exchange had ended: the handler has returned, or
-    /// the server has cut it.
+    /// The body was read after its exchange had ended: the handler has returned, or
+    /// the server has cut the request.
     pub(crate) const OVER: Self = Self(Problem::Over);
 
-    /// The status that says what is wrong: 408 if it came too slowly, 413 if
-    /// it is larger than [`Config::body_bytes_max`](crate::Config::body_bytes_max), 431 if its trailers are too large, 503 if
-    /// the server has cut it, and 400 otherwise.
+    /// The status of the response: 408 if the body arrived too slowly, 413 if it is
+    /// larger than [`Config::body_bytes_max`](crate::Config::body_bytes_max), 431 if
+    /// its trailers are too large, 503 if the server has cut the request, and 400
+    /// otherwise.
     pub fn status(&self) -> StatusCode {
         match self.0 {
             Problem::Refused(refusal) => refusal.status,
@@ -186,7 +189,7 @@ impl BodyError {
         }
     }
 
-    /// The error that a read of the body failed with, if it is one.
+    /// The `BodyError` in `error`, if `error` is that of a read of a body.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref::<Self>().copied()
     }
@@ -200,9 +203,9 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Problem::Refused(refusal) => refusal.reason,
-            Problem::TooSlow => "the body came too slowly",
-            Problem::Gone => "the client went away in the middle of the body",
-            Problem::Over => "the body was read after its request had ended",
+            Problem::TooSlow => "request body arrived too slowly",
+            Problem::Gone => "client closed the connection before the end of the request body",
+            Problem::Over => "request body was read after the end of the request",
         })
     }
 }

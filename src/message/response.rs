@@ -1,4 +1,4 @@
-//! What a handler gives back.
+//! What a handler returns.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use super::body::Body;
 
 /// A response: status, header fields, [`Body`].
 ///
-/// The server adds `Date`, and decides `Content-Length`, `Transfer-Encoding`
-/// and `Connection`; of the latter it heeds a handler's `close`.
+/// The server adds `Date`, and sets `Content-Length`, `Transfer-Encoding` and
+/// `Connection` itself. It follows a handler's `Connection: close`.
 pub type Response = http::Response<Body>;
 
-/// A text that is HTML: `text/html; charset=utf-8`.
+/// A text that is sent as HTML: `text/html; charset=utf-8`.
 ///
-/// It is sent as it is. What comes from elsewhere has to be escaped before.
+/// The text is sent unchanged. Escape what comes from users before.
 #[derive(Clone, Debug)]
 pub struct Html<T>(pub T);
 
@@ -29,11 +29,11 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 
 /// What a handler may return.
 ///
-/// Strings are `text/plain; charset=utf-8`, bytes are
-/// `application/octet-stream`, both with status 200. `(StatusCode, T)` is `T`
-/// with another status. `Result<T, E>` is whichever of the two it is.
+/// Strings become `text/plain; charset=utf-8`, bytes `application/octet-stream`,
+/// both with status 200. `(StatusCode, T)` is the response of `T` with another
+/// status. `Result<T, E>` is the response of `T` or of `E`.
 pub trait IntoResponse {
-    /// The response that this stands for.
+    /// Converts the value into a response.
     fn into_response(self) -> Response;
 }
 
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_text_and_bytes_are_not() {
+    fn strings_are_text_and_bytes_are_octets() {
         let text = "hello".into_response();
         assert_eq!(
             text.headers()[header::CONTENT_TYPE],
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_goes_before_anything() {
+    fn a_status_can_be_set_for_any_response() {
         let result: Result<&str, (StatusCode, String)> =
             Err((StatusCode::NOT_FOUND, "no".to_owned()));
         assert_eq!(result.into_response().status(), StatusCode::NOT_FOUND);

@@ -1,4 +1,4 @@
-//! Server-sent events: a stream that goes on as long as its reader listens.
+//! Server-sent events: a stream that lasts until the client closes its side.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,10 +23,10 @@ use super::body::source::Waker;
 use super::response::IntoResponse;
 use super::response::Response;
 
-/// How much may wait for a slow reader, in bytes.
+/// How many bytes may wait for a slow client.
 const BACKLOG_BYTES: usize = 64 * 1024;
 
-/// One event of a stream (WHATWG HTML, section 9.2.6).
+/// An event of a stream (WHATWG HTML, section 9.2.6).
 ///
 /// ```
 /// let event = farewell::Event::data("line 1\nline 2").name("news").id("7");
@@ -39,7 +39,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event with this data; each of its lines becomes one of the event.
+    /// An event with this data. Each line becomes a `data` line of the event.
     pub fn data(data: impl AsRef<str>) -> Self {
         let mut event = Self::default();
         for line in lines(data.as_ref()) {
@@ -50,8 +50,8 @@ impl Event {
         event
     }
 
-    /// A comment, which readers ignore. One now and then keeps proxies from
-    /// taking the stream for dead.
+    /// A comment, which clients ignore. Send one now and then, so that proxies do not
+    /// close the stream as idle.
     pub fn comment(text: impl AsRef<str>) -> Self {
         let mut event = Self::default();
         for line in lines(text.as_ref()) {
@@ -62,21 +62,21 @@ impl Event {
         event
     }
 
-    /// Its type; `message` if there is none. Only the first line counts.
+    /// Sets the type of the event. The default is `message`. Lines behind the first
+    /// are left out.
     #[must_use]
     pub fn name(self, name: impl AsRef<str>) -> Self {
         self.field("event", name.as_ref())
     }
 
-    /// What the reader sends as `Last-Event-ID` when it comes back. Only the
-    /// first line counts; NUL is left out.
+    /// Sets the identifier that the client sends as `Last-Event-ID` when it
+    /// reconnects. NUL, and lines behind the first, are left out.
     #[must_use]
     pub fn id(self, id: impl AsRef<str>) -> Self {
         self.field("id", &id.as_ref().replace('\0', ""))
     }
 
-    /// How long the reader is to wait before it comes back, in whole
-    /// milliseconds.
+    /// Sets how long the client waits before it reconnects, in whole milliseconds.
     #[must_use]
     pub fn retry(self, after: Duration) -> Self {
         self.field("retry", &after.as_millis().to_string())
@@ -89,7 +89,7 @@ impl Event {
     }
 }
 
-/// As readers split them: by LF, CR, or both.
+/// Splits as clients do: at LF, CR, or CR LF.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -109,14 +109,14 @@ impl fmt::Display for Event {
     }
 }
 
-/// A stream of server-sent events, to be returned by a handler.
+/// A stream of server-sent events, which a handler returns.
 ///
-/// It holds no worker, and no thread: [`EventSender`]s feed it from wherever
-/// they are. It ends when its last sender is dropped, when its reader leaves
-/// (closes or half-closes the connection), or when the server stops: from the
-/// start of the drain [`EventSender::draining`] says so, and with the end of
-/// the last call ([`Config::last_call`](crate::Config::last_call)) what has
-/// been sent by then is the rest.
+/// An open stream holds no worker and no thread. [`EventSender`]s send events to it
+/// from any thread. The stream ends when its last sender is dropped, when the client
+/// closes or half-closes the connection, or when the server stops: at the end of the
+/// last call ([`Config::last_call`](crate::Config::last_call)) it ends after the
+/// events that have been sent. [`EventSender::draining`] says that the drain has
+/// begun.
 ///
 /// One thread that feeds many streams can wait for the drain with
 /// [`ShutdownHandle::wait_for_timeout`](crate::ShutdownHandle::wait_for_timeout).
@@ -143,13 +143,14 @@ pub struct Events {
     stream: EventSource,
 }
 
-/// Feeds a stream of events. Clones feed the same one.
+/// Sends events to a stream. Clones send to the same stream.
 #[derive(Clone)]
 pub struct EventSender {
     end: Arc<EndOnDrop>,
 }
 
-/// Whose drop ends the stream: the last of a stream's senders.
+/// Shared by the senders of a stream. Its drop, with that of the last sender, ends
+/// the stream.
 struct EndOnDrop {
     pipe: Arc<EventPipe>,
 }
@@ -166,7 +167,7 @@ struct EventQueue {
     bytes: usize,
     /// No sender is left, or the last call is over.
     ended: bool,
-    /// The reader is gone.
+    /// The connection has ended, or never gets the stream.
     closed: bool,
     draining: bool,
     waker: Option<Waker>,
@@ -176,18 +177,18 @@ struct EventQueue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The reader is gone, or the server has ended the stream.
+    /// The client has closed the connection, or the server has ended the stream.
     Closed,
-    /// The reader does not keep up: 64 KiB wait for it. The event is not sent;
-    /// a later one may be.
+    /// The client reads too slowly: 64 KiB wait for it. The event is not sent; a later
+    /// event may be.
     Full,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the reader of the events is gone",
-            Self::Full => "the reader of the events does not keep up",
+            Self::Closed => "event stream is closed",
+            Self::Full => "event stream is full: the client reads too slowly",
         })
     }
 }
@@ -207,7 +208,7 @@ impl Events {
 }
 
 impl IntoResponse for Events {
-    /// `text/event-stream`, not to be stored.
+    /// A response of type `text/event-stream`, with `Cache-Control: no-store`.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::stream(self.stream));
         let headers = response.headers_mut();
@@ -219,11 +220,11 @@ impl IntoResponse for Events {
 }
 
 impl EventSender {
-    /// Sends an event. Never waits.
+    /// Sends an event. Never blocks.
     ///
     /// # Errors
     ///
-    /// The reader is gone, or does not keep up.
+    /// The stream is closed, or the client reads too slowly.
     pub fn send(&self, event: &Event) -> Result<(), SendError> {
         let mut queue = self.pipe().lock();
         if queue.closed || queue.ended {
@@ -239,21 +240,21 @@ impl EventSender {
         Ok(())
     }
 
-    /// Whether the reader is gone, or the server has ended the stream.
+    /// Whether the client has closed the connection, or the server has ended the
+    /// stream.
     pub fn is_closed(&self) -> bool {
         let queue = self.pipe().lock();
         queue.closed || queue.ended
     }
 
-    /// Whether the server drains: until the end of the last call there is time
-    /// for a last event. Dropping the sender then lets the server
-    /// stop earlier.
+    /// Whether the server drains. Until the end of the last call, a final event can
+    /// still be sent. The server stops earlier if all senders are dropped then.
     pub fn draining(&self) -> bool {
         self.pipe().lock().draining
     }
 
-    /// Waits until the server drains or the stream is closed, for so long at
-    /// most. Says whether either is so.
+    /// Waits until the server drains or the stream is closed, at most for `timeout`.
+    /// Returns whether one of the two has happened.
     pub fn wait_draining(&self, timeout: Duration) -> bool {
         let pipe = self.pipe();
         let (queue, _) = pipe
@@ -284,7 +285,8 @@ impl EventPipe {
     }
 }
 
-/// Calls the connection, with the lock released: it may come at once.
+/// Wakes the connection. Releases the lock first, because the connection may take it
+/// at once.
 fn wake(mut queue: MutexGuard<'_, EventQueue>) {
     let waker = queue.waker.take();
     drop(queue);
@@ -299,7 +301,7 @@ struct EventSource {
 }
 
 impl PieceSource for EventSource {
-    /// All the events that are there, in one piece.
+    /// All waiting events, in one piece.
     fn next(&mut self, waker: &Waker) -> Piece {
         let mut queue = self.pipe.lock();
         if !queue.pieces.is_empty() {
@@ -342,7 +344,7 @@ impl PieceSource for EventSource {
 }
 
 impl Drop for EventSource {
-    /// If no connection ever had it.
+    /// Closes a stream that no connection ever got.
     fn drop(&mut self) {
         self.end();
     }
@@ -364,12 +366,12 @@ impl fmt::Debug for EventSender {
 mod tests {
     use super::*;
 
-    fn nobody() -> Waker {
+    fn noop_waker() -> Waker {
         Arc::new(|| {})
     }
 
     #[test]
-    fn no_line_of_the_data_can_pass_for_another_field() {
+    fn no_line_of_the_data_becomes_another_field() {
         let event = Event::data("a\nid: 1\rb\r\n\r\nc")
             .id("x\nretry: 1")
             .name("y\0");
@@ -388,7 +390,7 @@ mod tests {
         sender.send(&Event::data("1")).unwrap();
         clone.send(&Event::data("2")).unwrap();
         drop(sender);
-        let next = |events: &mut Events| events.stream.next(&nobody());
+        let next = |events: &mut Events| events.stream.next(&noop_waker());
         assert!(matches!(next(&mut events), Piece::Data(data) if data == "data: 1\n\ndata: 2\n\n"));
         assert!(matches!(next(&mut events), Piece::NotYet));
         drop(clone);
@@ -414,7 +416,7 @@ mod tests {
         assert!(sender.draining());
         events.stream.close();
         assert_eq!(sender.send(&Event::data("2")), Err(SendError::Closed));
-        assert!(matches!(events.stream.next(&nobody()), Piece::Data(_)));
-        assert!(matches!(events.stream.next(&nobody()), Piece::End));
+        assert!(matches!(events.stream.next(&noop_waker()), Piece::Data(_)));
+        assert!(matches!(events.stream.next(&noop_waker()), Piece::End));
     }
 }

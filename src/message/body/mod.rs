@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  bytes ---> Full     written with the head
-//!  file ----> File     by sendfile, where there is one
-//!  reader, iterator, writer, events ---> Stream: pieces, asked for one by one
-//!  upgrade ---> Upgrade: the connection leaves HTTP
+//!  file ----> File     sent by sendfile, where the system has it
+//!  reader, iterator, writer, events ---> Stream: the connection asks for each piece
+//!  upgrade ---> Upgrade: the connection is no longer HTTP
 //! ```
 
 pub(crate) mod pull;
@@ -30,21 +30,21 @@ use self::upgrade::Upgraded;
 /// | made by | length | sent |
 /// |---|---|---|
 /// | `From` strings and bytes | known | with the head |
-/// | [`from_file`](Self::from_file) | known | by the kernel, file to socket |
+/// | [`from_file`](Self::from_file) | known | by the kernel, from file to socket |
 /// | [`from_reader_sized`](Self::from_reader_sized) | known | piece by piece |
 /// | [`from_reader`](Self::from_reader), [`from_chunks`](Self::from_chunks) | unknown | piece by piece |
 /// | [`writer`](Self::writer), [`from_writer`](Self::from_writer) | unknown | as it is written |
-/// | [`Events`](crate::Events) | none | as they come |
-/// | [`ShutdownHandle::follow`](crate::ShutdownHandle::follow) | unknown | as the shutdown goes on |
-/// | [`upgrade`](Self::upgrade) | – | by you |
+/// | [`Events`](crate::Events) | unknown | as the events are sent |
+/// | [`ShutdownHandle::follow`](crate::ShutdownHandle::follow) | unknown | as the shutdown proceeds |
+/// | [`upgrade`](Self::upgrade) | – | by your code |
 ///
-/// A known length becomes `Content-Length`, an unknown one chunks; HTTP/1.0
-/// knows no chunks, so there the end of the connection is the end of the body.
-/// Responses to HEAD, and 204 and 304, have no body whatever it is.
+/// A body of known length is sent with `Content-Length`, one of unknown length in
+/// chunks. HTTP/1.0 has no chunks: there the end of the connection ends the body.
+/// Responses to HEAD, and responses with status 204 or 304, are sent without it.
 ///
-/// However slow the client reads, no worker waits for it. A body that fails,
-/// or is shorter than its length, cuts the connection, so that the client can
-/// tell; it is logged, and counted as
+/// No worker waits for a client that reads slowly. If a body fails, or is shorter
+/// than its length, the server cuts the connection, so that the client can detect
+/// it. The failure is logged, and counted as
 /// [`RequestOutcome::BodyFailed`](crate::RequestOutcome::BodyFailed).
 #[derive(Default)]
 pub struct Body {
@@ -55,18 +55,18 @@ pub struct Body {
 pub(crate) type AfterDelivery = Box<dyn FnOnce() + Send>;
 
 pub(crate) enum Content {
-    /// Bytes in memory that is the library's.
+    /// Bytes in memory of the library.
     Full(Bytes),
-    /// Bytes in memory that may be the application's: the drop of the last
-    /// handle can run its code ([`Bytes::from_owner`]).
+    /// Bytes in memory that the application may own: the drop of the last handle can
+    /// run code of the application ([`Bytes::from_owner`]).
     Shared(Bytes),
-    /// So many bytes of a file, from an offset on.
+    /// `length` bytes of a file, from `offset` on.
     File {
         file: File,
         offset: u64,
         length: u64,
     },
-    /// Of this length, if it is known.
+    /// Pieces, and the length of the whole if it is known.
     Stream(Box<dyn PieceSource>, Option<u64>),
     Upgrade(UpgradeFn),
 }
@@ -78,25 +78,25 @@ impl Default for Content {
 }
 
 impl Body {
-    /// No body at all.
+    /// An empty body.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// The rest of an open file, from its position on. Its length is what it
-    /// is at this moment: what is appended later is not sent, and if it becomes
-    /// shorter, the answer is cut.
+    /// The rest of an open file, from its position on. The length is fixed now: bytes
+    /// that are appended later are not sent, and if the file becomes shorter, the
+    /// response is cut.
     ///
     /// # Errors
     ///
-    /// It is no regular file, or its length or position cannot be read. (To
-    /// open what may be a FIFO can wait for ever; that is before this.)
+    /// The file is not a regular file, or its length or position cannot be read.
+    /// Note that opening a FIFO can already block for ever.
     pub fn from_file(mut file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "only a regular file has a length: use a reader",
+                "not a regular file: use Body::from_reader",
             ));
         }
         let offset = file.stream_position()?;
@@ -108,23 +108,23 @@ impl Body {
         }))
     }
 
-    /// Whatever `reader` gives, to its end. It is read by a worker, whenever
-    /// the client has room: a reader that waits holds that worker.
+    /// The bytes of `reader`, to its end. A worker reads from it whenever the client
+    /// has room. A reader that blocks holds that worker.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
         Self::stream(pull::ReaderSource::new(reader))
     }
 
-    /// Exactly `length` bytes of `reader`: more is not read, less is a failure.
-    /// Otherwise as [`from_reader`](Self::from_reader).
+    /// Exactly `length` bytes of `reader`: further bytes are not read, and fewer are
+    /// a failure. Otherwise like [`from_reader`](Self::from_reader).
     pub fn from_reader_sized(reader: impl Read + Send + 'static, length: u64) -> Self {
         let source = pull::ReaderSource::new(reader.take(length));
         Self::of(Content::Stream(Box::new(source), Some(length)))
     }
 
-    /// The chunks of an iterator, each of which is asked for when the one
-    /// before it is written. It runs on a worker: one that waits holds that
-    /// worker. Empty chunks are skipped. Each is sent by itself: gather small
-    /// ones, or let [`from_writer`](Self::from_writer) do that.
+    /// The chunks of an iterator. A worker asks for the next chunk when the one before
+    /// it is written. An iterator that blocks holds that worker. Empty chunks are
+    /// skipped. Each chunk is sent by itself, so gather small ones, or use
+    /// [`from_writer`](Self::from_writer), which does that.
     pub fn from_chunks<I>(chunks: I) -> Self
     where
         I: IntoIterator,
@@ -135,7 +135,8 @@ impl Body {
         Self::stream(pull::ChunkSource::new(chunks))
     }
 
-    /// As [`from_chunks`](Self::from_chunks), with chunks that may fail.
+    /// Like [`from_chunks`](Self::from_chunks), with chunks that may fail. The first
+    /// error ends the body as a failure.
     pub fn try_from_chunks<I, B>(chunks: I) -> Self
     where
         I: IntoIterator<Item = io::Result<B>>,
@@ -146,37 +147,37 @@ impl Body {
         Self::stream(pull::ChunkSource::new(chunks))
     }
 
-    /// Upgrades the connection once the head of the response is written: HTTP ends,
-    /// and `f` gets the raw stream, on a thread of its own, named
+    /// Upgrades the connection once the head of the response is written: HTTP ends, and
+    /// `f` gets the raw stream. `f` runs on a thread of its own, named
     /// `farewell-upgraded`, which the server owns and joins.
     ///
-    /// With status 101 (RFC 9110 section 15.2.2) the response needs an
-    /// `Upgrade` field, and the server adds `Connection: upgrade`; without one,
-    /// or if the request asked for no upgrade, the client gets a 500 instead.
-    /// With a successful status (2xx) the head says `Connection: close`, gives
-    /// no length, and whatever `f` writes is the body. With any other status,
-    /// and for HEAD if the status is not 101, there is no body, and `f` is
-    /// dropped. The request's body has to have been read; else it is a 500.
+    /// - Status 101 (RFC 9110 section 15.2.2): the response needs an `Upgrade` field,
+    ///   and the server adds `Connection: upgrade`. If the field is missing, or the
+    ///   request asks for no upgrade, the client gets a 500 instead.
+    /// - Status 2xx: the head says `Connection: close` and states no length. The bytes
+    ///   that `f` writes are the body.
+    /// - Any other status, and HEAD without a 101: there is no body, and `f` is
+    ///   dropped.
     ///
-    /// A stop waits for `f` as for a handler: see [`Upgraded`] for how it is
-    /// told, and [`RequestOutcome`](crate::RequestOutcome) and
-    /// [`ConnectionOutcome::Upgraded`](crate::ConnectionOutcome::Upgraded)
-    /// for how it is counted.
+    /// The handler must have read the request's body; otherwise the client gets a 500.
+    ///
+    /// A stop waits for `f` as for a handler. [`Upgraded`] says how `f` learns of the
+    /// stop; [`RequestOutcome`](crate::RequestOutcome) and
+    /// [`ConnectionOutcome::Upgraded`](crate::ConnectionOutcome::Upgraded) say how the
+    /// server counts it.
     #[doc(alias = "hijack")]
     #[doc(alias = "take_over")]
     pub fn upgrade(f: impl FnOnce(Upgraded) + Send + 'static) -> Self {
         Self::of(Content::Upgrade(Box::new(f)))
     }
 
-    /// Calls `f` when the connection that carries this body has ended: once
-    /// the client has closed its side, which proves that it has the response,
-    /// or once waiting for that is given up
-    /// ([`Config::linger`](crate::Config::linger)).
+    /// Calls `f` when the connection has ended: after the client has closed its side,
+    /// which proves that it has the response, or after the server has stopped waiting
+    /// for that ([`Config::linger`](crate::Config::linger)).
     ///
-    /// So a response with such a body is its connection's last. `f` runs on a
-    /// thread of the server, which it holds as a handler does; a stop waits for
-    /// it until the deadline. If the response is never sent, `f` is dropped
-    /// without a call.
+    /// Therefore the response is the last of its connection. `f` runs on a thread of
+    /// the server, and holds it like a handler; a stop waits for `f` until the
+    /// deadline. If the response is never sent, `f` is dropped and not called.
     #[must_use]
     pub fn after_delivery(mut self, f: impl FnOnce() + Send + 'static) -> Self {
         self.after_delivery = Some(Box::new(f));
@@ -196,7 +197,7 @@ impl Body {
 }
 
 impl Content {
-    /// The length, where it is known beforehand.
+    /// The length, if it is known beforehand.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Full(bytes) | Self::Shared(bytes) => Some(bytes.len() as u64),

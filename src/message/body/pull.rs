@@ -1,4 +1,4 @@
-//! Bodies that are pulled: from a reader, from an iterator.
+//! Bodies that a worker pulls from a reader or an iterator.
 
 use std::io;
 use std::io::Read;
@@ -9,10 +9,10 @@ use super::source::Piece;
 use super::source::PieceSource;
 use super::source::Waker;
 
-/// How much is read at a time, in bytes.
+/// The most bytes that one read asks for.
 const PIECE_BYTES: usize = 32 * 1024;
 
-/// What a reader gives.
+/// The bytes of a reader.
 pub(crate) struct ReaderSource<R> {
     reader: R,
 }
@@ -40,12 +40,12 @@ impl<R: Read + Send> PieceSource for ReaderSource<R> {
     }
 }
 
-/// What an iterator gives.
+/// The chunks of an iterator.
 pub(crate) struct ChunkSource<I> {
     chunks: I,
-    /// A second handle of the chunk that is being sent. The memory may be the
-    /// application's; with this handle its last one is dropped here, where code
-    /// of the application runs anyway, and not by the connection.
+    /// A second handle of the chunk that is being sent. The drop of the last handle
+    /// may run code of the application. This handle outlives that of the connection,
+    /// so the code runs here, where code of the application may run.
     last: Bytes,
 }
 

@@ -1,67 +1,66 @@
-//! Where the pieces of a body come from, if they come one by one.
+//! The source of a body that is sent piece by piece.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// A body that comes piece by piece. Nobody waits in [`next`](Self::next) for
-/// another thread: when there is nothing yet, the connection is suspended until
-/// the waker calls.
+/// The source of a body that is sent piece by piece. [`next`](Self::next) does not
+/// wait for other threads: while there is no piece, the connection is suspended
+/// until the waker is called.
 pub(crate) trait PieceSource: Send {
-    /// The next piece. After [`Piece::NotYet`], `waker` is called once there
-    /// may be more.
+    /// The next piece. After [`Piece::NotYet`], the source calls `waker` when there
+    /// may be one.
     fn next(&mut self, waker: &Waker) -> Piece;
 
-    /// What its end depends on.
+    /// What the end of the body depends on.
     fn kind(&self) -> BodyKind {
         BodyKind::Finite
     }
 
-    /// It is about to be sent.
+    /// The server begins to send the body.
     fn begin(&mut self) {}
 
-    /// The server drains: whoever feeds it may want to know.
+    /// The server has begun to drain.
     fn drain(&mut self) {}
 
-    /// The last call is over: what is there is the rest.
+    /// The last call is over. The body ends after the pieces that exist.
     fn close(&mut self) {}
 
-    /// The connection is done with it. Its drop, which may run code of the
-    /// application, comes later.
+    /// The connection calls `next` no more. It drops the source later, because the
+    /// drop may run code of the application.
     fn end(&mut self) {}
 
-    /// What has to run on a thread of its own for this body to come.
+    /// The function that writes this body, to be run on a thread of its own.
     fn take_writer(&mut self) -> Option<WriterFn> {
         None
     }
 }
 
-/// The user's code that writes a body.
+/// The function of the application that writes a body.
 pub(crate) type WriterFn = Box<dyn FnOnce() + Send>;
 
-/// What a stream's end depends on.
+/// What the end of a body depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyKind {
-    /// It ends by itself; a drain waits for that.
+    /// The body ends by itself. A drain waits for its end.
     Finite,
-    /// It goes on as long as its reader listens: when that one has closed its
-    /// side, or the last call is over, it ends.
+    /// The body ends when the client closes its side, or when the last call is over.
     Endless,
-    /// Its reader only watches the shutdown: such a one is told of the end of
-    /// everyone else's business, and is not part of it.
+    /// The body reports the shutdown to its client. It ends when all other
+    /// connections have ended, so the drain waits for it last.
     Follower,
 }
 
-/// Puts a suspended connection back to work. May be called at any time, from any
-/// thread, and too often.
+/// Wakes a suspended connection. Any thread may call it at any time; unneeded calls
+/// are harmless.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
 pub(crate) enum Piece {
-    /// Some bytes; never none.
+    /// Never empty.
     Data(Bytes),
     NotYet,
     End,
-    /// There should have been more.
+    /// The body is incomplete.
     Failed(io::Error),
 }

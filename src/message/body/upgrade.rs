@@ -1,5 +1,5 @@
-//! Upgrading a connection: HTTP ends with the response's head. A function of the
-//! application gets the connection, on a thread of its own.
+//! Upgraded connections: HTTP ends with the head of the response. Then code of the
+//! application reads and writes the connection, on a thread of its own.
 
 use std::any::Any;
 use std::fmt;
@@ -23,20 +23,20 @@ use crate::lifecycle::phase::Phase;
 /// The function of the application that gets the connection.
 pub(crate) type UpgradeFn = Box<dyn FnOnce(Upgraded) + Send>;
 
-/// A connection that a handler has upgraded ([`Body::upgrade`](crate::Body::upgrade)):
-/// its bytes, as they come.
+/// An upgraded connection ([`Body::upgrade`](crate::Body::upgrade)): the raw bytes,
+/// without HTTP.
 ///
-/// Reads and writes wait. What the client had sent behind its request is read
-/// first. [`share`](Self::share) makes another handle, so that one thread can
-/// read while another writes. When the function that got it has returned,
-/// the server half-closes the connection and waits for the
-/// client's EOF, as after every response.
+/// Reads and writes block. Bytes that the client has sent behind its request are
+/// read first. [`share`](Self::share) makes another handle, so that one thread can
+/// read while another writes. When the function that got the connection returns, the
+/// server half-closes the connection and waits for the client's EOF, as after every
+/// response.
 ///
 /// **When the server stops**, [`phase`](Self::phase) says so, and
-/// [`wake_on_drain`](Self::wake_on_drain) has a read that waits return. At the
-/// deadline ([`deadline`](Self::deadline)) the connection is shut down: reads
-/// give EOF, and writes fail. A function that returns before is counted as
-/// `upgraded`, one that does not is cut.
+/// [`wake_on_drain`](Self::wake_on_drain) makes a blocked read return. At the
+/// [`deadline`](Self::deadline) the server shuts the connection down: reads return
+/// EOF, and writes fail. A function that returns before the deadline is counted as
+/// `upgraded`, any other as cut.
 #[doc(alias = "hijack")]
 #[doc(alias = "take_over")]
 pub struct Upgraded {
@@ -47,17 +47,17 @@ pub struct Upgraded {
     life: Arc<Lifecycle>,
     read_timeout: Option<Duration>,
     wake_on_drain: bool,
-    /// Every handle of this connection has one of these.
+    /// Its strong count is the number of handles of this connection.
     handles: Arc<()>,
 }
 
-/// What a connection takes up on the server as long as this is held.
+/// The connection's share of the limits of the server, until this is dropped.
 pub(crate) type HeldPlace = Arc<dyn Any + Send + Sync>;
 
 /// A socket on which a thread can wait.
 pub(crate) trait BlockingSocket: Send + Sync {
-    /// Waits for bytes or EOF; returns `TimedOut` at `until`, and `WouldBlock`
-    /// once `enough` says so.
+    /// Waits for bytes or EOF. Fails with `TimedOut` at `until`, and with
+    /// `WouldBlock` once `enough` returns true.
     fn read(
         &self,
         buffer: &mut [u8],
@@ -66,11 +66,11 @@ pub(crate) trait BlockingSocket: Send + Sync {
     ) -> io::Result<usize>;
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
     fn half_close(&self) -> io::Result<()>;
-    /// Half-closes, and discards what comes until EOF, for as long as the
-    /// server lingers; then: `TimedOut`.
+    /// Half-closes, and discards input until EOF. Fails with `TimedOut` at the end of
+    /// the server's linger time.
     fn close(&self) -> io::Result<()>;
-    /// A stream of std's in blocking mode, whose events concern no thread of the
-    /// server any more, and what to hold while it is open.
+    /// The socket as a std stream in blocking mode, which no epoll of the server
+    /// watches any more, and what to hold while the stream is open.
     fn release(&self) -> io::Result<(TcpStream, HeldPlace)>;
 }
 
@@ -94,44 +94,45 @@ impl Upgraded {
         }
     }
 
-    /// The client's address, or that of the proxy before us.
+    /// The client's address, or that of the proxy before the server.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Our address on this connection.
+    /// The server's address on this connection.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Where the server is in its life.
+    /// The current phase of the server.
     pub fn phase(&self) -> Phase {
         self.life.phase()
     }
 
-    /// When the connection will be cut; `None` until the server has been asked
-    /// to stop.
+    /// When the server will cut the connection; `None` until the server is asked to
+    /// stop.
     pub fn deadline(&self) -> Option<Instant> {
         self.life.deadline()
     }
 
-    /// Whether a read that waits returns when the server begins to drain, with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock), once for each handle. A client
-    /// that never stops sending leaves no read waiting: look at
-    /// [`phase`](Self::phase) between reads too. Default: no. Protocols that have a word of goodbye (a WebSocket's close frame
-    /// with code 1001) say it then, and read on.
+    /// Whether a blocked read fails with [`WouldBlock`](io::ErrorKind::WouldBlock)
+    /// when the server begins to drain, once for each handle. Default: no.
+    ///
+    /// A protocol with a close message, such as a WebSocket's close frame with code
+    /// 1001, sends it then and reads on. If the client sends without a pause, no read
+    /// blocks: check [`phase`](Self::phase) between reads too.
     pub fn wake_on_drain(&mut self, wake: bool) {
         self.wake_on_drain = wake;
     }
 
-    /// How long a read waits before it fails with
-    /// [`TimedOut`](io::ErrorKind::TimedOut). Default: for ever.
+    /// How long a read blocks before it fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut). Default: without limit.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
 
-    /// Another handle of the same connection. What the client had sent behind
-    /// its request stays with this one.
+    /// Another handle of the same connection. Bytes that the client has sent behind
+    /// its request stay with this handle.
     #[must_use]
     pub fn share(&self) -> Self {
         Self {
@@ -146,7 +147,7 @@ impl Upgraded {
         }
     }
 
-    /// Says that we are done writing. Reading goes on.
+    /// Closes the sending side of the connection. Reads go on.
     ///
     /// # Errors
     ///
@@ -155,46 +156,47 @@ impl Upgraded {
         self.socket.half_close()
     }
 
-    /// Half-closes, and waits until the client has closed its side: the only
-    /// proof that it has everything (RFC 9112 section 9.6). What it still sends
-    /// is discarded.
+    /// Half-closes, and waits until the client closes its side: the only proof that
+    /// the client has everything (RFC 9112 section 9.6). Bytes that it still sends are
+    /// discarded.
     ///
     /// # Errors
     ///
-    /// It did not, and was silent for [`Config::linger`](crate::Config::linger)
-    /// or went on sending for [`Config::linger_max`](crate::Config::linger_max)
-    /// (`TimedOut`); or the connection is broken.
+    /// `TimedOut`: the client has not closed its side, and has sent nothing for
+    /// [`Config::linger`](crate::Config::linger) or has gone on sending for
+    /// [`Config::linger_max`](crate::Config::linger_max). Or the connection is
+    /// broken.
     pub fn close(self) -> io::Result<()> {
         self.socket.close()
     }
 
-    /// The stream as std has it, in blocking mode, and what the client had sent
-    /// behind its request. Nothing wakes its reads when the server drains; while
-    /// the function that got the connection runs, it is shut down at the
-    /// deadline all the same.
+    /// The connection as a std stream in blocking mode, and the bytes that the client
+    /// has sent behind its request. A drain does not wake the stream's reads. While
+    /// the function that got the connection runs, the server still shuts the stream
+    /// down at the deadline.
     ///
-    /// When the function has returned, the stream is yours alone: no stop waits
-    /// for it, cuts it or counts it. As long as the [`StdStream`] exists, its
-    /// connection takes one of
-    /// [`Config::max_connections`](crate::Config::max_connections).
+    /// After the function has returned, the stream is independent of the server: no
+    /// stop waits for it, cuts it or counts it. As long as the [`StdStream`] exists,
+    /// it counts in [`Config::max_connections`](crate::Config::max_connections).
     ///
     /// # Errors
     ///
-    /// [`share`](Self::share) has made other handles, and these still exist
-    /// (`ResourceBusy`): blocking mode belongs to the socket, and would take
-    /// their timeouts away. The system has no file descriptor left. The server
-    /// has cut the connection (`BrokenPipe`). The error has the connection:
-    /// [`IntoStdError::into_inner`].
+    /// - `ResourceBusy`: other handles made by [`share`](Self::share) exist. Blocking
+    ///   mode belongs to the socket, and would disable their timeouts.
+    /// - `BrokenPipe`: the server has cut the connection.
+    /// - The process has no file descriptor left.
+    ///
+    /// [`IntoStdError::into_inner`] returns the connection.
     pub fn into_std(self) -> Result<(StdStream, Bytes), IntoStdError> {
         if Arc::strong_count(&self.handles) > 1 {
-            let busy = "another handle of this connection is in use";
+            let busy = "another handle of the connection exists: drop it first";
             let error = io::Error::new(io::ErrorKind::ResourceBusy, busy);
             return Err(IntoStdError {
                 error,
                 upgraded: Box::new(self),
             });
         }
-        // No other handle can come: this is the only one, and it is ours.
+        // `self` is the only handle, and taken by value, so no other can be made.
         match self.socket.release() {
             Ok((stream, place)) => Ok((
                 StdStream {
@@ -211,12 +213,11 @@ impl Upgraded {
     }
 }
 
-/// An upgraded connection, as a [`TcpStream`] of std's:
-/// [`Upgraded::into_std`] makes it.
+/// An upgraded connection as a std [`TcpStream`]: see [`Upgraded::into_std`].
 ///
-/// It dereferences to the stream. As long as it exists, the connection counts
-/// in [`Config::max_connections`](crate::Config::max_connections); a
-/// [`try_clone`](TcpStream::try_clone) that outlives it does not.
+/// It dereferences to the stream. As long as it exists, the connection counts in
+/// [`Config::max_connections`](crate::Config::max_connections). A
+/// [`try_clone`](TcpStream::try_clone) that outlives it does not count.
 pub struct StdStream {
     stream: TcpStream,
     _place: HeldPlace,
@@ -258,7 +259,7 @@ impl fmt::Debug for StdStream {
     }
 }
 
-/// Why a connection could not become a stream of std's. It has the connection.
+/// Why a connection could not become a std stream, with the connection itself.
 #[derive(Debug)]
 pub struct IntoStdError {
     error: io::Error,
@@ -266,7 +267,7 @@ pub struct IntoStdError {
 }
 
 impl IntoStdError {
-    /// The connection, as it was.
+    /// The connection, unchanged.
     pub fn into_inner(self) -> Upgraded {
         *self.upgraded
     }
@@ -274,7 +275,7 @@ impl IntoStdError {
 
 impl fmt::Display for IntoStdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot hand out the stream: {}", self.error)
+        write!(f, "cannot make a std stream: {}", self.error)
     }
 }
 
@@ -285,7 +286,7 @@ impl std::error::Error for IntoStdError {
 }
 
 impl From<IntoStdError> for io::Error {
-    /// The error alone; the connection is dropped.
+    /// Returns the error alone, and drops the connection.
     fn from(error: IntoStdError) -> Self {
         error.error
     }
@@ -319,7 +320,7 @@ impl Write for Upgraded {
         self.socket.write(bytes)
     }
 
-    /// Nothing is held back.
+    /// Does nothing: writes are not buffered.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Bodies that are pushed: whoever has the [`BodyWriter`] writes, and waits
-//! when the client does not keep up; the connection takes what is there.
+//! Bodies that the application pushes. A [`BodyWriter`] writes, and blocks when the
+//! client does not keep up; the connection takes the pieces that are there.
 //!
 //! ```text
 //!  BodyWriter --write--> batch --flush, or full--> pipe (bounded) --next--> connection
@@ -26,31 +26,32 @@ use super::source::PieceSource;
 use super::source::Waker;
 use super::source::WriterFn;
 
-/// How much a writer gathers before it hands it on, in bytes.
+/// How many bytes a writer gathers before it passes them on.
 const BATCH_BYTES: usize = 8 * 1024;
 
-/// How much may be under way between a writer and its connection, in bytes.
+/// How many bytes may wait between a writer and its connection.
 const PIPE_BYTES: usize = 64 * 1024;
 
 /// Writes the body of a response while its client reads it.
 ///
-/// What is written is sent in batches of 8 KiB; [`flush`](Write::flush) sends
-/// what there is. If the client does not keep up, with 64 KiB under way, a
-/// write waits; if the client is gone, or the server has cut it, a write fails
-/// with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+/// The writer sends batches of 8 KiB; [`flush`](Write::flush) sends a smaller one.
+/// If 64 KiB wait for the client, a write blocks. If the client has closed the
+/// connection, or the server has cut it, a write fails with
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 ///
-/// [`finish`](Self::finish) ends the body. A writer that is dropped without
-/// that has failed: the connection is cut, so that the client can tell.
+/// [`finish`](Self::finish) ends the body. If a writer is dropped before, the body
+/// has failed: the server cuts the connection, so that the client can detect it.
 pub struct BodyWriter {
     batch: Vec<u8>,
     pipe: Arc<Pipe>,
 }
 
 struct Pipe {
-    /// Who made the body, and has to return it before it can be sent.
+    /// The thread that made the body. The body is not sent before that thread returns
+    /// it.
     maker: ThreadId,
     queue: Mutex<PieceQueue>,
-    /// There is room, or it is closed.
+    /// Signalled when there is room, or the pipe is closed.
     room: Condvar,
 }
 
@@ -59,9 +60,9 @@ struct PieceQueue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
     end: Option<End>,
-    /// The connection's end is gone.
+    /// The connection takes no more pieces.
     closed: bool,
-    /// The response is with its connection.
+    /// The connection has begun to take pieces.
     attached: bool,
     waker: Option<Waker>,
 }
@@ -73,11 +74,12 @@ enum End {
 }
 
 impl Body {
-    /// A body, and what writes it, from any thread.
+    /// A body, and the writer of it, which any thread may use.
     ///
-    /// The response has to be returned for its body to be sent. Whoever makes
-    /// this body can write 64 KiB before; a write beyond that, on the same
-    /// thread, fails rather than wait for ever.
+    /// The server sends the body after the handler has returned the response. The
+    /// thread that made the body can write 64 KiB before that. A further write on the
+    /// same thread fails with [`WouldBlock`](io::ErrorKind::WouldBlock), because it
+    /// would block for ever.
     ///
     /// ```
     /// use std::io::Write;
@@ -110,11 +112,11 @@ impl Body {
         )
     }
 
-    /// A body that `f` writes, on a thread of its own which the server starts
-    /// with the response, names `farewell-body`, and joins when it stops. `Ok`
-    /// ends the body; an error, or a panic, cuts the connection.
+    /// A body that `f` writes on a thread of its own, named `farewell-body`. The server
+    /// starts the thread with the response, and joins it when it stops. If `f` returns
+    /// `Ok`, the body ends; if `f` fails or panics, the server cuts the connection.
     ///
-    /// For a response without a body (to HEAD, say) `f` is not called.
+    /// For a response without a body, such as one to HEAD, `f` is not called.
     ///
     /// ```
     /// use std::io::Write;
@@ -136,7 +138,7 @@ impl Body {
             pipe: Arc::clone(&pipe),
         };
         let writer_fn: WriterFn = Box::new(move || match f(&mut writer) {
-            // If the client is gone, that is its connection's to say.
+            // If this fails, the connection has ended, and reports that itself.
             Ok(()) => drop(writer.finish()),
             Err(error) => writer.fail(error),
         });
@@ -152,14 +154,14 @@ impl BodyWriter {
     ///
     /// # Errors
     ///
-    /// The client is gone, or the server has cut it.
+    /// The client has closed the connection, or the server has cut it.
     pub fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.pipe.end(End::Finished);
         Ok(())
     }
 
-    /// Gives the body up: the connection is cut, and `error` logged.
+    /// Ends the body as a failure: the server cuts the connection, and logs `error`.
     pub fn fail(self, error: io::Error) {
         self.pipe.end(End::Failed(error));
     }
@@ -188,7 +190,7 @@ impl Write for BodyWriter {
 
 impl Drop for BodyWriter {
     fn drop(&mut self) {
-        let error = io::Error::other("its writer was dropped before it had finished");
+        let error = io::Error::other("body writer was dropped without a call of finish");
         self.pipe.end(End::Failed(error));
     }
 }
@@ -208,14 +210,14 @@ impl Pipe {
         }
     }
 
-    /// Waits for room.
+    /// Waits for room, and passes a piece to the connection.
     fn send(&self, piece: Bytes) -> io::Result<()> {
         let mut queue = self.lock();
         while !queue.closed && queue.bytes > 0 && queue.bytes + piece.len() > PIPE_BYTES {
             if !queue.attached && thread::current().id() == self.maker {
                 return Err(io::Error::new(
                     io::ErrorKind::WouldBlock,
-                    "nobody reads this body yet: return the response, and write from another thread",
+                    "response not sent yet: return it first, or write from another thread",
                 ));
             }
             queue = self
@@ -239,7 +241,7 @@ impl Pipe {
         }
     }
 
-    /// The first end counts.
+    /// Ends the body, unless it has ended.
     fn end(&self, end: End) {
         let mut queue = self.lock();
         if queue.end.is_none() {
@@ -248,7 +250,8 @@ impl Pipe {
         }
     }
 
-    /// Calls the connection, with the lock released: it may come at once.
+    /// Wakes the connection. Releases the lock first, because the connection may take
+    /// it at once.
     fn wake(&self, mut queue: MutexGuard<'_, PieceQueue>) {
         let waker = queue.waker.take();
         drop(queue);
@@ -302,7 +305,7 @@ impl PieceSource for WriterSource {
 }
 
 impl Drop for WriterSource {
-    /// If no connection ever had it.
+    /// Closes a pipe that no connection ever got.
     fn drop(&mut self) {
         self.end();
     }
@@ -320,38 +323,38 @@ mod tests {
         }
     }
 
-    fn nobody() -> Waker {
+    fn noop_waker() -> Waker {
         Arc::new(|| {})
     }
 
     #[test]
-    fn what_is_flushed_is_there_and_the_rest_is_not() {
+    fn only_flushed_bytes_reach_the_connection() {
         let (mut writer, body) = Body::writer();
         let mut source = source(body);
         writer.write_all(b"hello").unwrap();
-        assert!(matches!(source.next(&nobody()), Piece::NotYet));
+        assert!(matches!(source.next(&noop_waker()), Piece::NotYet));
         writer.flush().unwrap();
-        assert!(matches!(source.next(&nobody()), Piece::Data(data) if data == "hello"));
+        assert!(matches!(source.next(&noop_waker()), Piece::Data(data) if data == "hello"));
         writer.finish().unwrap();
-        assert!(matches!(source.next(&nobody()), Piece::End));
+        assert!(matches!(source.next(&noop_waker()), Piece::End));
     }
 
     #[test]
-    fn a_writer_that_is_dropped_has_failed() {
+    fn a_writer_dropped_before_finish_has_failed() {
         let (writer, body) = Body::writer();
         drop(writer);
-        assert!(matches!(source(body).next(&nobody()), Piece::Failed(_)));
+        assert!(matches!(source(body).next(&noop_waker()), Piece::Failed(_)));
     }
 
     #[test]
-    fn a_write_that_would_wait_for_ever_fails() {
+    fn a_write_that_would_block_for_ever_fails() {
         let (mut writer, _body) = Body::writer();
         let error = writer.write_all(&[b'x'; 2 * PIPE_BYTES]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
-    fn a_write_to_nobody_fails() {
+    fn a_write_to_a_dropped_body_fails() {
         let (mut writer, body) = Body::writer();
         drop(body);
         writer.write_all(b"hello").unwrap();

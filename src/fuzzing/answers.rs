@@ -1,20 +1,20 @@
-//! What a connection wrote, read as a strict client reads it.
+//! Parses the responses of a connection, as strictly as a client may.
 
-/// What a client found in what it got.
+/// What a client received.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// The statuses of the final responses, each of them whole.
+    /// The statuses of the final responses that are complete.
     pub(super) statuses: Vec<u16>,
-    /// The last one breaks off.
+    /// The last response is incomplete.
     pub(super) broken_off: bool,
 }
 
-/// Reads responses to requests with these methods. One more may follow them, a
-/// refusal, of whose request nothing is known.
+/// Parses the responses to requests with these methods. One refusal may follow them:
+/// the method of its request is unknown.
 ///
 /// # Panics
 ///
-/// It is not a sequence of responses.
+/// The bytes are not a sequence of responses.
 pub(super) fn read(mut rest: &[u8], methods: &[String]) -> Answers {
     let mut answers = Answers::default();
     let mut asked_to_continue = false;
@@ -28,7 +28,7 @@ pub(super) fn read(mut rest: &[u8], methods: &[String]) -> Answers {
         rest = &rest[end + 4..];
         let status = status(head);
         if status == 100 {
-            assert!(!asked_to_continue, "asked for one body twice");
+            assert!(!asked_to_continue, "two 100 Continue for one body");
             asked_to_continue = true;
             continue;
         }
@@ -36,7 +36,7 @@ pub(super) fn read(mut rest: &[u8], methods: &[String]) -> Answers {
         let body = match method {
             Some("HEAD") => Some(0),
             Some(_) => body(head, rest),
-            // It may have been a HEAD; then nothing follows.
+            // The refused request may be a HEAD; then no body follows.
             None if rest.is_empty() => Some(0),
             None => body(head, rest),
         };
@@ -50,7 +50,7 @@ pub(super) fn read(mut rest: &[u8], methods: &[String]) -> Answers {
             assert_eq!(rest, b"", "something follows the last response");
         }
     }
-    assert!(!asked_to_continue, "an interim response is the last");
+    assert!(!asked_to_continue, "no response follows a 100 Continue");
     answers
 }
 
@@ -60,7 +60,7 @@ fn status(head: &str) -> u16 {
         .strip_prefix("HTTP/1.1 ")
         .and_then(|line| line.get(..3))
         .and_then(|status| status.parse().ok());
-    status.unwrap_or_else(|| panic!("{line:?} is no status line"))
+    status.unwrap_or_else(|| panic!("{line:?} is not a status line"))
 }
 
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
@@ -71,11 +71,11 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .filter(|(found, _)| *found == name)
         .map(|(_, value)| value);
     let value = values.next();
-    assert_eq!(values.next(), None, "{name} is there twice");
+    assert_eq!(values.next(), None, "there are two fields {name}");
     value
 }
 
-/// How long the body is that `rest` begins with; `None` if it breaks off.
+/// The length of the body at the start of `rest`; `None` if it is incomplete.
 fn body(head: &str, rest: &[u8]) -> Option<usize> {
     let coding = field(head, "transfer-encoding");
     match (field(head, "content-length"), coding) {
@@ -88,11 +88,11 @@ fn body(head: &str, rest: &[u8]) -> Option<usize> {
             assert_eq!(
                 field(head, "connection"),
                 Some("close"),
-                "{head} has no end"
+                "{head} states neither a length nor a close"
             );
             Some(rest.len())
         }
-        both => panic!("{both:?} says two things"),
+        both => panic!("{both:?} states two framings"),
     }
 }
 

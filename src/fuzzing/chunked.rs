@@ -1,11 +1,12 @@
-//! Chunked bodies: cutting makes no difference, and the limit holds.
+//! Chunked bodies: the result does not depend on how the input is cut, and the
+//! limits hold.
 
 use super::cuts;
 use crate::http1::body::Decoder;
 use crate::http1::framing::Framing;
 use crate::http1::head::Limits;
 
-/// How many bytes at the start of an input say how the rest is cut.
+/// The length of the plan at the start of an input, which says how the rest is cut.
 pub const CHUNKED_PLAN_BYTES: usize = 2;
 
 /// Small enough for a fuzzer to reach.
@@ -17,22 +18,21 @@ const LIMITS: Limits = Limits {
 
 const BODY_MAX: u64 = 1000;
 
-/// What became of an input.
+/// The result of decoding an input.
 #[derive(Debug, PartialEq, Eq)]
 struct Decoding {
     body: Vec<u8>,
-    /// Where the body ended, if it did, or the status that refuses it.
+    /// The position where the body ends, if it ends, or the status of the refusal.
     end: Result<Option<usize>, u16>,
     trailers: Option<String>,
 }
 
-/// Decodes the chunked body at the start of `input`, behind the bytes that say
-/// how it is cut. Gives the body and where it ended; `None` if it did not end
-/// or is refused.
+/// Decodes the chunked body behind the plan in `input`. Returns the body and the
+/// position where it ends; `None` if it does not end or is refused.
 ///
 /// # Panics
 ///
-/// Another cut has another result, or the body exceeds its limit.
+/// The result depends on how the input is cut, or the body exceeds its limit.
 pub fn chunked(input: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (&[rule, seed], coded) = input.split_first_chunk::<CHUNKED_PLAN_BYTES>()?;
     let whole = decode(&[coded]);
@@ -46,7 +46,7 @@ pub fn chunked(input: &[u8]) -> Option<(Vec<u8>, usize)> {
 
 fn decode(pieces: &[&[u8]]) -> Decoding {
     let mut decoder =
-        Decoder::new(Framing::Chunked, BODY_MAX, LIMITS).expect("nothing was said of a length");
+        Decoder::new(Framing::Chunked, BODY_MAX, LIMITS).expect("only a length can be refused");
     let mut body = Vec::new();
     let mut position = 0;
     let mut refused = None;
@@ -55,7 +55,7 @@ fn decode(pieces: &[&[u8]]) -> Decoding {
         while !rest.is_empty() && !decoder.is_done() {
             match decoder.decode(rest) {
                 Ok(decoded) => {
-                    assert!(decoded.used > 0, "input was there and nothing was done");
+                    assert!(decoded.used > 0, "the decoder consumed no input");
                     assert!(decoded.data.len() <= decoded.used);
                     body.extend_from_slice(decoded.data);
                     rest = &rest[decoded.used..];

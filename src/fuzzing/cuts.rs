@@ -1,7 +1,7 @@
-//! How an input is cut into pieces, by two of its own bytes.
+//! Cuts an input into pieces, as two of its bytes say.
 
-/// The pieces of `input`, none of them empty. The rule is taken from `b'0'` on:
-/// whole, byte by byte, short pieces, long ones. `seed` chooses their lengths.
+/// The pieces of `input`, none of them empty. `rule` says how long they are, from
+/// `b'0'` on: whole, one byte, short, long. `seed` chooses the lengths.
 pub(super) fn pieces(rule: u8, seed: u8, input: &[u8]) -> Vec<&[u8]> {
     let longest = match rule.wrapping_sub(b'0') % 4 {
         0 => input.len().max(1),
@@ -16,7 +16,7 @@ pub(super) fn pieces(rule: u8, seed: u8, input: &[u8]) -> Vec<&[u8]> {
     let mut rest = input;
     let mut pieces = Vec::new();
     while !rest.is_empty() {
-        // Xorshift: all that matters is that lengths differ.
+        // Xorshift: good enough, because the lengths only have to differ.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;

@@ -1,4 +1,4 @@
-//! Heads: the answer depends on the bytes, and not on how they were split.
+//! Heads: the result depends on the bytes, not on how they are split.
 
 use http::HeaderMap;
 use http::Method;
@@ -20,13 +20,13 @@ const LIMITS: Limits = Limits {
     target_bytes: 64,
 };
 
-/// What became of an input, in values that can be compared.
+/// The result of parsing an input, in values that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ParsedHead {
     Partial,
-    /// All of the head, and its length.
+    /// The head, and its length.
     Complete(Box<(Method, Uri, Version, HeaderMap)>, usize),
-    /// The status, and what the client is told.
+    /// The status and the text of the refusal.
     Refused(u16, &'static str),
 }
 
@@ -43,25 +43,25 @@ fn answer(input: &[u8]) -> ParsedHead {
     }
 }
 
-/// Parses the head at the start of `input`, whole and at prefixes.
+/// Parses the head at the start of `input`: the whole, and prefixes of it.
 ///
 /// # Panics
 ///
-/// A prefix has another answer than the whole, or the head is none.
+/// A prefix has another result than the whole, or the head is not valid.
 pub fn head(input: &[u8]) {
     let whole = answer(input);
     if let ParsedHead::Complete(_, length) = whole {
         assert_eq!(
             answer(&input[..length]),
             whole,
-            "its own bytes are the head"
+            "the bytes of the head alone have another result"
         );
     }
     let mut so_far = ParsedHead::Partial;
     for end in prefixes(input) {
         let now = answer(&input[..end]);
         if so_far != ParsedHead::Partial {
-            assert_eq!(now, so_far, "{end} bytes changed what fewer had settled");
+            assert_eq!(now, so_far, "{end} bytes change the result of fewer");
         }
         so_far = now;
     }
@@ -70,8 +70,8 @@ pub fn head(input: &[u8]) {
     }
 }
 
-/// Where it may matter that an input ends: before and behind whatever ends a
-/// word, between words, and here and there.
+/// The lengths of the prefixes to parse: those that end at the border of a word, all
+/// near the limit, and every 16th.
 fn prefixes(input: &[u8]) -> impl Iterator<Item = usize> {
     let word = |at: usize| match input.get(at) {
         None | Some(b'\r' | b'\n' | b' ' | b':') => None,
@@ -83,7 +83,7 @@ fn prefixes(input: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// `bytes` are a head's, by a second and simpler reading of them.
+/// Checks `head` by a second, simpler parser of `bytes`.
 fn check(head: &Head, bytes: &[u8]) {
     assert!(bytes.len() <= LIMITS.head_bytes, "a head beyond the limit");
     let text = String::from_utf8_lossy(bytes);
@@ -94,9 +94,9 @@ fn check(head: &Head, bytes: &[u8]) {
     assert_eq!(
         lines.matches("\r\n").count(),
         lines.matches(['\r', '\n']).count() / 2,
-        "a CR or an LF stands alone"
+        "a CR or an LF is not part of a CR LF"
     );
-    assert!(!lines.contains("\r\n\r\n"), "a head goes on behind its end");
+    assert!(!lines.contains("\r\n\r\n"), "the head has an empty line");
 
     let mut lines = lines.split("\r\n");
     let line: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
@@ -111,14 +111,14 @@ fn check(head: &Head, bytes: &[u8]) {
     assert_eq!(format!("{:?}", head.version), version);
 
     let fields = lines
-        .inspect(|line| assert!(line.contains(':'), "{line:?} is no field"))
+        .inspect(|line| assert!(line.contains(':'), "{line:?} is not a field"))
         .count();
-    // The target's host may have become a field that the client did not send.
+    // The host of the target may have added a field that the client did not send.
     let added = head.headers().len() - fields;
     assert!(added <= usize::from(!target.starts_with('/')));
     assert!(fields <= LIMITS.headers, "more fields than the limit");
 
-    // What follows from a head must not panic either.
+    // What the server computes from a head must not panic either.
     let _ = Framing::of(head.version, head.headers());
     let _ = expects_continue(head.version, head.headers());
     let _ = Persist::asked(head.version, head.headers());

@@ -1,6 +1,6 @@
-//! What the targets in `fuzz/` call: bytes in, and a panic where a promise is
-//! broken. It is there under `cfg(fuzzing)`, which cargo-fuzz sets, and in the
-//! unit tests, which run the seeds of `fuzz/seeds` through it.
+//! The functions that the targets in `fuzz/` call: they take bytes, and panic where
+//! the server breaks a promise. They are compiled under `cfg(fuzzing)`, which
+//! cargo-fuzz sets, and for the unit tests, which run the seeds of `fuzz/seeds`.
 
 mod answers;
 mod chunked;

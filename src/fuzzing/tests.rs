@@ -1,11 +1,11 @@
-//! The seeds are regression tests.
+//! Runs the seeds as regression tests.
 
 use std::fs;
 use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
-/// Runs every seed of a target. A published crate has no `fuzz` folder.
+/// Runs every seed of a target. A published crate has no `fuzz` folder, and no seeds.
 fn run_seeds(target: &str, run: impl Fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     if !fuzz.exists() {
@@ -21,7 +21,7 @@ fn run_seeds(target: &str, run: impl Fn(&[u8])) {
         }
         count += 1;
     }
-    assert!(broken.is_empty(), "these break a promise: {broken:#?}");
+    assert!(broken.is_empty(), "seeds that break a promise: {broken:#?}");
     assert!(count >= 12, "{target} has {count} seeds");
 }
 

@@ -1,5 +1,4 @@
-//! A client that sends a stream in pieces, closes its side, and reads whatever
-//! it gets.
+//! A client that sends a stream in pieces, closes its side, and reads the responses.
 
 use std::io::ErrorKind;
 use std::io::Read;
@@ -13,24 +12,24 @@ use std::vec;
 use crate::net::stream::Stream;
 
 pub(super) struct Client<'a> {
-    /// `None`: it has disconnected.
+    /// `None` once the client has dropped the connection.
     socket: Option<TcpStream>,
     pieces: vec::IntoIter<&'a [u8]>,
-    /// What is left of the last piece.
+    /// The rest of the current piece.
     piece: &'a [u8],
-    /// Its side is closed: it sends no more.
+    /// The client has closed its side.
     closed: bool,
     received: Vec<u8>,
 }
 
 impl<'a> Client<'a> {
-    /// A client, and the server's end of its connection. A pair of sockets of
-    /// the system's costs less than a TCP connection, and uses up no ports; to
-    /// read and write it takes the same calls.
+    /// A client, and the server's end of its connection. A Unix socket pair costs less
+    /// than a TCP connection and uses no ports; reads and writes are the same calls.
     pub(super) fn connect(pieces: Vec<&'a [u8]>) -> (Self, Stream) {
         let (ours, theirs) = UnixStream::pair().expect("the system has sockets left");
         let [ours, theirs] = [ours, theirs].map(|end| TcpStream::from(OwnedFd::from(end)));
-        ours.set_nonblocking(true).expect("a socket can do that");
+        ours.set_nonblocking(true)
+            .expect("a socket can be non-blocking");
         let client = Self {
             socket: Some(ours),
             pieces: pieces.into_iter(),
@@ -38,13 +37,13 @@ impl<'a> Client<'a> {
             closed: false,
             received: Vec::new(),
         };
-        let stream = Stream::of(theirs).expect("a socket can do that");
+        let stream = Stream::of(theirs).expect("a socket can be a stream");
         (client, stream)
     }
 
-    /// Sends a piece, or closes its side after the last. Says whether there was
-    /// anything to do.
-    pub(super) fn goes_on(&mut self) -> bool {
+    /// Sends a piece, or closes the client's side after the last piece. Returns whether
+    /// the client had anything to do.
+    pub(super) fn send_next(&mut self) -> bool {
         let Some(socket) = &mut self.socket else {
             return false;
         };
@@ -55,7 +54,7 @@ impl<'a> Client<'a> {
             let closed = std::mem::replace(&mut self.closed, true);
             socket
                 .shutdown(Shutdown::Write)
-                .expect("the server's end is there");
+                .expect("the server's end is open");
             return !closed;
         }
         match socket.write(self.piece) {
@@ -65,12 +64,13 @@ impl<'a> Client<'a> {
         true
     }
 
+    /// Drops the connection.
     pub(super) fn disconnect(&mut self) {
         self.socket = None;
     }
 
-    /// Reads what has come.
-    pub(super) fn take_answers(&mut self) {
+    /// Reads what has arrived.
+    pub(super) fn read_responses(&mut self) {
         let Some(socket) = &mut self.socket else {
             return;
         };
@@ -85,10 +85,10 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// All that it got, once the connection is closed; `None` if it has
-    /// disconnected.
+    /// All bytes that the client has received, once the connection is closed; `None` if
+    /// the client has dropped the connection.
     pub(super) fn received(&mut self) -> Option<Vec<u8>> {
-        self.take_answers();
+        self.read_responses();
         self.socket.as_ref()?;
         Some(std::mem::take(&mut self.received))
     }

@@ -1,5 +1,5 @@
-//! A connection, driven as a worker drives it, over a pair of sockets: no
-//! shard, no job, no thread.
+//! A connection over a pair of sockets, driven as a worker drives it, but without a
+//! thread and without polling.
 
 mod client;
 mod plan;
@@ -55,34 +55,33 @@ use crate::net::os::Ready;
 /// As large as a worker's.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// A request that a handler got, with all of the body that it wanted.
+/// A request that reached a handler, with the part of the body that the handler read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandledRequest {
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// Its target, as a `Uri` shows it.
+    /// The target, as a `Uri` shows it.
     pub target: String,
-    /// Its header fields, but for those that a server may change: `Host`, for
-    /// which a target's host stands in, and `Content-Length`, which may be
-    /// there twice.
+    /// The header fields, except those that a server may change: `Host`, which the host
+    /// of the target replaces, and `Content-Length`, which may be repeated.
     pub fields: Vec<(String, Vec<u8>)>,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// What became of a stream of requests.
+/// What happened to a stream of requests.
 #[derive(Debug)]
 pub struct Seen {
-    /// All that was sent.
+    /// All bytes that the client sent.
     pub stream: Vec<u8>,
     /// The requests, in order.
     pub exchanges: Vec<HandledRequest>,
-    /// The status that the next one was refused with, if one was.
+    /// The status of the refusal after them, if there was one.
     pub refused: Option<u16>,
 }
 
 impl HandledRequest {
-    /// An exchange, out of what any server makes of a request.
+    /// A request, from the parts that every server knows.
     pub fn new(method: &Method, target: &Uri, fields: &HeaderMap, body: Vec<u8>) -> Self {
         let kept = |name: &HeaderName| ![header::HOST, header::CONTENT_LENGTH].contains(name);
         Self {
@@ -97,19 +96,19 @@ impl HandledRequest {
         }
     }
 
-    /// Whether all but the bodies are the same.
+    /// Whether the heads of both are equal.
     fn has_head_of(&self, other: &Self) -> bool {
         (&self.method, &self.target, &self.fields) == (&other.method, &other.target, &other.fields)
     }
 }
 
-/// Sends a stream of requests down a connection twice: whole, and as the bytes
-/// at its start say. Gives what the first run saw.
+/// Sends a stream of requests over a connection twice: as a whole, and as the plan at
+/// the start of `input` says. Returns what the first run saw.
 ///
 /// # Panics
 ///
-/// The two runs see different requests, a connection does not end, the accounting
-/// do not balance, or what was written is not a sequence of responses.
+/// The two runs see different requests, a connection does not end, the accounting does
+/// not add up, or the server's bytes are not a sequence of responses.
 pub fn connection(input: &[u8]) -> Option<Seen> {
     let (bytes, stream) = input.split_first_chunk()?;
     let plan = Plan::read(bytes);
@@ -131,13 +130,13 @@ pub fn connection(input: &[u8]) -> Option<Seen> {
         );
     }
     if plan.interruption == Interruption::Nothing && other.exchanges.len() < whole.exchanges.len() {
-        // It may close behind a body that nobody wants, and not take what is
-        // left of that for a request.
+        // The connection may close after a body that the handler did not read. It must
+        // not parse the rest of that body as a request.
         assert_eq!(other.refused, None, "{plan:?} saw {other:?}");
     }
     if wanted && plan.interruption == Interruption::Nothing {
         assert_eq!(other.exchanges.len(), whole.exchanges.len(), "{plan:?}");
-        // A mistake in the last line may be found, or the end before it.
+        // A run may see the end of the stream before it sees a mistake in the last line.
         if whole.refused.is_some() && other.refused.is_some() {
             assert_eq!(other.refused, whole.refused, "{plan:?}");
         }
@@ -150,7 +149,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
     let pieces = cuts::pieces(plan.cut, plan.seed, stream);
     let mut driver = Driver::new(plan, pieces);
     let mut given = Given::Nothing;
-    // Every step uses a byte up, or writes an answer, or waits for the client.
+    // Every step consumes a byte, writes a response, or waits for the client.
     for _ in 0..1000 + 32 * stream.len() {
         match driver.step(std::mem::take(&mut given)) {
             Next::Call(request) => given = Given::Answer(driver.handle(request)),
@@ -159,20 +158,20 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 given = Given::Piece(source, piece);
             }
             Next::Suspend(suspend) => {
-                // As a worker does after a turn.
+                // A worker does the same after each turn of a connection.
                 driver.deferred.clear();
                 driver.wait(suspend.wait);
             }
             Next::Close(outcome) => return driver.close(outcome),
             Next::Upgrade(..) | Next::SendFile(_) => {
-                unreachable!("no answer takes a connection over")
+                unreachable!("no response upgrades the connection or sends a file")
             }
         }
     }
     panic!("the connection does not end: {plan:?}");
 }
 
-/// What the connection has asked for.
+/// What the connection has asked for, and gets with its next step.
 #[derive(Default)]
 enum Given {
     #[default]
@@ -181,7 +180,7 @@ enum Given {
     Piece(Box<dyn PieceSource>, Piece),
 }
 
-/// A client's end, our end, and what our end works with.
+/// The client, the connection, and what the connection works with.
 struct Driver<'a> {
     plan: &'a Plan,
     services: Arc<Services>,
@@ -190,10 +189,10 @@ struct Driver<'a> {
     deferred: Vec<Deferred>,
     client: Client<'a>,
     connection: Box<Connection>,
-    /// How far the clock is ahead.
+    /// How far the connection's clock is ahead of the real one.
     ahead: Duration,
-    /// What the client has done: sent a piece, or closed its side.
-    deeds: usize,
+    /// How many steps the client has taken: pieces sent, and the close of its side.
+    client_steps: usize,
     piece: Vec<u8>,
     methods: Vec<String>,
     exchanges: Vec<HandledRequest>,
@@ -228,7 +227,7 @@ impl<'a> Driver<'a> {
             client,
             connection: Box::new(connection),
             ahead: Duration::ZERO,
-            deeds: 0,
+            client_steps: 0,
             piece: vec![0; plan.piece_bytes],
             methods: Vec::new(),
             exchanges: Vec::new(),
@@ -259,25 +258,29 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// What a suspended connection waits for, comes.
+    /// Makes happen what a suspended connection waits for.
     fn wait(&mut self, wait: Wait) {
         match wait {
-            // An event would tell.
+            // Input is there, so epoll would report it at once.
             Wait::Input if self.connection.has_input() => return,
             Wait::Input => {}
-            Wait::Room => return self.client.take_answers(),
+            Wait::Room => return self.client.read_responses(),
             Wait::Turn | Wait::Time => return,
-            Wait::Wake => panic!("every piece is there at once"),
+            Wait::Wake => panic!("a source has no piece"),
         }
-        self.deeds += 1;
-        if self.deeds == self.plan.after && self.happens() {
+        self.client_steps += 1;
+        if self.client_steps == self.plan.after && self.interrupt() {
             return;
         }
-        assert!(self.client.goes_on(), "it waits for more than there is");
+        assert!(
+            self.client.send_next(),
+            "the connection waits after the client's EOF"
+        );
     }
 
-    /// What is planned. Says whether the client does nothing else meanwhile.
-    fn happens(&mut self) -> bool {
+    /// Makes the planned interruption happen. Returns whether it takes the place of the
+    /// client's step.
+    fn interrupt(&mut self) -> bool {
         let life = &self.services.life;
         match self.plan.interruption {
             Interruption::Nothing => return false,
@@ -298,7 +301,7 @@ impl<'a> Driver<'a> {
         true
     }
 
-    /// As a worker calls a handler.
+    /// Handles a request, as a worker calls a handler.
     fn handle(&mut self, mut request: Request) -> Answer {
         self.methods.push(request.method().to_string());
         if self.services.life.is_aborting() {
@@ -327,12 +330,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Reads of the body what the plan wants of it.
+    /// Reads the part of the body that the plan says.
     fn read(&mut self, request: &mut Request) -> Result<Vec<u8>, BodyError> {
         let length = request.body_mut().length();
         let mut body = request.bytes()?.to_vec();
         let most = self.services.config.body_buffer + BUFFER_BYTES;
-        assert!(body.len() <= most, "too much was read beforehand");
+        assert!(body.len() <= most, "too much of the body was buffered");
         if self.plan.reading == Reading::Nothing || !self.connection.body_follows() {
             return Ok(body);
         }
@@ -344,7 +347,7 @@ impl<'a> Driver<'a> {
                 Pulled::End(_) => break,
                 Pulled::Failed(error) => return Err(error),
                 Pulled::Wait(wait, until) => {
-                    assert!(until > now, "it waits for what is over");
+                    assert!(until > now, "the deadline of a wait is in the past");
                     self.wait(match wait {
                         Ready::Input => Wait::Input,
                         Ready::Room => Wait::Room,
@@ -363,7 +366,7 @@ impl<'a> Driver<'a> {
         Ok(body)
     }
 
-    /// Checks what is left when a connection has ended.
+    /// Closes the connection, and checks the accounting and the responses.
     fn close(mut self, outcome: ConnectionOutcome) -> Seen {
         self.connection
             .close(outcome, &self.services, &mut self.deferred);
@@ -389,7 +392,10 @@ impl<'a> Driver<'a> {
             let answers = answers::read(&received, &self.methods);
             assert_eq!(answers.statuses.len() as u64, given, "{report}");
             let cut = outcome == ConnectionOutcome::Cut;
-            assert!(!answers.broken_off || cut, "an answer breaks off: {report}");
+            assert!(
+                !answers.broken_off || cut,
+                "a response is incomplete: {report}"
+            );
             refused = answers.statuses.last().copied();
         }
         Seen {

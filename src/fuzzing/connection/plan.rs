@@ -1,5 +1,5 @@
-//! What is done with a stream of requests: four bytes of the input say it, from
-//! `b'0'` on, so that `0000` at the start of a seed means nothing special.
+//! What happens to a stream of requests. Four bytes of the input say it, counted from
+//! `b'0'`: `0000` at the start of a seed means nothing special.
 
 use std::sync::LazyLock;
 
@@ -7,36 +7,37 @@ use crate::config::Config;
 
 pub(super) const BYTES: usize = 4;
 
-/// More than a buffer holds, of no more pieces than can be waited for.
+/// How long a repeated stream is: more than a buffer holds.
 const REPEATED_BYTES: usize = 24 * 1024;
+/// How often a stream is repeated at most, to bound the time of a run.
 const REPEATED_MAX: usize = 32;
 
-/// Made once: to count the cores takes longer than many an input.
+/// Built once: counting the cores takes longer than most inputs.
 static DEFAULTS: LazyLock<Config> = LazyLock::new(Config::default);
 
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// How the stream is cut, and into pieces of which lengths.
+    /// The rule by which the stream is cut, and the seed of the lengths.
     pub(super) cut: u8,
     pub(super) seed: u8,
-    /// How many steps a connection may take in its turn.
+    /// The connection's budget of steps before it must yield.
     pub(super) steps: usize,
     pub(super) reading: Reading,
-    /// How much of a body is read before the handler is called.
+    /// How many bytes of a body are buffered before the handler is called.
     pub(super) body_buffer: usize,
-    /// How much of the rest the handler reads at a time.
+    /// How many bytes of the rest the handler reads at a time.
     pub(super) piece_bytes: usize,
     pub(super) chunked_answer: bool,
-    /// Limits that a fuzzer can reach.
+    /// The limits are small enough for a fuzzer to reach.
     pub(super) tight: bool,
-    /// The stream is sent again and again, until it fills a buffer.
+    /// The stream is repeated until it fills a buffer.
     pub(super) repeated: bool,
     pub(super) interruption: Interruption,
-    /// When that happens: the client has done so much.
+    /// The interruption happens at this step of the client, counted from 1.
     pub(super) after: usize,
 }
 
-/// How much of a body its handler reads.
+/// How much of a body the handler reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     All,
@@ -50,7 +51,7 @@ pub(super) enum Interruption {
     Nothing,
     /// The client does nothing for an hour.
     Stall,
-    /// The client closes its socket.
+    /// The client drops the connection, without reading.
     Disconnect,
     Shutdown,
     LastCallOver,
@@ -75,7 +76,7 @@ impl Plan {
         };
         let repeated = handler & 64 != 0;
         Self {
-            // Byte by byte it would take too long.
+            // A repeated stream takes too long byte by byte.
             cut: if repeated { bytes[0] | 2 } else { bytes[0] },
             seed: bytes[1],
             steps: if cut % 8 < 4 {
@@ -94,8 +95,8 @@ impl Plan {
         }
     }
 
-    /// Nothing special, but for the limits, and for the answer: one of unknown
-    /// length ends with the connection in HTTP/1.0.
+    /// A plan without anything special. Only the limits and the framing of the response
+    /// stay: in HTTP/1.0, a response of unknown length ends the connection.
     pub(super) fn plain(&self) -> Self {
         Self {
             tight: self.tight,
@@ -104,7 +105,7 @@ impl Plan {
         }
     }
 
-    /// What is sent, for what stands in the input.
+    /// The bytes that the client sends.
     pub(super) fn stream(&self, input: &[u8]) -> Vec<u8> {
         let times = match self.repeated {
             true => (REPEATED_BYTES / input.len().max(1)).clamp(1, REPEATED_MAX),

@@ -1,12 +1,12 @@
-//! The smallest server that stops well.
+//! The smallest server that stops gracefully.
 //!
 //! ```sh
 //! cargo run --example hello [ADDRESS]
 //! curl http://127.0.0.1:8080/
 //! ```
 //!
-//! Ctrl+C or SIGTERM stops it: every request that has come by then gets its
-//! answer. A second one stops it at once.
+//! Ctrl+C or SIGTERM stops it: every request that has arrived by then gets its
+//! response. A second signal stops it at once.
 
 #![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 

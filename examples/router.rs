@@ -1,5 +1,5 @@
-//! Routes: a parameter, JSON both ways, a router in a router, and a layer that
-//! times every request.
+//! Routes: a parameter, JSON in requests and responses, a nested router, and a layer
+//! that times every request.
 //!
 //! ```sh
 //! cargo run --example router [ADDRESS]
@@ -31,7 +31,7 @@ fn area(mut request: Request) -> Result<Json<u64>, Rejection> {
     Ok(Json(u64::from(width) * u64::from(height)))
 }
 
-/// Says how long the answer took, in milliseconds, as browsers understand it.
+/// A layer that adds `Server-Timing`: how long the handler took, in milliseconds.
 fn timed(request: Request, next: &dyn Handler) -> Response {
     let start = Instant::now();
     let mut response = next.handle(request);

@@ -1,4 +1,5 @@
-//! A clock of server-sent events: one thread feeds all who listen, and says goodbye to them.
+//! A clock of server-sent events. One thread sends to all clients, and a last event when
+//! the server stops.
 //!
 //! ```sh
 //! cargo run --example sse [ADDRESS]
@@ -19,7 +20,7 @@ const source = new EventSource("/clock");
 source.onmessage = show;
 source.addEventListener("goodbye", event => { show(event); source.close(); });</script>"#;
 
-/// Ticks until the drain. To return is to drop all senders, and ends their streams.
+/// Ticks until the drain. Its return drops all senders, which ends their streams.
 fn tick(arrivals: mpsc::Receiver<EventSender>, stop: &ShutdownHandle) {
     let mut listeners = Vec::new();
     let mut send = |event: &Event| {
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ticking = thread::spawn(move || tick(arrivals, &stop));
     let clock = move |_: Request| {
         let (sender, events) = Events::new();
-        let _ = arrive.send(sender); // fails, and so ends the stream, once the clock has stopped
+        let _ = arrive.send(sender); // if the clock has stopped, this drops the sender
         events
     };
     let routes = Router::new()
@@ -49,5 +50,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         .get("/clock", clock);
     println!("listening on http://{}", server.local_addr());
     server.serve(routes.build()?)?;
-    ticking.join().map_err(|_| "the clock is broken".into())
+    ticking.join().map_err(|_| "the clock panicked".into())
 }

@@ -1,5 +1,5 @@
-//! Uploads into a folder, of up to 10 GiB, in little memory. A file appears
-//! there when it is whole and not before, for its owner alone to read.
+//! Stores uploads of up to 10 GiB in a folder, with little memory. A file appears in
+//! the folder when it is complete, and only its owner can read it.
 //!
 //! ```sh
 //! cargo run --example upload FOLDER [ADDRESS]
@@ -15,13 +15,14 @@ use tempfile::NamedTempFile;
 
 fn upload(folder: &Path, mut request: Request) -> Result<StatusCode, Rejection> {
     let name = request.param("name").filter(|name| is_plain(name));
-    let path = folder.join(name.ok_or(Rejection::new(StatusCode::BAD_REQUEST, "no such name"))?);
+    let path = folder.join(name.ok_or(Rejection::new(StatusCode::BAD_REQUEST, "invalid name"))?);
     store(&mut request, folder, &path)
         .inspect_err(|error| eprintln!("{}: {error}", path.display()))?;
     Ok(StatusCode::CREATED)
 }
 
-/// Under a name of its own until it is whole. A file that does not get there is removed.
+/// Writes the body to a temporary file, and renames the file when it is complete. An
+/// incomplete file is removed.
 fn store(request: &mut Request, folder: &Path, path: &Path) -> io::Result<()> {
     let mut file = NamedTempFile::new_in(folder)?;
     io::copy(request.body_mut(), &mut file)?;
@@ -30,22 +31,22 @@ fn store(request: &mut Request, folder: &Path, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether it names a file in the folder, and no hidden one. The value of a
-/// parameter may be anything, `../` too.
+/// Whether `name` is that of a file in the folder, and not hidden. A parameter may
+/// contain `../`.
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     name.bytes().all(plain) && !name.starts_with('.') && name.len() < 256
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = env::args().nth(1).ok_or("in which FOLDER?")?;
+    let folder = env::args().nth(1).ok_or("missing FOLDER")?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
     if !Path::new(&folder).is_dir() {
-        return Err(format!("there is no folder {folder}").into());
+        return Err(format!("no such folder: {folder}").into());
     }
     let mut config = Config::default();
     config.body_bytes_max = 10 << 30;
-    config.drain_timeout = Duration::from_secs(300); // for an upload to end
+    config.drain_timeout = Duration::from_secs(300); // so that uploads can finish
     let server = Server::bind(address, config)?;
     server.stop_on_signals()?;
 

@@ -1,5 +1,5 @@
-//! A WebSocket that echoes, by `tungstenite` on an upgraded connection.
-//! When the server stops, it closes with the code 1001, "going away".
+//! A WebSocket that echoes, with `tungstenite` on an upgraded connection. When the
+//! server stops, it closes the WebSocket with code 1001, "going away".
 //!
 //! ```sh
 //! cargo run --example websocket [ADDRESS]
@@ -23,24 +23,24 @@ fn upgrade(request: Request) -> Result<Response, Rejection> {
         .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-/// Echoes until the client closes, or the server stops; the error says how it ended.
+/// Echoes until the client closes or the server drains. The error says how it ended.
 fn echo(mut connection: Upgraded) -> tungstenite::Result<()> {
     connection.wake_on_drain(true);
     let mut socket = WebSocket::from_raw_socket(connection, Role::Server, None);
     while socket.get_ref().phase() < Phase::Draining {
         match socket.read() {
             Ok(message @ (Text(_) | Binary(_))) => socket.send(message)?,
-            Ok(_) => {} // a ping, say, which read has answered
-            Err(Io(error)) if error.kind() == ErrorKind::WouldBlock => {} // the drain
+            Ok(_) => {} // such as a ping, which `read` has answered
+            Err(Io(error)) if error.kind() == ErrorKind::WouldBlock => {} // the server drains
             Err(end) => return Err(end),
         }
     }
-    let (code, reason) = (CloseCode::Away, "the server stops".into());
+    let (code, reason) = (CloseCode::Away, "server is shutting down".into());
     socket.close(Some(CloseFrame { code, reason }))?;
-    // The client's close frame is the end, which a proxy between waits for.
-    let (told, patience) = (Instant::now(), Duration::from_secs(1));
-    socket.get_mut().set_read_timeout(Some(patience));
-    while told.elapsed() < patience {
+    // Reads up to the client's close frame, because a proxy may wait for it too.
+    let (start, timeout) = (Instant::now(), Duration::from_secs(1));
+    socket.get_mut().set_read_timeout(Some(timeout));
+    while start.elapsed() < timeout {
         socket.read()?;
     }
     Ok(())

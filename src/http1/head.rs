@@ -172,7 +172,7 @@ fn build(request: &httparse::Request<'_, '_>, input: &[u8]) -> Result<Head, Refu
     else {
         return Err(Refusal::bad_request("incomplete request line"));
     };
-    // One copy of the head. Whatever outlives the input shares its memory.
+    // One copy of the head. All values that outlive the input share its memory.
     let target = {
         let start = target.as_ptr().addr() - input.as_ptr().addr();
         start..start + target.len()

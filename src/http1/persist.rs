@@ -21,8 +21,8 @@ pub(crate) enum CloseReason {
     Client,
     /// The handler said `Connection: close`.
     Handler,
-    /// The handler asked to be told of the delivery, and only the client's EOF
-    /// proves it.
+    /// The handler set a callback for the delivery, and only the client's EOF proves
+    /// it.
     Delivery,
     /// The response reports the shutdown, and ends with the server.
     Follower,

@@ -106,7 +106,7 @@ fn absolute_form(target: Bytes) -> Result<Target, Refusal> {
     let origin = check(&origin)?.map_or(origin, Bytes::from);
     let whole = [b"http://", &host[..], &origin[..]].concat();
     // A `Uri` cannot hold escapes in a host, nor every address of a future version
-    // of IP. Such a host is in the field alone.
+    // of IP. Such a host is only in `Host`.
     let uri = Uri::from_maybe_shared(Bytes::from(whole))
         .or_else(|_| Uri::from_maybe_shared(origin))
         .map_err(|_| TOO_LONG)?;

@@ -84,7 +84,7 @@ impl Event {
 
     fn field(mut self, name: &str, value: &str) -> Self {
         let value = lines(value).next().unwrap_or_default();
-        writeln!(self.text, "{name}: {value}").expect("a String takes every write");
+        writeln!(self.text, "{name}: {value}").expect("a write to a String does not fail");
         self
     }
 }

@@ -17,7 +17,7 @@ pub type Response = http::Response<Body>;
 
 /// A text that is sent as HTML: `text/html; charset=utf-8`.
 ///
-/// The text is sent unchanged. Escape what comes from users before.
+/// The text is sent unchanged: escape user input in it.
 #[derive(Clone, Debug)]
 pub struct Html<T>(pub T);
 

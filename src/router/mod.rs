@@ -28,7 +28,7 @@ use crate::message::response::Response;
 /// use farewell::{Handler, Request, Router, Server};
 ///
 /// let users = Router::new()
-///     .get("/", |_: Request| "everyone")
+///     .get("/", |_: Request| "all users")
 ///     .get("/{id}", |request: Request| {
 ///         format!("user {}", request.param("id").unwrap_or_default())
 ///     });

@@ -26,18 +26,20 @@ impl<'a> Client<'a> {
     /// A client, and the server's end of its connection. A Unix socket pair costs less
     /// than a TCP connection and uses no ports; reads and writes are the same calls.
     pub(super) fn connect(pieces: Vec<&'a [u8]>) -> (Self, Stream) {
-        let (ours, theirs) = UnixStream::pair().expect("the system has sockets left");
-        let [ours, theirs] = [ours, theirs].map(|end| TcpStream::from(OwnedFd::from(end)));
-        ours.set_nonblocking(true)
+        let (client_end, server_end) = UnixStream::pair().expect("the system has sockets left");
+        let [client_end, server_end] =
+            [client_end, server_end].map(|end| TcpStream::from(OwnedFd::from(end)));
+        client_end
+            .set_nonblocking(true)
             .expect("a socket can be non-blocking");
         let client = Self {
-            socket: Some(ours),
+            socket: Some(client_end),
             pieces: pieces.into_iter(),
             piece: &[],
             closed: false,
             received: Vec::new(),
         };
-        let stream = Stream::of(theirs).expect("a socket can be a stream");
+        let stream = Stream::of(server_end).expect("a socket can be a stream");
         (client, stream)
     }
 

@@ -90,7 +90,7 @@ impl Body {
     /// # Errors
     ///
     /// The file is not a regular file, or its length or position cannot be read.
-    /// Note that opening a FIFO can already block for ever.
+    /// (A FIFO can block for ever when it is opened, before this call.)
     pub fn from_file(mut file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {

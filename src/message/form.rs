@@ -106,9 +106,8 @@ impl Flaw {
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Flaw> {
-    // The parser accepts any bytes, and would put replacement characters for what is
-    // not UTF-8. The separators are ASCII, so the whole text is UTF-8 exactly if each
-    // field is.
+    // The parser accepts any bytes, and replaces those that are not UTF-8, so they are
+    // refused before. One check of the whole text is enough: the separators are ASCII.
     let text = str::from_utf8(text).map_err(|_| Flaw::Encoding)?;
     percent::decode(text).ok_or(Flaw::Encoding)?;
     serde_urlencoded::from_str(text).map_err(Flaw::Data)

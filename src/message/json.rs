@@ -59,9 +59,9 @@ impl Request {
     ///
     /// A [`Rejection`], which a handler can return as its response:
     ///
-    /// - 415: the `Content-Type` is neither `application/json` nor ends with `+json`.
-    ///   A missing one is refused too, because a web page of another site can send
-    ///   such a body without a CORS preflight.
+    /// - 415: the `Content-Type` is not `application/json` and does not end with
+    ///   `+json`. A missing one is refused too, because a web page of another site can
+    ///   send such a body without a CORS preflight.
     /// - 400: the body is not valid JSON; the message names the line and column.
     /// - 422: the body is JSON, but does not match `T`.
     /// - Those of [`bytes`](Self::bytes).

@@ -21,8 +21,8 @@ const RESERVE_MAX: u64 = 1024 * 1024;
 /// The server buffers up to [`Config::body_buffer`](crate::Config::body_buffer)
 /// bytes of a body before it calls the handler. The rest of a larger body is read
 /// from the connection as the handler reads, and the handler waits for the client.
-/// At most half of the workers wait like that at a time; the calls of further
-/// handlers are delayed. The body must arrive at the rate that
+/// At most half of the workers wait like that at a time; further handlers are called
+/// later. The body must arrive at the rate that
 /// [`Config::rate_min`](crate::Config::rate_min) and
 /// [`Config::body_timeout`](crate::Config::body_timeout) set.
 ///

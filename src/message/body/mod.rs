@@ -40,11 +40,11 @@ use self::upgrade::Upgraded;
 ///
 /// A body of known length is sent with `Content-Length`, one of unknown length in
 /// chunks. HTTP/1.0 has no chunks: there the end of the connection ends the body.
-/// Responses to HEAD, and responses with status 204 or 304, are sent without it.
+/// Responses to HEAD, and responses with status 204 or 304, are sent without a body.
 ///
 /// No worker waits for a client that reads slowly. If a body fails, or is shorter
 /// than its length, the server cuts the connection, so that the client can detect
-/// it. The failure is logged, and counted as
+/// the failure. The server logs it, and counts the request as
 /// [`RequestOutcome::BodyFailed`](crate::RequestOutcome::BodyFailed).
 #[derive(Default)]
 pub struct Body {

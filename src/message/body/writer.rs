@@ -40,7 +40,8 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 ///
 /// [`finish`](Self::finish) ends the body. If a writer is dropped before, the body
-/// has failed: the server cuts the connection, so that the client can detect it.
+/// has failed: the server cuts the connection, so that the client can detect the
+/// failure.
 pub struct BodyWriter {
     batch: Vec<u8>,
     pipe: Arc<Pipe>,

@@ -27,7 +27,7 @@ use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::net::stream::Stream;
 
-/// How long to wait after an accept that failed for want of a resource. A
+/// How long to wait after an accept that failed because a resource is used up. A
 /// connection that closes ends the wait.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
@@ -38,13 +38,13 @@ const HALF_OPEN_CHECK_EVERY: Duration = Duration::from_millis(2);
 /// How many checks in a row have to find no half-open handshake.
 const CHECKS_IN_A_ROW: u32 = 2;
 
-/// What the acceptor's thread owns. Its drop closes the listener and the gate,
-/// and enters in the accounting that no connection will follow.
+/// What the acceptor's thread owns. The drop closes the listener and the gate, and
+/// tells the accounting that no further connection will be accepted.
 pub(crate) struct Acceptor {
     engine: Arc<Engine>,
     listener: Listener,
     gate: Arc<Gate>,
-    /// The last accept failed for want of a resource, and the log says so.
+    /// The last accept failed because a resource is used up, and the log says so.
     is_backing_off: Cell<bool>,
 }
 
@@ -64,7 +64,7 @@ impl Acceptor {
         self.engine.set_acceptor_awake();
         match self.listener.ownership() {
             Ownership::Sole => self.drain_backlog(),
-            // The other holder of the listener accepts what is in the backlog.
+            // Other holders of the listener accept the connections in the backlog.
             Ownership::Shared => {}
         }
     }
@@ -88,9 +88,9 @@ impl Acceptor {
     /// Accepts every connection whose handshake the kernel has begun.
     ///
     /// While the kernel refuses new connections their number only falls. So the
-    /// drain ends when the backlog is empty and no handshake is half-open, at two
-    /// checks in a row: a SYN that another core has matched to the listener just
-    /// before the refusal is in no table at the first one.
+    /// drain ends when two checks in a row find the backlog empty and no half-open
+    /// handshake. One check is not enough: a SYN that another core has matched to the
+    /// listener just before the refusal may not be in any table yet.
     ///
     /// Where the kernel cannot refuse new connections, the drain ends when the
     /// backlog is found empty, or after the handshake grace.
@@ -109,8 +109,8 @@ impl Acceptor {
         let mut grace_ends = Instant::now() + handshake_grace;
         let mut checks_in_a_row = 0;
         loop {
-            // Checked before the backlog is emptied: a handshake that completes in
-            // between is found in the backlog. In the other order it would be lost.
+            // Before the backlog is emptied: a handshake that completes in between is
+            // then found in the backlog. In the other order it would be lost.
             let checked = Instant::now();
             let has_half_open = refuses_new && self.listener.may_be_half_open();
             let is_empty = self.empty_backlog(&mut grace_ends, refuses_new);
@@ -137,7 +137,7 @@ impl Acceptor {
         }
     }
 
-    /// Has the kernel refuse new connections. Says whether it does.
+    /// Makes the kernel refuse new connections. Returns whether it does.
     fn refuse_new_connections(&self) -> bool {
         if !self.engine.services.config.refuse_new_connections {
             return false;
@@ -158,11 +158,10 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until the backlog is empty. `false` if the time ran out
-    /// before that.
+    /// Accepts until the backlog is empty. Returns `false` if the time ran out first.
     ///
-    /// Time spent waiting for a place does not count against the handshake
-    /// grace: `grace_ends` is moved by as much.
+    /// The time that the acceptor waits for a place does not count against the
+    /// handshake grace: `grace_ends` is moved by as much.
     fn empty_backlog(&self, grace_ends: &mut Instant, refuses_new: bool) -> bool {
         loop {
             let before = Instant::now();
@@ -171,7 +170,7 @@ impl Acceptor {
                 return false;
             }
             *grace_ends += before.elapsed();
-            // Without the refusal, connections may arrive without end.
+            // If the kernel does not refuse them, connections may arrive without end.
             if !refuses_new && Instant::now() >= *grace_ends {
                 note!(
                     self.engine.services.journal,
@@ -203,10 +202,10 @@ impl Acceptor {
         self.engine.services.accounting.backlog_abandoned();
     }
 
-    /// Waits until one more connection may be open. `false` if the deadline for
-    /// the backlog passes first.
+    /// Waits until one more connection may be open. Returns `false` if the deadline
+    /// for the backlog passes first.
     ///
-    /// A connection that follows the shutdown does not count here: it stays open
+    /// A connection that follows the shutdown is not counted here: it stays open
     /// until the drain ends, and the drain waits for the acceptor.
     fn wait_for_place(&self) -> bool {
         let Services {
@@ -216,23 +215,24 @@ impl Acceptor {
             places,
             ..
         } = &*self.engine.services;
-        // Open connections are counted, not places: a place that the application
-        // keeps beyond its connection's end does not hold up a stop.
+        // Open connections are counted, not places: the application may keep a place
+        // longer than its connection, and that must not hold up a stop.
         let has_place =
             || accounting.open().saturating_sub(accounting.followers()) < config.max_connections;
         while !has_place() {
             if self.is_past_deadline() {
                 return false;
             }
-            // An abort moves the deadline, and connections close soon after it.
+            // An abort changes the phase and the deadline.
             let (phase, deadline) = (life.phase(), self.backlog_deadline());
             places.wait(deadline, || has_place() || life.phase() != phase);
         }
         true
     }
 
-    /// When the connections that are still in the backlog are reset: connections
-    /// that the drain's deadline cuts have `linger` to close.
+    /// When the connections that are still in the backlog are reset. It is `linger`
+    /// after the drain's deadline, because the connections that the deadline cuts
+    /// have so long to close.
     fn backlog_deadline(&self) -> Option<Instant> {
         let deadline = self.engine.services.life.deadline();
         deadline.map(|deadline| deadline + self.engine.services.config.linger)
@@ -245,7 +245,7 @@ impl Acceptor {
 
     /// Makes a connection of an accepted socket, and suspends it in its shard.
     fn admit(&self, stream: Stream, peer: SocketAddr) {
-        // A connection of our own, which only wakes this thread.
+        // The server's own connection, which only wakes this thread.
         if self.engine.acceptor_waker.is_own(peer) {
             return;
         }
@@ -291,7 +291,7 @@ impl Acceptor {
         let first = connection.first_suspend(services);
         let connection = match connection.suspend(first) {
             Suspended::Yes => return,
-            // The byte is here already, or the server is in a new phase.
+            // The first byte has arrived already, or the server is in a new phase.
             Suspended::Ready(connection) => connection,
             Suspended::Refused(connection, error) => {
                 if let Some(error) = error {
@@ -301,7 +301,7 @@ impl Acceptor {
                 connection
             }
         };
-        // A worker decides what becomes of the connection. `Wait::Turn` needs no
+        // A worker decides what happens to the connection. `Wait::Turn` needs no
         // registration, so it works where the registration has failed.
         let until_turn = Suspend {
             wait: Wait::Turn,
@@ -310,13 +310,14 @@ impl Acceptor {
         if let Suspended::Ready(connection) | Suspended::Refused(connection, _) =
             connection.suspend(until_turn)
         {
-            // Without a request the connection holds nothing of the application's,
-            // so there is nothing to defer.
+            // The connection has had no request, so it holds no value of the
+            // application, and its close defers nothing.
             connection.close_now(services, &mut Vec::new());
         }
     }
 
-    /// Another holder of a shared listener may have made it non-blocking.
+    /// Pauses if the listener is shared: another holder may have made it
+    /// non-blocking.
     fn pause_if_shared(&self) {
         if self.listener.ownership() == Ownership::Shared {
             let until = Instant::now() + BACK_OFF;
@@ -328,8 +329,8 @@ impl Acceptor {
     }
 
     /// Waits after a failed accept. No error means that the listener is broken:
-    /// either that one client is gone, or a resource is used up, which a
-    /// connection that closes may give back.
+    /// either the client has gone, or a resource is used up, which a connection that
+    /// closes may free.
     fn back_off(&self, error: &io::Error) {
         if matches!(
             error.kind(),
@@ -364,8 +365,9 @@ impl Drop for Acceptor {
     }
 }
 
-/// Whether accepted connections are still served. A stop closes the gate for an
-/// acceptor that cannot be woken: what that acceptor still accepts is closed.
+/// Whether accepted connections are still served. If the acceptor cannot be woken, a
+/// stop closes the gate: connections that the acceptor accepts after that are
+/// closed.
 #[derive(Debug)]
 pub(crate) struct Gate(Mutex<bool>);
 
@@ -374,8 +376,8 @@ impl Gate {
         Self(Mutex::new(true))
     }
 
-    /// Calls `create` and gives its connection; `None`, without a call, once the
-    /// gate is closed.
+    /// Calls `create` and returns its connection. Once the gate is closed, it returns
+    /// `None` without a call.
     fn create_if_open(&self, create: impl FnOnce() -> Box<Connection>) -> Option<Box<Connection>> {
         // `create` runs under the lock, so that no connection is entered in the
         // accounting after `close` has returned.

@@ -1,7 +1,7 @@
-//! Where a handler reads the rest of its request's body: from the connection,
-//! which is in its worker's slot meanwhile, so that a stop can take it away at
-//! any time. The thread that reads waits for the socket itself: it needs no other
-//! worker to be free.
+//! Where a handler reads the rest of its request's body. The bytes come from the
+//! connection, which is in its worker's slot meanwhile, so that a stop can take it
+//! away at any time. The thread that reads waits for the socket itself: it does not
+//! need a free worker.
 
 use std::io;
 use std::io::PipeReader;
@@ -23,24 +23,24 @@ use crate::message::request_body::BodySource;
 use crate::net::os::Ready;
 use crate::net::stream::Stream;
 
-/// It holds no handle of the engine: a body that outlives its server keeps
-/// nothing of the application's alive.
+/// It holds no handle of the engine, so a body that outlives its server does not keep
+/// the handler alive.
 pub(super) struct SlotBodySource {
     journal: Arc<Journal>,
     slot: Arc<InFlight>,
-    /// The exchange that it is the body of. Another request may be in the slot
-    /// when a handler has given its body to a thread, and returned.
+    /// The exchange that the body belongs to. A handler may give its body to another
+    /// thread and return; then another exchange may be in the slot.
     exchange: (u64, u64),
-    /// Closed when the connection goes on without the body, or ends. There is
-    /// one once the body had to be waited for.
+    /// Ends when the connection goes on without the body, or is closed. `None` until
+    /// a read has to wait.
     over: Option<PipeReader>,
     trailers: Option<Box<HeaderMap>>,
 }
 
-/// What a look at the connection gave.
+/// The result of one attempt to read from the connection.
 enum Tried {
     Done(Result<usize, BodyError>),
-    /// The handle is for the time of the wait: the connection may end meanwhile.
+    /// Wait on this handle of the socket: the connection may be closed meanwhile.
     Wait(Stream, Ready, Instant),
 }
 
@@ -78,10 +78,13 @@ impl SlotBodySource {
         note!(
             self.journal,
             Error,
-            "cannot wait for the body of a request: {error}"
+            "cannot wait for the rest of a request body: {error}"
         );
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        BodyError::refused(Refusal::new(status, "the server cannot wait for the body"))
+        BodyError::refused(Refusal::new(
+            status,
+            "the server cannot read the request body",
+        ))
     }
 }
 

@@ -3,15 +3,15 @@
 use crate::net::stream::Received;
 use crate::net::stream::Stream;
 
-/// Bytes that were read and are not used yet. At the end of its turn a connection
-/// keeps a copy of the unused bytes, so that it holds no buffer while it is idle.
+/// Bytes that were read and are not used yet. At the end of a connection's turn, the
+/// connection keeps a copy of the unused bytes; an idle connection holds no buffer.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
-    /// How many of the unused bytes arrived in time: after the last call, only
-    /// requests in these are answered.
+    /// How many of the unused bytes arrived before the end of the last call. After
+    /// it, only requests in these bytes are answered.
     in_time_bytes: usize,
     /// The last read of this turn took all that the socket had at that moment.
     has_emptied_socket: bool,
@@ -28,7 +28,8 @@ impl Buffer {
         }
     }
 
-    /// Loads the unused input of a connection, of which so many bytes arrived in time.
+    /// Loads the unused input of a connection. The first `in_time_bytes` of it arrived
+    /// before the end of the last call.
     pub(crate) fn load(&mut self, unused_input: &[u8], in_time_bytes: usize) {
         self.in_time_bytes = in_time_bytes;
         self.start = 0;
@@ -36,7 +37,7 @@ impl Buffer {
         self.bytes[..self.end].copy_from_slice(unused_input);
     }
 
-    /// A connection's turn begins: the last read was on another socket, or long ago.
+    /// A connection's turn begins. The last read was on another socket, or long ago.
     pub(crate) fn begin_turn(&mut self) {
         self.has_emptied_socket = false;
     }
@@ -70,7 +71,8 @@ impl Buffer {
         self.in_time_bytes = 0;
     }
 
-    /// The bytes that are here now arrived in time; later ones do not.
+    /// The unused bytes arrived before the end of the last call; bytes that are read
+    /// from now on did not.
     pub(crate) fn mark_in_time(&mut self) {
         self.in_time_bytes = self.unused().len();
     }
@@ -79,8 +81,7 @@ impl Buffer {
         self.in_time_bytes
     }
 
-    /// Skips the empty lines that may stand before a request line
-    /// (RFC 9112 section 2.2).
+    /// Skips empty lines before a request line (RFC 9112 section 2.2).
     pub(crate) fn skip_empty_lines(&mut self) {
         while self.unused().starts_with(b"\r\n") {
             self.consume(2);

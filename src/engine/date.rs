@@ -8,16 +8,16 @@ use std::time::UNIX_EPOCH;
 
 use httpdate::HttpDate;
 
-/// The value of `Date`, made once a second.
+/// The value of `Date`, formatted once a second.
 #[derive(Debug, Default)]
 pub(crate) struct DateClock {
     text: String,
-    /// When its second is over.
+    /// When the second of `text` is over.
     until: Option<Instant>,
 }
 
 /// 9999-12-31T23:59:59Z, in seconds since 1970: the last second that has an
-/// IMF-fixdate (RFC 9110 section 5.6.7), and the last that httpdate takes.
+/// IMF-fixdate (RFC 9110 section 5.6.7), and the last that httpdate accepts.
 pub(crate) const LAST_DATE: u64 = 253_402_300_799;
 
 impl DateClock {

@@ -1,5 +1,5 @@
-//! Code of the application that no connection waits for: the drop of a value, or
-//! a call after a delivery. It runs when the connection has gone on.
+//! Code of the application that no connection waits for: the drop of a value, or a
+//! call after a delivery. It runs after the connection's turn.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ impl fmt::Display for RequestLine {
 /// The request that a call is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// Known once its head is. Boxed for its size.
+    /// `None` until the head of the request is complete. Boxed for its size.
     pub(crate) request_line: Option<Box<RequestLine>>,
     pub(crate) peer: SocketAddr,
     /// When the request, or the call, began.
@@ -41,12 +41,12 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The request, for people.
+    /// The request, as text for the log and the report.
     pub(crate) fn route(&self) -> String {
         named(self.request_line.as_deref())
     }
 
-    /// Where the means of the request's calls are.
+    /// The key of the request's calls in [`SlowCalls`](super::slow_calls::SlowCalls).
     pub(crate) fn call_key(&self) -> CallKey {
         let key = |line: &RequestLine| CallKey::of_request(&line.method, line.uri.path());
         self.request_line
@@ -63,7 +63,7 @@ impl Subject {
     }
 }
 
-/// A request, for people.
+/// A request, as text for the log and the report.
 pub(crate) fn named(request_line: Option<&RequestLine>) -> String {
     match request_line {
         Some(request_line) => request_line.to_string(),
@@ -79,12 +79,13 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
-    /// The drop of a value that is the application's, or may hold some.
+    /// The drop of a value that is, or holds, the application's.
     pub(crate) fn drop_of(value: impl Send + 'static, subject: Subject) -> Self {
         Self::call(UserCode::Drop, move || drop(value), subject)
     }
 
-    /// It is about to run: what it is, what it is about from now on, and the code.
+    /// The code is about to run. Returns its kind, its request with the time at which
+    /// the code began, and the code.
     pub(crate) fn start(self) -> (UserCode, Subject, Box<dyn FnOnce() + Send>) {
         let subject = Subject {
             since: Instant::now(),
@@ -93,7 +94,7 @@ impl Deferred {
         (self.code, subject, self.run)
     }
 
-    /// It never ran: for the report.
+    /// The entry for the report, if the code never ran.
     pub(crate) fn unreturned(&self) -> Unreturned {
         Unreturned {
             code: self.code,

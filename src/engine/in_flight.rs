@@ -1,5 +1,5 @@
-//! What a thread has in flight: its [`InFlightSlot`], with what the report tells of the
-//! call, and what the monitor has to know of the thread.
+//! What a thread has in flight: its [`InFlightSlot`], with a note on the call for the report,
+//! and what the monitor needs to know about the thread.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
@@ -21,7 +21,7 @@ use crate::net::os;
 /// The job of a worker.
 pub(crate) type OwnedJob = Box<Job<Connection>>;
 
-/// See the module. It is shared by its thread, the monitor and a stop.
+/// See the module. The thread, the monitor and a stop share it.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) slot: InFlightSlot<Box<Connection>, OwnedJob, Call>,
@@ -34,7 +34,7 @@ pub(crate) struct InFlight {
 #[derive(Debug)]
 pub(crate) struct Call {
     code: UserCode,
-    /// Known beforehand where no connection is in the slot; otherwise when a
+    /// Set from the start if no connection is in the slot. Otherwise it is set when a
     /// stop takes the connection.
     subject: Option<Subject>,
 }
@@ -56,14 +56,13 @@ impl Default for InFlight {
 }
 
 impl InFlight {
-    /// The calling thread is the slot's.
+    /// The calling thread is the one that the slot belongs to.
     pub(crate) fn set_thread(&self) {
         let number = os::thread_number().unwrap_or(0);
         self.thread.store(number, Relaxed);
     }
 
-    /// Whether the thread computes, or would if it had a core. `None` if the
-    /// system does not tell.
+    /// Whether the thread is running or runnable. `None` if the system does not say.
     pub(crate) fn thread_is_running(&self) -> Option<bool> {
         match self.thread.load(Relaxed) {
             0 => None,
@@ -71,8 +70,8 @@ impl InFlight {
         }
     }
 
-    /// A thread without a connection or a job begins to run code of the
-    /// application, until [`finish`](InFlightSlot::finish).
+    /// A thread that has no connection and no job begins to run code of the
+    /// application. The call ends with [`finish`](InFlightSlot::finish).
     pub(crate) fn begin_alone(&self, code: UserCode, subject: Option<Subject>) {
         // Never refused, so there is nothing to hand back.
         let _begun = self
@@ -80,7 +79,7 @@ impl InFlight {
             .begin(Call::new(code, subject), None, None, || false);
     }
 
-    /// Runs `deferred` on a thread without a connection or a job.
+    /// Runs `deferred` on a thread that has no connection and no job.
     pub(crate) fn run_alone(&self, deferred: Deferred, journal: &Journal) {
         let (code, subject, run) = deferred.start();
         self.begin_alone(code, Some(subject));
@@ -90,7 +89,7 @@ impl InFlight {
         self.slot.finish();
     }
 
-    /// Takes the connection away from the code that runs, if it is `wanted`.
+    /// Takes the connection out of the slot while the code runs, if it is `wanted`.
     pub(crate) fn take_connection_if(
         &self,
         wanted: impl FnOnce(&Connection) -> bool,
@@ -110,7 +109,7 @@ impl InFlight {
         self.ended.load(SeqCst)
     }
 
-    /// The code that the thread is in, for the report.
+    /// The code that the thread runs, for the report.
     pub(crate) fn unreturned(&self) -> Option<Unreturned> {
         self.slot.with_note(|call| {
             let call = call?;

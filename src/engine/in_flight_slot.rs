@@ -1,19 +1,18 @@
-//! A thread's slot: what other threads may take from it while it runs code of
-//! the application.
+//! A thread's slot: what other threads may take from a thread that runs code of the
+//! application.
 //!
-//! That code may block for ever. So the thread first puts the connection here
-//! that needs the outcome, and the job that it has. A stop whose time is over
-//! takes the connection, and the [monitor](super::monitor) takes the job of a
-//! call that is long. When the code returns, the thread takes back what is left.
+//! Such code may block for ever. So the thread first puts into its slot the connection
+//! that needs the outcome, and the job. An abort takes the connection. The
+//! [monitor](super::monitor) takes the job if the call is long. When the code returns,
+//! the thread takes back what is left.
 //!
-//! **The handshake with the monitor.** Calls with a job are numbered. The
-//! monitor sees a number twice, and takes the job of just this call: it compares
-//! the number again under the lock. So a call that has ended meanwhile, and the
-//! next one, keep theirs.
+//! **The handshake with the monitor.** Calls with a job are numbered. The monitor
+//! sees the same number twice, and then takes the job. It compares the number once
+//! more under the lock, so that it takes the job of this call and not of the next one.
 //!
-//! **The handshake with an abort.** An abort first moves the phase, and then
-//! looks into the slots. `begin` asks for the phase under the lock. So the abort
-//! finds the connection here, or `begin` sees the abort.
+//! **The handshake with an abort.** An abort first sets the phase, and then looks into
+//! the slots. `begin` reads the phase under the lock. So the abort finds the connection
+//! in the slot, or `begin` sees the abort.
 
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
@@ -21,7 +20,7 @@ use crate::sync::PoisonError;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::SeqCst;
 
-/// `C`: a connection; `J`: a job; `N`: what is noted of the call, for the report.
+/// `C`: a connection; `J`: a job; `N`: a note on the call, for the report.
 #[derive(Debug)]
 pub(crate) struct InFlightSlot<C, J, N> {
     contents: Mutex<Contents<C, J, N>>,
@@ -49,9 +48,12 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         }
     }
 
-    /// Code of the application is about to run, for this connection if there is
-    /// one. Hands back what it was given if `refused`, which is asked under the
-    /// lock.
+    /// Begins a call of code of the application, for `connection` if it is `Some`.
+    ///
+    /// # Errors
+    ///
+    /// `refused`, which is called under the lock, returns true. The connection and the
+    /// job are handed back.
     pub(crate) fn begin(
         &self,
         note: N,
@@ -75,8 +77,9 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         Ok(())
     }
 
-    /// The code has returned: gives the connection that waited for it, and the
-    /// job. `None` if a stop has taken the connection; the call goes on then.
+    /// The code has returned: returns the connection that needs the outcome, and the
+    /// job. If an abort has taken the connection, it returns `None`, and the call is
+    /// not over.
     pub(crate) fn end(&self) -> Option<(C, Option<J>)> {
         let mut contents = self.lock();
         let connection = contents.connection.take()?;
@@ -84,7 +87,7 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         Some((connection, self.take_job_of(&mut contents)))
     }
 
-    /// The call is over, and no connection waits for it. Gives the job.
+    /// Ends a call that no connection waits for. Returns the job.
     pub(crate) fn finish(&self) -> Option<J> {
         let mut contents = self.lock();
         contents.note = None;
@@ -97,7 +100,7 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         (call % 2 == 1).then_some(call)
     }
 
-    /// Takes the job, if it is still in the call of this number.
+    /// Takes the job, if the call in progress has this number.
     pub(crate) fn take_job(&self, call: u64) -> Option<J> {
         let mut contents = self.lock();
         if self.call() != Some(call) {
@@ -106,13 +109,13 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         self.take_job_of(&mut contents)
     }
 
-    /// Takes the job, whatever call it is in.
+    /// Takes the job, whatever the number of the call.
     pub(crate) fn take_any_job(&self) -> Option<J> {
         self.take_job_of(&mut self.lock())
     }
 
-    /// Takes the connection, if it is `wanted`; `tell` adds to the note what the
-    /// connection knows.
+    /// Takes the connection, if it is `wanted`. `tell` adds to the note what the
+    /// report needs of the connection.
     pub(crate) fn take_connection(
         &self,
         wanted: impl FnOnce(&C) -> bool,
@@ -133,7 +136,7 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         f(self.lock().connection.as_mut())
     }
 
-    /// What was noted of the call in progress.
+    /// The note on the call in progress.
     pub(crate) fn with_note<T>(&self, f: impl FnOnce(Option<&N>) -> T) -> T {
         f(self.lock().note.as_ref())
     }
@@ -144,13 +147,14 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         Some(job)
     }
 
-    /// The caller holds the lock, so no other thread counts.
+    /// A job entered or left the slot. The caller holds the lock, so no other thread
+    /// changes the number.
     fn count(&self) {
         let call = self.call.load(SeqCst);
         self.call.store(call.wrapping_add(1), SeqCst);
     }
 
-    /// Whatever panicked, what is in the slot is whole.
+    /// Ignores poison: a panic leaves the state valid.
     fn lock(&self) -> MutexGuard<'_, Contents<C, J, N>> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_ends_gives_back_what_it_began_with() {
+    fn the_end_of_a_call_returns_its_connection_and_job() {
         let slot = TestSlot::new();
         begin(&slot, Some("connection"), Some(1));
         assert!(slot.call().is_some());
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_taken_from_the_call_of_its_number_and_from_no_other() {
+    fn a_job_is_taken_only_from_the_call_with_the_given_number() {
         let slot = TestSlot::new();
         begin(&slot, Some("first"), Some(1));
         let first = slot.call().unwrap();
@@ -236,7 +240,7 @@ mod tests {
     fn after_a_panic_the_job_is_taken_whatever_call_it_is_in() {
         let slot = TestSlot::new();
         begin(&slot, None, Some(1));
-        let panics = || slot.with_note(|_| panic!("as the test wishes"));
+        let panics = || slot.with_note(|_| panic!("on purpose"));
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
         assert!(caught.is_err());
         assert_eq!(slot.take_any_job(), Some(1));

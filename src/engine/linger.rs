@@ -1,11 +1,11 @@
 //! How long a connection that the server has half-closed waits for the client to
 //! close its side (RFC 9112 section 9.6).
 //!
-//! The client may still be sending: a client that gets its answer early reads it
-//! only when it has sent its whole request. A close before that would reset the
-//! connection and destroy the answer. So the server reads and discards what the
-//! client sends, as long as it sends at the minimum rate. `linger` bounds the
-//! silence, and `linger_max` the whole wait.
+//! The client may still be sending: many clients read an early answer only after they
+//! have sent the whole request. A close before that would reset the connection and
+//! destroy the answer. So the server reads and discards what the client sends, as
+//! long as the client sends at the minimum rate. `linger` bounds the silence, and
+//! `linger_max` the whole wait.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::config::Config;
 pub(crate) struct Linger {
     began: Instant,
     minimum_rate: RateMeter,
-    /// The longest wait that begins after an abort.
+    /// The longest wait, if it begins after an abort.
     linger: Duration,
     /// The longest wait otherwise.
     linger_max: Duration,
@@ -35,7 +35,7 @@ impl Linger {
         }
     }
 
-    /// Takes note that the client has sent so many bytes.
+    /// The client has sent so many bytes.
     pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
         self.minimum_rate.moved(bytes, now);
     }
@@ -43,7 +43,7 @@ impl Linger {
     /// When the wait ends, unless the client sends enough before that. `aborted` is
     /// the time of an abort, if there was one.
     ///
-    /// An abort ends the waits that began before it. An answer that is given after
+    /// An abort ends the waits that began before it. An answer that is written after
     /// it (a 503) has `linger` to arrive.
     pub(crate) fn until(&mut self, now: Instant, aborted: Option<Instant>) -> Instant {
         let until = self.minimum_rate.wait(now);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_keeps_sending_is_read_for_longer() {
+    fn a_client_that_keeps_sending_extends_the_wait() {
         let start = Instant::now();
         let mut linger = linger(start);
         for second in 1..40 {

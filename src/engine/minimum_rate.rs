@@ -1,5 +1,5 @@
-//! The minimum rate at which a client has to send or to read: so many bytes in each
-//! period.
+//! The minimum rate at which a client has to send or to read, as a number of bytes in
+//! each period.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -12,7 +12,7 @@ pub(crate) struct MinimumRate {
 }
 
 impl MinimumRate {
-    /// At this rate in bytes a second; a byte at least.
+    /// `rate_min` is in bytes a second. At least one byte is required in each `timeout`.
     pub(crate) fn new(timeout: Duration, rate_min: u64) -> Self {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         let quota = rate_min.saturating_mul(millis) / 1000;
@@ -55,7 +55,7 @@ impl RateMeter {
         }
     }
 
-    /// The server waits for the client from now on. Gives the end of the period.
+    /// The server waits for the client from now on. Returns the end of the period.
     pub(crate) fn wait(&mut self, now: Instant) -> Instant {
         if let Some(since) = self.not_waiting_since.take() {
             self.until += now.saturating_duration_since(since);

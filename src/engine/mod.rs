@@ -14,19 +14,21 @@
 //! ```
 //!
 //! A worker that has a job owns its shard: it is an event loop that wakes no
-//! other thread. A worker without a job is idle, or in code of the application
-//! that waits; when it comes back it receives the next job. There is no table of
-//! which worker may do what: to hand off a shard is one send.
+//! other thread. A worker without a job is idle, or it runs code of the
+//! application. When that code returns, the worker receives the next job. A hand-off
+//! of a shard is one send on the run queue; no other table says which worker may do
+//! what.
 //!
-//! Follow a request through [`acceptor`], [`shard`], [`worker`], [`connection`]
-//! and [`user_code`]. Four handshakes between threads are each in one file, with
-//! what may go wrong: [`run_queue`], [`in_flight_slot`], [`shard::sleep`](shard) and
+//! A request goes through [`acceptor`], [`shard`], [`worker`], [`connection`] and
+//! [`user_code`]. There are four handshakes between threads, each in one file that
+//! says which race it avoids: [`run_queue`], [`in_flight_slot`], [`shard::sleep`](shard) and
 //! [`monitor_waker`]. `tests/loom/` runs them in every order.
 //!
-//! From below, each importing only from those before it: what a connection works
-//! with ([`buffer`] to [`services`]); the shard; the connection; the threads and
-//! what they run beside workers ([`in_flight`] to [`upgraded`]); the engine; the
-//! acceptor, the workers and the monitor; the pool of all threads.
+//! The layers, from below; a module imports only from lower layers: what a
+//! connection works with ([`buffer`] to [`services`]); the shard; the connection;
+//! the threads and what runs on threads other than workers ([`in_flight`] to
+//! [`upgraded`]); the engine; the acceptor, the workers and the monitor; the pool of
+//! all threads.
 
 pub(crate) mod acceptor;
 mod body_source;
@@ -95,18 +97,18 @@ pub(crate) struct Engine {
     pub(crate) acceptor_waker: AcceptorWaker,
     pub(crate) upgraded: Arc<UpgradedConnections>,
     pub(crate) threads: Arc<ThreadGroup>,
-    /// The acceptor has seen that the server stops, and waits in no accept.
+    /// The acceptor has noticed the stop, and does not wait in `accept` any more.
     acceptor_awake: AtomicBool,
-    /// No connection is suspended any more.
+    /// No connection can be suspended any more.
     evicted: AtomicBool,
 }
 
 impl Engine {
-    /// An engine without a thread, whose jobs are on the run queue.
+    /// An engine that has no thread yet. Its jobs are on the run queue.
     ///
     /// # Errors
     ///
-    /// The system has no epoll or pipe for it.
+    /// The system cannot create an epoll or a pipe.
     pub(crate) fn new(
         services: Arc<Services>,
         handler: Box<dyn Handler>,
@@ -146,7 +148,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Has another worker go on with a job.
+    /// Sends a job to another worker.
     pub(crate) fn hand_off(&self, job: OwnedJob) {
         match self.run_queue.send(job) {
             Ok(SentTo::IdleWorker) => {}
@@ -156,13 +158,12 @@ impl Engine {
                     self.monitor_waker.wake_if_asleep();
                 }
             }
-            // It is closed, so the shard can go. Connections that the job still has
-            // have found no worker in time.
+            // The run queue is closed: no worker will serve the job's connections.
             Err(mut job) => self.close_all(iter::from_fn(|| job.next())),
         }
     }
 
-    /// Closes connections that no worker serves any more.
+    /// Closes connections that no worker will serve.
     fn close_all(&self, connections: impl Iterator<Item = Box<Connection>>) {
         let mut deferred = Vec::new();
         for connection in connections {
@@ -171,19 +172,20 @@ impl Engine {
         self.threads.run_deferred(deferred);
     }
 
-    /// Wakes an owner that sleeps, for a job that waits. Says whether there is one.
+    /// Wakes an owner that sleeps, so that it takes a job that waits. Returns
+    /// whether an owner slept.
     pub(crate) fn wake_owner(&self) -> bool {
         self.shards.iter().any(|shard| shard.interrupt())
     }
 
-    /// Puts back a job whose turn it is not: no connection of it is ready.
+    /// Puts a job that has no ready connection back on the run queue.
     pub(crate) fn put_back(&self, job: OwnedJob) {
         if let Err(mut job) = self.run_queue.send(job) {
             self.close_all(iter::from_fn(|| job.next()));
         }
     }
 
-    /// Takes the jobs of calls that are long from their workers.
+    /// Takes the jobs of workers whose calls are long, and hands them off.
     pub(crate) fn look(&self, now: Instant) {
         // Where an owner sleeps, a core may be idle.
         let has_idle_core = self.shards.iter().any(|shard| shard.is_asleep());
@@ -191,7 +193,7 @@ impl Engine {
             .look(now, has_idle_core, |job| self.hand_off(job));
     }
 
-    /// As [`look`](Self::look), by the worker of this number, which owns a shard.
+    /// As [`look`](Self::look), called by worker number `worker`, which owns a shard.
     pub(crate) fn look_as_owner(&self, worker: usize, now: Instant) {
         self.retake.note_owner(worker, now);
         self.look(now);
@@ -199,14 +201,14 @@ impl Engine {
 
     /// Whether a worker without a job runs code of the application.
     pub(crate) fn has_workers_in_calls(&self) -> bool {
-        // Each job is with a worker or waits for one, and a worker without a job
-        // waits for one too, or is in a call.
+        // A job is with a worker or on the run queue. A worker without a job is idle
+        // or in a call.
         let spare = self.slots.len() as isize - self.shards.len() as isize;
         self.run_queue.balance() < spare
     }
 
-    /// The shard of the connection with this number: in turn, so that all shards
-    /// have as much to do.
+    /// The shard of the connection with this number. The shards get connections in
+    /// turn, so that all have the same load.
     pub(crate) fn shard_of(&self, connection_number: u64) -> &Arc<Shard<Connection>> {
         let shards = self.shards.len() as u64;
         &self.shards[usize::try_from(connection_number % shards).unwrap_or(0)]
@@ -221,7 +223,7 @@ impl Engine {
         self.services.life.notify();
     }
 
-    /// The server is in a new phase, which every connection hears of that it
+    /// The server is in a new phase: gives a turn to every connection that the phase
     /// concerns.
     pub(crate) fn announce(&self, phase: Phase, last_call_ends: Instant) {
         for shard in &self.shards {
@@ -230,14 +232,14 @@ impl Engine {
         self.upgraded.drain();
     }
 
-    /// Suspends no connection any more, and closes those that were suspended, or
-    /// ready with no worker free for them. A connection that is with a worker is
-    /// closed when the worker wants to suspend it.
+    /// Closes the connections that are suspended, and those that are ready and have
+    /// no worker. From now on no connection can be suspended: the connections that
+    /// are with a worker are closed when the worker wants to suspend them.
     pub(crate) fn evict(&self) {
         self.evicted.store(true, SeqCst);
         let suspended = self.shards.iter().flat_map(|shard| shard.close());
         self.close_all(suspended);
-        // No shard has to be polled any more, so these jobs can go.
+        // The jobs are dropped, because no shard has to be polled any more.
         while let Some(mut job) = self.run_queue.try_receive() {
             self.close_all(iter::from_fn(|| job.next()));
         }
@@ -247,7 +249,7 @@ impl Engine {
         self.evicted.load(SeqCst)
     }
 
-    /// No connection is left: the workers and the monitor end.
+    /// Ends the workers and the monitor. No connection is left.
     pub(crate) fn close(&self) {
         self.run_queue.close();
         for shard in &self.shards {

@@ -1,10 +1,10 @@
-//! The monitor: a thread that takes the job from a worker whose call is long,
-//! where no other worker looks for that; that wakes the owner of a shard in which
-//! a deadline has come; and that polls the shards that wait for a worker, so that
-//! the counts show what has come in.
+//! The monitor is a thread with three tasks. It takes the job from a worker whose call
+//! is long, if no other worker looks for that. It wakes the owner of a shard in which
+//! a deadline has passed. It polls the shards that wait for a worker, so that the
+//! counts show the requests that have arrived.
 //!
-//! It sleeps while no call with a job is in progress and no job waits, until the
-//! next deadline; see [`MonitorWaker`](super::monitor_waker::MonitorWaker) for how it is woken.
+//! While no call with a job is in progress and no job waits, the monitor sleeps until
+//! the next deadline. [`MonitorWaker`](super::monitor_waker::MonitorWaker) says how it is woken.
 
 use std::thread;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use std::time::Instant;
 use super::Engine;
 use super::retake::LOOK_EVERY;
 
-/// How often to look whether the owners of the shards still look by themselves.
+/// How often to look while the owners of the shards look as well.
 const OWNERS_LOOK: Duration = Duration::from_millis(10);
 
 /// How often to poll the shards that wait for a worker.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// How long the owner of a shard may take to see to a deadline.
+/// How long after a deadline to wake the owner of the shard again.
 const DEADLINE_AGAIN: Duration = Duration::from_millis(10);
 
 /// Looks until the run queue is closed.
@@ -29,7 +29,7 @@ pub(crate) fn run(engine: &Engine) {
     while !engine.run_queue.is_closed() {
         let now = Instant::now();
         engine.look(now);
-        let due = see_to_deadlines(engine, now);
+        let due = wake_due_owners(engine, now);
         let is_behind = engine.run_queue.is_behind();
         if is_behind && now >= next_poll {
             poll_waiting_jobs(engine);
@@ -38,12 +38,12 @@ pub(crate) fn run(engine: &Engine) {
         if !has_work(engine) {
             let was_called = engine.monitor_waker.sleep(due, || has_work(engine));
             if !was_called {
-                // A deadline has come, or there is an earlier one.
+                // A deadline has passed, or an earlier one was added.
                 continue;
             }
         }
-        // A call that has just begun is given its time, and the worker that begins
-        // the next one need not wake this thread again.
+        // This sleep gives a call that has just begun its time. It also saves
+        // wake-ups: no call that begins meanwhile wakes this thread.
         let owners_look = engine.retake.owners_look(Instant::now()) || !is_in_call(engine);
         thread::park_timeout(match owners_look {
             true => OWNERS_LOOK,
@@ -52,7 +52,7 @@ pub(crate) fn run(engine: &Engine) {
     }
 }
 
-/// Whether there is something to look at, or an end.
+/// Whether the monitor has a reason not to sleep.
 fn has_work(engine: &Engine) -> bool {
     is_in_call(engine) || engine.run_queue.is_behind() || engine.run_queue.is_closed()
 }
@@ -63,9 +63,9 @@ fn is_in_call(engine: &Engine) -> bool {
     slots.any(|slot| slot.slot.call().is_some())
 }
 
-/// Wakes the owners of shards in which a deadline has come. Gives when to do so
+/// Wakes the owners of shards in which a deadline has passed. Returns when to do so
 /// next.
-fn see_to_deadlines(engine: &Engine, now: Instant) -> Option<Instant> {
+fn wake_due_owners(engine: &Engine, now: Instant) -> Option<Instant> {
     let mut next: Option<Instant> = None;
     for shard in &engine.shards {
         let Some(mut due) = shard.scan_due() else {

@@ -1,10 +1,10 @@
-//! What wakes the [monitor](super::monitor): a call that begins while it sleeps,
-//! and a deadline that is earlier than the others.
+//! Wakes the [monitor](super::monitor): when a call begins while the monitor sleeps,
+//! and when a deadline is added that is earlier than all others.
 //!
-//! The monitor says that it sleeps, and then looks whether a call is in progress.
-//! A worker first makes its call known ([`InFlightSlot`](super::in_flight_slot::InFlightSlot)), and then
-//! looks whether the monitor sleeps. So the monitor sees the call, or the worker
-//! sees that the monitor sleeps.
+//! The monitor sets the flag `asleep`, and then checks whether a call is in
+//! progress. A worker first puts its call into its [`InFlightSlot`](super::in_flight_slot::InFlightSlot), and
+//! then reads `asleep`. So the monitor sees the call, or the worker sees that the
+//! monitor sleeps.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::sync::thread::Thread;
 #[derive(Debug)]
 pub(crate) struct MonitorWaker {
     asleep: AtomicBool,
-    /// The monitor's, once it runs.
+    /// The monitor's thread, once it runs.
     thread: Mutex<Option<Thread>>,
 }
 
@@ -32,7 +32,7 @@ impl MonitorWaker {
         }
     }
 
-    /// The calling thread is the monitor's.
+    /// The calling thread is the monitor's: it is the thread to wake.
     pub(crate) fn register_thread(&self) {
         *self.lock() = Some(thread::current());
     }
@@ -51,8 +51,8 @@ impl MonitorWaker {
         }
     }
 
-    /// The monitor sleeps until a call begins, until `until`, or until the next
-    /// [`wake`](Self::wake); not at all if `has_call` says that one has begun. Says
+    /// Called by the monitor: sleeps until a call begins, until `until`, or until the
+    /// next [`wake`](Self::wake). Does not sleep if `has_call` returns true. Returns
     /// whether a call has ended the sleep.
     pub(crate) fn sleep(&self, until: Option<Instant>, has_call: impl FnOnce() -> bool) -> bool {
         self.asleep.store(true, SeqCst);
@@ -84,7 +84,8 @@ mod tests {
     use super::*;
     use crate::sync::Arc;
 
-    /// A thread that sleeps until it has been woken: by a call?
+    /// A thread that sleeps as the monitor does. It returns whether a call has woken
+    /// it.
     fn sleeper(waker: &Arc<MonitorWaker>) -> thread::JoinHandle<bool> {
         let (its_waker, (answers, answered)) = (Arc::clone(waker), mpsc::channel());
         let thread = thread::spawn(move || {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_that_comes_before_the_sleep_ends_it_at_once() {
+    fn a_wake_before_the_sleep_ends_it_at_once() {
         let waker = MonitorWaker::new();
         waker.register_thread();
         waker.wake();
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_has_begun_is_slept_through_by_no_monitor() {
+    fn the_monitor_does_not_sleep_while_a_call_is_in_progress() {
         let waker = MonitorWaker::new();
         waker.register_thread();
         assert!(waker.sleep(None, || true));

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// A body that is smaller is copied behind its head, and written with it: the copy
-/// costs less than a vectored write.
+/// A smaller body is copied behind its head, because the copy costs less than a
+/// vectored write.
 pub(crate) const COPIED_BYTES_MAX: usize = 2048;
 
-/// A head, a body and a tail, which are written as one. Each may be empty.
+/// A head, a body and a tail, which are written together. Each may be empty.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     head: Vec<u8>,

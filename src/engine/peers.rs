@@ -1,4 +1,4 @@
-//! How many connections each peer has, where that is limited.
+//! How many connections each peer has, if the configuration limits that.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,11 +16,11 @@ pub(crate) struct Peers {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection in the count of its peer. Its drop takes it out.
+/// One connection in the count of its peer. The drop removes it from the count.
 #[derive(Debug)]
 pub(crate) struct PeerShare {
     counted: Option<(Arc<Peers>, IpAddr)>,
-    /// It is one too many.
+    /// The connection exceeds its peer's limit.
     pub(crate) is_over_limit: bool,
 }
 

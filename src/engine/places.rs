@@ -1,7 +1,7 @@
-//! Places for connections: as many as may be open at a time. The acceptor takes a
-//! place for each connection, and only the close of the socket gives it back. So
-//! at the limit the acceptor sleeps until a connection closes; requests and
-//! answers on the open connections do not wake it.
+//! Places for connections, as many as may be open at a time. The acceptor takes a
+//! place for each connection, and only the close of the socket gives it back. So at
+//! the limit the acceptor sleeps until a connection closes. Requests and answers on
+//! the open connections do not wake it.
 
 use std::time::Instant;
 
@@ -56,18 +56,19 @@ impl Places {
     /// whenever a place is given back, and at every
     /// [`wake_acceptor`](Self::wake_acceptor).
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut condition: impl FnMut() -> bool) {
-        // Before the condition is checked: a connection that closes first gives its
-        // place back, and then looks whether the acceptor waits.
+        // Set before the condition is checked. A connection that closes gives its place
+        // back, and then reads this flag; so the acceptor sees the place, or the
+        // connection sees the flag.
         self.acceptor_waits.store(true, SeqCst);
         wait_until(&self.changed, self.guard(), deadline, |()| condition());
         self.acceptor_waits.store(false, SeqCst);
     }
 
-    /// Has the acceptor check its condition again, for instance when the server
+    /// Makes the acceptor check its condition again, for instance when the server
     /// stops.
     pub(crate) fn wake_acceptor(&self) {
         if self.acceptor_waits.load(SeqCst) {
-            // Under the lock, so that the acceptor is not between its check and its
+            // The lock is taken, so that the acceptor is not between its check and its
             // wait.
             drop(self.guard());
             self.changed.notify_all();
@@ -79,7 +80,8 @@ impl Places {
     }
 }
 
-/// A connection's place. Its drop gives it back; the socket is dropped before.
+/// A connection's place. The drop gives the place back; the socket is dropped before
+/// it.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Places>);
 

@@ -1,6 +1,6 @@
-//! The log lines about requests that the server itself refuses. The debug level
-//! names each request; the info level has one line for a burst of them, since a
-//! scanner must not fill the log.
+//! The log lines about requests that the server itself refuses. The debug level names
+//! each request. The info level has one line for a burst, because a scanner must not
+//! fill the log.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -17,10 +17,10 @@ use crate::journal::note;
 /// How long a burst is counted before its line is written.
 const BURST: Duration = Duration::from_secs(1);
 
-/// The least time between two lines.
+/// The shortest time between two lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The statuses of refusals. A status that is not here is counted as the first one.
+/// The statuses of refusals. Any other status is counted as the first of these.
 const STATUSES: [StatusCode; 10] = [
     StatusCode::BAD_REQUEST,
     StatusCode::REQUEST_TIMEOUT,
@@ -38,10 +38,10 @@ const STATUSES: [StatusCode; 10] = [
 /// another one writes a line.
 pub(crate) struct Refusals {
     counts: [AtomicU64; STATUSES.len()],
-    /// There may be counts that are not logged. Set after the count, and cleared
-    /// before the counts are taken, so that none is lost.
+    /// There may be counts that are not logged yet. Set after a refusal is counted, and
+    /// cleared before the counts are taken, so that no refusal is lost.
     has_counts: AtomicBool,
-    /// No line is written before that, in milliseconds since `started`.
+    /// The earliest time of the next line, in milliseconds since `started`.
     due_millis: AtomicU64,
     started: Instant,
 }
@@ -71,8 +71,8 @@ impl Refusals {
         self.has_counts.store(true, SeqCst);
     }
 
-    /// Writes the line for what was counted, if it is due. As a rule nothing was
-    /// counted, and this costs one load.
+    /// Writes the line for the counts, if it is due. Usually nothing was counted, and
+    /// the call costs one load.
     pub(crate) fn log_if_due(&self, journal: &Journal) {
         if self.has_counts.load(SeqCst)
             && let Some(summary) = self.take_if_due(Instant::now())
@@ -81,7 +81,7 @@ impl Refusals {
         }
     }
 
-    /// Writes the line for what is not logged yet, when the server ends.
+    /// Writes the line for the counts that are not logged yet, when the server ends.
     pub(crate) fn log_rest(&self, journal: &Journal) {
         if let Some(summary) = self.take() {
             note!(journal, Info, "{summary}");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_lost_however_many_threads_count_and_log() {
+    fn no_refusal_is_lost_while_several_threads_count_and_log() {
         let refusals = Refusals::new(Instant::now());
         let logged = AtomicU64::new(0);
         let take = || {

@@ -1,9 +1,9 @@
-//! Taking jobs from workers whose calls are long.
+//! Takes jobs from workers whose calls are long.
 //!
-//! Any thread may look at the workers' slots for that. The owners of shards do
-//! so in passing, once in a millisecond: while several of them are awake they
-//! watch each other, and no timer is needed, which on busy cores is the dearest
-//! way to look. Where they do not, the [monitor](super::monitor) looks.
+//! Any thread may look at the workers' slots for that. The owners of shards do so
+//! once a millisecond, between connections. While several owners are awake, they
+//! watch each other, and no timer is needed: a timer is the most expensive way on busy
+//! cores. Otherwise the [monitor](super::monitor) looks.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -19,15 +19,15 @@ use super::in_flight::OwnedJob;
 /// How often an owner, or the monitor, looks.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// A call that waits keeps its job for so long after it was first seen.
+/// A call that waits keeps its job for so long after a look first saw it.
 const WAITS_MAX: Duration = Duration::from_millis(1);
 
-/// A call that computes keeps its job for so long where every core is busy: to
-/// move the shard to another one helps its other connections only if the call goes
-/// on.
+/// A call that computes keeps its job for so long if every core is busy: the other
+/// connections of the shard gain from another worker only if the call goes on for
+/// long.
 const COMPUTES_MAX: Duration = Duration::from_millis(10);
 
-/// An owner that has looked within this time will look again.
+/// An owner that has looked within this time is taken to be awake.
 const AWAKE: Duration = Duration::from_millis(4);
 
 /// See the module.
@@ -39,11 +39,11 @@ pub(crate) struct Retake {
     workers: Mutex<Box<[Watched]>>,
 }
 
-/// A worker's slot, and the call that the last look has found in it.
+/// A worker's slot, and the call that the last look found in it.
 #[derive(Debug)]
 struct Watched {
     slot: Arc<InFlight>,
-    /// Its number, and when it was first seen.
+    /// The call's number, and when a look first saw it.
     seen: Option<(u64, Instant)>,
 }
 
@@ -62,14 +62,13 @@ impl Retake {
 
     /// The worker of this number owns a shard, and looks.
     pub(crate) fn note_owner(&self, worker: usize, now: Instant) {
-        // One that was started for an abort has no number of its own.
+        // The worker that is started at an abort has no entry.
         if let Some(look) = self.looks.get(worker) {
             look.store(self.micros(now), Relaxed);
         }
     }
 
-    /// Looks at every slot. Gives the jobs of the calls that are long to
-    /// `hand_off`.
+    /// Looks at every slot, and passes the jobs of long calls to `hand_off`.
     pub(crate) fn look(&self, now: Instant, has_idle_core: bool, hand_off: impl Fn(OwnedJob)) {
         let mut workers = match self.workers.try_lock() {
             Ok(workers) => workers,
@@ -92,7 +91,7 @@ impl Retake {
         }
     }
 
-    /// Whether several owners look: then each is seen by another one.
+    /// Whether several owners look, so that each of them is watched by another.
     pub(crate) fn owners_look(&self, now: Instant) -> bool {
         let now = self.micros(now);
         let awake = u64::try_from(AWAKE.as_micros()).unwrap_or(u64::MAX);
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_waits_loses_its_job_when_it_has_been_seen_for_a_while() {
+    fn a_call_that_waits_loses_its_job_after_waits_max() {
         let (retake, slot, now) = one_worker();
         begin(&slot);
         assert_eq!(look(&retake, now), 0);
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_call_keeps_its_job_for_as_long_as_any() {
+    fn the_next_call_has_its_full_time() {
         let (retake, slot, now) = one_worker();
         begin(&slot);
         assert_eq!(look(&retake, now), 0);
@@ -211,7 +210,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_call_that_computes_keeps_its_job_for_longer() {
         let (retake, slot, now) = one_worker();
-        // The thread that looks computes, without doubt.
+        // The slot belongs to this thread, which is running while it looks.
         slot.set_thread();
         begin(&slot);
         assert_eq!(look(&retake, now), 0);
@@ -235,7 +234,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_thread_that_waits_is_told_from_one_that_computes() {
+    fn a_call_that_waits_loses_its_job_before_one_that_computes() {
         let (retake, slot, now) = one_worker();
         let (end, ended) = mpsc::channel::<()>();
         let its_slot = Arc::clone(&slot);
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_does_not_wait_for_another() {
+    fn a_look_does_not_wait_for_another_thread_that_looks() {
         let (retake, slot, now) = one_worker();
         begin(&slot);
         assert_eq!(look(&retake, now), 0);
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_look_while_two_of_them_have_done_so_lately() {
+    fn owners_look_if_two_of_them_have_looked_lately() {
         let slots: Vec<_> = (0..2).map(|_| Arc::<InFlight>::default()).collect();
         let retake = Retake::new(&slots);
         let now = Instant::now() + Duration::from_secs(1);

@@ -1,22 +1,22 @@
 //! The run queue: jobs that wait for a worker, and workers that wait for a job.
 //!
-//! The jobs are in a channel. A worker receives the one whose first connection has
-//! waited longest; where that does not tell, they are first in, first out.
+//! The jobs are in a channel. A worker receives the job whose first connection has
+//! waited longest; among equal jobs, the job that was sent first.
 //! [`close`](RunQueue::close) drops the channel's sender; a worker that then finds
-//! the channel empty ends its loop. Beside the channel stands a stack of idle
-//! workers, so that the last one to become idle, whose caches are warm, is woken
-//! first.
+//! the channel empty ends its loop. Beside the channel is a stack of idle workers, so
+//! that the worker that became idle last is woken first: its caches are warm.
 //!
-//! **The handshake with idle workers.** A worker that finds no job enters the
-//! stack, and a job that is sent wakes the top of the stack, both under one
-//! lock. So a job finds an idle worker, or the worker finds the job.
+//! **The handshake with idle workers.** A worker that finds no job pushes itself on
+//! the stack. A thread that sends a job pops a worker from the stack and wakes it. Both
+//! hold the same lock meanwhile. So the sender finds the worker, or the worker finds
+//! the job.
 //!
-//! **The handshake with owners that sleep.** A worker that owns a shard sleeps
-//! in its poll. If no idle worker is left for a job, one of these has to take
-//! it. The sender sends, then accounts for the job in `balance`, and then looks
-//! for an owner that sleeps (`shard/sleep.rs`); an owner says that
-//! it sleeps, and then looks at [`is_behind`](RunQueue::is_behind). So the owner
-//! sees the job, or the sender sees that the owner sleeps.
+//! **The handshake with owners that sleep.** A worker that owns a shard sleeps in its
+//! poll. If no idle worker is left for a job, such an owner has to take it. The sender
+//! sends the job, then counts it in `balance`, and then looks for an owner that sleeps
+//! (`shard/sleep.rs`). An owner says that it sleeps, and then reads
+//! [`is_behind`](RunQueue::is_behind). So the owner sees the job, or the sender sees
+//! that the owner sleeps.
 
 use std::mem;
 
@@ -34,7 +34,7 @@ use crate::sync::channel::TryRecvError;
 use crate::sync::thread;
 use crate::sync::thread::Thread;
 
-/// What the queue has to know of a job.
+/// What the queue needs to know about a job.
 pub(crate) trait Queued {
     /// Whether this job is received before one that was sent earlier.
     fn goes_before(&self, earlier: &Self) -> bool;
@@ -45,7 +45,7 @@ pub(crate) trait Queued {
 pub(crate) struct RunQueue<J> {
     receiver: Receiver<J>,
     dispatch: Mutex<Dispatch<J>>,
-    /// Workers in [`receive`](Self::receive), less jobs that none has received.
+    /// Workers in [`receive`](Self::receive), minus jobs that no worker has received.
     balance: AtomicIsize,
     closed: AtomicBool,
 }
@@ -71,12 +71,12 @@ impl IdleWorker {
     }
 }
 
-/// What a job that was sent still needs.
+/// Whether a job that was sent will be received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SentTo {
-    /// Nothing: a worker will receive it.
+    /// An idle worker will receive it.
     IdleWorker,
-    /// No idle worker is left for it: an owner that sleeps has to be woken.
+    /// No idle worker is left for it. The caller has to wake an owner that sleeps.
     NoWorker,
 }
 
@@ -98,7 +98,7 @@ impl<J: Queued> RunQueue<J> {
     ///
     /// # Errors
     ///
-    /// The queue is closed: the job comes back.
+    /// The queue is closed. The job is handed back.
     pub(crate) fn send(&self, job: J) -> Result<SentTo, J> {
         let mut dispatch = self.lock();
         let Some(sender) = &dispatch.sender else {
@@ -117,14 +117,14 @@ impl<J: Queued> RunQueue<J> {
         })
     }
 
-    /// Waits for a job. `None` once the queue is closed and empty.
+    /// Waits for a job. Returns `None` once the queue is closed and empty.
     pub(crate) fn receive(&self) -> Option<J> {
         self.balance.fetch_add(1, SeqCst);
         loop {
             let idle = {
                 let mut dispatch = self.lock();
                 match self.receiver.try_recv() {
-                    Ok(job) => return Some(self.first_of_all(job, &dispatch)),
+                    Ok(job) => return Some(self.longest_waiting(job, &dispatch)),
                     Err(TryRecvError::Disconnected) => return None,
                     Err(TryRecvError::Empty) => {}
                 }
@@ -141,10 +141,11 @@ impl<J: Queued> RunQueue<J> {
         }
     }
 
-    /// Gives the job that is to be received first: `first`, or one of those behind it
-    /// in the channel, which keep their order.
-    fn first_of_all(&self, mut first: J, dispatch: &Dispatch<J>) -> J {
-        // A closed queue has no order to keep.
+    /// Returns the job that has waited longest: `first`, or a job behind it in the
+    /// channel. The other jobs keep their order.
+    fn longest_waiting(&self, mut first: J, dispatch: &Dispatch<J>) -> J {
+        // Once the queue is closed, a job cannot be sent back, and the order does not
+        // matter.
         let Some(sender) = &dispatch.sender else {
             return first;
         };
@@ -153,28 +154,28 @@ impl<J: Queued> RunQueue<J> {
             if job.goes_before(&first) {
                 mem::swap(&mut job, &mut first);
             }
-            // The receiver is here.
+            // The send does not fail: `self` has a receiver.
             let _ = sender.send(job);
         }
         first
     }
 
-    /// A job, if one waits.
+    /// Receives a job, if a job waits.
     pub(crate) fn try_receive(&self) -> Option<J> {
-        // Under the lock, or it misses a job that `for_each` has in hand.
+        // The lock keeps `for_each` from holding jobs outside of the channel meanwhile.
         let _state = self.lock();
         let job = self.receiver.try_recv().ok()?;
         self.balance.fetch_add(1, SeqCst);
         Some(job)
     }
 
-    /// Workers that wait for a job, less jobs that wait for a worker.
+    /// Workers that wait for a job, minus jobs that wait for a worker.
     pub(crate) fn balance(&self) -> isize {
         self.balance.load(SeqCst)
     }
 
-    /// Does something to each job that waits, and leaves them in their order.
-    /// No job is sent or received meanwhile.
+    /// Calls `f` with each job that waits. The jobs keep their order. No job is sent or
+    /// received meanwhile.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&mut J)) {
         let dispatch = self.lock();
         let Some(sender) = &dispatch.sender else {
@@ -183,18 +184,18 @@ impl<J: Queued> RunQueue<J> {
         let waiting: Vec<J> = self.receiver.try_iter().collect();
         for mut job in waiting {
             f(&mut job);
-            // The receiver is here.
+            // The send does not fail: `self` has a receiver.
             let _ = sender.send(job);
         }
     }
 
-    /// Whether jobs wait for which no worker is idle.
+    /// Whether more jobs wait than workers are idle.
     pub(crate) fn is_behind(&self) -> bool {
         self.balance() < 0
     }
 
-    /// Takes no more jobs; the workers' loops end when the queue is empty. The
-    /// caller wakes the owners that sleep.
+    /// Refuses further jobs. The workers' loops end when the queue is empty. The caller
+    /// wakes the owners that sleep.
     pub(crate) fn close(&self) {
         let idle = {
             let mut dispatch = self.lock();
@@ -211,7 +212,7 @@ impl<J: Queued> RunQueue<J> {
         self.closed.load(SeqCst)
     }
 
-    /// Whatever panicked, the sender and the stack are whole.
+    /// Ignores poison: a panic leaves the sender and the stack valid.
     fn lock(&self) -> MutexGuard<'_, Dispatch<J>> {
         self.dispatch.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -223,14 +224,14 @@ mod tests {
 
     use super::*;
 
-    /// Jobs below 10 wait for as long as each other, the others for longer.
+    /// The tens of a job say how long it has waited; its units tell jobs apart.
     impl Queued for u32 {
         fn goes_before(&self, earlier: &Self) -> bool {
             self / 10 > earlier / 10
         }
     }
 
-    /// A worker that receives one job, and is idle until there is one.
+    /// A worker that is idle, receives one job and ends.
     fn idle_worker(queue: &Arc<RunQueue<u32>>) -> thread::JoinHandle<Option<u32>> {
         let before = queue.lock().idle.len();
         let its_queue = Arc::clone(queue);
@@ -284,7 +285,7 @@ mod tests {
         let queue = Arc::new(RunQueue::new());
         let idle = idle_worker(&queue);
         queue.send(1).unwrap();
-        // Before the idle one, or in its place; either way one job is received.
+        // This thread or the idle worker receives the job, whichever is first.
         let taken = queue.try_receive();
         assert!(!queue.is_behind());
         if taken.is_some() {
@@ -336,6 +337,6 @@ mod tests {
         assert_eq!(received, [10, 20, 30]);
         assert!(!queue.is_behind());
         queue.close();
-        queue.for_each(|_| panic!("a closed queue has no job that could go back"));
+        queue.for_each(|_| panic!("a job of a closed queue cannot be sent back"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection may use of its server, whichever thread it is with.
+//! What a connection may use of its server, on any thread.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +14,7 @@ use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::CutRequest;
 
-/// See the module. Nothing of the application is in it, so that it may be kept
-/// beyond the server's end.
+/// See the module. It holds no value of the application, so it may outlive the server.
 pub(crate) struct Services {
     pub(crate) config: Config,
     pub(crate) journal: Arc<Journal>,
@@ -46,8 +45,8 @@ impl Services {
         })
     }
 
-    /// Names a request that was cut, for the report. The line in the log is for
-    /// the order of events.
+    /// Names a request that was cut, in the report. The log line shows when it
+    /// happened.
     pub(crate) fn name_cut(&self, cut: CutRequest) {
         note!(self.journal, Debug, "cut: {cut}");
         self.accounting.name_cut(cut);

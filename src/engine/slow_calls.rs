@@ -1,16 +1,16 @@
-//! Which calls of the application's code are expected to wait.
+//! Predicts which calls of the application's code wait.
 //!
-//! A worker that is about to wait hands its job to another worker first: one
-//! wake-up, which pays from some ten microseconds of waiting on. A call that
-//! computes for as long needs its core either way: to hand off before it gains
-//! nothing, and costs a wake-up and the order of the requests. So of each route
-//! two means are kept: how long its calls take, and how much of that they wait.
-//! The second is measured only where the first says that it may be much, and of
-//! calls that are known to wait not each time.
+//! A worker hands off its job before a call that waits. This costs one wake-up, and
+//! pays if the call waits for some ten microseconds or more. A call that computes for
+//! as long needs its core in any case: a hand-off before it gains nothing, and costs a
+//! wake-up and the order of the requests. So each route has two means: how long its
+//! calls take, and how much of that time they wait. The waiting is measured only for
+//! routes whose calls are long, and only for some calls of routes that are known to
+//! wait.
 //!
-//! A route is a hash of method and path in a table of fixed size. Routes that
-//! share an entry share its means: a wrong guess costs a wake-up, or a look of
-//! the [monitor](super::monitor).
+//! A route is a hash of method and path in a table of fixed size. Routes that share an
+//! entry share its means. A wrong prediction costs a wake-up, or the time until the
+//! [monitor](super::monitor) looks.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -28,26 +28,26 @@ const ENTRIES: usize = 1024;
 /// How much of a path is hashed, in bytes.
 const PATH_BYTES: usize = 64;
 
-/// From this mean on it is measured how much of a call is waiting, in µs. Where it
-/// is less, the waiting is too.
+/// The mean duration, in µs, above which the waiting is measured. Shorter calls cannot
+/// wait for long.
 const MAY_WAIT: u32 = 40;
 
-/// From this mean on a call is expected to wait, in µs: then a wake-up before it
-/// costs less than what the other connections of the shard would wait.
+/// The mean waiting, in µs, from which on a call is expected to wait. A wake-up costs
+/// less time than the other connections of the shard would then wait.
 const WAITS: u32 = 50;
 
-/// A longer call counts as one of this length, in µs, so that one of them is
-/// forgotten after some tens of quick ones. What an unexpected one costs is
-/// bounded by the monitor.
+/// The longest duration, in µs, that counts; a longer call counts as this long. So one
+/// long call is forgotten after some tens of quick calls. The monitor bounds the cost
+/// of a long call that was not expected.
 const SAMPLE_MAX: u32 = 1000;
 
 /// The mean of the durations is over about so many calls.
 const DURATION_CALLS: u32 = 16;
 
-/// The mean of the waiting is over about so many calls that were measured.
+/// The mean of the waiting is over about so many calls whose waiting was measured.
 const WAITING_CALLS: u32 = 4;
 
-/// Where calls are known to wait, a worker measures one in so many.
+/// If a route's calls are known to wait, a worker measures one call in so many.
 const MEASURE_EVERY: u32 = 4;
 
 /// See the module.
@@ -56,19 +56,19 @@ pub(crate) struct SlowCalls {
     entries: Box<[AtomicU64]>,
 }
 
-/// Where the means of a route are.
+/// Where in the table the means of a route are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallKey(u32);
 
 impl CallKey {
-    /// The handler, for this request.
+    /// The key of the handler's call for this request.
     pub(crate) fn of_request(method: &Method, path: &str) -> Self {
         let method = method.as_str().as_bytes();
         let path = &path.as_bytes()[..path.len().min(PATH_BYTES)];
         Self(hash(hash(OFFSET, method), path))
     }
 
-    /// Other code that runs for a request of this key.
+    /// The key of other code that runs for the same request.
     pub(crate) fn for_code(self, code: UserCode) -> Self {
         Self(hash(self.0, &[code as u8]))
     }
@@ -92,17 +92,17 @@ fn hash(start: u32, bytes: &[u8]) -> u32 {
 pub(crate) enum Expected {
     /// It returns at once.
     Quick,
-    /// It takes some time, and does not wait as a rule.
+    /// It takes some time, and usually does not wait.
     Long,
     /// It waits.
     Waits,
-    /// It may do anything: there has been none yet.
+    /// Nothing is known: the route has had no call yet.
     Unknown,
 }
 
 impl Expected {
-    /// Whether it is measured how much of the call is waiting. `number` counts the
-    /// calls of the worker.
+    /// Whether the waiting of the call is measured. `number` counts the calls of the
+    /// worker.
     fn is_measured(self, number: u32) -> bool {
         match self {
             Self::Quick => false,
@@ -112,10 +112,10 @@ impl Expected {
     }
 }
 
-/// The means of one entry, in sixteenths of a µs. Together they fit an atomic.
+/// The means of one entry, in sixteenths of a µs. Both fit into one atomic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Means {
-    /// One more than it is: an entry of zeros has had no call.
+    /// The mean plus one. 0: there was no call yet.
     duration: u32,
     waiting: u32,
 }
@@ -143,7 +143,8 @@ impl Means {
         }
     }
 
-    /// With one more call; both times in µs, at most [`SAMPLE_MAX`].
+    /// The means after one more call. Both times are in µs, and at most
+    /// [`SAMPLE_MAX`].
     fn with(self, took: u32, waited: Option<u32>) -> Self {
         let Some(duration) = self.duration.checked_sub(1) else {
             return Self {
@@ -161,8 +162,8 @@ impl Means {
     }
 }
 
-/// A mean of zero stays zero as long as the samples are, so quick calls write
-/// nothing.
+/// Rounds down, so that the mean stays at zero while the samples are zero: such calls
+/// write nothing.
 fn mean(before: u32, sample: u32, calls: u32) -> u32 {
     before - before.div_ceil(calls) + sample * UNIT / calls
 }
@@ -183,10 +184,11 @@ impl SlowCalls {
         Means::unpack(self.entries[key.index()].load(Relaxed)).expected()
     }
 
-    /// A call took so long, and waited so much of that, if that was measured.
+    /// Adds a call. `waited` is how much of `took` the call waited, if that was
+    /// measured.
     pub(crate) fn took(&self, key: CallKey, took: Duration, waited: Option<Duration>) {
         let entry = &self.entries[key.index()];
-        // Two threads at once may lose a sample: it is an expectation.
+        // Two threads at once may lose a sample. The means need not be exact.
         let before = entry.load(Relaxed);
         let after = Means::unpack(before)
             .with(sample(took), waited.map(sample))
@@ -197,8 +199,8 @@ impl SlowCalls {
     }
 }
 
-/// Measures how long a call takes, and how much of it is waiting, where that is
-/// worth the two system calls.
+/// Measures how long a call takes. Measures also how long it waits, if that is worth
+/// two system calls.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
     began: Instant,
@@ -206,8 +208,8 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts with a call of which this is expected, and which is of this number
-    /// among those of the worker.
+    /// Starts with a call. `expected` is what is expected of it, and `number` is its
+    /// number among the calls of the worker.
     pub(crate) fn start(expected: Expected, number: u32) -> Self {
         let usage = match expected.is_measured(number) {
             true => os::thread_usage(),
@@ -219,7 +221,7 @@ impl Stopwatch {
         }
     }
 
-    /// How long it took, and how much of that was waiting.
+    /// Returns how long the call took, and how much of that time it waited.
     pub(crate) fn stop(self, ended: Instant) -> (Duration, Option<Duration>) {
         let took = ended.saturating_duration_since(self.began);
         let Some(before) = self.usage else {
@@ -242,7 +244,7 @@ mod tests {
         Duration::from_micros(micros)
     }
 
-    /// A call of this duration as a worker makes it; says what was expected of it.
+    /// Makes a call as a worker does. Returns what was expected of it.
     fn call(calls: &SlowCalls, took: u64, waited: u64) -> Expected {
         call_of_number(0, calls, took, waited)
     }
@@ -254,7 +256,7 @@ mod tests {
         expected
     }
 
-    /// How many such calls it takes until this is expected.
+    /// How many such calls there are until `wanted` is expected.
     fn calls_until(wanted: Expected, calls: &SlowCalls, took: u64, waited: u64) -> u32 {
         let mut made = 0;
         while calls.expected(key("/")) != wanted {
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_route_without_a_call_nothing_is_known() {
+    fn a_route_without_a_call_is_unknown() {
         assert_eq!(SlowCalls::new().expected(key("/")), Expected::Unknown);
     }
 
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_waits_no_more_is_forgotten_after_some_quick_calls() {
+    fn a_route_that_no_longer_waits_is_known_after_some_quick_calls() {
         let calls = SlowCalls::new();
         for _ in 0..100 {
             call(&calls, 5000, 5000);
@@ -321,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn where_calls_are_known_to_wait_only_some_are_measured() {
+    fn only_some_calls_are_measured_if_they_are_known_to_wait() {
         let measured = |expected: Expected| {
             let numbers = 0..MEASURE_EVERY;
             numbers
@@ -353,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_system_does_not_tell_no_call_is_expected_to_wait() {
+    fn no_call_is_expected_to_wait_if_the_system_does_not_measure_it() {
         let calls = SlowCalls::new();
         for _ in 0..10 {
             calls.took(key("/"), micros(5000), None);

@@ -1,6 +1,6 @@
-//! Threads, beside the workers, for code of the application: functions that write
-//! a body, upgraded connections, and what an abort leaves to be dropped. Like all
-//! threads of the server they are named, owned, and joined.
+//! Threads for code of the application, in addition to the workers. They run functions
+//! that write a body, functions of upgraded connections, and code that an abort has
+//! deferred. Like all threads of the server, they are named, owned and joined.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,7 +19,7 @@ use crate::journal::note;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::UserCode;
 
-/// How many threads run the code that an abort leaves. If all of them block, the
+/// How many threads run the code that an abort has deferred. If all of them block, the
 /// rest of that code does not run, and the report names it.
 const DEFERRED_THREADS_MAX: usize = 16;
 
@@ -38,13 +38,13 @@ pub(crate) struct ThreadGroup {
 #[derive(Debug, Default)]
 struct Members {
     threads: Vec<Thread>,
-    /// Code that aborts have left, for the threads that run it.
+    /// Code that an abort has deferred, and that no thread has taken yet.
     deferred: VecDeque<Deferred>,
-    /// How many threads run it.
+    /// How many threads run deferred code.
     deferred_threads: usize,
 }
 
-/// What a group has not finished when the server ends.
+/// What is not finished when the server ends.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     /// The threads that may still run.
@@ -66,7 +66,7 @@ impl ThreadGroup {
     ///
     /// # Errors
     ///
-    /// The system starts no thread: `f` is handed back, not dropped.
+    /// The system cannot start a thread. `f` is handed back, not dropped.
     pub(crate) fn spawn(
         &self,
         name: &str,
@@ -85,8 +85,8 @@ impl ThreadGroup {
         match started {
             Ok(thread) => {
                 let threads = &mut self.lock().threads;
-                // A thread that has ended needs no join: what may be left of it
-                // are drops of thread-locals, which may block.
+                // A thread that has ended is not joined: it may still drop its
+                // thread-locals, and these drops may block.
                 threads.retain(|thread| !thread.has_ended());
                 threads.push(thread);
                 Ok(())
@@ -102,8 +102,8 @@ impl ThreadGroup {
         }
     }
 
-    /// Runs the code that an abort has left, on threads where it can block without
-    /// holding up the stop.
+    /// Runs code that an abort has deferred, on threads of its own: there it may block
+    /// without a delay for the stop.
     pub(crate) fn run_deferred(self: &Arc<Self>, deferred: Vec<Deferred>) {
         let subjects: Vec<Subject> = {
             let mut members = self.lock();
@@ -130,7 +130,8 @@ impl ThreadGroup {
         }
     }
 
-    /// The next code for a thread that runs it. `None`: the thread ends.
+    /// The next code for a thread of [`run_deferred`](Self::run_deferred). `None`: the
+    /// thread ends.
     fn next_deferred(&self) -> Option<Deferred> {
         let mut members = self.lock();
         let next = members.deferred.pop_front();
@@ -145,7 +146,7 @@ impl ThreadGroup {
         mem::take(&mut self.lock().threads)
     }
 
-    /// Takes the threads that may still run, and the code that none has run.
+    /// Takes the threads that may still run, and the code that no thread has run.
     pub(crate) fn take_unfinished(&self) -> Unfinished {
         let mut members = self.lock();
         Unfinished {

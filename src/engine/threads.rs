@@ -1,4 +1,4 @@
-//! A thread of a server: each is named, owned, and joined in bounded time.
+//! The threads of a server. Each is named, owned, and joined in bounded time.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crossbeam_channel::RecvTimeoutError;
 use super::in_flight::InFlight;
 use crate::lifecycle::phase::Lifecycle;
 
-/// How long one join may take before a further thread joins the rest.
+/// How long one join may take before another thread is started for the rest.
 const SLOW_JOIN: Duration = Duration::from_millis(10);
 
 /// A thread, and its slot.
@@ -24,7 +24,7 @@ pub(crate) struct Thread {
     slot: Arc<InFlight>,
 }
 
-/// Its drop marks the thread as ended, whether the thread returned or panicked.
+/// The drop marks the thread as ended, whether the thread returned or panicked.
 struct EndGuard {
     life: Arc<Lifecycle>,
     slot: Arc<InFlight>,
@@ -43,13 +43,13 @@ impl Drop for EndGuard {
 }
 
 impl Thread {
-    /// Starts a thread. A thread that panics stops the server: no other thread
-    /// does its work, and a server that only looks alive is worse than none.
+    /// Starts a thread. A thread that panics stops the server, because no other thread
+    /// does its work.
     ///
     /// # Errors
     ///
-    /// The system starts no thread. `f` is handed back, not dropped: what it holds
-    /// may be the application's.
+    /// The system cannot start a thread. `f` is handed back, not dropped: it may hold
+    /// values of the application.
     pub(crate) fn spawn<F>(
         name: &str,
         life: &Arc<Lifecycle>,
@@ -59,20 +59,21 @@ impl Thread {
     where
         F: FnOnce() + Send + 'static,
     {
-        // Shared with the thread, so that `f` is still here if it does not start.
+        // Shared with the thread, so that `f` can be handed back if the thread does not
+        // start.
         let task = Arc::new(Mutex::new(Some(f)));
         let take =
             |task: &Mutex<Option<F>>| task.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread_task = Arc::clone(&task);
         let (thread_life, thread_slot) = (Arc::clone(life), Arc::clone(&slot));
         let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // Made on the thread: a thread that does not start does not end.
+            // Created on the thread: a thread that does not start does not end.
             let mut end_guard = EndGuard {
                 life: thread_life,
                 slot: thread_slot,
                 has_returned: false,
             };
-            // The call drops what `f` holds, before the thread is marked as ended.
+            // This also drops what `f` holds, before the thread is marked as ended.
             if let Some(f) = take(&thread_task) {
                 f();
             }
@@ -93,12 +94,12 @@ impl Thread {
     }
 }
 
-/// Joins threads that are marked as ended, until `end` at most. Gives how many
-/// could not be joined.
+/// Joins threads that are marked as ended, until `end` at most. Returns how many could
+/// not be joined.
 ///
-/// Such a thread still drops its thread-locals before it can be joined. These may
-/// be the application's, and their drops may block. So the joins run on threads
-/// of their own, and a further one is started whenever a join is slow.
+/// Such a thread still drops its thread-locals before it can be joined. They may
+/// belong to the application, and their drops may block. So the joins run on threads
+/// of their own, and another such thread is started whenever a join is slow.
 pub(crate) fn join_ended(threads: Vec<Thread>, end: Instant) -> usize {
     let count = threads.len();
     let (sender, to_join) = crossbeam_channel::unbounded();
@@ -112,7 +113,7 @@ pub(crate) fn join_ended(threads: Vec<Thread>, end: Instant) -> usize {
         let (to_join, joined) = (to_join.clone(), joined.clone());
         let join_all = move || {
             for thread in to_join {
-                // A panic has been noted by `EndGuard`.
+                // `EndGuard` has reported a panic already.
                 let _ = thread.handle.join();
                 let _ = joined.send(());
             }
@@ -164,7 +165,7 @@ mod tests {
     #[test]
     fn a_thread_that_panics_stops_the_server() {
         let life = life();
-        let panics = || panic!("as the test wishes");
+        let panics = || panic!("on purpose");
         let thread = start("test-panics", &life, panics);
         life.wait_for_phase(Phase::Draining, None);
         assert_eq!(life.history().trigger.unwrap().0, Trigger::Failure);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_returns_does_not() {
+    fn a_thread_that_returns_does_not_stop_the_server() {
         let life = life();
         let thread = start("test-returns", &life, || ());
         life.wait(None, || thread.has_ended());
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(life.failed_thread(), None);
     }
 
-    /// Blocks in its drop until the gate is open.
+    /// A value whose drop blocks until the gate is open.
     struct BlocksInDrop(Arc<(Mutex<bool>, Condvar)>);
 
     impl Drop for BlocksInDrop {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_local_that_blocks_holds_up_no_join() {
+    fn a_thread_local_that_blocks_does_not_delay_other_joins() {
         let life = life();
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let blocks = BlocksInDrop(Arc::clone(&gate));

@@ -1,7 +1,7 @@
-//! Connections that have left HTTP: WebSockets, tunnels. Each is with a function
-//! of the application, on a thread of its own, and in no shard: a thread that
-//! reads or writes waits for the socket itself. A drain waits for the function;
-//! an abort enters the connection's outcome in its place, and shuts the socket.
+//! Connections that have left HTTP: WebSockets, tunnels. For each of them a function of
+//! the application runs on a thread of its own. They are in no shard: the thread that
+//! reads or writes waits for the socket itself. A drain waits for the function. An
+//! abort shuts the socket, and enters the connection's outcome without the function.
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,13 +38,13 @@ use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// Every connection that has left HTTP, and has not ended.
+/// All connections that have left HTTP and have not ended.
 pub(crate) struct UpgradedConnections {
     services: Arc<Services>,
     open: Mutex<Vec<Arc<UpgradedConnection>>>,
-    /// Raised when the server drains: reads may have to return then.
+    /// Raised when the server drains: some reads return then.
     draining: Interrupt,
-    /// Raised when an abort has ended the connections that were open.
+    /// Raised after an abort has ended the open connections.
     cut: Interrupt,
 }
 
@@ -54,22 +54,22 @@ struct UpgradedConnection {
     peer: SocketAddr,
     /// The request that asked for the upgrade.
     subject: Subject,
-    /// A client takes the connection's end for the end of the answer.
+    /// The end of the connection marks the end of the answer.
     ends_by_close: bool,
     ending: Mutex<Ending>,
     all: Arc<UpgradedConnections>,
 }
 
-/// What its end depends on.
+/// How the connection has to end.
 struct Ending {
-    /// `None` once its outcome is entered: the socket is of no use any more.
+    /// `None` once the outcome is entered: then the socket is not used any more.
     guards: Option<Guards>,
     progress: CallProgress,
-    /// The application has it as a stream of std's, and closes it itself.
+    /// The application has the socket as a stream of `std`, and closes it itself.
     is_released: bool,
 }
 
-/// How far the application's function has come.
+/// The state of the application's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallProgress {
     NotCalled,
@@ -77,17 +77,17 @@ enum CallProgress {
     Returned,
 }
 
-/// What is given back when it ends.
+/// What is released or called when the connection ends.
 struct Guards {
     guard: ConnectionGuard,
-    /// Given back when the socket is of no use any more.
+    /// Given back when the last handle of the socket is dropped.
     place: Arc<Place>,
     share: PeerShare,
     after_delivery: Option<Deferred>,
 }
 
-/// Gives a connection to the function of the application that upgrades it, on a
-/// thread of its own.
+/// Starts the application's function for an upgraded connection, on a thread of its
+/// own.
 pub(crate) fn start(
     all: &Arc<UpgradedConnections>,
     threads: &ThreadGroup,
@@ -133,8 +133,8 @@ pub(crate) fn start(
     });
     all.services.accounting.upgrade_begun();
     all.lock().push(Arc::clone(&upgraded));
-    // An abort first moves the phase, and then cuts the connections that are in
-    // the list: so it sees this one there, or this sees the abort.
+    // An abort first sets the phase, and then cuts the connections in the list. So it
+    // finds this connection in the list, or this thread sees the abort.
     if all.services.life.is_aborting() {
         all.cut(deferred);
         deferred.push(Deferred::drop_of(function, subject));
@@ -143,8 +143,8 @@ pub(crate) fn start(
     let socket: Arc<dyn BlockingSocket> = upgraded.clone();
     let life = Arc::clone(&all.services.life);
     let stream = Upgraded::new(socket, input, peer, local, life);
-    // Made before the function runs, so that it is dropped after it, however it
-    // ends; if no thread can be started, too.
+    // Created before the function runs, so that it is dropped after the function: also
+    // if the function panics, and if no thread can be started.
     let mut run = UpgradeRun {
         upgraded,
         slot: None,
@@ -165,7 +165,7 @@ pub(crate) fn start(
 impl UpgradedConnections {
     /// # Errors
     ///
-    /// There is no file descriptor left.
+    /// No file descriptor is left.
     pub(crate) fn new(services: Arc<Services>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             services,
@@ -175,24 +175,24 @@ impl UpgradedConnections {
         }))
     }
 
-    /// The server drains; the phase says so already.
+    /// The server drains. The phase is set already.
     pub(crate) fn drain(&self) {
         self.draining.raise();
     }
 
-    /// At an abort: ends those that are open.
+    /// At an abort: ends the open connections.
     pub(crate) fn cut(&self, deferred: &mut Vec<Deferred>) {
         let open = std::mem::take(&mut *self.lock());
         for upgraded in open {
             let progress = upgraded.lock().progress;
             let outcome = match progress {
-                // It only waits for the client to close its side.
+                // The connection only waits for the client to close its side.
                 CallProgress::Returned => ConnectionOutcome::Upgraded,
                 CallProgress::NotCalled | CallProgress::Called => ConnectionOutcome::Cut,
             };
             let ended = upgraded.end(outcome);
             match progress {
-                // The answer is whole.
+                // The answer is complete.
                 CallProgress::Returned => upgraded.stream.shut_down(),
                 CallProgress::NotCalled | CallProgress::Called => upgraded.break_off(),
             }
@@ -209,7 +209,7 @@ impl UpgradedConnections {
                 });
             }
         }
-        // After their ends, so that the threads that it wakes find them.
+        // Raised after the outcomes are entered, so that the threads that wake see them.
         self.cut.raise();
     }
 
@@ -222,10 +222,10 @@ impl UpgradedConnections {
     }
 }
 
-/// The run of the application's function. Its drop is the connection's end.
+/// The run of the application's function. The drop ends the connection.
 struct UpgradeRun {
     upgraded: Arc<UpgradedConnection>,
-    /// Its thread's, if there was a thread for it.
+    /// The slot of its thread. `None` if no thread was started.
     slot: Option<Arc<InFlight>>,
 }
 
@@ -243,7 +243,7 @@ impl Drop for UpgradeRun {
             upgraded.stream.shut_down();
         }
         if let Some(Some(after_delivery)) = upgraded.end(outcome) {
-            // This is a thread for code of the application.
+            // This thread may run code of the application.
             let own = Arc::<InFlight>::default();
             let slot = slot.as_ref().unwrap_or(&own);
             slot.run_alone(after_delivery, &upgraded.all.services.journal);
@@ -252,8 +252,9 @@ impl Drop for UpgradeRun {
 }
 
 impl UpgradedConnection {
-    /// Enters its outcome, the first one that there is. `None` if there was one
-    /// before; otherwise what the application wants to be called then.
+    /// Enters the connection's outcome, and returns the application's call for its end,
+    /// if there is any. Returns `None`, and enters nothing, if the connection has an
+    /// outcome already.
     fn end(&self, outcome: ConnectionOutcome) -> Option<Option<Deferred>> {
         let services = &self.all.services;
         let Guards {
@@ -267,12 +268,13 @@ impl UpgradedConnection {
         services.accounting.upgrade_ended();
         guard.end(outcome);
         drop(place);
-        // The application may keep the place, and the acceptor waits for this.
+        // The drop may not be the last of the place, since the application may hold it
+        // too. The acceptor also waits for the number of open connections.
         services.places.wake_acceptor();
         Some(after_delivery)
     }
 
-    /// Its end is no proper one, and the client has to be able to tell.
+    /// Ends the connection so that the client notices that the answer is not complete.
     fn break_off(&self) {
         if self.ends_by_close && !self.lock().is_released {
             self.stream.reset_on_close();
@@ -282,11 +284,11 @@ impl UpgradedConnection {
         }
     }
 
-    /// As after every answer: half-closes, and reads until the client has closed
-    /// its side, for as long as `linger` says.
+    /// Half-closes, and reads until the client has closed its side, as after every
+    /// answer. `linger` bounds the wait.
     fn linger(&self) {
         if !self.lock().is_released && !self.is_over() {
-            // The connection is over, whether or not the client has said so.
+            // The connection ends, whether or not the client has closed its side.
             let _ = self.close();
         }
     }
@@ -325,7 +327,7 @@ impl BlockingSocket for UpgradedConnection {
             ..
         } = &*self.all;
         loop {
-            // What still comes after a cut is of no use.
+            // Bytes that arrive after a cut are not used.
             if self.is_over() {
                 return Ok(0);
             }
@@ -335,8 +337,8 @@ impl BlockingSocket for UpgradedConnection {
                 Received::Gone => return Err(io::ErrorKind::ConnectionReset.into()),
                 Received::Wait => {}
             }
-            // Asked before `enough`: if the drain begins in between, `enough`
-            // sees it; if after that, the interrupt ends the wait.
+            // Read before `enough` is called. If the drain begins in between, `enough`
+            // sees it. If it begins after that, the interrupt ends the wait.
             let is_running = services.life.phase() < Phase::Draining;
             if enough() {
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -405,7 +407,7 @@ impl BlockingSocket for UpgradedConnection {
         };
         match place {
             Some(place) => Ok((stream, place)),
-            // A cut has come before, and has ended the connection.
+            // An abort has ended the connection already.
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }

@@ -1,9 +1,9 @@
-//! How many handlers may wait for the rest of their request's body at a time:
-//! [`Config::uploads_max`](crate::Config). So clients that send slowly cannot occupy
-//! all workers, however many such clients there are.
+//! Limits how many handlers wait for the rest of their request's body at a time
+//! ([`Config::uploads_max`](crate::Config)). So any number of clients that send slowly
+//! cannot occupy all workers.
 //!
-//! The limit is a semaphore, first come, first served: a permit that is given
-//! back is granted to the connection that has waited longest.
+//! The limit is a semaphore, first come, first served: a permit that is given back is
+//! granted to the connection that has waited longest.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -23,13 +23,13 @@ pub(crate) struct UploadLimit {
 
 #[derive(Default)]
 struct Permits {
-    /// Permits that are held, or granted and not acquired yet.
+    /// Permits that are held, or granted but not acquired yet.
     taken: usize,
-    /// The number of the latest waiter. Numbers count up, so the lowest one has
-    /// waited longest.
+    /// The number of the latest waiter. Numbers count up, so the waiter with the lowest
+    /// number has waited longest.
     last_number: u64,
     waiting: BTreeMap<u64, Waker>,
-    /// Waiters that were granted a permit, and have not acquired it yet.
+    /// Waiters that were granted a permit but have not acquired it yet.
     granted: BTreeSet<u64>,
 }
 
@@ -41,9 +41,8 @@ impl UploadLimit {
         })
     }
 
-    /// Acquires a permit. If there is none, `waiter` is set, and `waker` is called
-    /// when a permit is granted to this waiter: then the connection calls this
-    /// again.
+    /// Acquires a permit. If no permit is free, sets `waiter`, and calls `waker` when
+    /// a permit is granted to this waiter. Then the connection calls `acquire` again.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         waker: Waker,
@@ -76,7 +75,7 @@ impl UploadLimit {
         None
     }
 
-    /// Grants a permit that was given back to the waiter that has waited longest.
+    /// Grants a permit that was given back to the waiter with the lowest number.
     fn release(&self, mut permits: MutexGuard<'_, Permits>) {
         match permits.waiting.pop_first() {
             None => permits.taken -= 1,
@@ -100,7 +99,7 @@ impl fmt::Debug for UploadLimit {
     }
 }
 
-/// A handler may wait for its request's body. The drop gives the permit back.
+/// Permission for a handler to wait for its request's body. The drop gives it back.
 #[derive(Debug)]
 pub(crate) struct UploadPermit(Arc<UploadLimit>);
 
@@ -110,8 +109,8 @@ impl Drop for UploadPermit {
     }
 }
 
-/// A connection that waits for a permit. The drop ends the wait; a permit that was
-/// granted and not acquired goes to the next waiter.
+/// A connection that waits for a permit. The drop ends the wait. A permit that was
+/// granted but not acquired goes to the next waiter.
 #[derive(Debug)]
 pub(crate) struct UploadWaiter {
     limit: Arc<UploadLimit>,

@@ -1,10 +1,9 @@
-//! Where a worker runs code of the application: a handler, the next piece of a
-//! body, a drop, a callback. There is no other place.
+//! The only place where a worker runs code of the application: a handler, the next
+//! piece of a body, a drop, a callback.
 //!
-//! The worker gives its job away first if the call is expected to wait, and puts
-//! into its slot what is left: the connection that needs the outcome, where a
-//! stop finds it, and the job, which the monitor takes if the call turns out to
-//! be long.
+//! If the call is expected to wait, the worker first hands off its job. Then it puts
+//! into its slot the connection that needs the outcome, where an abort finds it, and
+//! the job if it still has one, which the monitor takes if the call is long.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,11 +22,11 @@ use crate::isolate::isolate;
 use crate::journal::note;
 use crate::lifecycle::report::UserCode;
 
-/// A worker's slot, and what it has when it runs no code of the application.
+/// A worker's slot, and the worker's job.
 pub(crate) struct Runner<'a> {
     engine: &'a Engine,
     slot: &'a Arc<InFlight>,
-    /// `None` while it is in the slot, and when another worker has it.
+    /// `None` while the job is in the slot, and after it was handed off or taken.
     pub(crate) job: Option<OwnedJob>,
     /// When the last poll or call ended.
     pub(crate) now: Instant,
@@ -56,8 +55,8 @@ impl<'a> Runner<'a> {
         self.slot
     }
 
-    /// Begins a call whose outcome this connection needs. Hands it back if a stop
-    /// `refused` that, which is asked under the slot's lock.
+    /// Begins a call whose outcome `connection` needs. Hands the connection back if
+    /// `refused`, which is called under the slot's lock, returns true.
     pub(crate) fn begin(
         &mut self,
         code: UserCode,
@@ -67,7 +66,7 @@ impl<'a> Runner<'a> {
     ) -> Result<Begun, Box<Connection>> {
         let call = Call::new(code, None);
         self.enter(call, key, Some(connection), refused)
-            .map_err(|connection| connection.expect("it was given one"))
+            .map_err(|connection| connection.expect("a connection was passed to `enter`"))
     }
 
     /// Begins a call whose outcome no connection needs.
@@ -75,13 +74,13 @@ impl<'a> Runner<'a> {
         let call = Call::new(code, Some(subject));
         match self.enter(call, key, None, || false) {
             Ok(begun) => begun,
-            Err(_) => unreachable!("no stop refuses it"),
+            Err(_) => unreachable!("`refused` returns false"),
         }
     }
 
-    /// Runs the code of a call that has begun for a connection; it catches its
-    /// panics. `None` if a stop has taken the connection: then what the code gave
-    /// is dropped here, as a part of the call.
+    /// Runs the code of a call that has begun for a connection. `code` must catch its
+    /// panics. If an abort has taken the connection, drops what `code` returned, as a
+    /// part of the call, and returns `None`.
     pub(crate) fn run<T>(
         &mut self,
         begun: Begun,
@@ -113,23 +112,23 @@ impl<'a> Runner<'a> {
         self.finish(begun);
     }
 
-    /// Hands on the job, if it is here.
+    /// Hands off the job, if the worker still has it.
     pub(crate) fn hand_off(&mut self) {
         if let Some(job) = self.job.take() {
             self.engine.hand_off(job);
         }
     }
 
-    /// Puts the job back on the run queue, behind the others: no connection of it is
-    /// ready, so no sleep is interrupted for it.
+    /// Puts the job back on the run queue. None of its connections is ready, so no
+    /// owner is woken for it.
     pub(crate) fn put_back(&mut self) {
         if let Some(job) = self.job.take() {
             self.engine.put_back(job);
         }
     }
 
-    /// Takes back what a panic of ours has left in the slot. The connection is cut
-    /// by its drop.
+    /// Takes back what the slot still holds after a panic of the server's own code. The
+    /// drop of the connection cuts it.
     pub(crate) fn recover(&mut self) {
         drop(self.slot.take_connection_if(|_| true));
         if let Some(job) = self.slot.slot.finish() {
@@ -145,7 +144,7 @@ impl<'a> Runner<'a> {
         refused: impl FnOnce() -> bool,
     ) -> Result<Begun, Option<Box<Connection>>> {
         let expected = self.engine.slow_calls.expected(key);
-        // At an abort no thread may be left that looks into this slot.
+        // During an abort there may be no thread left that takes the job from the slot.
         let aborting = self.engine.services.life.is_aborting();
         if aborting || matches!(expected, Expected::Waits | Expected::Unknown) {
             self.hand_off();
@@ -157,7 +156,7 @@ impl<'a> Runner<'a> {
             self.job = job;
             return Err(connection);
         }
-        // After the slot: see `MonitorWaker`.
+        // After the call is in the slot: see `MonitorWaker`.
         if has_job {
             self.engine.monitor_waker.wake_if_asleep();
         }
@@ -175,8 +174,8 @@ impl<'a> Runner<'a> {
 }
 
 impl Drop for Runner<'_> {
-    /// A worker that panics, which is a bug of ours, must not take its shard with
-    /// it: another worker goes on with the job.
+    /// After a panic of the server's own code, another worker goes on with the job. A
+    /// lost job would stall its shard.
     fn drop(&mut self) {
         if self.job.is_none() {
             self.job = self.slot.slot.take_any_job();

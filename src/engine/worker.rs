@@ -1,7 +1,7 @@
-//! A worker: receives a job, and with it owns a shard. It serves the connections
-//! that are ready, polls for more, and so on, waking no thread, until the job is
-//! with another worker. What a connection says it waits for, the worker does not
-//! wait for: it suspends the connection. Only code of the application may block.
+//! A worker receives a job, and so owns its shard. It serves the connections that are
+//! ready, polls for more, and so on, and wakes no other thread, until another worker
+//! has the job. A connection that has to wait is suspended; the worker does not wait
+//! for it. Only code of the application may block.
 
 #[cfg(test)]
 mod tests;
@@ -49,16 +49,17 @@ use crate::net::stream::Sent;
 /// The least size of an input buffer, in bytes.
 const BUFFER_MIN: usize = 16 * 1024;
 
-/// How many steps a connection may take before the others have their turn.
+/// How many steps a connection may take in a turn, before other connections have
+/// theirs.
 const BUDGET: usize = 64;
 
-/// How many of them a connection may still take after a call for which others have
-/// waited: it writes a short answer, is idle, and sees whether there is another
-/// request, which then waits for its turn.
+/// How many steps a connection may still take after a call for which other connections
+/// have waited. They suffice to write a short answer, to become idle, and to look for
+/// the next request, which then waits for the next turn.
 const STEPS_BEHIND: usize = 3;
 
-/// Serves connections until the run queue is closed. `number` is the worker's, from
-/// 0.
+/// Serves connections until the run queue is closed. `number` is the number of the
+/// worker, from 0.
 pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
     slot.set_thread();
     let services = &engine.services;
@@ -73,8 +74,8 @@ pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
         deferred: Vec::new(),
         body_tasks: Vec::new(),
         next_look: Instant::now(),
-        gathered: 0,
-        polls_in_vain: 0,
+        found_ready: 0,
+        empty_polls: 0,
     };
     while let Some(job) = engine.run_queue.receive() {
         worker.runner.now = Instant::now();
@@ -89,19 +90,20 @@ struct Worker<'a> {
     runner: Runner<'a>,
     buffer: Buffer,
     date: DateClock,
-    /// The phase when `runner.now` was read, or later.
+    /// The phase at `runner.now`, or at a later time.
     phase: Phase,
     budget: usize,
-    /// Code of the application that is to run after the turn.
+    /// Code of the application that runs after the turn.
     deferred: Vec<Deferred>,
-    /// Code of the application that is to run on threads of its own.
+    /// Code of the application that runs on threads of its own.
     body_tasks: Vec<BodyTask>,
-    /// When to look for long calls of other workers.
+    /// When to look for long calls of other workers again.
     next_look: Instant,
-    /// How many connections the last poll of this owner has found ready.
-    gathered: usize,
-    /// How many jobs in a row had no connection that was ready.
-    polls_in_vain: usize,
+    /// How many connections were ready after the last poll, since this worker owns the
+    /// shard.
+    found_ready: usize,
+    /// How many jobs in a row had no ready connection.
+    empty_polls: usize,
 }
 
 impl Worker<'_> {
@@ -109,13 +111,14 @@ impl Worker<'_> {
     /// closed.
     fn own(&mut self) {
         let mut has_served = false;
-        // A batch that came with the job has waited already.
-        self.gathered = 0;
+        // The batch of the job was found by the poll of another owner.
+        self.found_ready = 0;
         if let Some(job) = &mut self.runner.job
             && job.ready() > 0
             && self.engine.run_queue.is_behind()
         {
-            // Behind it, in the order of arrival, what has come since its poll.
+            // Adds the connections that became ready since the job's last poll, behind
+            // its batch, so that both are served in the order of arrival.
             self.runner.now = job.poll_for(Some(Duration::ZERO));
         }
         while let Some(job) = &mut self.runner.job {
@@ -125,7 +128,7 @@ impl Worker<'_> {
             }
             if let Some(connection) = job.next() {
                 has_served = true;
-                self.polls_in_vain = 0;
+                self.empty_polls = 0;
                 self.take_turn(connection);
             } else if self.engine.run_queue.is_closed() {
                 self.runner.job = None;
@@ -133,7 +136,7 @@ impl Worker<'_> {
                 // The other shards wait for this worker.
                 if has_served {
                     self.runner.hand_off();
-                } else if !self.find_one_of_several() {
+                } else if !self.find_ready() {
                     self.runner.put_back();
                 }
             } else {
@@ -144,30 +147,32 @@ impl Worker<'_> {
 
     /// Sleeps until connections are ready.
     ///
-    /// Where there is traffic, threads that want the core go first. The scheduler
-    /// would let them in the middle of the next batch otherwise; so that batch is
-    /// whole, and larger by what has come in meanwhile. It costs one system call
-    /// for several requests where no thread wants the core. A worker that computes
-    /// for a request would take it for long.
+    /// While several connections are ready at each poll, the worker first yields its
+    /// core. Otherwise the scheduler would interrupt it in the middle of the next
+    /// batch; and requests that arrive meanwhile make this batch larger. If no other
+    /// thread wants the core, this costs one system call for several requests. It does
+    /// not yield while another worker runs code of the application: that thread may
+    /// compute, and keep the core for long.
     fn poll(&mut self) {
-        if self.gathered > 1 && !self.engine.has_workers_in_calls() {
+        if self.found_ready > 1 && !self.engine.has_workers_in_calls() {
             thread::yield_now();
         }
-        self.polls_in_vain = 0;
+        self.empty_polls = 0;
         let run_queue = &self.engine.run_queue;
         if let Some(job) = &mut self.runner.job {
             self.runner.now = job.poll(|| !run_queue.is_behind() && !run_queue.is_closed());
-            self.gathered = job.ready();
+            self.found_ready = job.ready();
         }
-        // It may have been woken for a job that waits, and has work of its own.
-        if self.gathered > 0 && run_queue.is_behind() {
+        // This worker may have been woken for a job that waits, but it has ready
+        // connections itself: another owner takes the job.
+        if self.found_ready > 0 && run_queue.is_behind() {
             self.engine.wake_owner();
         }
     }
 
-    /// Looks for connections that are ready, while jobs wait for a worker. Says
-    /// whether this job has any.
-    fn find_one_of_several(&mut self) -> bool {
+    /// Looks for ready connections, while jobs wait for a worker. Returns whether this
+    /// worker's job has any.
+    fn find_ready(&mut self) -> bool {
         let Some(job) = &mut self.runner.job else {
             return false;
         };
@@ -175,20 +180,21 @@ impl Worker<'_> {
         if job.ready() > 0 {
             return true;
         }
-        self.polls_in_vain += 1;
-        self.polls_in_vain >= self.engine.shards.len() && self.sleep_on_all()
+        self.empty_polls += 1;
+        self.empty_polls >= self.engine.shards.len() && self.sleep_on_all()
     }
 
-    /// No job has a connection that is ready, and no worker is free for the jobs
-    /// that wait: sleeps with all of them. Keeps the one that is ready first, and
-    /// gives the others back. Says whether it has a connection that is ready.
+    /// No job has a ready connection, and no worker is free for the jobs that wait.
+    /// Sleeps until a connection of any of these jobs is ready. Keeps the job that is
+    /// ready first, and hands off the others. Returns whether the job has a ready
+    /// connection.
     fn sleep_on_all(&mut self) -> bool {
-        self.polls_in_vain = 0;
+        self.empty_polls = 0;
         let run_queue = &self.engine.run_queue;
         let mut jobs: Vec<OwnedJob> = self.runner.job.take().into_iter().collect();
         jobs.extend(iter::from_fn(|| run_queue.try_receive()));
         let ready = Job::sleep_on_all(&jobs, || {
-            // One of them may have been handed off with a batch just now.
+            // A job may have been handed off with a batch just now.
             let none_is_ready = jobs.iter().all(|job| job.ready() == 0);
             none_is_ready && !run_queue.is_behind() && !run_queue.is_closed()
         });
@@ -196,19 +202,18 @@ impl Worker<'_> {
         self.runner.now = job.poll_for(Some(Duration::ZERO));
         let is_ready = job.ready() > 0;
         self.runner.job = Some(job);
-        // Owners that sleep hear of these: this worker may soon be busy.
+        // This wakes owners that sleep, because this worker may soon be busy.
         for job in jobs {
             self.engine.hand_off(job);
         }
         is_ready
     }
 
-    /// One turn of a connection, and the code that it leaves to run.
+    /// Serves a connection for one turn, and runs the code that the turn deferred.
     fn take_turn(&mut self, connection: Box<Connection>) {
         let peer = connection.peer_addr();
-        // Code of the application does not panic through here. A bug of ours
-        // costs this connection and no other: the drop of its guard keeps the
-        // accounting.
+        // Panics of the application's code do not get here. A bug of the server costs
+        // only this connection: the drop of its guard enters its outcome.
         if isolate(|| self.serve(connection)).is_err() {
             let services = &self.engine.services;
             note!(
@@ -233,7 +238,7 @@ impl Worker<'_> {
             return;
         }
         if self.engine.services.life.is_aborting() {
-            // A worker that blocks in one of these could not end the others.
+            // A worker that blocks in this code could not end other connections.
             return self.engine.threads.run_deferred(deferred);
         }
         for deferred in deferred {
@@ -241,7 +246,7 @@ impl Worker<'_> {
         }
     }
 
-    /// One turn of a connection.
+    /// Serves a connection for one turn.
     fn serve(&mut self, mut connection: Box<Connection>) {
         self.budget = BUDGET;
         let mut next = connection.advance(&mut self.context());
@@ -296,12 +301,13 @@ impl Worker<'_> {
                     };
                     connection = back;
                     let was_long = self.runner.job.is_none() && self.engine.run_queue.is_behind();
-                    // Others have waited, and the next request of this client comes
-                    // after theirs. After an upload the connection looks for one at
-                    // once: what the handler has read does not tell whether the
-                    // socket is empty. One is there if the kernel lets the client
-                    // run in the midst of the write that wakes it. Such a client had
-                    // upload after upload, while others were ready in the batch.
+                    // Other connections have waited: the next request of this client
+                    // waits until they are served. After an upload the connection reads
+                    // at once, because it does not know whether the socket is empty.
+                    // The next upload may be there already: the write of the answer
+                    // wakes the client, and the kernel may let it run first. Without
+                    // this limit such a client gets one upload after another, while
+                    // other connections of the batch wait.
                     if was_long || is_upload {
                         self.budget = self.budget.min(STEPS_BEHIND);
                     }
@@ -311,7 +317,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Has the handler answer. `None` if a stop has taken the connection
+    /// Calls the handler. Returns `None` if an abort has taken the connection
     /// meanwhile.
     fn call(
         &mut self,
@@ -357,16 +363,16 @@ impl Worker<'_> {
         Some((connection, answer))
     }
 
-    /// Asks a body for its next piece, which may run code of the application, as
-    /// a handler does. `None` if a stop has taken the connection meanwhile.
+    /// Gets the next piece of a body, which may run code of the application, as a
+    /// handler does. Returns `None` if an abort has taken the connection meanwhile.
     fn pull(
         &mut self,
         connection: Box<Connection>,
         mut source: Box<dyn PieceSource>,
         waker: &Waker,
     ) -> Option<(Box<Connection>, Box<dyn PieceSource>, Piece)> {
-        // At an abort a body that ends by itself is cut; the others are to end
-        // in good order, as long as connections can be suspended.
+        // At an abort, a finite body is cut. Other bodies are still completed, as long
+        // as connections can be suspended.
         let to_the_end = source.kind() != BodyKind::Finite;
         let engine = self.engine;
         let refused = || {
@@ -382,7 +388,8 @@ impl Worker<'_> {
         let waker = Arc::clone(waker);
         let next = move || {
             let piece = isolate(|| match source.next(&waker) {
-                // The error may be the application's, and so are its text and drop.
+                // The error may be the application's: its text and its drop are then
+                // code of the application too.
                 Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
                 piece => piece,
             });
@@ -393,7 +400,8 @@ impl Worker<'_> {
         Some((connection, source, piece))
     }
 
-    /// Sends a part of a file. `None` if a stop has taken the connection meanwhile.
+    /// Sends a part of a file. Returns `None` if an abort has taken the connection
+    /// meanwhile.
     fn send_file(
         &mut self,
         connection: Box<Connection>,
@@ -412,7 +420,7 @@ impl Worker<'_> {
         let services = &self.engine.services;
         let phase = services.life.phase();
         if phase != self.phase {
-            // What this turn begins comes after the move to its phase.
+            // A time of this turn must not be before the move to the phase.
             self.phase = phase;
             self.runner.now = Instant::now();
         }

@@ -1,5 +1,5 @@
-//! All threads of a server: starts them, joins them, and at an abort takes the
-//! connections away from the workers that are in code of the application.
+//! Owns all threads of a server: starts them, joins them, and at an abort takes the
+//! connections from the workers that run code of the application.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,20 +32,21 @@ use crate::net::listener::Listener;
 /// How long threads have to end after the event that ends them.
 pub(crate) const THREAD_END_GRACE: Duration = Duration::from_millis(100);
 
-/// How long, after all else, the logger has to write its last lines, threads have
-/// to drop their thread-locals, and a thread of ours has to get a core.
+/// How long at the very end the logger has to write its last lines, threads have to
+/// drop their thread-locals, and a thread that runs the server's own code has to get a
+/// core.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// Which connections an abort takes from the workers' slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AbortScope {
-    /// All but those whose answers are completed at an abort too.
+    /// All except connections whose answers are still completed after an abort.
     ExceptCompleting,
     All,
 }
 
-/// All threads of one server. The fields stand in the order in which the threads
-/// end. The acceptor ends first. When no connection is left, the run queue is
+/// All threads of one server. The order of the fields is the order in which the
+/// threads end. The acceptor ends first. When no connection is left, the run queue is
 /// closed, which ends the monitor and the workers. The logger ends last.
 pub(crate) struct WorkerPool {
     engine: Arc<Engine>,
@@ -60,13 +61,16 @@ pub(crate) struct WorkerPool {
 #[derive(Debug, Default)]
 pub(crate) struct LeftBehind {
     pub(crate) threads: usize,
-    /// The code of the application that they are in, as far as it is known.
+    /// The code of the application that they run, as far as it is known.
     pub(crate) unreturned: Vec<Unreturned>,
 }
 
 impl WorkerPool {
-    /// Starts every thread. If a thread cannot be started, the threads that run are
-    /// joined before the error is returned.
+    /// Starts every thread.
+    ///
+    /// # Errors
+    ///
+    /// A thread cannot be started. The threads that were started are joined first.
     pub(crate) fn start(
         engine: Arc<Engine>,
         listener: Listener,
@@ -83,7 +87,7 @@ impl WorkerPool {
         match pool.spawn_all(listener, lines) {
             Ok(()) => Ok(pool),
             Err(error) => {
-                // The threads that run end because no connection can be accepted.
+                // The threads end because no connection can be accepted any more.
                 pool.abandon_acceptor();
                 pool.join();
                 Err(Error::io("cannot start a thread", error))
@@ -141,10 +145,10 @@ impl WorkerPool {
         &self.engine
     }
 
-    /// At an abort: takes the connections from the workers that are in code of the
+    /// At an abort: takes the connections from the workers that run code of the
     /// application, closes them, and hands off the workers' jobs. Starts one more
-    /// worker in case no other is free for the jobs: no handler is called any
-    /// more, so this worker is never held up.
+    /// worker, because no other may be free for the jobs. Handlers are not called any
+    /// more, so no handler blocks this worker.
     pub(crate) fn abort_running(&mut self, scope: AbortScope) {
         let in_scope = |connection: &Connection| match scope {
             AbortScope::ExceptCompleting => !connection.completes_at_abort(),
@@ -156,7 +160,8 @@ impl WorkerPool {
             if let Some(connection) = worker.slot().take_connection_if(in_scope) {
                 connection.close_now(&engine.services, &mut deferred);
             }
-            // Before the monitor would take it: the other connections of the shard end too.
+            // Earlier than the monitor would: the other connections of the shard have
+            // to end too.
             if let Some(job) = worker.slot().slot.take_any_job() {
                 engine.hand_off(job);
             }
@@ -169,13 +174,13 @@ impl WorkerPool {
             note!(
                 journal,
                 Error,
-                "cannot start a thread to turn away waiting requests: {error}"
+                "cannot start a thread to answer waiting requests with 503: {error}"
             );
         }
     }
 
-    /// Goes on without the acceptor, because it was not started or cannot be
-    /// woken. What it still accepts is not served.
+    /// Goes on without the acceptor, because it was not started or cannot be woken.
+    /// Connections that it still accepts are not served.
     pub(crate) fn abandon_acceptor(&self) {
         if let Some(gate) = &self.gate {
             gate.close();
@@ -196,13 +201,13 @@ impl WorkerPool {
             logger,
         } = self;
         engine.close();
-        // What is ready in a job that no worker has come to receive.
+        // Closes connections that are ready in a job that no worker has received.
         engine.evict();
         let services = &engine.services;
         let (life, journal) = (Arc::clone(&services.life), Arc::clone(&services.journal));
         let (group, acceptor_awake) = (Arc::clone(&engine.threads), engine.acceptor_awake());
         let mut threads: Vec<Thread> = monitor.into_iter().chain(workers).collect();
-        // An acceptor that was abandoned is not waited for.
+        // An abandoned acceptor is not waited for.
         let (acceptor, abandoned) = match acceptor_awake {
             true => (acceptor, None),
             false => (None, acceptor),
@@ -210,23 +215,22 @@ impl WorkerPool {
         threads.extend(acceptor);
         threads.extend(group.take_threads());
 
-        // A deadline that has passed does not cut the time that threads need to
-        // notice the end.
+        // Threads need some time to notice the end, also if the deadline has passed.
         let soon = Instant::now() + THREAD_END_GRACE;
         let deadline = life.deadline().map_or(soon, |deadline| deadline.max(soon));
         if !wait_for_end(&life, &threads, deadline) {
             life.abort(Abort::Deadline);
-            // A handler that learns of the abort, because it reads or writes, may
-            // be about to return.
+            // A handler that reads or writes gets an error at the abort, and may return
+            // soon.
             wait_for_end(&life, &threads, Instant::now() + THREAD_END_GRACE);
             wait_for_own_code(&life, &threads, Instant::now() + LAST_GRACE);
         }
-        // The last turns of the workers may have left code to run.
+        // The last turns of the workers may have deferred code.
         let late = group.take_threads();
         wait_for_end(&life, &late, Instant::now() + THREAD_END_GRACE);
         threads.extend(late);
-        // A thread that is left behind still needs the handler, and holds the
-        // engine: then this is not the last handle.
+        // A thread that is left behind still uses the handler, and holds the engine:
+        // then this handle is not the last.
         if let Some(engine) = Arc::into_inner(engine)
             && let Some(thread) = drop_handler(engine)
         {
@@ -238,29 +242,29 @@ impl WorkerPool {
         }
         journal.close();
         threads.extend(abandoned);
-        // Not before: what an abort has left may not have come to its thread yet.
+        // Not earlier: threads may still take deferred code until here.
         let unfinished = group.take_unfinished();
         threads.extend(unfinished.threads);
         let end = Instant::now() + LAST_GRACE;
         let mut left = LeftBehind::default();
         left.join(threads, end);
         left.name_unrun(unfinished.deferred);
-        // After the other threads: a logger that blocks has all the time that is
-        // left.
+        // After the other threads, so that a logger that blocks has all the time that
+        // is left.
         life.wait(Some(end), || logger.iter().all(Thread::has_ended));
         left.join(logger, end.max(Instant::now() + THREAD_END_GRACE));
         left
     }
 }
 
-/// Drops the function of a thread that did not start. It holds nothing of the
-/// application's that another thread does not hold too.
+/// Drops the function of a thread that did not start. Other threads share all values
+/// of the application that it holds, so this runs no drop of the application.
 fn started<F>(thread: Result<Thread, (io::Error, Option<F>)>) -> io::Result<Thread> {
     thread.map_err(|(error, _)| error)
 }
 
 /// Waits until all of these threads have ended, until an abort, or until `end`.
-/// Says whether they have ended.
+/// Returns whether they have ended.
 fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
     let all_ended = || threads.iter().all(Thread::has_ended);
     let was_aborting = life.is_aborting();
@@ -270,9 +274,9 @@ fn wait_for_end(life: &Lifecycle, threads: &[Thread], end: Instant) -> bool {
     all_ended()
 }
 
-/// Waits until each of these has ended or is in code of the application, or until
-/// `end`: a thread in code of ours ends soon, unless the machine has too much to
-/// do.
+/// Waits until each of these threads has ended or runs code of the application, or
+/// until `end`. A thread that runs the server's own code ends soon, unless the machine
+/// is overloaded.
 fn wait_for_own_code(life: &Lifecycle, threads: &[Thread], end: Instant) {
     let is_in_code = |thread: &Thread| thread.slot().unreturned().is_some();
     life.wait(Some(end), || {
@@ -281,9 +285,9 @@ fn wait_for_own_code(life: &Lifecycle, threads: &[Thread], end: Instant) {
     });
 }
 
-/// Drops the engine, and with it the handler and all that it captured, on a
-/// thread of its own: their drops are code of the application. `None` if the
-/// thread cannot be started; then the engine is leaked.
+/// Drops the engine on a thread of its own, because the drops of the handler and of its
+/// captured values are code of the application. Returns `None` if the thread cannot be
+/// started; then the engine is leaked.
 fn drop_handler(engine: Engine) -> Option<Thread> {
     let (life, journal) = (
         Arc::clone(&engine.services.life),
@@ -312,8 +316,8 @@ fn drop_handler(engine: Engine) -> Option<Thread> {
 }
 
 impl LeftBehind {
-    /// Joins the threads that have ended, until `end` at most. Counts the others,
-    /// and names the code that they are in.
+    /// Joins the threads that have ended, until `end` at most. Counts the others, and
+    /// names the code that they run.
     fn join(&mut self, threads: impl IntoIterator<Item = Thread>, end: Instant) {
         let (ended, running): (Vec<_>, Vec<_>) = threads.into_iter().partition(Thread::has_ended);
         let unreturned = running
@@ -327,7 +331,7 @@ impl LeftBehind {
     fn name_unrun(&mut self, deferred: VecDeque<Deferred>) {
         self.unreturned
             .extend(deferred.iter().map(Deferred::unreturned));
-        // Leaked, since the drop is code of the application and could block here.
+        // Leaked: the drop is code of the application, and could block this thread.
         mem::forget(deferred);
     }
 }

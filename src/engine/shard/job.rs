@@ -26,17 +26,17 @@ use crate::journal::note;
 use crate::lifecycle::accounting::Gauge;
 use crate::net::os;
 
-/// Events taken from the kernel at a time.
+/// How many events are taken from the kernel at a time.
 const EVENTS_AT_A_TIME: usize = 256;
 
-/// How long to leave the system alone when it cannot poll.
+/// How long to wait after a poll that failed.
 const POLL_AGAIN: Duration = Duration::from_millis(1);
 
-/// What a worker has to do: connections that are ready, and the shard to poll for
+/// What a worker has to do: serve the connections that are ready, and poll the shard for
 /// more. The worker that has the job owns the shard.
 ///
-/// There is one for each shard, as long as the server runs. A worker that loses
-/// it stalls the shard for ever.
+/// There is one job for each shard, as long as the server runs. If a worker loses it,
+/// the shard stalls for ever.
 pub(crate) struct Job<C> {
     shard: Arc<Shard<C>>,
     poll: Poll,
@@ -51,16 +51,16 @@ pub(crate) struct Job<C> {
 /// A connection that is ready.
 struct ReadyConnection<C> {
     connection: Box<C>,
-    /// When a poll has found it.
+    /// When a poll found it.
     since: Instant,
 }
 
 impl<C: Suspendable> Job<C> {
-    /// A new shard, and its job.
+    /// A new shard and its job.
     ///
     /// # Errors
     ///
-    /// The system has no epoll for it.
+    /// The system cannot create an epoll.
     pub(crate) fn new(
         waiting: Gauge,
         monitor_waker: Arc<MonitorWaker>,
@@ -94,7 +94,7 @@ impl<C: Suspendable> Job<C> {
     /// The next connection that is ready.
     pub(crate) fn next(&mut self) -> Option<Box<C>> {
         let ReadyConnection { connection, .. } = self.batch.pop_front()?;
-        // What it is does not change while it is in the batch.
+        // `is_idle` gives the same as when the connection entered the batch.
         if connection.is_idle() {
             self.waiting.subtract_one();
         }
@@ -106,17 +106,16 @@ impl<C: Suspendable> Job<C> {
         self.batch.len()
     }
 
-    /// Since when its first connection has waited for a worker, as far as polls
-    /// tell.
+    /// Since when the first connection waits for a worker, as far as polls tell.
     fn waits_since(&self) -> Instant {
         self.batch.front().map_or(self.polled, |first| first.since)
     }
 
-    /// Looks which connections are ready. Sleeps until one is, or until
-    /// [`Shard::interrupt`], if `may_sleep` says so. It is asked when the shard
-    /// says already that its owner sleeps: see [`sleep`](super::sleep).
+    /// Polls for ready connections. If `may_sleep` returns true, sleeps until a
+    /// connection is ready, or until [`Shard::interrupt`]. `may_sleep` is called after
+    /// the shard says that its owner sleeps: see [`sleep`](super::sleep).
     ///
-    /// Gives the time at which it looked.
+    /// Returns the time after the poll.
     pub(crate) fn poll(&mut self, may_sleep: impl FnOnce() -> bool) -> Instant {
         self.shard.sleep.begin();
         let timeout = match may_sleep() {
@@ -126,12 +125,12 @@ impl<C: Suspendable> Job<C> {
         self.poll_for(timeout)
     }
 
-    /// As [`poll`](Self::poll), for so long at most.
+    /// As [`poll`](Self::poll), but sleeps for `timeout` at most.
     pub(crate) fn poll_for(&mut self, timeout: Option<Duration>) -> Instant {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
-            // There is no event to lose: they stay with the kernel.
+            // No event is lost: the kernel keeps them.
             let journal = &self.shard.journal;
             note!(journal, Error, "cannot poll for events: {error}");
         }
@@ -156,8 +155,8 @@ impl<C: Suspendable> Job<C> {
             });
         };
         let mut slots = shard.lock();
-        // Before those of the events, which came later: a connection that was put
-        // off has waited for its turn already.
+        // Before the connections that have events: a connection that was put off has
+        // waited for longer.
         while let Some(connection) = slots.take_woken(now) {
             ready(connection);
         }
@@ -172,8 +171,8 @@ impl<C: Suspendable> Job<C> {
         now
     }
 
-    /// Sleeps until a connection of one of these shards may be ready. `may_sleep`
-    /// as in [`poll`](Self::poll). Gives the index of the job, if it is known.
+    /// Sleeps until a connection of any of these jobs may be ready. `may_sleep` is as in
+    /// [`poll`](Self::poll). Returns the index of the job, if it is known.
     pub(crate) fn sleep_on_all(
         jobs: &[Box<Self>],
         may_sleep: impl FnOnce() -> bool,
@@ -189,7 +188,7 @@ impl<C: Suspendable> Job<C> {
         let ready = os::wait_for_any(&polls, timeout).unwrap_or_else(|error| {
             let journal = &jobs[0].shard.journal;
             note!(journal, Error, "cannot poll for events: {error}");
-            // The caller tries again, and not for ever at once.
+            // The caller polls again, and must not do so in a busy loop.
             thread::sleep(POLL_AGAIN);
             None
         });
@@ -199,8 +198,8 @@ impl<C: Suspendable> Job<C> {
         ready
     }
 
-    /// Deadlines are the monitor's business: a poll that ends by itself costs
-    /// more than one that does not.
+    /// The timeout for a poll. It does not include deadlines, which the monitor watches:
+    /// a poll that times out costs more than a poll that ends by an event.
     fn time_to_sleep(&self) -> Option<Duration> {
         let slots = self.shard.lock();
         if slots.has_woken() {

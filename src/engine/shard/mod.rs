@@ -1,13 +1,13 @@
 //! A shard: one epoll, with its connections and their deadlines. There is one for
 //! each core, and a connection stays in its shard for life.
 //!
-//! A shard has two halves. The [`Job`] is its poll half, a value: the worker that
-//! has it owns the shard, polls it, and serves the connections that are ready.
-//! This is the shared half: every thread may suspend a connection in it, wake
-//! one, or end the owner's sleep, under a short lock.
+//! A shard has two halves. The [`Job`] is its poll half: the worker that has the job
+//! owns the shard, polls it, and serves the connections that are ready. [`Shard`] is the
+//! shared half: every thread may suspend or wake a connection in it, or end the owner's
+//! sleep, under a short lock.
 //!
-//! Two handshakes: suspending against events ([`slots`]), and the owner's sleep
-//! against everything that is no event ([`sleep`]).
+//! Two races are handled here: a suspend against the events of the connection
+//! ([`slots`]), and the owner's sleep against wake-ups that are no events ([`sleep`]).
 
 mod job;
 mod sleep;
@@ -37,22 +37,22 @@ use crate::lifecycle::phase::Phase;
 use crate::message::body::source::Waker;
 use crate::net::stream::Stream;
 
-/// The owner's epoll tells of a wake by this token.
+/// The token of the epoll's wake-up event.
 const WAKE_UP: Token = Token(usize::MAX);
 
-/// What a shard has to know of a connection.
+/// What a shard needs to know about a connection.
 pub(crate) trait Suspendable: Send {
-    /// What the epoll registers.
+    /// The socket to register with the epoll.
     fn stream(&mut self) -> &mut Stream;
-    /// The slot that it has, from its registration on.
+    /// The connection's slot. `None` until it is registered.
     fn key(&self) -> Option<Key>;
     fn set_key(&mut self, key: Option<Key>);
-    /// The client has closed its side, or the connection is broken. An event
-    /// says so once.
+    /// The client has closed its side, or the connection is broken. The kernel reports
+    /// this only once.
     fn note_eof(&mut self);
     /// No request is in progress.
     fn is_idle(&self) -> bool;
-    /// Its answer would go on for ever, and ends with the last call.
+    /// The answer is a stream without an end, which the server ends with the last call.
     fn is_endless(&self) -> bool;
 }
 
@@ -60,18 +60,18 @@ pub(crate) trait Suspendable: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: usize,
-    /// It is registered for room, not only for input.
+    /// The connection is registered for room too, not only for input.
     for_room: bool,
 }
 
-/// What became of a connection that was to be suspended.
+/// The result of suspending a connection.
 #[derive(Debug)]
 pub(crate) enum Suspended<C> {
     Yes,
-    /// What it waits for has come meanwhile, or the phase has moved on: it has
-    /// another turn.
+    /// What the connection waits for has happened meanwhile, or the phase has changed:
+    /// the connection has another turn.
     Ready(Box<C>),
-    /// The shard suspends no connection any more, or could not register it.
+    /// The shard is closed, or could not register the connection.
     Refused(Box<C>, Option<io::Error>),
 }
 
@@ -82,13 +82,13 @@ pub(crate) struct Shard<C> {
     sleep: Sleep,
     registry: Registry,
     waker: mio::Waker,
-    /// Told of every deadline that is earlier than the others.
+    /// Wakes the monitor for every deadline that is earlier than all others.
     monitor_waker: Arc<MonitorWaker>,
     journal: Arc<Journal>,
 }
 
 impl<C: Suspendable> Shard<C> {
-    /// Suspends a connection until what it waits for has come, or its deadline.
+    /// Suspends a connection until what it waits for happens, or until its deadline.
     pub(crate) fn suspend(&self, mut connection: Box<C>, suspend: Suspend) -> Suspended<C> {
         if matches!(suspend.wait, Wait::Turn | Wait::Time) {
             let put_off = self.lock().put_off(connection, suspend);
@@ -98,7 +98,8 @@ impl<C: Suspendable> Shard<C> {
         }
         let registered = match suspend.wait {
             Wait::Room => self.register_for_room(&mut connection).map(Some),
-            // Its waker has registered it, or could not, and then wakes nothing.
+            // `waker` has registered the connection. If that failed, the waker does
+            // nothing, and the connection cannot be suspended.
             Wait::Wake => Ok(connection.key()),
             _ => self.register(&mut connection).map(Some),
         };
@@ -111,7 +112,8 @@ impl<C: Suspendable> Shard<C> {
         self.suspended(suspended, || self.monitor_waker.wake())
     }
 
-    /// `first`: what to do if another thread waits for the earliest of these.
+    /// Calls `first` if the connection's time is the earliest: another thread sleeps
+    /// until the earliest time, and has to be woken.
     fn suspended(&self, suspended: SlotSuspended<C>, first: impl FnOnce()) -> Suspended<C> {
         match suspended {
             SlotSuspended::Yes(is_first) => {
@@ -125,14 +127,14 @@ impl<C: Suspendable> Shard<C> {
         }
     }
 
-    /// Calls this connection back to work, from any thread, at any time.
+    /// A waker, which makes this connection ready, from any thread, at any time.
     pub(crate) fn waker(self: &Arc<Self>, connection: &mut C) -> Waker
     where
         C: 'static,
     {
         let index = match self.register(connection) {
             Ok(key) => Some(key.index),
-            // It is not suspended for it then: see `suspend`.
+            // `suspend` refuses the connection then.
             Err(error) => {
                 note!(self.journal, Error, "cannot register a socket: {error}");
                 None
@@ -146,14 +148,14 @@ impl<C: Suspendable> Shard<C> {
         })
     }
 
-    /// Frees the slot of a connection, and has its events told no more. It gets
-    /// another slot when it is suspended again.
+    /// Deregisters a connection, and frees its slot. It gets another slot when it is
+    /// suspended again.
     pub(crate) fn deregister(&self, connection: &mut C) {
         let Some(key) = connection.key() else {
             return;
         };
-        // First: so hardly an event of this connection reaches the slot's next
-        // one. One that does costs that connection a turn for nothing.
+        // Before the slot is freed, so that events of this connection rarely reach the
+        // slot's next connection. Such an event costs that connection a useless turn.
         if let Err(error) = connection.stream().deregister(&self.registry) {
             note!(self.journal, Debug, "cannot deregister a socket: {error}");
         }
@@ -161,14 +163,14 @@ impl<C: Suspendable> Shard<C> {
         connection.set_key(None);
     }
 
-    /// Frees the slot of a connection whose socket is about to be closed, which
-    /// deregisters it. A waker that still points to the slot wakes its next
-    /// connection once for nothing.
+    /// Frees the slot of a connection whose socket is about to be closed, which also
+    /// deregisters it. A waker that still has this slot may give the slot's next
+    /// connection a useless turn.
     pub(crate) fn remove(&self, key: Key) {
         self.lock().remove(key.index);
     }
 
-    /// Wakes the owner, if it sleeps. Says whether it did.
+    /// Wakes the owner, if it sleeps. Returns whether it slept.
     pub(crate) fn interrupt(&self) -> bool {
         let asleep = self.sleep.interrupt();
         if asleep && let Err(error) = self.waker.wake() {
@@ -182,7 +184,7 @@ impl<C: Suspendable> Shard<C> {
         self.sleep.is_asleep()
     }
 
-    /// When the owner has to look at the deadlines.
+    /// When the owner has to look at the deadlines again.
     pub(crate) fn scan_due(&self) -> Option<Instant> {
         self.lock().scan_due()
     }
@@ -194,20 +196,20 @@ impl<C: Suspendable> Shard<C> {
         self.monitor_waker.wake();
     }
 
-    /// Suspends no connection any more, and gives those that were suspended.
+    /// Refuses to suspend further connections. Returns the suspended connections.
     pub(crate) fn close(&self) -> Vec<Box<C>> {
         let suspended = self.lock().close();
         self.interrupt();
         suspended
     }
 
-    /// Registers a connection for input. An event that it could be written to as
-    /// well would come at once, and be a wake-up for nothing.
+    /// Registers a connection for input only. With room registered too, the kernel
+    /// would report an event at once, a useless wake-up.
     fn register(&self, connection: &mut C) -> io::Result<Key> {
         if let Some(key) = connection.key() {
             return Ok(key);
         }
-        // Before the registration: its first events come right away.
+        // Before the registration, because its first events may arrive at once.
         let index = self.lock().insert();
         let token = Token(index);
         let interest = Interest::READABLE;
@@ -226,8 +228,8 @@ impl<C: Suspendable> Shard<C> {
         Ok(key)
     }
 
-    /// Registers a connection for room as well. If there is room already, that
-    /// is an event.
+    /// Registers a connection for room too. If there is room already, the kernel
+    /// reports that as an event.
     fn register_for_room(&self, connection: &mut C) -> io::Result<Key> {
         let key = self.register(connection)?;
         if key.for_room {
@@ -245,7 +247,7 @@ impl<C: Suspendable> Shard<C> {
         Ok(key)
     }
 
-    /// Whatever panicked, each slot is in one of its states.
+    /// Ignores poison: a panic leaves every slot in a valid state.
     fn lock(&self) -> MutexGuard<'_, Slots<C>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

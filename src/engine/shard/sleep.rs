@@ -1,10 +1,10 @@
-//! The sleep of a shard's owner in its poll, and its end.
+//! How a shard's owner sleeps in its poll, and how other threads wake it.
 //!
-//! The owner says that it sleeps, then looks for a reason not to, and then
-//! polls. Another thread first makes such a reason (a job on the run queue, a
-//! connection that was woken, a close) and then interrupts the sleep. So the
-//! owner sees the reason, or the other thread sees that the owner sleeps. A wake
-//! that comes between the look and the poll ends the poll at once.
+//! The owner says that it sleeps, then checks for a reason to stay awake, and then
+//! polls. Another thread first creates such a reason (a job on the run queue, a
+//! connection that was woken, a close) and then interrupts the sleep. So the owner sees
+//! the reason, or the other thread sees that the owner sleeps. A wake-up between the
+//! check and the poll ends the poll at once.
 
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::SeqCst;
@@ -18,7 +18,7 @@ impl Sleep {
         Self(AtomicBool::new(false))
     }
 
-    /// The owner will sleep, unless it finds a reason not to after this.
+    /// The owner says that it sleeps. After this it checks for reasons to stay awake.
     pub(crate) fn begin(&self) {
         self.0.store(true, SeqCst);
     }
@@ -32,9 +32,10 @@ impl Sleep {
         self.0.load(SeqCst)
     }
 
-    /// Whether the caller has to wake the owner. Only one caller has to.
+    /// Ends the sleep. Returns whether the caller has to wake the owner; only the first
+    /// caller has to.
     pub(crate) fn interrupt(&self) -> bool {
-        // The load first: it is cheap, and false as a rule.
+        // The load comes first because it is cheap, and usually false.
         self.0.load(SeqCst) && self.0.swap(false, SeqCst)
     }
 }

@@ -1,20 +1,20 @@
-//! The slots of a shard: which connections are suspended in it, for what, and
-//! what has happened to those that are with a worker.
+//! The slots of a shard. They hold the suspended connections with what each waits for,
+//! and note the events of the connections that are with a worker.
 //!
 //! ```text
 //! Vacant --insert--> Away --suspend--> Suspended --event, deadline, wake--> Away --remove--> Vacant
 //! ```
 //!
-//! Registration is edge-triggered: an event tells of a change, and only once. A
-//! change that comes while the connection is away is noted in its slot, and
-//! `suspend` hands the connection back at once if it waits for just that. So a
-//! connection that is suspended for X only after X has said "not yet" in the same
-//! turn misses no change.
+//! Registration is edge-triggered: the kernel reports each change once. A change that
+//! happens while the connection is away is noted in its slot, and `suspend` hands the
+//! connection back at once if it waits for this change. So a connection misses no
+//! change, if it waits only for a call (a read, a write) that was not possible in the
+//! same turn.
 //!
-//! Deadlines need no heap and no order. The slots know the earliest one that
-//! there may be; the [monitor](crate::engine::monitor) wakes the shard's owner
-//! then, and the owner looks through all slots, at most once in 10 ms: ten
-//! thousand slots are a matter of microseconds.
+//! Deadlines need no heap and no order. The slots know a time before which no deadline
+//! passes. At that time the [monitor](crate::engine::monitor) wakes the shard's owner,
+//! and the owner looks through all slots, at most once in 10 ms. Ten thousand slots take
+//! some microseconds.
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +27,8 @@ use std::time::Instant;
 use super::Suspendable;
 use crate::lifecycle::phase::Phase;
 
-/// Deadlines are met this late, and twice as late at most, unless the machine is
-/// overloaded.
+/// The shortest time between two scans for deadlines. A deadline is noticed at most
+/// twice this time late, unless the machine is overloaded.
 const SCAN_EVERY: Duration = Duration::from_millis(10);
 
 /// What a connection waits for.
@@ -40,10 +40,10 @@ pub(crate) enum Wait {
     Room,
     /// A call of its waker, or that the client closes its side.
     Wake,
-    /// Nothing: its turn was long, and the other connections go first.
+    /// Its next turn: the last one was long, and the other connections go first.
     Turn,
-    /// Some time, and nothing else: what it waits for will have come by then,
-    /// and an event for it would be a wake-up for nothing.
+    /// A point in time. The connection needs no event: what it waits for has happened
+    /// by then, and an event would be a useless wake-up.
     Time,
 }
 
@@ -51,9 +51,9 @@ pub(crate) enum Wait {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspend {
     pub(crate) wait: Wait,
-    /// No deadline: the phase decides.
+    /// The deadline. `None`: only the phase ends the wait.
     pub(crate) until: Option<Instant>,
-    /// The phase in which the connection decided so.
+    /// The phase in which the connection decided to wait.
     pub(crate) seen: Phase,
 }
 
@@ -87,33 +87,33 @@ impl Changes {
     }
 }
 
-/// What became of a connection that was to be suspended.
+/// The result of suspending a connection.
 #[derive(Debug)]
 pub(crate) enum SlotSuspended<C> {
-    /// It is. `true`: its deadline is the earliest.
+    /// It is suspended. `true`: its time is the earliest.
     Yes(bool),
-    /// What it waits for has come meanwhile, or the phase has moved on: it has
-    /// another turn.
+    /// What the connection waits for has happened meanwhile, or the phase has changed:
+    /// the connection has another turn.
     Ready(Box<C>),
     /// The slots are closed.
     Refused(Box<C>),
 }
 
-/// See the module. A slot is known by its index.
+/// See the module. The index of a slot is its name.
 #[derive(Debug)]
 pub(crate) struct Slots<C> {
     slots: Vec<Slot<C>>,
     vacant: Vec<usize>,
     /// Slots whose connections were woken, in the order of the calls.
     woken: VecDeque<usize>,
-    /// Connections that have had a long turn, and go on once others had theirs.
+    /// Connections that have had a long turn, and go on after the others.
     next: VecDeque<Box<C>>,
-    /// Connections that go on at a certain time, about in its order.
+    /// Connections that go on at a certain time, roughly in the order of the times.
     timed: VecDeque<(Instant, Box<C>)>,
-    /// No deadline is earlier; one may be later.
+    /// No deadline is earlier. `None`: there is no deadline.
     earliest: Option<Instant>,
     last_scan: Instant,
-    /// What has been announced.
+    /// The last phase that was announced.
     phase: Phase,
     closed: bool,
 }
@@ -121,7 +121,7 @@ pub(crate) struct Slots<C> {
 #[derive(Debug)]
 enum Slot<C> {
     Vacant,
-    /// With a worker, or ready for one. What has happened meanwhile.
+    /// The connection is with a worker, or ready. These changes happened meanwhile.
     Away(Changes),
     Suspended(Box<C>, Wait, Option<Instant>),
 }
@@ -141,7 +141,7 @@ impl<C: Suspendable> Slots<C> {
         }
     }
 
-    /// A slot for a connection that is with its caller.
+    /// Allocates a slot for a connection that the caller has.
     pub(crate) fn insert(&mut self) -> usize {
         let away = Slot::Away(Changes::default());
         match self.vacant.pop() {
@@ -156,7 +156,7 @@ impl<C: Suspendable> Slots<C> {
         }
     }
 
-    /// Frees a slot, whose connection is with the caller.
+    /// Frees a slot whose connection the caller has.
     pub(crate) fn remove(&mut self, index: usize) {
         self.slots[index] = Slot::Vacant;
         self.vacant.push(index);
@@ -172,13 +172,13 @@ impl<C: Suspendable> Slots<C> {
         if self.closed {
             return SlotSuspended::Refused(connection);
         }
-        // Decided in an earlier phase, and `announce` has been here since: the
-        // connection would never hear of it.
+        // The connection decided in an earlier phase, and `announce` did not find it in
+        // a slot. So it has another turn, in which it sees the new phase.
         if suspend.seen < self.phase {
             return SlotSuspended::Ready(connection);
         }
         let Slot::Away(changes) = &mut self.slots[index] else {
-            unreachable!("a connection is in one place at a time");
+            unreachable!("the caller has the connection, so its slot says that it is away");
         };
         let noted = mem::take(changes);
         if noted.closed {
@@ -191,7 +191,7 @@ impl<C: Suspendable> Slots<C> {
         SlotSuspended::Yes(self.expect(suspend.until))
     }
 
-    /// Suspends a connection that waits for no event, and needs no slot for that.
+    /// Suspends a connection that waits for no event, and so needs no slot.
     pub(crate) fn put_off(&mut self, connection: Box<C>, suspend: Suspend) -> SlotSuspended<C> {
         if self.closed {
             return SlotSuspended::Refused(connection);
@@ -208,7 +208,7 @@ impl<C: Suspendable> Slots<C> {
         }
     }
 
-    /// An event has told of changes. Gives the connection if it is ready.
+    /// An event has reported changes. Returns the connection if it is ready.
     pub(crate) fn change(&mut self, index: usize, new: Changes) -> Option<Box<C>> {
         match self.slots.get_mut(index)? {
             Slot::Away(changes) => *changes = changes.and(new),
@@ -225,8 +225,8 @@ impl<C: Suspendable> Slots<C> {
         None
     }
 
-    /// The waker of a slot's connection was called. Says whether the owner has
-    /// to look at [`take_woken`](Self::take_woken).
+    /// The waker of a slot's connection was called. Returns whether the owner has to
+    /// call [`take_woken`](Self::take_woken).
     pub(crate) fn wake(&mut self, index: usize) -> bool {
         match &mut self.slots[index] {
             Slot::Vacant => false,
@@ -241,8 +241,8 @@ impl<C: Suspendable> Slots<C> {
         }
     }
 
-    /// A connection whose waker was called, that only waited for the others, or
-    /// whose time has come: of each kind the first one first.
+    /// Takes the first connection whose waker was called; if there is none, the first
+    /// that waits for its turn; if there is none, the first whose time has passed.
     pub(crate) fn take_woken(&mut self, now: Instant) -> Option<Box<C>> {
         while let Some(index) = self.woken.pop_front() {
             if let Some(connection) = self.take(index) {
@@ -258,12 +258,13 @@ impl<C: Suspendable> Slots<C> {
         self.timed.pop_front().map(|(_, connection)| connection)
     }
 
-    /// Whether [`take_woken`](Self::take_woken) gives a connection at any time.
+    /// Whether [`take_woken`](Self::take_woken) may return a connection at once.
     pub(crate) fn has_woken(&self) -> bool {
         !self.woken.is_empty() || !self.next.is_empty()
     }
 
-    /// When it gives the next one that waits for a time.
+    /// When [`take_woken`](Self::take_woken) returns the next connection that waits for
+    /// a time.
     pub(crate) fn next_time(&self) -> Option<Instant> {
         self.timed.front().map(|(due, _)| *due)
     }
@@ -274,7 +275,7 @@ impl<C: Suspendable> Slots<C> {
         Some(earliest.max(self.last_scan + SCAN_EVERY))
     }
 
-    /// Gives every connection whose deadline has passed, if it is time to look.
+    /// Passes every connection whose deadline has passed to `ready`, if a scan is due.
     pub(crate) fn scan(&mut self, now: Instant, mut ready: impl FnMut(Box<C>)) {
         if self.scan_due().is_none_or(|due| now < due) {
             return;
@@ -294,10 +295,10 @@ impl<C: Suspendable> Slots<C> {
         self.earliest = next;
     }
 
-    /// The server is in a new phase: each connection that it concerns has a turn.
+    /// The server is in a new phase: each connection that it concerns gets a turn.
     ///
-    /// When the drain begins these are the idle ones, whose deadline becomes the
-    /// end of the last call, and endless streams; at an abort, all.
+    /// When the drain begins, streams without an end get a turn at once, and idle
+    /// connections at the end of the last call. At an abort, all connections get a turn.
     pub(crate) fn announce(&mut self, phase: Phase, last_call_ends: Instant) {
         self.phase = phase;
         for (index, slot) in self.slots.iter_mut().enumerate() {
@@ -313,7 +314,7 @@ impl<C: Suspendable> Slots<C> {
         self.expect(Some(last_call_ends));
     }
 
-    /// Suspends no connection any more, and gives every one that is.
+    /// Refuses to suspend further connections. Returns the suspended connections.
     pub(crate) fn close(&mut self) -> Vec<Box<C>> {
         self.closed = true;
         let slots = 0..self.slots.len();
@@ -334,7 +335,7 @@ impl<C: Suspendable> Slots<C> {
         }
     }
 
-    /// Takes note of a deadline. Says whether it is the earliest.
+    /// Notes a deadline. Returns whether it is the earliest.
     fn expect(&mut self, until: Option<Instant>) -> bool {
         let Some(until) = until else {
             return false;

@@ -1,4 +1,4 @@
-//! A worker that goes wrong: its job is not lost, and the other connections of
+//! What happens if a worker panics: its job is not lost, and the other connections of
 //! its shard are served. The engine has no acceptor, no monitor and one shard.
 
 use std::io::Read;
@@ -22,7 +22,7 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::net::listener::AcceptorWaker;
 use crate::net::stream::Stream;
 
-/// No test waits for this; it turns a hang into a failure.
+/// Turns a hang into a failure. No test that passes waits so long.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -36,7 +36,7 @@ struct TestEngine {
 impl TestEngine {
     fn new() -> Self {
         let config = Config {
-            // As many shards as workers, at most.
+            // There are at most as many shards as workers.
             workers: 1,
             ..Config::default()
         };
@@ -82,9 +82,9 @@ impl TestEngine {
         assert!(matches!(suspended, Suspended::Yes), "{suspended:?}");
     }
 
-    /// Advances a connection until its handler is to be called, and loses that
-    /// call: another turn of it is a bug, and panics.
-    fn lose_the_call(&self, connection: &mut Connection) {
+    /// Advances a connection until its handler is to be called, and drops that call.
+    /// The connection's next turn is then a bug, and panics.
+    fn drop_call(&self, connection: &mut Connection) {
         loop {
             let mut cx = Context {
                 services: &self.engine.services,
@@ -139,7 +139,7 @@ fn expect_answer(client: &mut TcpStream) {
 fn a_connection_whose_turn_panics_is_cut_and_the_others_of_its_shard_are_served() {
     let bench = TestEngine::new();
     let (mut lost, mut bug) = bench.connect(GET);
-    bench.lose_the_call(&mut bug);
+    bench.drop_call(&mut bug);
     let (mut client, connection) = bench.connect(GET);
     // Both are in the worker's first batch, in this order.
     bench.put_off(bug);
@@ -150,7 +150,7 @@ fn a_connection_whose_turn_panics_is_cut_and_the_others_of_its_shard_are_served(
     let mut rest = Vec::new();
     lost.read_to_end(&mut rest).unwrap();
     assert!(rest.is_empty(), "{rest:?}");
-    // Its shard goes on: this request comes as an event.
+    // The shard is still polled: this request arrives as an event.
     client.write_all(GET).unwrap();
     expect_answer(&mut client);
     drop(client);
@@ -170,7 +170,7 @@ fn a_connection_whose_turn_panics_is_cut_and_the_others_of_its_shard_are_served(
 }
 
 #[test]
-fn a_worker_that_panics_leaves_its_job_to_another() {
+fn a_worker_that_panics_sends_its_job_to_the_run_queue() {
     let bench = TestEngine::new();
     let slot = Arc::default();
     let mut runner = Runner::new(&bench.engine, &slot);
@@ -181,7 +181,7 @@ fn a_worker_that_panics_leaves_its_job_to_another() {
 }
 
 #[test]
-fn a_worker_that_panics_in_a_call_leaves_the_job_of_its_slot_to_another() {
+fn a_worker_that_panics_in_a_call_sends_the_job_of_its_slot_to_the_run_queue() {
     let bench = TestEngine::new();
     let (key, code) = (CallKey::default(), UserCode::Handler);
     let slow_calls = &bench.engine.slow_calls;
@@ -233,7 +233,7 @@ fn a_call_that_is_expected_to_be_quick_keeps_the_job_within_reach_of_the_monitor
 }
 
 #[test]
-fn an_eviction_finds_the_connections_that_wait_for_a_worker() {
+fn an_eviction_closes_connections_that_wait_for_a_worker() {
     let bench = TestEngine::new();
     let (_client, connection) = bench.connect(GET);
     bench.put_off(connection);

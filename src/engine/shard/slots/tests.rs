@@ -1,4 +1,4 @@
-//! The slots alone: no epoll, no thread.
+//! Tests of the slots without an epoll or threads.
 
 use super::*;
 use crate::engine::shard::Key;
@@ -86,7 +86,7 @@ fn names(connections: &[Box<Fake>]) -> Vec<&'static str> {
         .collect()
 }
 
-/// All that a poll at this time would find without an event.
+/// The connections that a poll at this time finds ready without an event.
 fn ready(slots: &mut Slots<Fake>, now: Instant) -> Vec<&'static str> {
     let mut ready = Vec::new();
     while let Some(connection) = slots.take_woken(now) {
@@ -96,7 +96,7 @@ fn ready(slots: &mut Slots<Fake>, now: Instant) -> Vec<&'static str> {
     names(&ready)
 }
 
-/// Each wait, with one change, and whether that is what it waits for.
+/// Each wait with each change, and whether the change satisfies the wait.
 fn waits_and_changes() -> Vec<(Wait, Changes, bool)> {
     let none = Changes::default();
     let input = Changes {
@@ -135,14 +135,14 @@ fn a_change_while_away_hands_back_the_connection_that_waits_for_it_and_no_other(
         let index = slots.insert();
         assert!(slots.change(index, change).is_none());
         if change.woken {
-            assert!(!slots.wake(index), "its owner has nothing to look at");
+            assert!(!slots.wake(index), "the connection is away");
         }
         let suspended = slots.suspend(index, fake("a"), waits_for(wait));
         match suspended {
             SlotSuspended::Ready(connection) => {
                 assert!(satisfies, "{wait:?}, {change:?}");
                 assert_eq!(connection.eof, change.closed);
-                // It is told once.
+                // The change is reported once.
                 let again = slots.suspend(index, connection, waits_for(wait));
                 assert!(
                     matches!(again, SlotSuspended::Yes(_)),
@@ -170,7 +170,7 @@ fn a_change_while_suspended_readies_the_connection_that_waits_for_it_and_no_othe
         } else if change.closed {
             let mut taken = Vec::new();
             taken.extend(slots.close());
-            assert!(taken[0].eof, "it will know of it");
+            assert!(taken[0].eof, "the connection knows of the EOF");
         }
     }
 }
@@ -190,14 +190,14 @@ fn several_changes_while_away_add_up() {
 }
 
 #[test]
-fn an_event_of_a_slot_that_is_vacant_or_never_was_readies_nothing() {
+fn an_event_of_a_slot_that_is_vacant_or_does_not_exist_readies_nothing() {
     let mut slots: Slots<Fake> = Slots::new();
     assert!(slots.change(0, INPUT).is_none());
     let index = slots.insert();
     slots.remove(index);
     assert!(slots.change(index, INPUT).is_none());
     assert!(!slots.wake(index));
-    // The next connection of the slot knows nothing of it.
+    // The event does not reach the slot's next connection.
     let reused = suspended(&mut slots, fake("next"), waits_for(Wait::Input));
     assert_eq!(reused, index);
     assert!(ready(&mut slots, Instant::now()).is_empty());
@@ -234,7 +234,7 @@ fn a_connection_that_an_event_took_first_is_not_woken_again() {
 }
 
 #[test]
-fn connections_that_wait_for_a_turn_have_it_in_their_order() {
+fn connections_that_wait_for_a_turn_are_ready_in_the_order_in_which_they_were_suspended() {
     let mut slots = Slots::new();
     for name in ["a", "b", "c"] {
         let put_off = slots.put_off(fake(name), waits_for(Wait::Turn));
@@ -286,7 +286,7 @@ fn connections_are_ready_when_their_deadlines_have_passed() {
     assert_eq!(ready(&mut slots, at(100)), ["a"]);
     assert_eq!(slots.scan_due(), Some(at(200)));
     assert_eq!(ready(&mut slots, at(300)), ["b", "c"]);
-    assert_eq!(slots.scan_due(), None, "the last one waits for ever");
+    assert_eq!(slots.scan_due(), None, "no deadline is left");
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn deadlines_are_looked_for_at_most_once_in_ten_milliseconds() {
 }
 
 #[test]
-fn when_the_drain_begins_idle_connections_have_until_the_end_of_the_last_call() {
+fn when_the_drain_begins_the_last_call_is_the_deadline_of_idle_connections() {
     let mut slots = Slots::new();
     let now = Instant::now();
     let last_call_ends = now + Duration::from_secs(10);
@@ -342,7 +342,7 @@ fn a_connection_that_decided_in_an_earlier_phase_has_another_turn() {
     slots.announce(Phase::Draining, Instant::now());
     let suspended = slots.suspend(index, fake("a"), waits_for(Wait::Input));
     let SlotSuspended::Ready(connection) = suspended else {
-        panic!("it would not hear of the drain");
+        panic!("it does not see the drain");
     };
     let suspend = Suspend {
         seen: Phase::Draining,
@@ -353,7 +353,7 @@ fn a_connection_that_decided_in_an_earlier_phase_has_another_turn() {
 }
 
 #[test]
-fn closed_slots_give_every_connection_and_take_no_more() {
+fn closed_slots_return_every_connection_and_refuse_further_ones() {
     let mut slots = Slots::new();
     let due = Instant::now() + Duration::from_secs(1);
     suspended(&mut slots, fake("suspended"), waits_for(Wait::Input));

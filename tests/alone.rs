@@ -1,8 +1,8 @@
-//! What a whole process has one of: a logger that blocks or panics, too few
-//! files, no thread to be had. It costs lines of the log, or one answer, and
-//! nothing else.
+//! Tests that change what the whole process shares: a logger that blocks or panics, the
+//! limit on files, the limit on memory. These failures cost lines of the log, or one
+//! answer, and nothing else.
 //!
-//! These tests have a binary of their own, and take turns.
+//! The tests have a binary of their own, and run one after another.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
@@ -35,14 +35,14 @@ use log::Record;
 
 use client::Client;
 
-/// No test waits for this; it turns a hang into a failure.
+/// Turns a hang into a failure. No test that passes waits so long.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
-/// What the logger of this process does at the moment.
+/// What the logger of this process does with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Keeps,
-    /// Only what is at the level info or above; it says so when it is asked.
+    /// Keeps lines of the level info and above. Its `enabled` says so.
     KeepsInfo,
     Blocks,
     Panics,
@@ -68,22 +68,22 @@ impl Logger {
         self.changed.notify_all();
     }
 
-    /// How many lines contain this.
+    /// How many lines contain `part`.
     fn count(&self, part: &str) -> usize {
         count(&self.lock().1, part)
     }
 
-    /// Waits until this holds of the lines.
+    /// Waits until `holds` returns true for the lines.
     fn wait(&self, holds: impl Fn(&[String]) -> bool) {
         let missing = |(_, lines): &mut (Mode, Vec<String>)| !holds(lines);
         let (state, late) = self
             .changed
             .wait_timeout_while(self.lock(), TOO_LONG, missing)
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(!late.timed_out(), "it is not in {:?}", state.1);
+        assert!(!late.timed_out(), "missing in {:?}", state.1);
     }
 
-    /// Waits for a line that contains this.
+    /// Waits for a line that contains `part`.
     fn wait_logged(&self, part: &str) {
         self.wait(|lines| count(lines, part) > 0);
     }
@@ -108,14 +108,14 @@ impl Log for Logger {
         self.changed.notify_all();
         let panics = state.0 == Mode::Panics && record.level() <= Level::Warn;
         drop(state);
-        assert!(!panics, "as the test wishes");
+        assert!(!panics, "on purpose");
     }
 
     fn flush(&self) {}
 }
 
-/// One test's turn. The logger blocks nothing any more when it is over.
-struct Turn(#[expect(dead_code, reason = "its drop is what counts")] MutexGuard<'static, ()>);
+/// The lock under which one test runs. The drop makes the logger stop blocking.
+struct Turn(#[expect(dead_code, reason = "only its drop is used")] MutexGuard<'static, ()>);
 
 impl Turn {
     fn with(mode: Mode, level: LevelFilter) -> Self {
@@ -153,7 +153,7 @@ fn refused(server: &Spawned) -> u16 {
 }
 
 #[test]
-fn a_logger_that_blocks_holds_up_neither_a_client_nor_a_stop() {
+fn a_logger_that_blocks_delays_neither_a_client_nor_a_stop() {
     for level in [LevelFilter::Info, LevelFilter::Trace] {
         let _turn = Turn::with(Mode::Blocks, level);
         let server = start(|_| ());
@@ -215,10 +215,10 @@ fn a_logger_that_panics_costs_no_thread() {
     let mut first = Client::connect(address);
     assert_eq!(first.get("/").body, "text");
 
-    // Sockets of this process are the clients' and the server's. Those of the
-    // clients that wait are made before there is no file left.
+    // Clients and server share the limit of this process. So the sockets of the waiting
+    // clients are created before the limit is reached.
     let whole = rustix::process::getrlimit(Resource::Nofile);
-    let mut waiting: Vec<_> = (0..3).map(|_| socket2_client(address)).collect();
+    let mut waiting: Vec<_> = (0..3).map(|_| unconnected_client(address)).collect();
     let free = std::fs::File::open("/dev/null").unwrap();
     let number = std::os::fd::AsRawFd::as_raw_fd(&free);
     drop(free);
@@ -258,7 +258,7 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
                 let open = open.clone();
                 Body::from_writer(move |writer| {
                     log::info!("writing");
-                    // Until the bar is dropped.
+                    // Returns when the bar is dropped.
                     let _ = open.recv();
                     writer.write_all(b"written")
                 })
@@ -272,8 +272,8 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
         .map(|_| Client::connect(server.local_addr()))
         .collect();
 
-    // There is no memory for the stack of one more thread. The system keeps the
-    // stacks of some that have ended, and these are taken first.
+    // This leaves no memory for the stack of one more thread. The system keeps the stacks
+    // of some ended threads, and uses them first.
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
     let page = u64::try_from(rustix::param::page_size()).unwrap();
@@ -294,7 +294,7 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
     rustix::process::setrlimit(Resource::As, whole).unwrap();
     clients[written].expect_end();
     let phase = server.shutdown_handle().phase();
-    assert_eq!(phase, Phase::Running, "it concerns one answer alone");
+    assert_eq!(phase, Phase::Running, "only one answer is affected");
     drop(bar);
     for client in &mut clients[..written] {
         assert_eq!(client.response().body, "written");
@@ -303,18 +303,22 @@ fn a_body_without_a_thread_to_write_it_costs_its_answer_and_nothing_else() {
     drop((other, clients));
     server.shutdown_handle().shutdown();
     let report = server.join().unwrap();
-    assert_eq!(report.requests.count(RequestOutcome::BodyFailed), 1, "{report}");
+    assert_eq!(
+        report.requests.count(RequestOutcome::BodyFailed),
+        1,
+        "{report}"
+    );
 }
 
 #[test]
-fn a_target_that_another_wants_costs_nothing_here() {
-    // The most that a logger wants may be for other targets alone.
+fn lines_that_the_logger_does_not_want_are_not_made() {
+    // The maximum level of the log may be meant for targets of other libraries.
     let _turn = Turn::with(Mode::KeepsInfo, LevelFilter::Trace);
     let server = start(|_| ());
     let mut client = Client::connect(server.local_addr());
     assert_eq!(client.get("/first").body, "text");
-    // It is asked before it gets its first line. (A thread that a test before has
-    // left behind may still write lines of its own.)
+    // After this line, the logger was asked whether it is enabled. (A thread that an
+    // earlier test has left behind may still write lines.)
     LOGGER.wait_logged("\"GET /first HTTP/1.1\" 200");
     for _ in 0..3000 {
         assert_eq!(client.get("/wanted").body, "text");
@@ -323,8 +327,8 @@ fn a_target_that_another_wants_costs_nothing_here() {
     server.shutdown_handle().shutdown();
     server.join().unwrap();
     let lines = std::mem::take(&mut LOGGER.lock().1);
-    // The access log has them, as far as the logger keeps up; the debug lines
-    // are not even made.
+    // The access log has the requests, as far as the logger keeps up. The debug lines
+    // were not made.
     assert!(count(&lines, "\"GET /wanted HTTP/1.1\" 200") > 100);
     assert_eq!(count(&lines, ": GET /wanted"), 0);
 }
@@ -337,7 +341,7 @@ struct Later {
 }
 
 #[cfg(target_os = "linux")]
-fn socket2_client(address: std::net::SocketAddr) -> Later {
+fn unconnected_client(address: std::net::SocketAddr) -> Later {
     use socket2::Domain;
     use socket2::Socket;
     use socket2::Type;

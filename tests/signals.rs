@@ -1,5 +1,5 @@
-//! The signals of a process with several servers. They reach all of them, so
-//! all of it is one test, in a process of its own.
+//! Signals to a process with several servers. A signal reaches all servers of the
+//! process, so this is one test, in a process of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
@@ -42,7 +42,7 @@ fn hello(server: Server) -> Spawned {
 fn signals_stop_every_server_that_asks_for_it() {
     inherited::begin_with_default_signals();
 
-    // The first signal drains all of them; one that does not ask goes on.
+    // The first signal drains the servers that asked for it. The other server goes on.
     let [first, second, other] = [server(), server(), server()];
     let of_first = first.stop_on_signals().unwrap();
     let again = first.stop_on_signals().unwrap();
@@ -58,7 +58,7 @@ fn signals_stop_every_server_that_asks_for_it() {
     assert!(of_first.seen() && again.seen() && of_second.seen());
     assert_eq!(other.shutdown_handle().phase(), Phase::Running);
 
-    // A later server has a first signal of its own, and the second one cuts.
+    // For a later server, the next signal is the first one, and the one after that cuts.
     let third = server();
     let of_third = third.stop_on_signals().unwrap();
     let (say, started) = mpsc::channel();
@@ -80,7 +80,7 @@ fn signals_stop_every_server_that_asks_for_it() {
     signal(Signal::HUP);
     stop.wait_for(Phase::Draining);
     assert!(of_third.seen());
-    // The first few that follow are taken for the same one.
+    // Signals that follow within a short time count as the same signal.
     while stop.phase() < Phase::Aborting {
         signal(Signal::INT);
         std::thread::yield_now();
@@ -90,7 +90,7 @@ fn signals_stop_every_server_that_asks_for_it() {
     assert_eq!(report.trigger, Trigger::Signal);
     assert_eq!(report.abort, Some(Abort::Requested(Trigger::Signal)));
 
-    // A signal before `serve` has it stop as soon as it is called.
+    // After a signal before `spawn`, the server stops as soon as it runs.
     let fourth = server();
     let of_fourth = fourth.stop_on_signals().unwrap();
     signal(Signal::INT);
@@ -100,7 +100,7 @@ fn signals_stop_every_server_that_asks_for_it() {
     let report = hello(fourth).join().unwrap();
     assert_eq!(report.trigger, Trigger::Signal);
 
-    // The one that did not ask has not noticed any of it.
+    // The server that did not ask for signals still runs.
     let mut client = BufReader::new(TcpStream::connect(other.local_addr()).unwrap());
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     client.get_mut().write_all(request).unwrap();

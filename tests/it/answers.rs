@@ -1,4 +1,4 @@
-//! Requests are answered: framing, order, persistence.
+//! How requests are answered: framing, order, persistence.
 
 use farewell::Counts;
 use farewell::Html;
@@ -26,9 +26,9 @@ fn a_get_is_answered_and_the_connection_persists() {
     }
 }
 
-/// So many that the connection has to let others go first in the middle.
+/// The pipelines are as long as the budget of a turn.
 #[test]
-fn a_long_pipeline_is_answered_and_leaves_nobody_waiting() {
+fn a_long_pipeline_is_answered_and_the_connection_is_idle_after_it() {
     let server = TestServer::hello(config());
     let mut client = server.connect();
     for requests in 45..=60 {
@@ -96,7 +96,7 @@ fn http_1_0_closes_unless_asked_to_persist() {
 }
 
 #[test]
-fn a_client_that_says_close_gets_its_answer_and_the_end() {
+fn a_client_that_sends_connection_close_gets_its_answer_and_eof() {
     let server = TestServer::hello(config());
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -127,7 +127,7 @@ fn a_panic_is_a_500_and_the_worker_lives() {
     let mut config = config();
     config.workers = 1;
     let server = TestServer::start(config, |request: Request| {
-        assert!(request.uri().path() != "/panic", "as the client wished");
+        assert!(request.uri().path() != "/panic", "on purpose");
         "fine"
     });
     for _ in 0..3 {
@@ -153,12 +153,12 @@ fn results_and_statuses_are_responses() {
     assert_eq!(
         client.get("/early").status,
         500,
-        "an interim status is no answer"
+        "an interim status is not a final response"
     );
 }
 
 #[test]
-fn a_request_knows_both_ends_and_the_phase() {
+fn a_request_has_both_addresses_and_the_phase() {
     let server = TestServer::start(config(), |request: Request| {
         let (peer, local, phase) = (request.peer_addr(), request.local_addr(), request.phase());
         format!("{peer} {local} {phase} {}", request.deadline().is_none())

@@ -1,5 +1,5 @@
-//! Whoever the kernel has let in is served: accepted, queued, or still in its
-//! backlog.
+//! A stop serves every connection that the kernel has accepted: connections with a
+//! worker, connections that wait for a worker, and connections in the backlog.
 
 use crate::support::Client;
 use crate::support::Gate;
@@ -8,7 +8,7 @@ use crate::support::config;
 use crate::support::gated;
 
 #[test]
-fn more_are_queued_than_there_are_workers_and_all_are_answered() {
+fn more_requests_than_workers_are_all_answered() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 2;
@@ -33,7 +33,7 @@ fn more_are_queued_than_there_are_workers_and_all_are_answered() {
 }
 
 #[test]
-fn those_beyond_max_connections_are_served_from_the_kernels_queue() {
+fn connections_beyond_max_connections_are_served_from_the_backlog() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 2;
@@ -61,7 +61,7 @@ fn those_beyond_max_connections_are_served_from_the_kernels_queue() {
 }
 
 #[test]
-fn a_stop_before_the_start_serves_those_who_wait() {
+fn a_stop_before_the_start_serves_the_backlog() {
     let server = farewell::Server::bind("127.0.0.1:0", config()).unwrap();
     let mut clients: Vec<_> = (0..5)
         .map(|_| Client::connect(server.local_addr()))

@@ -1,5 +1,5 @@
-//! Waiting for counts: a change of any of them is reported at once, whatever
-//! the condition does.
+//! Waiting for counts: a change of any count is reported at once, whatever the
+//! condition does.
 
 use std::panic;
 use std::panic::AssertUnwindSafe;
@@ -23,7 +23,7 @@ fn each_count_is_reported_when_it_changes() {
     let mut busy = server.connect();
     busy.request("/slow");
     gate.wait_started();
-    // The only worker is in a handler, so this request waits for it.
+    // The only worker runs a handler, so this request waits.
     quiet.request("/");
     assert!(stop.wait_for_counts(TOO_LONG, |counts| counts.waiting == 1));
     drop(bar);
@@ -52,13 +52,13 @@ fn a_condition_may_call_the_handle() {
 }
 
 #[test]
-fn a_condition_that_panics_or_blocks_holds_up_nothing() {
+fn a_condition_that_panics_or_blocks_delays_no_request_and_no_stop() {
     let (gate, bar) = Gate::new();
     let server = TestServer::hello(config());
     let panics = || {
         server
             .stop
-            .wait_for_counts(TOO_LONG, |_| panic!("as the test wishes"))
+            .wait_for_counts(TOO_LONG, |_| panic!("on purpose"))
     };
     assert!(panic::catch_unwind(AssertUnwindSafe(panics)).is_err());
 

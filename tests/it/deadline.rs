@@ -1,5 +1,5 @@
-//! A stop is bounded: at the deadline, or at a second trigger, what is left is
-//! cut, and what was cut is named.
+//! A stop is bounded: at the deadline, or at an abort, the server cuts what is left,
+//! and the report names it.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn stuck_handlers_are_named_and_the_queue_is_answered_503() {
 }
 
 #[test]
-fn what_a_client_has_chosen_is_escaped_where_it_is_named() {
+fn the_report_escapes_the_targets_of_requests() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.drain_timeout = SOON;
@@ -137,7 +137,7 @@ fn idle_connections_are_closed_and_not_cut() {
 }
 
 #[test]
-fn an_abort_cuts_at_once_and_waits_for_nobody() {
+fn an_abort_cuts_at_once() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 1;
@@ -152,7 +152,7 @@ fn an_abort_cuts_at_once_and_waits_for_nobody() {
     assert!(server.stop.abort_by(Trigger::Signal));
     assert!(
         !server.stop.abort_by(Trigger::Call),
-        "the second changes nothing"
+        "a second abort changes nothing"
     );
     let report = server.join();
     assert_eq!(report.abort, Some(Abort::Requested(Trigger::Signal)));
@@ -189,7 +189,7 @@ fn a_zero_drain_timeout_cuts_at_once() {
 }
 
 #[test]
-fn the_process_stays_until_the_last_answer_is_confirmed() {
+fn a_drain_waits_until_the_last_client_has_closed() {
     let server = TestServer::hello(config());
     let mut client = server.connect();
     client.request("/");
@@ -211,7 +211,7 @@ fn the_process_stays_until_the_last_answer_is_confirmed() {
 #[test]
 fn the_deadline_ends_every_wait_for_a_client() {
     let mut config = config();
-    // Nothing but the deadline ends these waits in time.
+    // Only the deadline ends these waits in time.
     config.linger = NEVER;
     config.linger_max = NEVER;
     config.last_call = NEVER;

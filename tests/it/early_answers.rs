@@ -1,5 +1,5 @@
-//! An answer that is given before the client has sent its whole request: a
-//! client that sends all of it first still gets the answer.
+//! Answers that are sent before the client has sent its whole request: a client that
+//! sends all of it before it reads still gets the answer.
 
 use std::io::Write;
 use std::thread;
@@ -19,8 +19,8 @@ use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 
-/// Silence is not tolerated for long, slow sending is.
-fn quick_to_close() -> Config {
+/// A short wait for a silent client, and a long one for a client that sends.
+fn short_linger() -> Config {
     let mut config = config();
     config.linger = Duration::from_millis(100);
     config.linger_max = TOO_LONG;
@@ -29,8 +29,8 @@ fn quick_to_close() -> Config {
     config
 }
 
-/// Sends a body so slowly that it takes several times the `linger`, and only
-/// then reads.
+/// Sends a body so slowly that it takes several times as long as `linger`, and then
+/// reads the answer.
 fn upload_slowly(client: &mut Client, path: &str, pieces: usize) -> u16 {
     let length = pieces * PIECE.len();
     client.send(format!(
@@ -38,7 +38,7 @@ fn upload_slowly(client: &mut Client, path: &str, pieces: usize) -> u16 {
     ));
     for _ in 0..pieces {
         client.send(PIECE);
-        // A slow network, and no wait for anything.
+        // Simulates a slow network; this is not a wait for an event.
         thread::sleep(Duration::from_millis(5));
     }
     client.response().status
@@ -48,7 +48,7 @@ const PIECE: &[u8] = &[b'x'; 10_000];
 
 #[test]
 fn a_client_that_reads_late_gets_its_answer() {
-    let server = TestServer::start(quick_to_close(), |request: Request| {
+    let server = TestServer::start(short_linger(), |request: Request| {
         match request.uri().path() {
             "/refuses" => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::OK,
@@ -64,7 +64,7 @@ fn a_client_that_reads_late_gets_its_answer() {
 
 #[test]
 fn a_body_that_is_too_large_gets_its_413() {
-    let mut config = quick_to_close();
+    let mut config = short_linger();
     config.body_bytes_max = 1000;
     let server = TestServer::hello(config);
     assert_eq!(upload_slowly(&mut server.connect(), "/", 100), 413);
@@ -72,7 +72,7 @@ fn a_body_that_is_too_large_gets_its_413() {
 
 #[test]
 fn a_client_that_is_told_by_an_upgrade_is_read_on_too() {
-    let server = TestServer::start(quick_to_close(), |mut request: Request| {
+    let server = TestServer::start(short_linger(), |mut request: Request| {
         request.bytes().unwrap();
         Body::upgrade(|mut stream| {
             stream.write_all(b"early").unwrap();
@@ -89,8 +89,8 @@ fn a_client_that_is_told_by_an_upgrade_is_read_on_too() {
 }
 
 #[test]
-fn a_client_that_falls_silent_is_not_waited_for() {
-    let server = TestServer::hello(quick_to_close());
+fn linger_bounds_the_wait_for_a_silent_client() {
+    let server = TestServer::hello(short_linger());
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     client.send("x".repeat(100_000));
@@ -107,8 +107,8 @@ fn a_client_that_falls_silent_is_not_waited_for() {
 }
 
 #[test]
-fn a_client_that_sends_for_ever_is_bounded() {
-    let mut config = quick_to_close();
+fn linger_max_bounds_the_wait_for_a_client_that_keeps_sending() {
+    let mut config = short_linger();
     config.linger_max = Duration::from_millis(300);
     let server = TestServer::hello(config);
     let mut client = server.connect();
@@ -118,8 +118,8 @@ fn a_client_that_sends_for_ever_is_bounded() {
 }
 
 #[test]
-fn a_drain_ends_it_at_the_deadline() {
-    let mut config = quick_to_close();
+fn the_deadline_ends_the_wait_for_a_client_that_keeps_sending() {
+    let mut config = short_linger();
     config.drain_timeout = Duration::from_millis(200);
     let server = TestServer::hello(config);
     let mut client = server.connect();
@@ -132,17 +132,17 @@ fn a_drain_ends_it_at_the_deadline() {
     assert!(report.all_answered(), "{report}");
 }
 
-/// Every upload is in line before the next one comes, and the test ends the call of
-/// the oldest one, again and again. The order of arrival is neither that of the
-/// connections nor that of the shards.
+/// Each upload waits for its turn before the next one arrives. The test ends the call
+/// of the oldest upload, again and again. The order of arrival differs from the order
+/// of the connections and of the shards.
 #[test]
-fn uploads_have_their_turns_in_the_order_in_which_they_came() {
+fn uploads_have_their_turns_in_the_order_of_arrival() {
     const CLIENTS: usize = 12;
     const ROUNDS: usize = 3;
     for shards in [1, 2, 4] {
         let mut config = config();
         config.shards = Some(shards);
-        // One of the two may wait for an upload.
+        // One of the two workers may wait for an upload.
         config.workers = 2;
         config.body_buffer = 1;
         let holds = Holds::new();
@@ -155,21 +155,21 @@ fn uploads_have_their_turns_in_the_order_in_which_they_came() {
                 request.bytes().unwrap().len().to_string()
             }
         });
-        // One in each shard.
+        // One client in each shard.
         let mut probes = server.connect_in_turn(shards);
         let mut clients = server.connect_in_turn(CLIENTS);
-        let mut come = |client: &mut Client, number: usize, before: usize| {
+        let mut begin = |client: &mut Client, number: usize, before: usize| {
             server.wait_in_progress(before);
             client.send(format!(
                 "POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"
             ));
             server.wait_in_progress(before + 1);
-            // The turn in which the request began is over.
+            // After this answer, the turn in which the request began is over.
             assert_eq!(probes[number % shards].get("/").body, "0");
         };
         let arrival = |nth: usize| nth * 5 % CLIENTS;
         for nth in 0..CLIENTS {
-            come(&mut clients[arrival(nth)], arrival(nth), nth);
+            begin(&mut clients[arrival(nth)], arrival(nth), nth);
         }
         for nth in 0..ROUNDS * CLIENTS {
             let number = arrival(nth);
@@ -179,7 +179,7 @@ fn uploads_have_their_turns_in_the_order_in_which_they_came() {
             clients[number].send("x");
             assert_eq!(clients[number].response().body, "2");
             if nth < (ROUNDS - 1) * CLIENTS {
-                come(&mut clients[number], number, CLIENTS - 1);
+                begin(&mut clients[number], number, CLIENTS - 1);
             }
         }
     }

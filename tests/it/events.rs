@@ -1,4 +1,4 @@
-//! Server-sent events: a stream holds no worker, learns of the drain, and ends
+//! Server-sent events: a stream occupies no worker, is told about the drain, and ends
 //! with the last call.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 
-/// A server whose every request is a stream; its senders come out here.
+/// A server that answers every request with a stream, and the senders of these streams.
 fn server(config: Config) -> (TestServer, Receiver<EventSender>) {
     let (senders, streams) = unbounded();
     let server = TestServer::start(config, move |_: Request| {
@@ -63,7 +63,7 @@ fn events_arrive_as_they_are_sent() {
 }
 
 #[test]
-fn many_streams_hold_no_worker() {
+fn many_streams_occupy_no_worker() {
     let mut config = config();
     config.workers = 1;
     let (server, streams) = server(config);
@@ -78,7 +78,7 @@ fn many_streams_hold_no_worker() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_noticed_though_nothing_is_sent() {
+fn a_client_that_disconnects_is_noticed_without_a_send() {
     let (server, streams) = server(config());
     let (closed, half_closed) = (listen(&server), listen(&server));
     let senders: Vec<EventSender> = streams.iter().take(2).collect();
@@ -95,7 +95,7 @@ fn a_reader_that_leaves_is_noticed_though_nothing_is_sent() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_is_full_and_then_closed() {
+fn a_stream_whose_client_does_not_read_is_full_and_then_closed() {
     let mut config = config();
     config.write_timeout = Duration::from_millis(100);
     let (server, streams) = server(config);
@@ -121,7 +121,7 @@ fn a_reader_that_does_not_read_is_full_and_then_closed() {
 }
 
 #[test]
-fn a_stream_that_is_quiet_for_longer_than_any_timeout_stays() {
+fn a_stream_without_events_outlasts_every_timeout() {
     let mut config = config();
     config.write_timeout = Duration::from_millis(20);
     config.idle_timeout = Duration::from_millis(20);
@@ -134,7 +134,7 @@ fn a_stream_that_is_quiet_for_longer_than_any_timeout_stays() {
 }
 
 #[test]
-fn a_drain_is_told_and_the_word_of_goodbye_arrives() {
+fn a_sender_is_told_about_the_drain_and_its_last_event_arrives() {
     let mut config = config();
     config.last_call = NEVER;
     let (server, streams) = server(config);
@@ -158,7 +158,7 @@ fn a_stream_ends_in_good_order_with_the_last_call() {
     let (server, streams) = server(config());
     let mut client = listen(&server);
     let sender = streams.recv_timeout(TOO_LONG).unwrap();
-    // Before the stop: this thread may not run again for a while after it.
+    // Read before the stop, because this thread may not run for a while after it.
     let stopped = Instant::now();
     server.stop.shutdown();
     assert_eq!(client.chunk().unwrap(), b"");

@@ -1,4 +1,5 @@
-//! `Expect: 100-continue`: asked when the handler first reads, and not before.
+//! `Expect: 100-continue`: the server sends `100 Continue` when the handler first reads,
+//! and not before.
 
 use farewell::Request;
 
@@ -34,7 +35,7 @@ fn the_body_is_asked_for_when_the_handler_reads() {
 }
 
 #[test]
-fn a_chunked_body_is_asked_for_too() {
+fn a_100_is_sent_for_a_chunked_body_too() {
     let server = server();
     let mut client = server.connect();
     client.send(
@@ -47,13 +48,13 @@ fn a_chunked_body_is_asked_for_too() {
 }
 
 #[test]
-fn a_handler_that_does_not_read_never_asks() {
+fn no_100_is_sent_if_the_handler_does_not_read() {
     let server = server();
     let mut client = server.connect();
     begin(&mut client, "/unread", 100);
     let response = client.response();
     assert_eq!(response.status, 200);
-    assert!(response.closes(), "the body may come or not: {response:?}");
+    assert!(response.closes(), "the client may still send: {response:?}");
     client.expect_eof();
 }
 
@@ -68,7 +69,7 @@ fn a_client_that_does_not_wait_is_not_asked() {
 }
 
 #[test]
-fn a_body_that_would_be_too_large_is_refused_unasked() {
+fn no_100_is_sent_for_a_body_that_is_too_large() {
     let server = server();
     let mut client = server.connect();
     begin(&mut client, "/", 1 << 40);

@@ -1,4 +1,4 @@
-//! What a request holds, as types: JSON, forms, queries.
+//! Reading JSON bodies, forms and queries as values.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ struct Pet {
     age: Option<u8>,
 }
 
-/// Each route gives back as JSON what it has read.
+/// Each route answers with the value that it has read, as JSON.
 fn server() -> TestServer {
     let routes = Router::new()
         .post("/json", |mut request: Request| {
@@ -37,7 +37,7 @@ fn server() -> TestServer {
             Ok(Json(all))
         })
         .get("/impossible", |_: Request| {
-            Json(HashMap::from([((1, 2), "a key that is no string")]))
+            Json(HashMap::from([((1, 2), "a key that is not a string")]))
         })
         .build()
         .unwrap();
@@ -59,7 +59,7 @@ const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const REX: &str = r#"{"name":"Rex","age":3}"#;
 
 #[test]
-fn json_comes_and_goes() {
+fn json_is_read_and_written() {
     let server = server();
     let mut client = server.connect();
     for content_type in [
@@ -75,7 +75,7 @@ fn json_comes_and_goes() {
 }
 
 #[test]
-fn a_body_that_does_not_say_it_is_json_is_a_415() {
+fn a_body_whose_content_type_is_not_json_is_a_415() {
     let server = server();
     let mut client = server.connect();
     for content_type in [
@@ -89,7 +89,7 @@ fn a_body_that_does_not_say_it_is_json_is_a_415() {
 }
 
 #[test]
-fn broken_json_is_a_400_that_says_where_and_wrong_json_a_422_that_says_why() {
+fn malformed_json_is_a_400_with_its_position_and_a_wrong_value_a_422_with_its_reason() {
     let server = server();
     let mut client = server.connect();
     let broken = post(&mut client, "/json", JSON, "{\n  \"name\": Rex}");
@@ -107,7 +107,7 @@ fn broken_json_is_a_400_that_says_where_and_wrong_json_a_422_that_says_why() {
 }
 
 #[test]
-fn what_cannot_be_json_is_a_500() {
+fn a_value_that_cannot_be_json_is_a_500() {
     let server = server();
     let mut client = server.connect();
     assert_eq!(client.get("/impossible").status, 500);

@@ -1,4 +1,4 @@
-//! Who follows the shutdown hears of it to its very end.
+//! A client that follows the shutdown gets its progress until the end.
 
 use farewell::Body;
 use farewell::Counts;
@@ -41,7 +41,7 @@ fn server(gate: &std::sync::Arc<Gate>, config: farewell::Config) -> TestServer {
 }
 
 #[test]
-fn everyone_else_is_done_before_the_last_line() {
+fn all_other_requests_end_before_the_last_line() {
     let (gate, bar) = Gate::new();
     let server = server(&gate, config());
     let mut slow = server.connect();
@@ -53,8 +53,8 @@ fn everyone_else_is_done_before_the_last_line() {
         let head = follower.head();
         assert!(head.contains("transfer-encoding: chunked"), "{head}");
         assert!(head.contains("connection: close"), "{head}");
-        // How many depends on the moment: a follower's own request is one,
-        // until it is known for a follower's.
+        // The number depends on the moment: a follower's own request is counted until
+        // the server knows that it follows.
         assert!(follower.chunk().unwrap().ends_with(b" in progress\n"));
     }
     drop(bar);
@@ -79,7 +79,7 @@ fn everyone_else_is_done_before_the_last_line() {
 }
 
 #[test]
-fn a_follower_hears_the_end_though_the_rest_is_cut() {
+fn a_follower_gets_the_end_although_other_requests_are_cut() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.workers = 2;
@@ -109,7 +109,7 @@ fn http_1_0_follows_until_the_connection_closes() {
 }
 
 #[test]
-fn a_follower_takes_no_place_from_the_backlog() {
+fn a_follower_does_not_count_against_max_connections_during_a_stop() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.max_connections = 1;
@@ -130,7 +130,7 @@ fn a_follower_takes_no_place_from_the_backlog() {
 }
 
 #[test]
-fn a_follower_hears_of_the_lame_duck_too() {
+fn a_follower_gets_progress_during_the_lame_duck_too() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.lame_duck = crate::support::TOO_LONG;
@@ -152,7 +152,7 @@ fn a_panic_in_a_follower_cuts_it_and_stops_nothing_else() {
     let server = Server::bind("127.0.0.1:0", config()).unwrap();
     let stop = server.shutdown_handle();
     let server = TestServer::spawn(server, move |_: Request| {
-        stop.follow(|_| panic!("as the test wishes"))
+        stop.follow(|_| panic!("on purpose"))
     });
     let mut client = server.connect();
     client.request("/");
@@ -163,21 +163,21 @@ fn a_panic_in_a_follower_cuts_it_and_stops_nothing_else() {
 }
 
 #[test]
-fn a_follower_that_lingers_does_not_outlast_a_second_trigger() {
+fn an_abort_ends_the_wait_for_a_follower_to_close() {
     let (gate, bar) = Gate::new();
     let server = server(&gate, config());
     drop(bar);
     let mut follower = server.connect();
     follower.request("/wait");
     assert!(follower.response().body.ends_with("end: none\n"));
-    // It has the last line, and does not close: the server lingers.
+    // The client has the last line and does not close: the server lingers.
     server.stop.abort();
     assert!(server.join().all_answered());
     drop(follower);
 }
 
 #[test]
-fn a_follower_that_does_not_read_delays_nobody_for_long() {
+fn a_follower_that_does_not_read_does_not_block_the_stop() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.linger = std::time::Duration::from_millis(100);
@@ -191,17 +191,17 @@ fn a_follower_that_does_not_read_delays_nobody_for_long() {
 }
 
 #[test]
-fn a_delivery_is_told_once_the_client_has_it() {
-    let (told, hear) = crossbeam_channel::unbounded();
+fn after_delivery_is_called_once_the_client_has_closed() {
+    let (called, calls) = crossbeam_channel::unbounded();
     let server = TestServer::start(config(), move |_: Request| {
-        let told = told.clone();
-        Body::from("news").after_delivery(move || told.send(()).unwrap())
+        let called = called.clone();
+        Body::from("text").after_delivery(move || called.send(()).unwrap())
     });
     let mut client = server.connect();
     let response = client.get("/");
     assert!(response.closes(), "only the client's EOF proves a delivery");
     client.expect_eof();
-    assert!(hear.try_recv().is_err(), "not before the client has closed");
+    assert!(calls.try_recv().is_err(), "the client has not closed yet");
     drop(client);
-    hear.recv_timeout(crate::support::TOO_LONG).unwrap();
+    calls.recv_timeout(crate::support::TOO_LONG).unwrap();
 }

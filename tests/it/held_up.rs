@@ -1,5 +1,4 @@
-//! A handler that takes long holds up nobody but its own client, as long as
-//! there is one worker more.
+//! A slow handler delays only its own client, as long as one worker is free.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::support::config;
 use crate::support::gated;
 use crate::support::get;
 
-/// More than there are rows in the lot, so that each has some of them.
+/// Connects more clients than there are shards, so that each shard has several.
 fn connect_many(server: &TestServer) -> Vec<Client> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let connect = |_| {
@@ -35,7 +34,7 @@ fn expect_answers(clients: &mut [Client]) {
 }
 
 #[test]
-fn one_free_worker_serves_everyone_while_the_others_wait() {
+fn one_free_worker_serves_all_clients_while_the_other_workers_wait() {
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config(), gated(&gate));
     let mut clients = connect_many(&server);
@@ -53,7 +52,7 @@ fn one_free_worker_serves_everyone_while_the_others_wait() {
 }
 
 #[test]
-fn one_free_worker_serves_everyone_while_the_others_compute() {
+fn one_free_worker_serves_all_clients_while_the_other_worker_computes() {
     let done = Arc::new(AtomicBool::new(false));
     let (gate, bar) = Gate::new();
     drop(bar);
@@ -81,7 +80,7 @@ fn one_free_worker_serves_everyone_while_the_others_compute() {
 }
 
 #[test]
-fn who_finds_all_workers_busy_is_served_by_the_first_that_is_free() {
+fn requests_that_arrive_while_all_workers_are_busy_are_served_by_the_first_free_worker() {
     let (first, bar) = Gate::new();
     let (second, second_bar) = Gate::new();
     let handler = {
@@ -145,7 +144,7 @@ fn a_body_arrives_while_every_other_worker_is_busy() {
         client.request("/slow");
         gate.wait_started();
     }
-    // More than is read beforehand, in pieces that come one by one.
+    // More than the server reads before the call, in pieces that arrive one by one.
     let piece = "x".repeat(32 * 1024);
     let upload = &mut clients[3];
     upload.send(format!(
@@ -161,7 +160,7 @@ fn a_body_arrives_while_every_other_worker_is_busy() {
 }
 
 #[test]
-fn an_eof_that_comes_while_a_handler_runs_is_seen_after_the_answers() {
+fn an_eof_that_arrives_while_a_handler_runs_is_seen_after_the_answers() {
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config(), gated(&gate));
     let mut clients = connect_many(&server);
@@ -170,7 +169,7 @@ fn an_eof_that_comes_while_a_handler_runs_is_seen_after_the_answers() {
     gate.wait_started();
     client.send(get("/last"));
     client.half_close();
-    // Whoever serves these has heard of the request and the EOF, at once.
+    // The worker that serves these gets the event of the request and of the EOF.
     expect_answers(others);
     drop(bar);
     assert_eq!(client.response().body, "hello /slow");

@@ -1,5 +1,5 @@
-//! Input from people who mean harm: every message that can be read in two ways
-//! is refused, with the right status, and nothing behind it is read.
+//! Hostile input: every message that can be read in two ways is refused with the right
+//! status, and what follows it is not read.
 //!
 //! The rules, and which test shows which, stand in `src/http1/mod.rs`.
 
@@ -15,7 +15,7 @@ use crate::support::TestServer;
 use crate::support::client::get;
 use crate::support::config;
 
-/// A request behind the one that is to be refused.
+/// A request that follows the refused message.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// A server for many cases, which counts the requests that reach its handler.
@@ -42,9 +42,9 @@ impl Target {
         Self { server, handled }
     }
 
-    /// The message is refused with this status; the connection closes, and what
-    /// stands behind the message is not taken for a request. Byte by byte (or in
-    /// a thousand pieces), the answer is the same.
+    /// Checks that the message is refused with this status, that the connection closes,
+    /// and that what follows is not taken for a request. Checks the same for the message
+    /// byte by byte (or in a thousand pieces).
     fn refuses(&self, message: &str, status: u16) {
         let mut client = self.server.connect();
         client.send(format!("{message}{SMUGGLED}"));
@@ -53,7 +53,7 @@ impl Target {
         let client = self.server.connect();
         let mut sender = client.try_clone();
         for piece in message.as_bytes().chunks(1 + message.len() / 1000) {
-            // It may be refused before it is whole.
+            // The server may refuse it before it is complete.
             if sender.try_send(piece).is_err() {
                 break;
             }
@@ -73,8 +73,8 @@ impl Target {
         assert_eq!(handled, 0, "{message:?} reached the handler");
     }
 
-    /// The message is taken for one request with this body, and the next one
-    /// is found behind it.
+    /// Checks that the message is taken for one request with this body, and that the
+    /// request that follows is answered too.
     fn takes(&self, message: &str, body: &str) {
         let mut client = self.server.connect();
         client.send(format!("{message}{SMUGGLED}"));
@@ -98,7 +98,7 @@ fn chunked(body: &str) -> String {
 fn empty_lines_before_a_request_are_ignored() {
     let target = Target::new();
     target.takes(&format!("\r\n\r\n{}", get("/")), "");
-    // Not the beginnings of one.
+    // Only complete empty lines are.
     target.refuses(&format!("\r{}", get("/")), 400);
     target.refuses(&format!("\n{}", get("/")), 400);
     target.refuses(&format!(" {}", get("/")), 400);
@@ -320,7 +320,7 @@ fn a_method_longer_than_any_is_501() {
         target.refuses(&method(length), 501);
     }
     target.refuses(&"x".repeat(3000), 501);
-    // Its beginning is what counts, in any split.
+    // The first bytes decide, however the message is split.
     target.refuses(&format!("{}(\r\n\r\n", "x".repeat(40)), 501);
 }
 
@@ -425,7 +425,7 @@ fn chunked_is_the_last_coding_once_and_alone() {
         (",chunked", 400),
     ] {
         let status = match codings {
-            // Without chunked at its end, a request has none.
+            // A request without chunked as its last coding has no certain end.
             "chunked, identity" | "chunked, gzip" => 400,
             _ => status,
         };

@@ -1,4 +1,4 @@
-//! Requests that have begun when the stop comes are answered in full.
+//! Requests that have begun before the stop are answered in full.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn a_handler_that_runs_finishes() {
     assert!(server.stop.shutdown_by(Trigger::Call));
     assert!(
         !server.stop.shutdown_by(Trigger::Signal),
-        "the second changes nothing"
+        "a second trigger changes nothing"
     );
     drop(bar);
     let response = client.response();
@@ -58,7 +58,7 @@ fn both_of_a_pipelined_pair_are_answered_and_the_last_says_close() {
 }
 
 #[test]
-fn a_second_request_that_the_kernel_holds_is_answered_too() {
+fn a_second_request_in_the_kernels_buffer_is_answered_too() {
     let (gate, bar) = Gate::new();
     let mut config = config();
     config.last_call = NEVER;
@@ -75,7 +75,7 @@ fn a_second_request_that_the_kernel_holds_is_answered_too() {
 }
 
 #[test]
-fn what_was_pipelined_before_the_stop_is_answered_after_the_last_call_too() {
+fn requests_pipelined_before_the_stop_are_answered_after_the_last_call_too() {
     let mut config = config();
     config.last_call = Duration::ZERO;
     let (gate, bar) = Gate::new();
@@ -94,13 +94,13 @@ fn what_was_pipelined_before_the_stop_is_answered_after_the_last_call_too() {
 }
 
 #[test]
-fn who_pipelines_on_and_on_has_to_leave() {
+fn a_very_long_pipeline_ends_with_the_stop() {
     let mut config = config();
     config.last_call = Duration::ZERO;
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config, gated(&gate));
     let mut client = server.connect();
-    // More than is read at a time, all of it there before the stop.
+    // More than the server reads at a time. All of it is sent before the stop.
     let all = 5_000;
     client.request("/slow");
     client.send(get("/more").repeat(all));
@@ -119,14 +119,14 @@ fn who_pipelines_on_and_on_has_to_leave() {
 }
 
 #[test]
-fn a_head_and_a_body_that_had_begun_are_waited_for() {
+fn the_rest_of_a_head_and_of_a_body_is_waited_for() {
     let server = TestServer::hello(config());
     let (mut head, mut body) = (server.connect(), server.connect());
     head.send("GET /head HTT");
     body.send("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
     server.wait_in_progress(2);
     server.stop.shutdown();
-    // Longer than the last call: that is for those who have not begun.
+    // Longer than the last call, which concerns only connections without a request.
     assert!(
         !server
             .stop
@@ -156,7 +156,7 @@ fn a_large_response_under_way_arrives_whole() {
 }
 
 #[test]
-fn a_handler_learns_of_the_drain_and_its_deadline() {
+fn a_handler_sees_the_drain_and_its_deadline() {
     let (gate, bar) = Gate::new();
     let at_gate = std::sync::Arc::clone(&gate);
     let server = TestServer::start(config(), move |request: farewell::Request| {

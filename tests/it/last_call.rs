@@ -9,7 +9,7 @@ use crate::support::TestServer;
 use crate::support::config;
 
 #[test]
-fn idle_and_fresh_connections_may_begin_one_more() {
+fn idle_and_fresh_connections_may_begin_one_more_request() {
     let mut config = config();
     config.last_call = TOO_LONG;
     let server = TestServer::hello(config);
@@ -60,7 +60,7 @@ fn what_crosses_the_close_is_told_in_the_report() {
 }
 
 #[test]
-fn a_zero_last_call_hangs_up_at_once() {
+fn a_zero_last_call_closes_idle_connections_at_once() {
     let mut config = config();
     config.last_call = std::time::Duration::ZERO;
     let server = TestServer::hello(config);
@@ -79,7 +79,7 @@ fn a_zero_last_call_hangs_up_at_once() {
 }
 
 #[test]
-fn an_answer_under_way_says_close_and_takes_the_last_call_away() {
+fn a_connection_whose_answer_says_close_gets_no_last_call() {
     let (gate, bar) = crate::support::Gate::new();
     let server = TestServer::start(config(), crate::support::gated(&gate));
     let mut client = server.connect();

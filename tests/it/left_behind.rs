@@ -1,6 +1,6 @@
-//! Code of the application that never returns, wherever the server calls it: the
-//! client has its answer where there is one, the stop ends in time, and the
-//! report names what was left behind.
+//! Code of the application that never returns, wherever the server calls it. The client
+//! gets its answer if there is one, the stop ends in time, and the report names the
+//! code that was left behind.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -25,9 +25,10 @@ use http::StatusCode;
 use crate::support::Gate;
 use crate::support::TOO_LONG;
 use crate::support::TestServer;
-use crate::support::impatient;
+use crate::support::short_drain;
 
-/// Its drop blocks until the test is over. It can be many things.
+/// A value whose drop blocks until the test is over. It serves as a reader, an iterator
+/// and an error.
 struct Blocks(Arc<Gate>);
 
 impl Drop for Blocks {
@@ -58,7 +59,7 @@ impl fmt::Debug for Blocks {
 
 impl fmt::Display for Blocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("as the test wishes")
+        f.write_str("on purpose")
     }
 }
 
@@ -67,7 +68,7 @@ impl Error for Blocks {}
 /// Memory of the application.
 struct Owner(
     Vec<u8>,
-    #[expect(dead_code, reason = "its drop is what counts")] Blocks,
+    #[expect(dead_code, reason = "only its drop is used")] Blocks,
 );
 
 impl AsRef<[u8]> for Owner {
@@ -84,7 +85,7 @@ fn with_status(status: StatusCode, body: Body) -> Response {
     (status, body).into_response()
 }
 
-/// Stops a server whose stop has to end though code of the application does not.
+/// Stops a server. The stop has to end although code of the application does not.
 fn stopped(server: TestServer) -> Report {
     server.stop.shutdown();
     let ended = server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG);
@@ -92,7 +93,7 @@ fn stopped(server: TestServer) -> Report {
     server.join()
 }
 
-/// One thread was left behind, in this.
+/// Checks that exactly one thread was left behind, in this code.
 fn assert_left(report: &Report, code: UserCode, what: &str) {
     assert_eq!(report.threads_left, 1, "{what}: {report}");
     let [left] = &report.unreturned[..] else {
@@ -101,16 +102,16 @@ fn assert_left(report: &Report, code: UserCode, what: &str) {
     assert_eq!(left.code, code, "{what}: {report}");
 }
 
-/// The request of what was left behind.
+/// The request of the code that was left behind.
 fn route(report: &Report) -> &str {
     &report.unreturned[0].request.as_ref().unwrap().route
 }
 
-/// How a handler makes a response out of something whose drop blocks.
+/// Makes a handler's response from a value whose drop blocks.
 type Make = fn(Blocks) -> Response;
 
 #[test]
-fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
+fn a_drop_that_blocks_after_the_answer_delays_neither_the_client_nor_the_stop() {
     let make: [(&str, u16, Make); 11] = [
         ("a reader", 200, |blocks| {
             Body::from_reader(blocks).into_response()
@@ -153,7 +154,7 @@ fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
     ];
     for (what, status, make) in make {
         let (gate, bar) = Gate::new();
-        let server = TestServer::start(impatient(), {
+        let server = TestServer::start(short_drain(), {
             let gate = Arc::clone(&gate);
             move |request: Request| match request.uri().path() {
                 "/" => make(Blocks(Arc::clone(&gate))),
@@ -163,7 +164,7 @@ fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
         let mut client = server.connect();
         assert_eq!(client.get("/").status, status, "{what}");
         gate.wait_started();
-        // Neither this connection nor another waits for the drop.
+        // Neither this connection nor another one waits for the drop.
         assert_eq!(client.get("/other").body, "another", "{what}");
         assert_eq!(server.connect().get("/other").body, "another", "{what}");
         drop(client);
@@ -176,9 +177,9 @@ fn a_drop_that_blocks_after_the_answer_holds_up_neither_client_nor_stop() {
 }
 
 #[test]
-fn a_body_whose_client_leaves_may_block_when_it_is_dropped() {
+fn a_body_whose_client_disconnects_may_block_in_its_drop() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let gate = Arc::clone(&gate);
         move |_: Request| {
             let blocks = Blocks(Arc::clone(&gate));
@@ -199,10 +200,10 @@ fn a_body_whose_client_leaves_may_block_when_it_is_dropped() {
 }
 
 #[test]
-fn a_body_that_an_abort_cuts_may_block_when_it_is_dropped() {
+fn a_body_that_an_abort_cuts_may_block_in_its_drop() {
     const CLIENTS: usize = 40;
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let gate = Arc::clone(&gate);
         move |_: Request| {
             let blocks = Blocks(Arc::clone(&gate));
@@ -224,14 +225,14 @@ fn a_body_that_an_abort_cuts_may_block_when_it_is_dropped() {
     let cut = report.requests.count(RequestOutcome::Cut);
     let stalled = report.requests.count(RequestOutcome::ClientStalled);
     assert_eq!(cut + stalled, CLIENTS as u64, "{report}");
-    // Threads are bounded, and what has none to run on is named as well.
+    // The number of threads is bounded. Drops that got no thread are named too.
     assert!((2..CLIENTS).contains(&report.threads_left), "{report}");
     assert_eq!(report.unreturned.len(), CLIENTS, "{report}");
     drop((clients, bar));
 }
 
 #[test]
-fn what_blocks_before_the_answer_is_cut_at_the_deadline() {
+fn code_that_blocks_before_the_answer_is_cut_at_the_deadline() {
     let make: [(&str, UserCode, Make); 6] = [
         ("an extension", UserCode::Handler, |blocks| {
             let mut response = "text".into_response();
@@ -263,7 +264,7 @@ fn what_blocks_before_the_answer_is_cut_at_the_deadline() {
     ];
     for (what, code, make) in make {
         let (gate, bar) = Gate::new();
-        let server = TestServer::start(impatient(), {
+        let server = TestServer::start(short_drain(), {
             let gate = Arc::clone(&gate);
             move |_: Request| make(Blocks(Arc::clone(&gate)))
         });
@@ -285,7 +286,7 @@ fn what_blocks_before_the_answer_is_cut_at_the_deadline() {
 #[test]
 fn a_call_after_the_delivery_that_blocks_is_left_behind() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let gate = Arc::clone(&gate);
         move |_: Request| {
             let gate = Arc::clone(&gate);
@@ -317,7 +318,7 @@ fn a_writer_and_an_upgrade_that_do_not_return_are_left_behind() {
     ];
     for (code, make) in make {
         let (gate, bar) = Gate::new();
-        let server = TestServer::start(impatient(), {
+        let server = TestServer::start(short_drain(), {
             let gate = Arc::clone(&gate);
             move |_: Request| make(Arc::clone(&gate))
         });
@@ -333,7 +334,7 @@ fn a_writer_and_an_upgrade_that_do_not_return_are_left_behind() {
 fn a_handler_whose_drop_blocks_is_left_behind() {
     let (gate, bar) = Gate::new();
     let blocks = Blocks(Arc::clone(&gate));
-    let server = TestServer::start(impatient(), move |_: Request| {
+    let server = TestServer::start(short_drain(), move |_: Request| {
         let _captured = &blocks;
         "text"
     });
@@ -347,7 +348,7 @@ fn a_handler_whose_drop_blocks_is_left_behind() {
 #[test]
 fn a_handler_is_dropped_when_its_server_has_stopped() {
     let captured = Arc::new(());
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let captured = Arc::clone(&captured);
         move |_: Request| {
             let _captured = &captured;
@@ -360,10 +361,10 @@ fn a_handler_is_dropped_when_its_server_has_stopped() {
 }
 
 #[test]
-fn a_request_body_that_outlives_its_server_keeps_no_handler() {
+fn a_request_body_that_outlives_its_server_does_not_keep_the_handler() {
     let (sender, bodies) = crossbeam_channel::unbounded();
     let captured = Arc::new(());
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let captured = Arc::clone(&captured);
         move |request: Request| {
             let _captured = &captured;
@@ -382,8 +383,8 @@ fn a_request_body_that_outlives_its_server_keeps_no_handler() {
 }
 
 #[test]
-fn a_second_trigger_ends_the_wait_for_a_drop() {
-    let mut config = impatient();
+fn an_abort_ends_the_wait_for_a_drop() {
+    let mut config = short_drain();
     config.drain_timeout = crate::support::NEVER;
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config, {
@@ -403,12 +404,12 @@ fn a_second_trigger_ends_the_wait_for_a_drop() {
 }
 
 #[test]
-fn a_thread_local_of_the_application_may_block_when_its_thread_ends() {
+fn a_thread_local_of_the_application_may_block_in_its_drop() {
     thread_local! {
         static LOCAL: RefCell<Option<Blocks>> = const { RefCell::new(None) };
     }
     let (gate, bar) = Gate::new();
-    let mut config = impatient();
+    let mut config = short_drain();
     config.workers = 1;
     let server = TestServer::start(config, {
         let gate = Arc::clone(&gate);
@@ -430,7 +431,7 @@ const TWO: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /other HTTP/1.1\r\nHost:
 #[test]
 fn a_request_behind_a_drop_that_blocks_is_answered() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let gate = Arc::clone(&gate);
         move |request: Request| match request.uri().path() {
             "/" => Body::from_reader(Blocks(Arc::clone(&gate))).into_response(),
@@ -452,7 +453,7 @@ fn a_request_behind_a_drop_that_blocks_is_answered() {
 #[test]
 fn the_text_of_the_report_says_what_did_not_return() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let gate = Arc::clone(&gate);
         move |request: Request| {
             let gate = Arc::clone(&gate);
@@ -479,7 +480,7 @@ fn the_text_of_the_report_says_what_did_not_return() {
         .into();
     let report = stopped(server);
     let text = report.to_string();
-    // Each is named once.
+    // Each piece of code is named once.
     assert_eq!(text.matches("GET /handler").count(), 1, "{text}");
     assert!(
         text.contains("the next piece of the body of GET /piece"),

@@ -1,4 +1,4 @@
-//! Phases, guards, and the lame duck.
+//! Phases, the guard of a server, and the lame duck.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::TestServer;
 use crate::support::config;
 
 #[test]
-fn a_lame_duck_serves_everyone_and_says_that_it_is_one() {
+fn a_lame_duck_serves_all_clients_and_reports_its_phase() {
     let mut config = config();
     config.lame_duck = Duration::from_secs(1);
     let server = TestServer::start(config, |request: farewell::Request| {
@@ -24,7 +24,7 @@ fn a_lame_duck_serves_everyone_and_says_that_it_is_one() {
     for client in [&mut old, &mut server.connect()] {
         let response = client.get("/");
         assert_eq!(response.body, "lame duck");
-        assert!(!response.closes(), "nobody is sent away yet");
+        assert!(!response.closes(), "the connection stays open");
     }
     drop(old);
     let report = server.join();
@@ -74,7 +74,7 @@ fn dropping_the_guard_stops_the_server_and_waits() {
 }
 
 #[test]
-fn every_thread_is_joined_and_nothing_of_the_server_is_left() {
+fn every_thread_is_joined_and_the_handler_is_dropped() {
     let (gate, bar) = crate::support::Gate::new();
     let server = TestServer::start(config(), crate::support::gated(&gate));
     let mut client = server.connect();
@@ -86,6 +86,6 @@ fn every_thread_is_joined_and_nothing_of_the_server_is_left() {
     drop(client);
     server.stop.shutdown();
     assert_eq!(server.join().threads_left, 0);
-    // Each thread holds the handler, so none is left when nobody does.
+    // Each worker holds the handler: this is the last handle, so no worker is left.
     assert_eq!(std::sync::Arc::strong_count(&gate), 1);
 }

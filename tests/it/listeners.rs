@@ -1,4 +1,4 @@
-//! Whatever it listens on, it can be reached, woken and stopped.
+//! The server can be reached, woken and stopped on every kind of address.
 
 use std::net::SocketAddr;
 
@@ -34,7 +34,7 @@ fn ipv4_and_ipv6_each_alone_and_all_addresses() {
 }
 
 #[test]
-fn several_servers_in_one_process_do_not_disturb_one_another() {
+fn several_servers_in_one_process_are_independent() {
     let (one, two) = (TestServer::hello(config()), TestServer::hello(config()));
     let (mut to_one, mut to_two) = (one.connect(), two.connect());
     assert_eq!(to_one.get("/").status, 200);
@@ -47,7 +47,7 @@ fn several_servers_in_one_process_do_not_disturb_one_another() {
 }
 
 #[test]
-fn what_cannot_work_is_an_error_that_says_so() {
+fn an_address_in_use_and_a_wrong_config_are_errors_with_a_reason() {
     let taken = Server::bind("127.0.0.1:0", Config::default()).unwrap();
     let error = Server::bind(taken.local_addr(), Config::default()).unwrap_err();
     assert!(

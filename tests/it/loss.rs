@@ -1,9 +1,9 @@
-//! The promise, for everything that is more than a short answer: stopped under
+//! The promise for everything that is more than a short answer: when it is stopped under
 //! load, the server loses no upload, no streamed answer, no stream of events,
 //! and no upgraded connection.
 //!
 //! `FAREWELL_ROUNDS=50 cargo test --release --test it loss -- --nocapture --test-threads=1`
-//! does 50 rounds of each.
+//! runs 50 rounds of each.
 
 use std::io;
 use std::io::Read;
@@ -34,11 +34,11 @@ use crate::support::TestServer;
 
 const CLIENTS: usize = 32;
 
-/// How many exchanges there have been when the stop comes.
+/// How many exchanges there are before the stop.
 const EXCHANGES: u64 = 300;
 
-/// One exchange on a connection. `Err` says what was lost; `Ok` whether the
-/// connection is of use for another.
+/// One exchange on a connection. `Err` says what was lost. `Ok` says whether the
+/// connection can be used again.
 type Exchange = fn(&mut Client) -> Result<bool, &'static str>;
 
 fn handler(request: Request) -> Response {
@@ -64,7 +64,7 @@ fn echo(mut request: Request) -> Response {
     request.bytes().into_response()
 }
 
-/// A hundred events, unless the server stops before.
+/// A hundred events, or fewer if the server stops before.
 fn events() -> Response {
     let (sender, events) = Events::new();
     thread::spawn(move || {
@@ -78,7 +78,7 @@ fn events() -> Response {
     events.into_response()
 }
 
-/// Every byte comes back; an exclamation mark is the word of goodbye.
+/// Sends every byte back, and an exclamation mark when the server drains.
 fn talk(mut stream: Upgraded) -> io::Result<()> {
     stream.wake_on_drain(true);
     let mut buffer = [0; 100];
@@ -137,7 +137,7 @@ fn written(client: &mut Client) -> Result<bool, &'static str> {
     answered(client, 200_000)
 }
 
-/// A stream of events is whole if its end comes.
+/// A stream of events is complete if its end arrives.
 fn listen(client: &mut Client) -> Result<bool, &'static str> {
     send(client, b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")?;
     match client.try_response(false) {
@@ -146,32 +146,33 @@ fn listen(client: &mut Client) -> Result<bool, &'static str> {
     }
 }
 
-/// Fifty bytes there and back, one by one, unless the server says goodbye.
+/// Sends fifty bytes and reads them back, one by one. It stops earlier if the server
+/// drains.
 fn converse(client: &mut Client) -> Result<bool, &'static str> {
     send(
         client,
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
     )?;
     client.try_head().map_err(|_| "it was not switched")?;
-    let mut goodbye = false;
+    let mut drains = false;
     for _ in 0..50 {
         send(client, b"x")?;
         let mut byte = client.try_raw(1).map_err(|_| "a byte did not come back")?;
         if byte == b"!" {
-            goodbye = true;
+            drains = true;
             byte = client.try_raw(1).map_err(|_| "a byte did not come back")?;
         }
         if byte != b"x" {
             return Err("a wrong byte came back");
         }
-        if goodbye {
+        if drains {
             break;
         }
     }
     Ok(false)
 }
 
-fn loses_nobody(what: &str, exchange: Exchange) {
+fn expect_no_loss(what: &str, exchange: Exchange) {
     // See cli/tests/process/loss.rs for the last call.
     let (rounds, last_call) = match std::env::var("FAREWELL_ROUNDS") {
         Ok(rounds) => (rounds.parse().unwrap(), Config::default().last_call),
@@ -217,7 +218,7 @@ fn round(exchange: Exchange, last_call: Duration) -> Duration {
     time
 }
 
-/// One exchange after the other, until a connection is refused.
+/// Makes one exchange after the other, until a connection is refused.
 fn client(address: SocketAddr, exchange: Exchange, stopping: &AtomicBool, done: &AtomicU64) {
     let mut open: Option<Client> = None;
     loop {
@@ -233,9 +234,9 @@ fn client(address: SocketAddr, exchange: Exchange, stopping: &AtomicBool, done: 
             },
         };
         match exchange(&mut connection) {
-            Ok(of_use) => {
+            Ok(is_reusable) => {
                 done.fetch_add(1, SeqCst);
-                open = of_use.then_some(connection);
+                open = is_reusable.then_some(connection);
             }
             Err(what) => panic!("lost: {what}; {connection:?}"),
         }
@@ -244,30 +245,30 @@ fn client(address: SocketAddr, exchange: Exchange, stopping: &AtomicBool, done: 
 
 #[test]
 fn no_post_is_lost() {
-    loses_nobody("POST of 1 kB", post);
+    expect_no_loss("POST of 1 kB", post);
 }
 
 #[test]
 fn no_upload_is_lost() {
-    loses_nobody("chunked upload of 200 kB", upload);
+    expect_no_loss("chunked upload of 200 kB", upload);
 }
 
 #[test]
 fn no_answer_in_chunks_is_lost() {
-    loses_nobody("answer in chunks, 200 kB", chunks);
+    expect_no_loss("answer in chunks, 200 kB", chunks);
 }
 
 #[test]
 fn no_answer_that_is_written_is_lost() {
-    loses_nobody("answer by a writer, 200 kB", written);
+    expect_no_loss("answer by a writer, 200 kB", written);
 }
 
 #[test]
 fn no_stream_of_events_is_lost() {
-    loses_nobody("server-sent events", listen);
+    expect_no_loss("server-sent events", listen);
 }
 
 #[test]
 fn no_upgraded_connection_is_lost() {
-    loses_nobody("upgraded", converse);
+    expect_no_loss("upgraded", converse);
 }

@@ -1,4 +1,4 @@
-//! The promises of the library, one file each.
+//! Tests of the library's promises, one file for each.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "the loss tests print their figures")]

@@ -1,5 +1,5 @@
-//! What a handler knows of where its request comes from; and the limit on
-//! connections of one peer.
+//! The addresses and numbers that a handler sees, and the limit on the connections of a
+//! peer.
 
 use farewell::Request;
 use farewell::RequestOutcome;
@@ -8,7 +8,7 @@ use crate::support::TestServer;
 use crate::support::config;
 
 #[test]
-fn a_request_tells_its_connection_its_number_and_its_age() {
+fn a_request_has_the_number_of_its_connection_and_its_own_number_and_age() {
     let server = TestServer::start(config(), |request: Request| {
         assert!(request.arrived().elapsed() < crate::support::TOO_LONG);
         let (connection, number) = (request.connection_number(), request.number());

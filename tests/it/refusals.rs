@@ -1,4 +1,5 @@
-//! What is wrong or too much is answered with the right status, and closes.
+//! Requests that are malformed or too large get the right status, and the connection
+//! closes.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::support::TestServer;
 use crate::support::config;
 use crate::support::gated;
 
-/// Sends literal bytes, and expects this status and then the end.
+/// Sends literal bytes, and expects this status and then EOF.
 fn refused(bytes: &str, status: u16) {
     let mut config = config();
     config.head_bytes_max = 1024;
@@ -50,7 +51,7 @@ fn a_body_whose_end_is_not_certain_is_refused() {
 }
 
 #[test]
-fn what_is_too_large_is_refused() {
+fn a_request_that_is_too_large_is_refused() {
     let long = "x".repeat(2000);
     refused(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414);
     refused(
@@ -74,19 +75,20 @@ fn what_is_too_large_is_refused() {
     );
 }
 
-/// The answer has this status and no body, whole and byte by byte.
+/// Sends the bytes at once, and then byte by byte. Each time it expects this status and
+/// no body.
 fn refused_without_body(server: &TestServer, bytes: &str, status: u16) {
     for piece in [bytes.len(), 1] {
         let mut client = server.connect();
         let mut sender = client.try_clone();
         for piece in bytes.as_bytes().chunks(piece) {
-            // It may be refused before it is whole.
+            // The server may refuse it before it is complete.
             if sender.try_send(piece).is_err() {
                 break;
             }
         }
         let response = client.head_response();
-        assert_eq!(response.status, status, "{bytes:?} gave {response:?}");
+        assert_eq!(response.status, status, "{bytes:?}: {response:?}");
         assert!(response.closes(), "{bytes:?} gave {response:?}");
         client.expect_eof();
     }
@@ -191,7 +193,8 @@ fn a_head_that_is_answered_503_gets_no_body_either() {
     drop(bar);
 }
 
-/// What may be a HEAD, and may not, gets a body that is right for both: none.
+/// The beginning of a method that may become HEAD gets a refusal without a body, which is
+/// correct for every method.
 #[test]
 fn what_may_become_a_head_gets_an_empty_body() {
     let mut config = config();

@@ -1,5 +1,5 @@
-//! From the trigger on, new connections are refused by the kernel, never
-//! accepted and then dropped.
+//! From the trigger on, the kernel refuses new connections; the server never accepts
+//! and then drops them.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ fn new_connections_are_refused_while_a_handler_runs() {
     gate.wait_started();
     server.stop.shutdown();
     let deadline = std::time::Instant::now() + TOO_LONG;
-    // Those who still get in are served; then the kernel refuses.
+    // Connections that are still accepted are served, until the kernel refuses.
     let refused = loop {
         match Client::try_connect(server.address()) {
             Ok(mut late) => assert_eq!(late.get("/late").body, "hello /late"),
@@ -46,7 +46,7 @@ fn new_connections_are_refused_while_a_handler_runs() {
 }
 
 #[test]
-fn an_inherited_listener_is_left_open_for_whoever_goes_on_with_it() {
+fn a_shared_listener_stays_open_for_the_next_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = listener.try_clone().unwrap();
     let server = Server::from_listener(ours, Ownership::Shared, config()).unwrap();
@@ -56,7 +56,7 @@ fn an_inherited_listener_is_left_open_for_whoever_goes_on_with_it() {
     server.stop.shutdown();
     assert!(server.join().all_answered());
 
-    // Between the two servers nobody accepts, and nobody is refused.
+    // Between the two servers no connection is accepted, and none is refused.
     let mut between = Client::connect(address);
     between.request("/");
     let server = Server::from_listener(listener, Ownership::Sole, config()).unwrap();
@@ -69,11 +69,11 @@ fn an_inherited_listener_is_left_open_for_whoever_goes_on_with_it() {
 }
 
 #[test]
-fn a_stop_without_any_connection_is_a_stop() {
+fn a_server_without_connections_stops() {
     let server = TestServer::hello(config());
     let address = server.address();
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.accepted, 0, "the wake-up call does not count");
+    assert_eq!(report.accepted, 0, "the acceptor's wake-up is not counted");
     assert!(TcpStream::connect(address).is_err());
 }

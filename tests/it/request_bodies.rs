@@ -1,5 +1,5 @@
-//! A handler gets its request's body: whole if it is small, as it comes if it
-//! is not, in good order either way, or an error that says what is wrong.
+//! A handler gets the body of its request: at once if it is small, as a stream if it is
+//! large, in the right order, or an error that says what is wrong.
 
 use std::io;
 use std::io::Read;
@@ -20,7 +20,7 @@ use crate::support::config;
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Large enough to be streamed, with a body that shows any disorder.
+/// A body that is large enough to be streamed. Its content shows a wrong order.
 fn large() -> String {
     (0..40_000).map(|number| format!("{number:06}")).collect()
 }
@@ -58,7 +58,7 @@ fn a_chunked_body_arrives_whole() {
 }
 
 #[test]
-fn a_large_body_streams_through_and_the_connection_goes_on() {
+fn a_large_body_is_streamed_and_the_connection_persists() {
     let server = TestServer::start(config(), echo);
     let mut client = server.connect();
     let body = large();
@@ -71,7 +71,7 @@ fn a_large_body_streams_through_and_the_connection_goes_on() {
 }
 
 #[test]
-fn what_is_pipelined_behind_a_streamed_body_is_the_next_request() {
+fn a_request_pipelined_behind_a_streamed_body_is_answered() {
     let server = TestServer::start(config(), echo);
     let mut client = server.connect();
     let body = large();
@@ -89,7 +89,7 @@ fn what_is_pipelined_behind_a_streamed_body_is_the_next_request() {
 }
 
 #[test]
-fn the_handler_of_a_large_body_begins_before_it_is_whole() {
+fn the_handler_of_a_large_body_begins_before_the_body_is_complete() {
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config(), move |mut request: Request| {
         gate.pass("begun");
@@ -102,7 +102,7 @@ fn the_handler_of_a_large_body_begins_before_it_is_whole() {
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"
     ));
     client.send(&body[..100_000]);
-    // The rest is sent only once the handler runs.
+    // The rest is sent after the handler has begun.
     drop(bar);
     client.send(&body[100_000..]);
     assert_eq!(client.response().body, body);
@@ -130,7 +130,7 @@ fn any_size_of_read_gives_the_same_body() {
     }
 }
 
-/// A read failed.
+/// The error of a read that failed.
 #[derive(Debug)]
 struct Unread(io::Error);
 
@@ -166,7 +166,8 @@ fn trailers_are_there_after_the_body() {
         Ok::<_, BodyError>(format!("{before} {} {sum:?}", body.len()))
     });
     let mut client = server.connect();
-    // A large body has them only after it was read; a small one was read before.
+    // A small body is read before the handler is called, so its trailers are available
+    // from the start.
     for (size, before) in [(5, true), (100_000, false)] {
         client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.send(format!("{size:x}\r\n{}\r\n", "x".repeat(size)));
@@ -177,24 +178,24 @@ fn trailers_are_there_after_the_body() {
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_413_whoever_finds_out() {
+fn a_body_beyond_the_limit_is_413_also_while_the_handler_reads() {
     let mut config = config();
     config.body_bytes_max = 100_000;
     let server = TestServer::start(config, read_all);
     let mut client = server.connect();
-    post_chunked_quietly(&mut client, 200_000);
+    try_post_chunked(&mut client, 200_000);
     let response = client.response();
     assert_eq!(response.status, 413);
     assert_eq!(response.body, "InvalidData: request body is too large");
     assert!(response.closes());
 
     let mut client = server.connect();
-    post_chunked_quietly(&mut client, 100_000);
+    try_post_chunked(&mut client, 100_000);
     assert_eq!(client.response().status, 200);
 }
 
-/// The server may close while this is being sent.
-fn post_chunked_quietly(client: &mut Client, size: usize) {
+/// Posts a chunked body. Ignores errors, because the server may close meanwhile.
+fn try_post_chunked(client: &mut Client, size: usize) {
     let _ = client.try_send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     for _ in 0..size / 1000 {
         let _ = client.try_send(format!("3e8\r\n{}\r\n", "x".repeat(1000)));
@@ -203,7 +204,7 @@ fn post_chunked_quietly(client: &mut Client, size: usize) {
 }
 
 #[test]
-fn a_body_that_breaks_off_or_stands_still_is_an_error_of_its_reader() {
+fn a_body_that_ends_early_or_stalls_is_an_error_of_the_read() {
     let mut config = config();
     config.body_timeout = SHORT;
     let server = TestServer::start(config, read_all);
@@ -228,7 +229,7 @@ fn a_body_that_breaks_off_or_stands_still_is_an_error_of_its_reader() {
 }
 
 #[test]
-fn a_malformed_chunk_in_the_middle_is_an_error_of_its_reader() {
+fn a_malformed_chunk_in_the_middle_is_an_error_of_the_read() {
     let server = TestServer::start(config(), read_all);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -241,7 +242,7 @@ fn a_malformed_chunk_in_the_middle_is_an_error_of_its_reader() {
 }
 
 #[test]
-fn a_client_that_trickles_is_408_though_it_always_sends() {
+fn a_client_that_sends_below_the_minimum_rate_gets_408() {
     let mut config = config();
     config.body_timeout = Duration::from_millis(200);
     config.rate_min = 1_000_000;
@@ -272,7 +273,7 @@ fn what_a_handler_does_not_read_closes_the_connection_if_it_is_much() {
 }
 
 #[test]
-fn a_body_that_is_all_here_is_discarded_and_the_connection_stays() {
+fn a_body_that_has_arrived_but_was_not_read_is_discarded_and_the_connection_persists() {
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config(), {
         let gate = gate.clone();
@@ -303,7 +304,7 @@ fn a_body_given_to_a_thread_ends_with_its_request() {
     assert_eq!(body.read_all().unwrap_err().status(), 503);
 }
 
-/// A handler that reads its body once it may pass the gate.
+/// A handler that passes the gate, and then reads its body.
 fn reading_after(gate: &Arc<Gate>) -> impl Fn(Request) -> Result<String, BodyError> + use<> {
     let gate = Arc::clone(gate);
     move |mut request| {
@@ -363,11 +364,11 @@ fn slow_uploads_cannot_take_all_workers() {
     };
     let mut slow: Vec<Client> = (0..20).map(begin).collect();
     server.wait_in_progress(20);
-    // Of four workers two are free.
+    // Two of the four workers are free.
     for _ in 0..10 {
         assert_eq!(server.connect().get("/").status, 200);
     }
-    // One of those that wait goes away, another is asked for its body in turn.
+    // A client that waits for its turn disconnects; the others still get theirs.
     drop(slow.remove(10));
     for client in &mut slow {
         client.send("x".repeat(100_000));

@@ -1,5 +1,5 @@
-//! Every kind of response body arrives whole, holds no worker while its client
-//! is slow, and is cut in a way that the client can tell if it fails.
+//! Every kind of response body arrives complete, and occupies no worker while its client
+//! is slow. If it fails, the client can tell that it is not complete.
 
 use std::fs::File;
 use std::io;
@@ -25,10 +25,10 @@ use crate::support::client::Loss;
 use crate::support::config;
 use crate::support::get;
 
-/// Long enough not to fit into the sockets' buffers.
+/// More than fits into the sockets' buffers.
 const LARGE: usize = 8 << 20;
 
-/// With a pattern that shows any disorder.
+/// The pattern shows a wrong order.
 static BYTES: LazyLock<Vec<u8>> =
     LazyLock::new(|| (0..LARGE).map(|index| (index % 127) as u8).collect());
 
@@ -36,7 +36,7 @@ fn large() -> Vec<u8> {
     BYTES.clone()
 }
 
-/// A file of this content; nobody else can see it.
+/// A temporary file with this content.
 fn file(content: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
@@ -109,7 +109,7 @@ fn every_kind_of_body_arrives_whole_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_slow_reader_holds_no_worker_whatever_it_reads() {
+fn a_slow_client_occupies_no_worker_whatever_the_kind_of_body() {
     let server = server(1);
     let mut slow: Vec<Client> = KINDS
         .iter()
@@ -120,7 +120,7 @@ fn a_slow_reader_holds_no_worker_whatever_it_reads() {
             client
         })
         .collect();
-    // The one worker there is is free.
+    // The only worker is free.
     assert_eq!(server.connect().get("/small").body, "small");
     let expected = String::from_utf8(large()).unwrap();
     for (client, kind) in slow.iter_mut().zip(KINDS) {
@@ -156,7 +156,7 @@ fn a_file_is_sent_from_its_position_on() {
 }
 
 #[test]
-fn what_is_no_regular_file_has_no_length() {
+fn a_body_from_a_file_that_is_not_regular_is_an_error() {
     let error = Body::from_file(File::open("/dev/null").unwrap()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
@@ -210,7 +210,7 @@ fn head_204_and_304_have_no_body_whatever_the_handler_gives() {
 }
 
 #[test]
-fn the_answer_to_a_head_may_state_the_length_of_a_body_that_nobody_made() {
+fn the_answer_to_a_head_may_state_a_length_without_a_body() {
     let server = TestServer::start(config(), |_: Request| {
         let mut response = Response::new(Body::empty());
         response
@@ -224,7 +224,7 @@ fn the_answer_to_a_head_may_state_the_length_of_a_body_that_nobody_made() {
     assert!(client.get("/").has("content-length: 0"));
 }
 
-/// A body that does not become what it promised.
+/// A body that fails, or is shorter than stated.
 fn broken_body(path: &str) -> Body {
     match path {
         "/file" => {
@@ -236,17 +236,17 @@ fn broken_body(path: &str) -> Body {
         }
         "/sized" => Body::from_reader_sized(&b"too short"[..], 100),
         "/reader" => Body::from_reader((&b"begun"[..]).chain(Failing)),
-        "/chunks" => Body::try_from_chunks([Ok("begun"), Err(io::Error::other("as wished"))]),
+        "/chunks" => Body::try_from_chunks([Ok("begun"), Err(io::Error::other("on purpose"))]),
         "/panic" => Body::from_chunks((0..2).map(|number| match number {
             0 => "begun",
-            _ => panic!("as the test wishes"),
+            _ => panic!("on purpose"),
         })),
         "/from_writer" => Body::from_writer(|writer| {
             writer.write_all(b"begun")?;
             writer.flush()?;
-            Err(io::Error::other("as wished"))
+            Err(io::Error::other("on purpose"))
         }),
-        "/writer_panics" => Body::from_writer(|_| panic!("as the test wishes")),
+        "/writer_panics" => Body::from_writer(|_| panic!("on purpose")),
         _ => {
             let (mut writer, body) = Body::writer();
             writer.write_all(b"begun").unwrap();
@@ -260,7 +260,7 @@ struct Failing;
 
 impl Read for Failing {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::other("as the test wishes"))
+        Err(io::Error::other("on purpose"))
     }
 }
 
@@ -283,7 +283,7 @@ fn a_body_that_fails_is_cut_so_that_the_client_can_tell() {
         let mut client = server.connect();
         client.request(kind);
         assert_eq!(client.try_response(false), Err(Loss::Truncated), "{kind}");
-        // Without a length, in HTTP/1.0, only a reset tells.
+        // In HTTP/1.0, without a length, only a reset shows that the body failed.
         let mut client = server.connect();
         client.send(format!("GET {kind} HTTP/1.0\r\n\r\n"));
         match kind {
@@ -299,11 +299,11 @@ fn a_body_that_fails_is_cut_so_that_the_client_can_tell() {
         report.connections.count(ConnectionOutcome::BodyFailed),
         broken
     );
-    assert!(report.all_answered(), "nobody was cut by the stop");
+    assert!(report.all_answered(), "the stop cut no request");
 }
 
 #[test]
-fn a_reader_slower_than_the_rate_is_closed() {
+fn a_client_that_reads_below_the_minimum_rate_is_closed() {
     let mut config = config();
     config.write_timeout = Duration::from_millis(200);
     config.rate_min = 100 << 20;
@@ -322,7 +322,7 @@ fn a_response_cannot_be_split() {
     let evil = "a\r\nX-Evil: 1";
     assert!(http::HeaderValue::from_str(evil).is_err());
     assert!(http::HeaderName::from_bytes(evil.as_bytes()).is_err());
-    // What a client sends comes back on one line at most.
+    // A field value of the client, sent back, stays on one line.
     let server = TestServer::start(config(), |request: Request| {
         let mut response = Response::new(Body::empty());
         let value = request.headers()["x-echo"].clone();
@@ -336,7 +336,7 @@ fn a_response_cannot_be_split() {
 }
 
 #[test]
-fn a_streamed_answer_in_progress_when_the_server_stops_is_finished() {
+fn a_streamed_answer_in_progress_when_the_server_stops_is_completed() {
     let server = server(2);
     let mut clients: Vec<Client> = KINDS
         .iter()

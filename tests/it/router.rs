@@ -1,4 +1,4 @@
-//! Requests find their handlers.
+//! The router finds the handler of each request.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ fn serve(router: Router) -> TestServer {
     TestServer::start(config(), router.build().unwrap())
 }
 
-/// The route, and the values of the parameters that the tests use.
+/// Answers with the route, and with the parameters that the tests use.
 fn show(request: Request) -> String {
     let mut text = request.route().unwrap_or("none").to_owned();
     for name in ["id", "tenant", "rest"] {
@@ -35,7 +35,7 @@ fn say(text: &'static str) -> impl Handler {
     move |_: Request| text
 }
 
-/// A layer that writes its name around the answer.
+/// A layer that adds its name to the field `marks` of the response.
 fn mark(name: &'static str) -> impl Fn(Request, &dyn Handler) -> Response + Send + Sync + 'static {
     move |request, next| {
         let mut response = next.handle(request);
@@ -49,7 +49,7 @@ fn mark(name: &'static str) -> impl Fn(Request, &dyn Handler) -> Response + Send
     }
 }
 
-/// What the layers have written, the innermost first.
+/// The names that the layers have added, the innermost first.
 fn marks(response: &client::Response) -> &str {
     let mut lines = response.head.lines();
     lines
@@ -143,7 +143,7 @@ fn a_parameter_that_is_no_text_is_a_400() {
 }
 
 #[test]
-fn what_has_no_route_is_a_404_and_so_is_another_last_slash() {
+fn a_path_without_a_route_is_a_404_and_a_trailing_slash_matters() {
     let server = serve(
         Router::new()
             .get("/a", show)
@@ -196,11 +196,15 @@ fn head_is_answered_by_the_handler_of_get_which_sees_it() {
     assert_eq!(response.status, 200);
     assert!(response.has("content-length: 4"), "{response:?}");
     assert_eq!(client.get("/a").body, "GET");
-    assert_eq!(ask(&mut client, "HEAD", "/b").status, 202, "its own");
+    assert_eq!(
+        ask(&mut client, "HEAD", "/b").status,
+        202,
+        "its own handler"
+    );
 }
 
 #[test]
-fn options_says_what_a_path_takes() {
+fn options_names_the_methods_of_a_path() {
     let server = serve(
         Router::new()
             .get("/a", say("get"))
@@ -218,7 +222,7 @@ fn options_says_what_a_path_takes() {
 }
 
 #[test]
-fn options_of_the_server_says_what_all_paths_take() {
+fn options_of_the_server_names_the_methods_of_all_paths() {
     let inner = Router::new().patch("/", say("patch"));
     let server = serve(
         Router::new()
@@ -244,7 +248,7 @@ fn options_of_the_server_says_what_all_paths_take() {
 }
 
 #[test]
-fn any_takes_every_method() {
+fn any_accepts_every_method() {
     let server = serve(Router::new().any("/a", |request: Request| request.method().to_string()));
     let mut client = server.connect();
     for method in ["GET", "OPTIONS", "BREW"] {
@@ -275,7 +279,7 @@ fn a_nested_router_keeps_the_parameters_outside_it() {
 }
 
 #[test]
-fn a_prefix_of_a_slash_changes_no_path() {
+fn a_router_nested_at_a_slash_keeps_its_paths() {
     let inner = Router::new()
         .get("/", show)
         .get("/a", show)
@@ -285,11 +289,11 @@ fn a_prefix_of_a_slash_changes_no_path() {
     assert_eq!(client.get("/").body, "/");
     assert_eq!(marks(&client.get("/a")), "inner");
     assert_eq!(marks(&client.get("/b")), "");
-    assert_eq!(marks(&client.get("/c")), "inner", "all is under its prefix");
+    assert_eq!(marks(&client.get("/c")), "inner", "the prefix matches all");
 }
 
 #[test]
-fn a_fallback_answers_for_its_own_prefix() {
+fn a_fallback_answers_within_its_own_prefix() {
     let own = Router::new()
         .get("/a", show)
         .fallback(|request: Request| (StatusCode::NOT_FOUND, format!("own {}", show(request))));
@@ -321,7 +325,7 @@ fn a_fallback_answers_for_its_own_prefix() {
 }
 
 #[test]
-fn layers_go_around_everything_and_the_last_is_the_outermost() {
+fn layers_wrap_every_answer_and_the_last_is_the_outermost() {
     let inner = Router::new()
         .layer(mark("inner"))
         .get("/a", say("a"))
@@ -355,7 +359,7 @@ fn layers_go_around_everything_and_the_last_is_the_outermost() {
 }
 
 #[test]
-fn the_deepest_prefix_goes_first() {
+fn the_longest_prefix_wins() {
     let server = serve(
         Router::new()
             .nest("/{tenant}", Router::new().fallback(say("tenant")))
@@ -400,21 +404,21 @@ fn a_layer_sees_the_route_and_its_parameters() {
 }
 
 #[test]
-fn a_layer_may_answer_itself_and_may_leave_something() {
+fn a_layer_may_answer_itself_and_may_add_an_extension() {
     #[derive(Clone)]
     struct User(String);
 
     let whoami = |request: Request| {
         let user = request.extensions().get::<User>();
         user.map(|User(name)| name.clone())
-            .ok_or_else(|| Rejection::new(StatusCode::IM_A_TEAPOT, "nobody"))
+            .ok_or_else(|| Rejection::new(StatusCode::IM_A_TEAPOT, "no user"))
     };
     let server = serve(Router::new().get("/whoami", whoami).layer(
         |mut request: Request, next: &dyn Handler| {
             let user = request.headers().get("user");
             let user = user.map(|user| user.to_str().unwrap().to_owned());
             let Some(user) = user else {
-                return Err((StatusCode::UNAUTHORIZED, "who are you"));
+                return Err((StatusCode::UNAUTHORIZED, "user required"));
             };
             request.extensions_mut().insert(User(user));
             Ok(next.handle(request))
@@ -427,7 +431,7 @@ fn a_layer_may_answer_itself_and_may_leave_something() {
 }
 
 #[test]
-fn without_routes_a_request_has_none() {
+fn without_a_router_a_request_has_no_route() {
     let server = TestServer::start(config(), show);
     assert_eq!(server.connect().get("/").body, "none");
 }

@@ -1,5 +1,5 @@
-//! Shards and workers in every proportion: each connection has its turn,
-//! whichever worker is free, and however many shards it has to serve.
+//! Different numbers of shards and workers: each connection has its turn, whichever
+//! worker is free, and however many shards the worker has to serve.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -27,7 +27,8 @@ fn sized(shards: usize, workers: usize) -> Config {
     config
 }
 
-/// Holds `/hold`, and its query decides nothing. `/shutdown` stops the server.
+/// A server that holds requests for `/hold`, with any query, and that stops on
+/// `/shutdown`.
 fn start(config: Config, holds: &Holds) -> TestServer {
     let holds = holds.clone();
     let server = Server::bind("127.0.0.1:0", config).unwrap();
@@ -46,7 +47,7 @@ fn expect_answer(client: &mut Client, target: &str) {
     assert_eq!(client.response().body, format!("hello {target}"));
 }
 
-/// Each client has an answer before the next one asks.
+/// Each client gets its answer before the next client sends its request.
 fn expect_answers_one_by_one(clients: &mut [Client]) {
     for client in clients {
         client.request("/quick");
@@ -54,7 +55,7 @@ fn expect_answers_one_by_one(clients: &mut [Client]) {
     }
 }
 
-/// All clients ask before one reads its answer.
+/// All clients send their requests before the first answer is read.
 fn expect_answers_at_once(clients: &mut [Client]) {
     for client in clients.iter_mut() {
         client.request("/quick");
@@ -64,19 +65,19 @@ fn expect_answers_at_once(clients: &mut [Client]) {
     }
 }
 
-/// Each client has a request that waits, or a call; every worker is in a call.
-/// The test ends the oldest call, again and again, and counts the calls of each
-/// connection: none may have more than twice as many as another, and two.
+/// Every client always has a request, and every worker is in a call. The test ends the
+/// oldest call, again and again, and counts the calls of each connection: no connection
+/// may have more than twice as many as another one, plus two.
 ///
-/// Connections are served in the order in which polls have found them ready. Those
-/// of one poll have no order: so of two connections that are ready one may have a
-/// second turn before the first one of the other.
+/// Connections are served in the order in which polls find them ready. Connections that
+/// the same poll finds have no order, so a connection may have its second turn before
+/// another one has its first.
 fn expect_turns(shards: usize, workers: usize, connections: usize) {
     let holds = Holds::new();
     let server = TestServer::start(sized(shards, workers), {
         let holds = holds.clone();
         move |request: Request| {
-            // A handler that waits, so that its calls are expected to.
+            // The handler waits, so that its calls are expected to wait.
             thread::sleep(Duration::from_millis(1));
             holds.hold(request.uri().query().unwrap());
             "done"
@@ -147,7 +148,7 @@ fn connections_of_many_shards_take_turns_with_one_worker() {
 }
 
 #[test]
-fn requests_that_are_pipelined_behind_a_long_call_let_the_others_go_first() {
+fn requests_pipelined_behind_a_long_call_wait_for_other_connections() {
     for shards in [1, 2, 4] {
         let holds = Holds::new();
         let server = start(sized(shards, 1), &holds);
@@ -173,7 +174,7 @@ fn requests_that_are_pipelined_behind_a_long_call_let_the_others_go_first() {
 }
 
 #[test]
-fn requests_are_begun_in_the_order_in_which_they_came_whatever_their_shards() {
+fn requests_begin_in_the_order_of_arrival_whatever_their_shards() {
     for shards in [1, 2, 4] {
         let holds = Holds::new();
         let server = start(sized(shards, 1), &holds);
@@ -181,7 +182,7 @@ fn requests_are_begun_in_the_order_in_which_they_came_whatever_their_shards() {
         let (first, others) = clients.split_first_mut().unwrap();
         first.request("/hold?first");
         let mut call = holds.next();
-        // All those of a shard, and then all those of the next one.
+        // All clients of a shard, and then all clients of the next one.
         let order = (0..shards).flat_map(|shard| (shard..4 * shards).step_by(shards));
         let order: Vec<usize> = order.collect();
         for (waiting, &client) in order.iter().enumerate() {
@@ -201,9 +202,9 @@ fn requests_are_begun_in_the_order_in_which_they_came_whatever_their_shards() {
     }
 }
 
-/// The first call of a client also sends that client's next request, which so has
-/// arrived when the worker looks for one. The kernel does the same when it lets the
-/// client run before the worker goes on.
+/// The first call of a client also sends the client's next request, so that it has
+/// arrived when the worker looks for it. The same happens if the kernel lets the client
+/// run before the worker goes on.
 fn expect_next_request_behind_others(first: &str, sent_in_call: &str) {
     let holds = Holds::new();
     let mut config = sized(1, 1);
@@ -230,7 +231,7 @@ fn expect_next_request_behind_others(first: &str, sent_in_call: &str) {
     });
     let [mut quick, mut other, mut held] =
         <[Client; 3]>::try_from(server.connect_in_turn(3)).unwrap();
-    // So that its calls are not expected to wait, and the worker keeps the job.
+    // After these calls the route is expected to be quick, so the worker keeps the job.
     for method in ["GET", "POST"] {
         for _ in 0..100 {
             quick.send(format!(
@@ -259,12 +260,12 @@ fn expect_next_request_behind_others(first: &str, sent_in_call: &str) {
 }
 
 #[test]
-fn a_request_that_comes_during_a_call_lets_the_others_that_are_ready_go_first() {
+fn a_request_that_arrives_during_a_call_waits_for_other_ready_connections() {
     expect_next_request_behind_others(&get("/sends"), &get("/next"));
 }
 
 #[test]
-fn an_upload_that_comes_during_another_of_its_client_lets_the_others_go_first() {
+fn an_upload_that_arrives_during_another_of_its_client_waits_for_other_connections() {
     expect_next_request_behind_others(
         "POST /sends HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx",
         "xPOST /next HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxx",
@@ -286,7 +287,7 @@ fn one_worker_answers_the_connections_of_all_shards() {
 }
 
 #[test]
-fn requests_that_come_while_the_only_worker_is_in_a_call_are_answered_after_it() {
+fn requests_that_arrive_while_the_only_worker_is_in_a_call_are_answered_after_it() {
     for shards in ONE_WORKER {
         let holds = Holds::new();
         let server = start(sized(shards, 1), &holds);
@@ -297,7 +298,7 @@ fn requests_that_come_while_the_only_worker_is_in_a_call_are_answered_after_it()
         for client in others.iter_mut() {
             client.request("/quick");
         }
-        // They are seen, in every shard, though no worker is free.
+        // The monitor counts them, in every shard, although no worker is free.
         server.wait_waiting(others.len());
         drop(call);
         for client in others.iter_mut() {
@@ -309,7 +310,7 @@ fn requests_that_come_while_the_only_worker_is_in_a_call_are_answered_after_it()
 }
 
 #[test]
-fn one_worker_meets_the_deadlines_of_all_shards() {
+fn one_worker_handles_the_deadlines_of_all_shards() {
     for shards in ONE_WORKER {
         let holds = Holds::new();
         let mut config = sized(shards, 1);
@@ -331,7 +332,7 @@ fn one_worker_meets_the_deadlines_of_all_shards() {
 }
 
 #[test]
-fn deadlines_that_come_while_the_only_worker_is_in_a_call_are_met_after_it() {
+fn deadlines_that_pass_while_the_only_worker_is_in_a_call_are_handled_after_it() {
     for shards in ONE_WORKER {
         let holds = Holds::new();
         let mut config = sized(shards, 1);
@@ -341,7 +342,7 @@ fn deadlines_that_come_while_the_only_worker_is_in_a_call_are_met_after_it() {
         slow.request("/hold");
         let call = holds.next();
         let mut idle: Vec<Client> = (0..2 * shards).map(|_| server.connect()).collect();
-        // Their deadlines have passed, and no worker is free for them.
+        // Waits until their deadlines have passed. No worker is free for them.
         server.wait_waiting(idle.len());
         drop(call);
         expect_answer(&mut slow, "/hold");
@@ -352,9 +353,9 @@ fn deadlines_that_come_while_the_only_worker_is_in_a_call_are_met_after_it() {
 }
 
 #[test]
-fn one_worker_brings_a_drain_of_all_shards_to_its_end() {
+fn one_worker_drains_all_shards() {
     for shards in ONE_WORKER {
-        // The request to stop comes in each shard once.
+        // The request to stop arrives in each shard once.
         for stopping in 0..shards {
             let server = start(sized(shards, 1), &Holds::new());
             let mut clients = server.connect_in_turn(2 * shards);
@@ -379,7 +380,7 @@ fn an_owner_that_sleeps_takes_the_jobs_of_a_worker_in_a_call() {
             let holds = Holds::new();
             let server = start(sized(shards, 2), &holds);
             let mut clients = server.connect_in_turn(2 * shards);
-            // Then every worker sleeps: idle, or as the owner of a shard.
+            // After this, every worker sleeps: idle, or as the owner of a shard.
             expect_answers_one_by_one(&mut clients);
             clients[slow].request("/hold");
             let call = holds.next();
@@ -394,7 +395,7 @@ fn an_owner_that_sleeps_takes_the_jobs_of_a_worker_in_a_call() {
 }
 
 #[test]
-fn a_worker_that_becomes_free_takes_the_jobs_that_wait_and_those_that_come() {
+fn a_worker_that_becomes_free_takes_the_jobs_that_wait_and_later_ones() {
     for shards in [1, 2, 4] {
         let holds = Holds::new();
         let server = start(sized(shards, 2), &holds);
@@ -424,34 +425,34 @@ fn a_worker_that_becomes_free_takes_the_jobs_that_wait_and_those_that_come() {
     }
 }
 
-/// Panics as the path says; other paths are answered.
+/// Panics in the code that the path names. Other paths are answered.
 fn panicking(request: &Request, holds: &Holds) -> Response {
-    const AS_WISHED: &str = "as the test wishes";
+    const ON_PURPOSE: &str = "on purpose";
     match request.uri().query() {
         Some("hold") => holds.hold(request.uri()),
         Some("quick") => return Response::default(),
         _ => {}
     }
     let body = match request.uri().path() {
-        "/handler" => panic!("{AS_WISHED}"),
+        "/handler" => panic!("{ON_PURPOSE}"),
         "/piece" => {
             let mut pieces = 0;
             let panics_then = move || {
                 pieces += 1;
-                assert!(pieces < 3, "{AS_WISHED}");
+                assert!(pieces < 3, "{ON_PURPOSE}");
                 Some("piece")
             };
             Body::from_chunks(std::iter::from_fn(panics_then))
         }
-        "/after" => Body::from("hello /after").after_delivery(|| panic!("{AS_WISHED}")),
+        "/after" => Body::from("hello /after").after_delivery(|| panic!("{ON_PURPOSE}")),
         path => Body::from(format!("hello {path}")),
     };
     Response::new(body)
 }
 
-/// The only worker is in a call that will panic, or cause a panic, while the
+/// The only worker is in a call that panics, or after which other code panics, while the
 /// other connections of all shards wait.
-fn expect_that_a_panic_costs_no_shard(path: &str, expect: impl Fn(&mut Client)) {
+fn expect_no_shard_lost_by_a_panic(path: &str, expect: impl Fn(&mut Client)) {
     for shards in [1, 4] {
         let holds = Holds::new();
         let server = TestServer::start(sized(shards, 1), {
@@ -474,7 +475,7 @@ fn expect_that_a_panic_costs_no_shard(path: &str, expect: impl Fn(&mut Client)) 
             for client in &mut clients {
                 expect_answer(client, "/quick");
             }
-            // And with its job in the worker's slot: its route was quick before.
+            // The same with the job in the worker's slot: the route was quick before.
             let mut panics = server.connect();
             for _ in 0..100 {
                 assert_eq!(panics.get(&format!("{path}?quick")).status, 200);
@@ -493,31 +494,31 @@ fn expect_that_a_panic_costs_no_shard(path: &str, expect: impl Fn(&mut Client)) 
 }
 
 #[test]
-fn a_handler_that_panics_costs_no_other_connection_its_shard() {
-    expect_that_a_panic_costs_no_shard("/handler", |client| {
+fn a_handler_that_panics_does_not_stall_its_shard() {
+    expect_no_shard_lost_by_a_panic("/handler", |client| {
         assert_eq!(client.response().status, 500);
         client.expect_eof();
     });
 }
 
 #[test]
-fn a_piece_of_a_body_that_panics_costs_no_other_connection_its_shard() {
-    expect_that_a_panic_costs_no_shard("/piece", |client| {
+fn a_piece_of_a_body_that_panics_does_not_stall_its_shard() {
+    expect_no_shard_lost_by_a_panic("/piece", |client| {
         client.head();
         client.expect_end();
     });
 }
 
 #[test]
-fn a_call_after_a_delivery_that_panics_costs_no_other_connection_its_shard() {
-    expect_that_a_panic_costs_no_shard("/after", |client| {
+fn a_call_after_a_delivery_that_panics_does_not_stall_its_shard() {
+    expect_no_shard_lost_by_a_panic("/after", |client| {
         assert_eq!(client.response().body, "hello /after");
         client.expect_eof();
     });
 }
 
 #[test]
-fn a_shutdown_that_comes_while_all_workers_are_in_calls_answers_them_all() {
+fn a_shutdown_while_all_workers_are_in_calls_answers_all_requests() {
     for (shards, workers) in [(1, 3), (2, 3), (4, 3)] {
         for stopping in 0..shards {
             let holds = Holds::new();
@@ -543,7 +544,7 @@ fn a_shutdown_that_comes_while_all_workers_are_in_calls_answers_them_all() {
             }
             server.wait_waiting(others.len());
             assert_eq!(server.stop.phase(), Phase::Running);
-            // One worker is enough for all others.
+            // One free worker is enough for all other requests.
             calls.pop_front();
             for (number, client) in others.iter_mut().enumerate() {
                 expect_answer(client, target(number));
@@ -566,7 +567,7 @@ fn a_shutdown_that_comes_while_all_workers_are_in_calls_answers_them_all() {
 }
 
 #[test]
-fn a_shutdown_cuts_the_calls_of_all_workers_but_one_at_its_deadline_and_names_them() {
+fn a_shutdown_cuts_and_names_the_calls_that_do_not_return_until_its_deadline() {
     for shards in [1, 2, 4] {
         let holds = Holds::new();
         let mut config = sized(shards, 3);

@@ -1,6 +1,6 @@
-//! A stop and an abort while a call is at each point of a hand-off: its job went
-//! to another worker before it, was taken from it, or is on the run queue since
-//! no worker is free.
+//! A stop and an abort at each point of a hand-off: another worker got the job before
+//! the call, or took it during the call, or the job is on the run queue because no worker
+//! is free.
 
 use std::io::Read;
 use std::io::Seek;
@@ -27,17 +27,18 @@ use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 
-/// Where the job of the first shard is when the stop comes.
+/// Where the job of the first shard is at the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
-    /// The call was expected to wait: another worker has had the job since
-    /// before it, and serves the others.
+    /// The call was expected to wait, so the job was handed off before it. Another worker
+    /// has it.
     HandedOff,
-    /// The call was not: another worker has taken the job from it.
+    /// The call was not expected to wait, so the job was taken from it. Another worker
+    /// has it.
     Retaken,
-    /// As `HandedOff`, but no worker is free.
+    /// As `HandedOff`, but no worker is free for the job.
     QueuedBefore,
-    /// As `Retaken`, but no worker is free.
+    /// As `Retaken`, but no worker is free for the job.
     QueuedDuring,
 }
 
@@ -63,9 +64,9 @@ struct Scene {
     server: TestServer,
     call: Held,
     slow: Client,
-    /// Without a request.
+    /// Clients without a request.
     idle: Vec<Client>,
-    /// With a request that waits for a worker; none if there is a free one.
+    /// Clients whose requests wait for a worker. Empty if a worker is free.
     asking: Vec<Client>,
 }
 
@@ -89,7 +90,7 @@ fn scene(point: Point, shards: usize, mut config: Config) -> Scene {
         false => server.connect_in_turn(shards),
     };
     if !point.expects_a_wait() {
-        // The query is no part of a route.
+        // The route does not include the query, so it is known to be quick.
         for _ in 0..50 {
             slow.get("/route");
         }
@@ -97,7 +98,7 @@ fn scene(point: Point, shards: usize, mut config: Config) -> Scene {
     slow.request("/route?hold");
     let call = holds.next();
     if point.has_free_worker() {
-        // Another worker serves its shard, and all others.
+        // Another worker serves this shard and all others.
         for client in &mut idle {
             assert_eq!(client.get("/quick").body, "hello /quick");
         }
@@ -105,7 +106,7 @@ fn scene(point: Point, shards: usize, mut config: Config) -> Scene {
     for client in &mut asking {
         client.request("/queued");
     }
-    // These jobs are on the run queue.
+    // Now these jobs are on the run queue.
     server.wait_waiting(asking.len());
     Scene {
         server,
@@ -117,7 +118,7 @@ fn scene(point: Point, shards: usize, mut config: Config) -> Scene {
 }
 
 #[test]
-fn a_stop_in_a_call_waits_for_it_and_all_that_waits_is_answered() {
+fn a_stop_in_a_call_waits_for_it_and_answers_waiting_requests() {
     for shards in [1, 4] {
         for point in Point::ALL {
             let Scene {
@@ -149,8 +150,8 @@ fn a_stop_in_a_call_waits_for_it_and_all_that_waits_is_answered() {
     }
 }
 
-/// After `stop`, the call is cut and named, what waits for a worker is turned
-/// away, and what is idle is closed.
+/// After `stop`, the call is cut and named, waiting requests get 503, and idle
+/// connections are closed.
 fn expect_cut(config: Config, stop: impl Fn(&TestServer), abort: Abort) {
     for shards in [1, 4] {
         for point in Point::ALL {
@@ -195,7 +196,7 @@ fn expect_one_cut(report: &Report, slow: &Client, abort: Abort) {
 }
 
 #[test]
-fn an_abort_in_a_call_cuts_it_and_turns_away_what_waits() {
+fn an_abort_in_a_call_cuts_it_and_answers_waiting_requests_with_503() {
     let stop = |server: &TestServer| {
         server.stop.shutdown();
         server.stop.abort();
@@ -204,13 +205,13 @@ fn an_abort_in_a_call_cuts_it_and_turns_away_what_waits() {
 }
 
 #[test]
-fn an_abort_without_a_shutdown_in_a_call_cuts_it_and_turns_away_what_waits() {
+fn an_abort_without_a_shutdown_in_a_call_cuts_it_and_answers_waiting_requests_with_503() {
     let stop = |server: &TestServer| server.stop.abort();
     expect_cut(config(), stop, Abort::Requested(Trigger::Call));
 }
 
 #[test]
-fn the_deadline_in_a_call_cuts_it_and_turns_away_what_waits() {
+fn the_deadline_in_a_call_cuts_it_and_answers_waiting_requests_with_503() {
     let mut config = config();
     config.drain_timeout = Duration::from_millis(200);
     let stop = |server: &TestServer| server.stop.shutdown();
@@ -229,7 +230,7 @@ fn a_call_that_returns_after_its_connection_was_cut_changes_nothing() {
         } = scene(point, 1, config());
         server.stop.abort();
         slow.expect_end();
-        // It returns while the stop goes on.
+        // The call returns while the stop goes on.
         drop(call);
         drop((idle, asking));
         let report = server.join();
@@ -238,9 +239,9 @@ fn a_call_that_returns_after_its_connection_was_cut_changes_nothing() {
     }
 }
 
-/// A handler that gives its body to a thread, which says when it has read what
-/// was sent at first, and with which status its read has failed then. Then it
-/// waits, or returns.
+/// A server whose handler gives its body to a thread, waits until the thread has read the
+/// first part, and then waits in `holds`. The receiver gets the status with which the
+/// thread's next read fails.
 fn give_body_to_a_thread(holds: &Holds) -> (TestServer, crossbeam_channel::Receiver<u16>) {
     let (ended, end) = unbounded();
     let holds = holds.clone();
@@ -310,12 +311,12 @@ fn a_connection_is_cut_although_its_handler_keeps_the_body_that_it_waited_for() 
         }
     });
     let mut client = begin_upload(&server);
-    // It waits for the byte, as nothing is there when it is let go.
+    // The handler goes on before the byte is sent, so its read waits.
     drop(holds.next());
     client.send("x");
     let call = holds.next();
     server.stop.abort();
-    // Before the handler returns, which still has the body.
+    // The connection ends before the handler returns, which still has the body.
     client.expect_end();
     drop(call);
     assert_eq!(server.join().requests.to_string(), "1 cut");
@@ -342,7 +343,7 @@ fn a_write_of_an_upgraded_connection_that_waits_for_room_ends_at_an_abort() {
     let server = TestServer::start(config(), move |_: Request| {
         let ended = ended.clone();
         Body::upgrade(move |mut stream| {
-            // The client reads hardly any of it, so this waits for ever.
+            // The client reads only one byte, so this waits for ever.
             let written = stream.write_all(&vec![b'x'; 64 << 20]);
             ended.send(written.is_err()).unwrap();
         })
@@ -360,7 +361,7 @@ fn a_write_of_an_upgraded_connection_that_waits_for_room_ends_at_an_abort() {
 
 const FILE_BYTES: usize = 32 << 20;
 
-/// Every answer is a large file.
+/// A server that answers every request with a large file.
 fn serve_a_file(mut config: Config) -> TestServer {
     config.workers = 1;
     let mut file = tempfile::tempfile().unwrap();
@@ -373,7 +374,7 @@ fn serve_a_file(mut config: Config) -> TestServer {
 }
 
 #[test]
-fn a_file_that_is_being_sent_when_the_server_stops_arrives_whole() {
+fn a_file_that_is_being_sent_when_the_server_stops_arrives_complete() {
     let server = serve_a_file(config());
     let mut client = server.connect();
     client.request("/");
@@ -400,5 +401,5 @@ fn a_file_that_is_being_sent_at_the_deadline_is_cut_and_named() {
     assert_eq!(report.requests.to_string(), "1 cut");
     assert_eq!(report.cut[0].route, "GET /file");
     assert!(!report.cut[0].handler_running);
-    assert!(client.try_response(false).is_err(), "it is not whole");
+    assert!(client.try_response(false).is_err(), "it is not complete");
 }

@@ -1,4 +1,4 @@
-//! What the compiler cannot check: layers, and words that do not belong.
+//! Checks that the compiler cannot make: layers, forbidden words, sizes of files.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -6,17 +6,17 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// What is in `src`, from the bottom up: a file imports only from its own folder
-/// and from what stands before it.
+/// The modules of `src`, from the bottom up. A module imports only from its own folder
+/// and from modules before it.
 const LAYERS: &[&str] = &[
-    // For every layer: threads, errors, text, code of the application, the log.
+    // What every layer uses: threads, errors, text, calls of the application, the log.
     "sync",
     "waiting",
     "error",
     "escaped",
     "isolate",
     "journal",
-    // Values: the protocol, the limits, where the server is in its life.
+    // Values: the protocol, the limits, the phase and the counts.
     "http1",
     "config",
     "lifecycle",
@@ -36,11 +36,11 @@ const LAYERS: &[&str] = &[
     "lib",
 ];
 
-/// Folders that are one module in several files: the parts of one state machine,
-/// or of one type, which know each other.
+/// Folders whose files may import from each other, because they are parts of one state
+/// machine or of one type.
 const ONE_MODULE: &[&str] = &["engine/connection", "engine/shard"];
 
-/// The folders with code of ours.
+/// The folders with Rust files.
 const CODE: &[&str] = &["src", "tests", "benches", "examples", "cli", "drill"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -60,14 +60,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An import of one module from another, both from the root of the crate on:
-/// `["engine", "worker"]` from `["engine", "connection", "Next"]`.
+/// An import of one module from another. Both paths begin at the root of the crate:
+/// `["engine", "worker"]` imports `["engine", "connection", "Next"]`.
 struct Import {
     by: Vec<String>,
     from: Vec<String>,
 }
 
-/// The imports of all modules of `src`, but for their tests.
+/// The imports of all modules of `src`, without their tests.
 fn imports() -> Vec<Import> {
     let src = root().join("src");
     let mut imports = Vec::new();
@@ -80,7 +80,7 @@ fn imports() -> Vec<Import> {
         if by.last().unwrap() == "tests" {
             continue;
         }
-        // The module's own path, without the `mod` of a `mod.rs`.
+        // The path of the module, without `mod` for a `mod.rs`.
         let own = match by.split_last().unwrap() {
             (last, parents) if last == "mod" => parents.to_vec(),
             _ => by.clone(),
@@ -129,13 +129,13 @@ fn imports_go_down() {
     for Import { by, from } in imports {
         assert!(
             layer(&from) <= layer(&by),
-            "{by:?} imports {from:?}, which lies above it"
+            "{by:?} imports {from:?}, which is in a higher layer"
         );
     }
 }
 
-/// The files and folders in a folder of `src`, and which of them each imports from.
-/// What is in `mod.rs` is `mod`.
+/// The files and folders in a folder of `src`, and from which of the others each imports.
+/// `mod` stands for `mod.rs`.
 fn imports_inside(folder: &[String], imports: &[Import]) -> BTreeMap<String, BTreeSet<String>> {
     let path = folder
         .iter()
@@ -163,7 +163,7 @@ fn imports_inside(folder: &[String], imports: &[Import]) -> BTreeMap<String, BTr
 }
 
 #[test]
-fn no_module_imports_from_itself_by_way_of_others() {
+fn no_modules_import_in_a_circle() {
     let imports = imports();
     let mut folders: BTreeSet<&[String]> = imports
         .iter()
@@ -173,14 +173,14 @@ fn no_module_imports_from_itself_by_way_of_others() {
     assert!(folders.len() > 10, "{folders:?}");
     for folder in folders {
         let mut inside = imports_inside(folder, &imports);
-        // Takes away what imports from nothing that is left, until nothing is.
+        // Removes the modules that import from no remaining module, until none remains.
         while !inside.is_empty() {
             let before = inside.len();
             let left: BTreeSet<String> = inside.keys().cloned().collect();
             inside.retain(|_, from| from.iter().any(|module| left.contains(module)));
             assert!(
                 inside.len() < before,
-                "a circle in src/{}: {inside:?}",
+                "modules import in a circle in src/{}: {inside:?}",
                 folder.join("/")
             );
         }
@@ -188,7 +188,7 @@ fn no_module_imports_from_itself_by_way_of_others() {
 }
 
 #[test]
-fn the_protocol_knows_no_socket_thread_clock_or_log() {
+fn the_protocol_uses_no_socket_thread_clock_or_log() {
     for path in sources(&root().join("src/http1")) {
         let text = fs::read_to_string(&path).unwrap();
         for word in [
@@ -199,12 +199,12 @@ fn the_protocol_knows_no_socket_thread_clock_or_log() {
             "mio",
             "socket2",
         ] {
-            assert!(!text.contains(word), "{} speaks of {word}", path.display());
+            assert!(!text.contains(word), "{} contains {word}", path.display());
         }
     }
 }
 
-/// The files of the library, without those that only tests and fuzzing use.
+/// The files of the library, except the files for tests and fuzzing.
 fn library() -> Vec<(String, String)> {
     let src = root().join("src");
     let mut files = Vec::new();
@@ -218,7 +218,7 @@ fn library() -> Vec<(String, String)> {
 }
 
 #[test]
-fn one_function_catches_the_panics_of_the_application() {
+fn only_one_function_catches_panics() {
     for (name, text) in library() {
         let tests = "#[cfg(test)]\nmod tests {";
         let (code, _) = text.split_once(tests).unwrap_or((&text, ""));
@@ -231,8 +231,8 @@ fn one_function_catches_the_panics_of_the_application() {
 
 #[test]
 fn no_thread_that_serves_or_stops_calls_the_logger() {
-    // On the thread of the caller: before a server serves, when its handle is
-    // dropped, in a handler.
+    // These log on the thread of the caller: before a server serves, when its handle is
+    // dropped, or in a handler.
     let callers = [
         "journal.rs",
         "net/listener.rs",
@@ -251,7 +251,7 @@ fn no_thread_that_serves_or_stops_calls_the_logger() {
 }
 
 #[test]
-fn the_journal_knows_the_targets_of_its_lines() {
+fn the_journal_lists_the_targets_of_its_lines() {
     let journal = fs::read_to_string(root().join("src/journal.rs")).unwrap();
     for (name, text) in library() {
         let module = name.trim_end_matches(".rs").trim_end_matches("/mod");
@@ -264,7 +264,7 @@ fn the_journal_knows_the_targets_of_its_lines() {
 }
 
 #[test]
-fn files_are_of_a_size_to_be_read() {
+fn no_file_is_too_long() {
     for path in ["src", "benches", "cli/src", "cli/benches", "drill/src"]
         .map(|folder| sources(&root().join(folder)))
         .concat()
@@ -291,7 +291,7 @@ fn every_rule_of_the_protocol_has_its_test() {
             let name = test.trim().trim_matches('`');
             let found = tests.contains(&format!("#[test]\nfn {name}()"))
                 || tests.contains(&format!("#[test]\n    fn {name}()"));
-            assert!(found, "{row:?} names {name:?}, which is no test");
+            assert!(found, "{row:?} names {name:?}, which is not a test");
         }
         rules += 1;
     }

@@ -1,5 +1,4 @@
-//! Clients that are too slow are ended by their own timeout, and nobody else
-//! notices.
+//! Connections of slow clients end by their timeouts, without an effect on other clients.
 
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ fn a_head_that_does_not_end_is_408() {
 }
 
 #[test]
-fn a_body_that_stands_still_is_408() {
+fn a_body_that_stalls_is_408() {
     let mut config = config();
     config.body_timeout = SHORT;
     let server = TestServer::hello(config);
@@ -42,8 +41,8 @@ fn an_idle_connection_is_closed_without_a_word() {
     let server = Server::bind("127.0.0.1:0", config).unwrap();
     let connect = || Client::connect(server.local_addr());
     let (mut used, mut fresh, mut blank) = (connect(), connect(), connect());
-    // Sent before the server starts, so that nobody can be idle for too long
-    // before sending.
+    // Sent before the server starts, so that no idle timeout passes before the bytes are
+    // sent.
     used.request("/");
     blank.send("\r\n");
     let server = TestServer::spawn(server, |_: farewell::Request| "hello");
@@ -78,7 +77,7 @@ fn a_client_that_stops_reading_is_closed() {
 }
 
 #[test]
-fn a_client_that_does_not_close_is_waited_for_so_long() {
+fn linger_bounds_the_wait_for_a_client_that_does_not_close() {
     let mut config = config();
     config.linger = SHORT;
     let server = TestServer::hello(config);
@@ -98,7 +97,7 @@ fn a_client_that_does_not_close_is_waited_for_so_long() {
 }
 
 #[test]
-fn slow_clients_hold_no_worker() {
+fn slow_clients_occupy_no_worker() {
     let mut config = config();
     config.workers = 1;
     let server = TestServer::hello(config);

@@ -1,5 +1,5 @@
-//! A handler takes the connection over: the raw stream, on a thread of its
-//! own, that the server knows of, tells, waits for, and counts.
+//! Upgraded connections: the application gets the raw stream on a thread of its own. The
+//! server counts the connection, tells the application about the drain, and waits for it.
 
 use std::io;
 use std::io::Read;
@@ -36,7 +36,7 @@ fn switching(f: impl FnOnce(Upgraded) + Send + 'static) -> Response {
     response
 }
 
-/// Lines come back in upper case; at the drain it says so, and reads on.
+/// Sends everything back in upper case. At the drain it sends `STOPPING`, and goes on.
 fn shout(mut stream: Upgraded) -> io::Result<()> {
     stream.wake_on_drain(true);
     let mut buffer = [0; 1000];
@@ -72,7 +72,7 @@ fn upgraded(server: &TestServer, behind: &str) -> Client {
 }
 
 #[test]
-fn what_was_sent_behind_the_request_is_read_first() {
+fn bytes_sent_behind_the_request_are_read_first() {
     let server = server(config());
     let mut client = upgraded(&server, "hello");
     assert_eq!(client.raw(5), b"HELLO");
@@ -90,7 +90,7 @@ fn what_was_sent_behind_the_request_is_read_first() {
 }
 
 #[test]
-fn it_holds_no_worker() {
+fn an_upgraded_connection_occupies_no_worker() {
     let mut config = config();
     config.workers = 1;
     let server = server(config);
@@ -102,7 +102,7 @@ fn it_holds_no_worker() {
 }
 
 #[test]
-fn a_drain_tells_it_and_waits_for_it() {
+fn a_drain_wakes_an_upgraded_connection_and_waits_for_it() {
     let server = server(config());
     let mut client = upgraded(&server, "");
     server.stop.shutdown();
@@ -116,7 +116,7 @@ fn a_drain_tells_it_and_waits_for_it() {
 }
 
 #[test]
-fn at_the_deadline_it_is_cut_and_named() {
+fn an_upgraded_connection_is_cut_and_named_at_the_deadline() {
     let mut config = config();
     config.drain_timeout = Duration::from_millis(50);
     config.linger = Duration::from_millis(50);
@@ -132,11 +132,11 @@ fn at_the_deadline_it_is_cut_and_named() {
     assert_eq!(report.cut[0].route, r"GET /\xe2\x80\xae\xc2\x85", "escaped");
     assert_eq!(report.cut[0].peer, client.address());
     assert!(!report.all_answered());
-    assert_eq!(report.threads_left, 0, "its reads ended");
+    assert_eq!(report.threads_left, 0, "the cut ended the read");
 }
 
 #[test]
-fn one_that_does_not_return_is_left_behind_and_said() {
+fn a_function_that_does_not_return_is_left_behind_and_counted() {
     let mut config = config();
     config.drain_timeout = Duration::from_millis(50);
     config.linger = Duration::from_millis(50);
@@ -157,7 +157,7 @@ fn one_that_does_not_return_is_left_behind_and_said() {
 }
 
 #[test]
-fn with_a_successful_status_what_it_writes_is_the_body() {
+fn with_a_successful_status_the_written_bytes_are_the_body() {
     let server = TestServer::start(config(), |_: Request| {
         Response::new(Body::upgrade(|mut stream: Upgraded| {
             stream.write_all(b"raw bytes").unwrap();
@@ -174,7 +174,7 @@ fn with_a_successful_status_what_it_writes_is_the_body() {
 }
 
 #[test]
-fn closing_tells_whether_the_client_has_everything() {
+fn close_fails_if_the_client_does_not_confirm() {
     let mut config = config();
     config.linger = Duration::from_millis(50);
     let (sender, closed) = unbounded();
@@ -227,11 +227,11 @@ fn a_write_waits_for_a_slow_reader() {
 }
 
 #[test]
-fn the_stream_is_to_be_had_as_std_has_it() {
+fn the_stream_can_become_a_stream_of_std() {
     let server = TestServer::start(config(), |_: Request| {
         switching(|stream| {
             let (mut stream, behind) = stream.into_std().unwrap();
-            // The listener's is about accepting.
+            // The timeout of the listener is not inherited.
             assert_eq!(stream.read_timeout().unwrap(), None);
             assert_eq!(behind, "hel");
             let mut rest = [0; 2];
@@ -258,7 +258,7 @@ fn a_stream_of_std_wakes_no_thread_of_the_server() {
     let mut client = upgraded(&server, "");
     let mut stream = streams.recv_timeout(TOO_LONG).unwrap();
     server.wait_open(0);
-    // Its slot is vacant: an event of its would be told to the next connection.
+    // Its slot is vacant: an event of the stream would wake the slot's next connection.
     let mut next = server.connect();
     assert_eq!(next.get("/").status, 500);
     for _ in 0..100 {
@@ -272,7 +272,7 @@ fn a_stream_of_std_wakes_no_thread_of_the_server() {
 }
 
 #[test]
-fn a_stream_of_std_cannot_be_had_beside_other_handles() {
+fn a_stream_with_other_handles_cannot_become_a_stream_of_std() {
     let server = TestServer::start(config(), |_: Request| {
         switching(|stream| {
             let mut other = stream.share();
@@ -281,7 +281,7 @@ fn a_stream_of_std_cannot_be_had_beside_other_handles() {
             let text = refused.to_string();
             assert!(text.contains("another handle"), "{text}");
             let mut stream = refused.into_inner();
-            // Both are as they were.
+            // Both handles still work.
             let late = other.read(&mut [0]).unwrap_err();
             assert_eq!(late.kind(), io::ErrorKind::TimedOut);
             stream.write_all(b"one").unwrap();
@@ -295,7 +295,7 @@ fn a_stream_of_std_cannot_be_had_beside_other_handles() {
 }
 
 #[test]
-fn a_stream_of_std_takes_a_place_as_long_as_it_exists() {
+fn a_stream_of_std_counts_against_max_connections_until_its_drop() {
     let mut config = config();
     config.max_connections = 1;
     let (sender, streams) = unbounded();
@@ -324,7 +324,7 @@ fn a_stream_of_std_takes_a_place_as_long_as_it_exists() {
 }
 
 #[test]
-fn a_stream_of_std_holds_up_no_stop() {
+fn a_stream_of_std_does_not_delay_a_stop() {
     let mut config = config();
     config.max_connections = 1;
     let (sender, streams) = unbounded();
@@ -356,7 +356,7 @@ fn an_upgrade_that_has_returned_is_not_cut() {
     });
     let mut client = upgraded(&server, "");
     returned.recv_timeout(TOO_LONG).unwrap();
-    // The client goes on sending, beyond the deadline.
+    // The client goes on sending after the deadline.
     let sending = thread::spawn(move || while client.try_send([b'x'; 4096]).is_ok() {});
     server.stop.shutdown();
     let report = server.join();
@@ -380,9 +380,7 @@ fn a_read_can_have_a_timeout() {
 
 #[test]
 fn a_panic_closes_the_connection_and_stops_nothing_else() {
-    let server = TestServer::start(config(), |_: Request| {
-        switching(|_| panic!("as the test wishes"))
-    });
+    let server = TestServer::start(config(), |_: Request| switching(|_| panic!("on purpose")));
     let mut client = upgraded(&server, "");
     client.expect_end();
     drop(client);
@@ -427,7 +425,7 @@ fn an_upgrade_that_makes_no_sense_is_a_500() {
         wrong(|response| *response.status_mut() = StatusCode::PROCESSING),
         500
     );
-    // Where there can be no stream, there is an empty body.
+    // A status that cannot have a stream gets an empty body.
     assert_eq!(
         wrong(|response| *response.status_mut() = StatusCode::NOT_FOUND),
         404

@@ -1,5 +1,5 @@
-//! Code of the user's that blocks, panics, or takes its time: it costs its own
-//! connection at most, and a stop comes to its end.
+//! Code of the application that blocks, panics or is slow: it costs at most its own
+//! connection, and a stop still ends.
 
 use std::io;
 use std::io::Read;
@@ -29,9 +29,9 @@ use crate::support::Gate;
 use crate::support::TestServer;
 use crate::support::config;
 use crate::support::get;
-use crate::support::impatient;
+use crate::support::short_drain;
 
-/// Gives nothing until the gate is opened.
+/// A reader that blocks until the gate is open.
 struct Blocks(Arc<Gate>);
 
 impl Read for Blocks {
@@ -44,7 +44,7 @@ impl Read for Blocks {
 #[test]
 fn a_body_that_blocks_is_cut_at_the_deadline() {
     let (gate, bar) = Gate::new();
-    let server = TestServer::start(impatient(), {
+    let server = TestServer::start(short_drain(), {
         let gate = Arc::clone(&gate);
         move |_: Request| Body::from_reader(Blocks(Arc::clone(&gate)))
     });
@@ -63,12 +63,12 @@ fn a_body_that_blocks_is_cut_at_the_deadline() {
 fn a_follower_whose_handler_does_not_return_is_cut_at_the_deadline() {
     let (gate, bar) = Gate::new();
     let handle: Arc<OnceLock<ShutdownHandle>> = Arc::default();
-    let server = Server::bind("127.0.0.1:0", impatient()).unwrap();
+    let server = Server::bind("127.0.0.1:0", short_drain()).unwrap();
     handle.set(server.shutdown_handle()).unwrap();
     let server = TestServer::spawn(server, {
         let gate = Arc::clone(&gate);
         move |_: Request| {
-            let body = handle.get().unwrap().follow(|_| "news".to_owned());
+            let body = handle.get().unwrap().follow(|_| "progress".to_owned());
             gate.pass("following");
             body
         }
@@ -82,10 +82,10 @@ fn a_follower_whose_handler_does_not_return_is_cut_at_the_deadline() {
     drop(bar);
 }
 
-/// Gives a byte; its drop panics.
-struct Bomb(bool);
+/// An iterator of one piece. Its drop panics.
+struct PanicsInDrop(bool);
 
-impl Iterator for Bomb {
+impl Iterator for PanicsInDrop {
     type Item = &'static str;
 
     fn next(&mut self) -> Option<&'static str> {
@@ -93,21 +93,21 @@ impl Iterator for Bomb {
     }
 }
 
-impl Drop for Bomb {
+impl Drop for PanicsInDrop {
     fn drop(&mut self) {
-        panic!("as the test wishes");
+        panic!("on purpose");
     }
 }
 
 #[test]
 fn a_drop_that_panics_costs_no_worker() {
-    let server = TestServer::start(impatient(), |request: Request| {
-        let bomb = || Response::new(Body::from_chunks(Bomb(true)));
+    let server = TestServer::start(short_drain(), |request: Request| {
+        let response = || Response::new(Body::from_chunks(PanicsInDrop(true)));
         match request.uri().path() {
-            "/sent" => bomb(),
-            // It has no body, so this one is dropped unsent.
+            "/sent" => response(),
+            // A 204 has no body, so the body is dropped without being sent.
             "/unsent" => {
-                let mut response = bomb();
+                let mut response = response();
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 response
             }
@@ -125,13 +125,13 @@ fn a_drop_that_panics_costs_no_worker() {
 }
 
 #[test]
-fn a_stream_of_events_that_never_pauses_learns_of_the_drain() {
+fn a_stream_of_events_without_pauses_is_told_about_the_drain() {
     let mut config = config();
     config.last_call = crate::support::NEVER;
     config.drain_timeout = crate::support::NEVER;
     let server = TestServer::start(config, move |_: Request| {
         let (sender, events) = Events::new();
-        // Unless it learns of the drain, this goes on for ever.
+        // Without `draining`, this loop does not end.
         thread::spawn(move || {
             let event = Event::data("x".repeat(100_000));
             while sender.send(&event) != Err(SendError::Closed) && !sender.draining() {
@@ -151,7 +151,7 @@ fn a_stream_of_events_that_never_pauses_learns_of_the_drain() {
 }
 
 #[test]
-fn a_slow_source_does_not_make_its_client_slow() {
+fn a_slow_body_does_not_count_against_the_clients_write_timeout() {
     let mut config = config();
     config.write_timeout = Duration::from_millis(100);
     config.linger = Duration::from_millis(100);
@@ -170,7 +170,7 @@ fn a_slow_source_does_not_make_its_client_slow() {
 }
 
 #[test]
-fn a_slow_handler_does_not_make_its_client_slow() {
+fn a_slow_handler_does_not_count_against_the_clients_body_timeout() {
     let mut config = config();
     config.body_timeout = Duration::from_millis(100);
     config.rate_min = 1;
@@ -187,7 +187,7 @@ fn a_slow_handler_does_not_make_its_client_slow() {
 }
 
 #[test]
-fn a_body_given_to_a_thread_is_let_go_when_its_handler_returns() {
+fn a_read_of_a_body_on_another_thread_fails_when_the_handler_returns() {
     let (ended, end) = unbounded();
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config(), {
@@ -216,7 +216,7 @@ fn a_body_given_to_a_thread_is_let_go_when_its_handler_returns() {
 }
 
 #[test]
-fn an_upload_that_waits_for_its_turn_and_leaves_is_noticed() {
+fn an_upload_whose_client_disconnects_while_it_waits_for_its_turn_is_closed() {
     let mut config = config();
     config.workers = 2;
     let server = TestServer::start(config, |mut request: Request| {
@@ -248,7 +248,7 @@ fn an_upload_that_waits_for_its_turn_for_too_long_is_answered_503() {
     let server = TestServer::start(config, {
         let gate = Arc::clone(&gate);
         move |_: Request| {
-            gate.pass("has the only place");
+            gate.pass("has the only permit");
             "read nothing"
         }
     });
@@ -267,11 +267,11 @@ fn an_upload_that_waits_for_its_turn_for_too_long_is_answered_503() {
     assert_eq!(first.response().status, 200);
 }
 
-/// Takes over, writes half of an answer, and then does this.
+/// Upgrades the connection, writes half of an answer, and then calls `then`.
 fn half_an_answer(then: fn()) -> Response {
     Response::new(Body::upgrade(move |mut stream| {
         stream.write_all(b"half").unwrap();
-        // Until an abort, or for ever.
+        // Returns at an abort, or when the client sends a byte.
         let _ = stream.read(&mut [0]);
         then();
     }))
@@ -279,7 +279,7 @@ fn half_an_answer(then: fn()) -> Response {
 
 #[test]
 fn half_of_an_upgraded_answer_is_not_taken_for_the_whole() {
-    let server = TestServer::start(impatient(), |_: Request| half_an_answer(|| ()));
+    let server = TestServer::start(short_drain(), |_: Request| half_an_answer(|| ()));
     let mut cut = server.connect();
     cut.request("/");
     cut.wait_readable();
@@ -287,8 +287,8 @@ fn half_of_an_upgraded_answer_is_not_taken_for_the_whole() {
     cut.expect_reset();
     assert_eq!(server.join().connections.count(ConnectionOutcome::Cut), 1);
 
-    let server = TestServer::start(impatient(), |_: Request| {
-        half_an_answer(|| panic!("as the test wishes"))
+    let server = TestServer::start(short_drain(), |_: Request| {
+        half_an_answer(|| panic!("on purpose"))
     });
     let mut panics = server.connect();
     panics.send(format!("{}x", get("/")));
@@ -316,7 +316,7 @@ fn the_delivery_of_what_was_upgraded_is_told() {
 #[test]
 fn aborts_and_upgrades_at_the_same_time_come_to_an_end() {
     for _ in 0..5 {
-        let server = TestServer::start(impatient(), |_: Request| {
+        let server = TestServer::start(short_drain(), |_: Request| {
             let mut response = half_an_answer(|| ());
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             let protocol = HeaderValue::from_static("x");
@@ -347,10 +347,10 @@ fn aborts_and_upgrades_at_the_same_time_come_to_an_end() {
 #[test]
 fn an_upgrade_that_is_cut_cannot_write_on() {
     let (ended, end) = unbounded();
-    let server = TestServer::start(impatient(), move |_: Request| {
+    let server = TestServer::start(short_drain(), move |_: Request| {
         let ended = ended.clone();
         Body::upgrade(move |mut stream| {
-            // The client reads all of it, so no write ever waits.
+            // The client reads all of it, so no write waits.
             while stream.write_all(b"more").is_ok() {
                 thread::yield_now();
             }
@@ -369,7 +369,7 @@ fn an_upgrade_that_is_cut_cannot_write_on() {
 }
 
 #[test]
-fn who_follows_slowly_hears_the_end_at_an_abort_too() {
+fn a_follower_whose_code_is_slow_gets_the_end_at_an_abort_too() {
     let mut config = config();
     config.workers = 4;
     let server = Server::bind("127.0.0.1:0", config).unwrap();
@@ -379,7 +379,7 @@ fn who_follows_slowly_hears_the_end_at_an_abort_too() {
             thread::sleep(Duration::from_millis(2));
             match progress {
                 farewell::Progress::Finished(_) => "the end".to_owned(),
-                _ => "news".to_owned(),
+                _ => "progress".to_owned(),
             }
         })
     });
@@ -387,14 +387,14 @@ fn who_follows_slowly_hears_the_end_at_an_abort_too() {
     for follower in &mut followers {
         follower.request("/");
         follower.head();
-        assert_eq!(follower.chunk().unwrap(), b"news");
+        assert_eq!(follower.chunk().unwrap(), b"progress");
     }
     server.stop.shutdown();
     server.stop.abort();
     for mut follower in followers {
         let mut last = Vec::new();
         loop {
-            match follower.chunk().expect("an end in good order") {
+            match follower.chunk().expect("a complete response") {
                 chunk if chunk.is_empty() => break,
                 chunk => last = chunk,
             }

@@ -1,22 +1,27 @@
-//! Where cargo puts the examples.
+//! Finds the programs of the examples.
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// `cargo test` builds the examples first; with `--test` it does not.
+/// The program of an example. `cargo test` builds the examples first; with `--test` it
+/// does not.
+///
+/// # Panics
+///
+/// The example is not built, or its sources are newer.
 pub(crate) fn built(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let profile = this.ancestors().nth(2).unwrap();
     let program = profile.join("examples").join(name);
     assert!(
         is_fresh(&program),
-        "{name} is to be built: cargo build --examples"
+        "{name} is not built or not up to date: run cargo build --examples"
     );
     program
 }
 
-/// Whether a program is younger than its sources, which cargo lists beside it.
+/// Whether a program is newer than its sources, which cargo lists in a file beside it.
 fn is_fresh(program: &Path) -> bool {
     let changed = |file: &Path| fs::metadata(file).and_then(|metadata| metadata.modified());
     let Ok(built) = changed(program) else {
@@ -24,7 +29,7 @@ fn is_fresh(program: &Path) -> bool {
     };
     let rule = fs::read_to_string(program.with_extension("d")).unwrap();
     let (_, sources) = rule.trim_end().split_once(": ").unwrap();
-    // A space that belongs to a path has a backslash before it.
+    // A space in a path has a backslash before it.
     let sources = sources.replace("\\ ", "\0");
     sources.split(' ').all(|source| {
         let source = source.replace('\0', " ");

@@ -1,5 +1,5 @@
-//! A client that shares nothing with the server: literal bytes on the wire,
-//! and its own small reading of responses.
+//! A client that shares no code with the server. It sends literal bytes, and has a small
+//! parser of its own for responses.
 
 use std::io;
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// No test waits for this; it turns a hang into a failure.
+/// Turns a hang into a failure. No test that passes waits so long.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Client {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Lines in lower case, without the status line.
+    /// The header lines in lower case, without the status line.
     pub(crate) head: String,
     pub(crate) body: String,
 }
@@ -39,12 +39,12 @@ impl Response {
     }
 }
 
-/// How an attempt to get a response failed.
+/// How a response was lost.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// Not a byte of it came.
+    /// No byte of it arrived.
     Lost,
-    /// It ended in the middle.
+    /// The connection ended in the middle of it.
     Truncated,
 }
 
@@ -65,7 +65,7 @@ impl Client {
         })
     }
 
-    /// The same connection, to send on while this one reads.
+    /// A second handle of the connection, to send while this one reads.
     pub(crate) fn try_clone(&self) -> Self {
         Self {
             stream: self.stream.try_clone().unwrap(),
@@ -91,12 +91,12 @@ impl Client {
         self.send(get(path));
     }
 
-    /// Waits until there is something to read, and leaves it there.
+    /// Waits until there are bytes to read, without reading them.
     pub(crate) fn wait_readable(&self) {
-        self.stream.peek(&mut [0]).expect("something to read");
+        self.stream.peek(&mut [0]).expect("bytes to read");
     }
 
-    /// A plain GET and its response.
+    /// Sends a plain GET, and reads its response.
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.request(path);
         self.response()
@@ -106,7 +106,7 @@ impl Client {
         self.whole_response(false)
     }
 
-    /// The response to a HEAD: its body is not there, whatever it says.
+    /// Reads the response to a HEAD. It has no body, whatever its header fields say.
     pub(crate) fn head_response(&mut self) -> Response {
         self.whole_response(true)
     }
@@ -115,7 +115,7 @@ impl Client {
         let response = self.try_response(to_head);
         response.unwrap_or_else(|loss| {
             let (here, end) = (self.stream.local_addr(), &self.end);
-            panic!("no whole response at {here:?}: {loss:?}, {end:?}")
+            panic!("no complete response at {here:?}: {loss:?}, {end:?}")
         })
     }
 
@@ -147,7 +147,7 @@ impl Client {
         })
     }
 
-    /// One chunk of a chunked body; empty at its end.
+    /// Reads one chunk of a chunked body. The chunk is empty at the end of the body.
     pub(crate) fn chunk(&mut self) -> Result<Vec<u8>, Loss> {
         let size = loop {
             if let Some(at) = find(&self.unused, b"\r\n") {
@@ -164,7 +164,7 @@ impl Client {
         Ok(chunk)
     }
 
-    /// The head of a response whose body is read by [`chunk`](Self::chunk).
+    /// Reads the head of a response. [`chunk`](Self::chunk) can read its body.
     pub(crate) fn head(&mut self) -> String {
         self.try_head().expect("a response")
     }
@@ -182,7 +182,7 @@ impl Client {
         }
     }
 
-    /// So many bytes of whatever protocol.
+    /// Reads so many bytes of any protocol.
     pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
         self.try_raw(count).expect("so many bytes")
     }
@@ -191,7 +191,7 @@ impl Client {
         self.exactly(count)
     }
 
-    /// The server has closed its side, in good order and without a word.
+    /// Expects that the server closes its side, without a reset and without another byte.
     pub(crate) fn expect_eof(&mut self) {
         assert!(self.unused.is_empty(), "unexpected: {:?}", self.unused);
         let mut byte = [0];
@@ -199,12 +199,12 @@ impl Client {
         assert_eq!(read.unwrap(), 0, "unexpected: {byte:?}");
     }
 
-    /// The server has closed or reset the connection.
+    /// Expects that the server closes or resets the connection. Ignores the bytes before.
     pub(crate) fn expect_end(&mut self) {
         while self.read_more() {}
     }
 
-    /// The server has reset the connection, whatever came before that.
+    /// Expects that the server resets the connection. Ignores the bytes before.
     pub(crate) fn expect_reset(&mut self) {
         while self.read_more() {}
         let end = self.end.as_deref().unwrap_or_default();
@@ -235,7 +235,7 @@ impl Client {
         Ok(self.unused.drain(..count).collect())
     }
 
-    /// `false` at the end of the connection, however it ended.
+    /// Reads once. Returns `false` at the end of the connection, however it ended.
     fn read_more(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         loop {

@@ -1,4 +1,4 @@
-//! What a child process inherits of the signals of this one.
+//! The signal dispositions that a child process inherits from this process.
 
 use std::fs;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Once;
 
 use rustix::process::Signal;
 
-/// Has every child begin with SIGHUP, SIGINT and SIGTERM as they are by
-/// default, even if they are ignored here: SIGINT is in the background of a
-/// script, and SIGHUP under `nohup`.
+/// Makes every child process begin with the default SIGHUP, SIGINT and SIGTERM, even if
+/// this process ignores them. A shell script ignores SIGINT in background jobs, and
+/// `nohup` ignores SIGHUP.
 ///
-/// A signal that is ignored is so in a child too; one that is handled has its
-/// default effect there. So what is ignored gets a handler that does nothing.
+/// A child inherits an ignored signal; a signal with a handler has its default effect in
+/// the child. So each ignored signal gets a handler that does nothing.
 pub(crate) fn begin_with_default_signals() {
     static ONCE: Once = Once::new();
 
@@ -24,8 +24,8 @@ pub(crate) fn begin_with_default_signals() {
     });
 }
 
-/// Whether a process ignores a signal, where the system tells. Its id may be
-/// `self`.
+/// Whether a process ignores a signal. `process` is a process id, or `self`. Returns
+/// `false` if the system has no `/proc`.
 pub(crate) fn is_ignored(process: &str, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! What the tests are written with: a server on port 0, a raw client, a gate.
+//! Support for the tests: a server on port 0, a raw client, and gates for handlers.
 
 #[path = "../../support/client.rs"]
 pub(crate) mod client;
@@ -20,10 +20,10 @@ use farewell::Spawned;
 pub(crate) use client::Client;
 pub(crate) use client::get;
 
-/// No test waits for this; it turns a hang into a failure.
+/// Turns a hang into a failure. No test that passes waits so long.
 pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
 
-/// Long enough that nothing in a test runs into it.
+/// A timeout that never passes in a test.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 /// A server of the library on a free port of 127.0.0.1.
@@ -32,7 +32,7 @@ pub(crate) struct TestServer {
     pub(crate) stop: ShutdownHandle,
 }
 
-/// Few workers; timeouts that no test runs into unless it wants to.
+/// A configuration with few workers. No timeout passes, unless a test shortens it.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.workers = 4;
@@ -46,8 +46,8 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// Two workers, and a drain that is over soon.
-pub(crate) fn impatient() -> Config {
+/// Two workers and a short drain.
+pub(crate) fn short_drain() -> Config {
     let mut config = config();
     config.workers = 2;
     config.drain_timeout = Duration::from_millis(100);
@@ -68,7 +68,7 @@ impl TestServer {
         }
     }
 
-    /// One that says hello.
+    /// A server that answers `hello` and the path.
     pub(crate) fn hello(config: Config) -> Self {
         Self::start(config, |request: Request| {
             format!("hello {}", request.uri().path())
@@ -91,8 +91,7 @@ impl TestServer {
         );
     }
 
-    /// Waits until so many connections have something to read that no worker
-    /// has looked at.
+    /// Waits until so many connections are ready and have no worker.
     pub(crate) fn wait_waiting(&self, count: usize) {
         assert!(
             self.stop
@@ -100,8 +99,8 @@ impl TestServer {
         );
     }
 
-    /// Connects so many clients. Each connection is in the shard after that of
-    /// the one before.
+    /// Connects so many clients. Each connection is in the shard that follows the shard
+    /// of the connection before.
     pub(crate) fn connect_in_turn(&self, count: usize) -> Vec<Client> {
         let before = self.stop.counts().open;
         let connect = |number| {
@@ -120,7 +119,7 @@ impl TestServer {
         );
     }
 
-    /// Waits for the report. It has to balance, always.
+    /// Waits for the report, and checks that it balances.
     pub(crate) fn join(self) -> Report {
         let report = self.spawned.join().unwrap();
         assert!(report.balances(), "{report:?}");
@@ -128,14 +127,14 @@ impl TestServer {
     }
 }
 
-/// A handler says that it has started; the test says when it goes on.
+/// Holds handlers until the test lets them go on. A handler reports that it has started.
 pub(crate) struct Gate {
     started: (Sender<String>, Receiver<String>),
     open: Receiver<()>,
 }
 
-/// Opens the gate when it is dropped.
-pub(crate) struct Bar(#[expect(dead_code, reason = "its drop is what counts")] Sender<()>);
+/// The drop opens the gate.
+pub(crate) struct Bar(#[expect(dead_code, reason = "only its drop is used")] Sender<()>);
 
 impl Gate {
     pub(crate) fn new() -> (std::sync::Arc<Self>, Bar) {
@@ -149,16 +148,18 @@ impl Gate {
         )
     }
 
-    /// For handlers: says that it has started, and waits.
+    /// Called by a handler: reports that it has started, and waits until the gate is
+    /// open.
     pub(crate) fn pass(&self, what: &str) {
         self.started.0.send(what.to_owned()).unwrap();
         assert!(
             self.open.recv().is_err(),
-            "nothing is sent: the bar is dropped"
+            "the bar is dropped, nothing is sent"
         );
     }
 
-    /// Waits for a handler to have started, and says which.
+    /// Waits until a handler has started, and returns what it passed to
+    /// [`pass`](Self::pass).
     pub(crate) fn wait_started(&self) -> String {
         self.started
             .1
@@ -167,14 +168,14 @@ impl Gate {
     }
 }
 
-/// A call that waits in its handler, until this is dropped.
+/// A call that waits in its handler. The drop releases it.
 pub(crate) struct Held {
-    /// What it is a call of, with the query.
+    /// The target of the request, with its query.
     pub(crate) target: String,
     _release: Sender<()>,
 }
 
-/// Calls that wait in their handlers, each until the test drops it.
+/// Holds the calls of handlers, each until the test drops it.
 #[derive(Clone)]
 pub(crate) struct Holds {
     started: (Sender<Held>, Receiver<Held>),
@@ -187,7 +188,7 @@ impl Holds {
         }
     }
 
-    /// For handlers: says that it has started, and waits.
+    /// Called by a handler: reports that it has started, and waits until it is released.
     pub(crate) fn hold(&self, target: impl ToString) {
         let (release, released) = unbounded();
         let held = Held {
@@ -195,10 +196,10 @@ impl Holds {
             _release: release,
         };
         self.started.0.send(held).unwrap();
-        assert!(released.recv().is_err(), "nothing is sent: it is dropped");
+        assert!(released.recv().is_err(), "dropped, nothing is sent");
     }
 
-    /// Waits for the next call.
+    /// Waits until the next call has started.
     pub(crate) fn next(&self) -> Held {
         let started = &self.started.1;
         started.recv_timeout(TOO_LONG).expect("a handler starts")

@@ -1,4 +1,4 @@
-//! A chunked body, in pieces, and beside a second decoder.
+//! A chunked body in pieces, compared with a second decoder.
 #![no_main]
 
 use farewell::fuzzing::CHUNKED_PLAN_BYTES;
@@ -12,9 +12,9 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The grammar of RFC 9112 section 7.1, read off line by line: the body and
-/// where it ended. It takes anything for an extension and for a trailer that
-/// holds no CR and no LF, so it accepts whatever farewell does.
+/// A decoder after the grammar of RFC 9112 section 7.1. Returns the body and where it
+/// ended. Extensions and trailers may be any bytes except CR and LF, so this decoder
+/// accepts everything that farewell accepts.
 fn reference(coded: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut body = Vec::new();
     let mut position = 0;
@@ -26,7 +26,7 @@ fn reference(coded: &[u8]) -> Option<(Vec<u8>, usize)> {
             .unwrap_or(line.len());
         let (size, extension) = line.split_at(digits);
         let size = usize::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()?;
-        // BWS may stand before an extension, and nowhere else.
+        // BWS is allowed before an extension only.
         let extension = extension.trim_ascii_start();
         if digits < line.len() && extension.first() != Some(&b';') {
             return None;
@@ -45,7 +45,7 @@ fn reference(coded: &[u8]) -> Option<(Vec<u8>, usize)> {
     Some((body, position))
 }
 
-/// A line without its CR LF; `position` comes to stand behind them.
+/// The next line, without its CR LF. `position` moves behind the CR LF.
 fn line<'a>(coded: &'a [u8], position: &mut usize) -> Option<&'a [u8]> {
     let rest = &coded[*position..];
     let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;

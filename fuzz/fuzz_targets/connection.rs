@@ -1,4 +1,4 @@
-//! A stream of requests on a connection, and on one of hyper's.
+//! A stream of requests on a connection, compared with hyper.
 #![no_main]
 
 mod hyper_side;
@@ -13,9 +13,9 @@ use self::hyper_side::Second;
 
 fuzz_target!(
     init: {
-        // Rust's runtime, which a fuzzer does without, has writes to clients
-        // that are gone fail instead of ending the process.
-        // SAFETY: there is no handler that could run.
+        // Rust's runtime does this for other programs: a write to a client that has
+        // gone then fails, and does not end the process.
+        // SAFETY: no signal handler is set, so none can run.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     },
     |input: &[u8]| {
@@ -25,9 +25,9 @@ fuzz_target!(
     }
 );
 
-/// Requests that both servers accept are the same, in order. Where one of them
-/// stops, nothing is left to compare; but when hyper refuses what farewell
-/// accepts, there is a rule that says who is right.
+/// Checks that both servers find the same requests in the same order. The comparison ends
+/// where either server stops. If hyper refuses a request that farewell accepts,
+/// `no_uri_holds` has to name the reason.
 fn compare(first: &Seen, second: &Second) {
     for (one, two) in first.exchanges.iter().zip(&second.exchanges) {
         assert_eq!(one, two, "the boundaries differ");
@@ -40,14 +40,14 @@ fn compare(first: &Seen, second: &Second) {
     }
     match &second.end {
         End::Refused(why) => panic!("hyper refuses {further:?}: {why}"),
-        // It went by another reading of `Connection`, which moves no boundary.
+        // Hyper reads `Connection` differently, which changes no boundary of a request.
         End::Closed => {}
     }
 }
 
-/// Whether hyper may refuse this one because its `Uri` cannot hold the target: a
-/// backtick in the path, which farewell encodes; or an absolute target with an odd
-/// host, which farewell leaves to the field `Host`.
+/// Whether hyper may refuse this request because its `Uri` cannot hold the target: a
+/// backtick in the path, which farewell encodes; or an absolute target with an unusual
+/// host, which farewell keeps only in the field `Host`.
 fn no_uri_holds(further: &HandledRequest, stream: &[u8]) -> bool {
     let path = further.target.split('?').next().unwrap_or_default();
     let absolute = || stream.windows(3).any(|window| window == b"://");

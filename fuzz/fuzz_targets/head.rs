@@ -1,4 +1,4 @@
-//! The head of a request, whole and at prefixes.
+//! The head of a request, complete and at prefixes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

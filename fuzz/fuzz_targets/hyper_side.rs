@@ -1,5 +1,5 @@
-//! The same stream, served by hyper, in memory and without a runtime: every
-//! read and every write is ready at once, so polling comes to an end.
+//! Serves the same stream with hyper, in memory and without a runtime. Every read and
+//! every write is ready at once, so a number of polls suffices.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -28,22 +28,22 @@ use hyper::rt::Write;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
-/// How often a connection is polled at most: after each poll that does not end
-/// it, hyper has asked to be polled again.
+/// The largest number of polls of a connection. After each poll that does not end the
+/// connection, hyper has asked for another one.
 const POLLS_MAX: usize = 10_000;
 
-/// What hyper saw.
+/// What hyper found in the stream.
 pub struct Second {
-    /// The requests that came whole, in order.
+    /// The complete requests, in order.
     pub exchanges: Vec<HandledRequest>,
     pub end: End,
 }
 
-/// How it ended.
+/// How the connection ended.
 pub enum End {
-    /// At the end of the stream, or at a response that was the last.
+    /// At the end of the stream, or after a last response.
     Closed,
-    /// At something that is no request.
+    /// At bytes that are not a request. Why.
     Refused(String),
 }
 
@@ -60,7 +60,7 @@ pub fn serve(stream: &[u8]) -> Second {
                     request.headers(),
                     body,
                 )),
-                Err(error) => *refused.borrow_mut() = Some(format!("its body: {error:?}")),
+                Err(error) => *refused.borrow_mut() = Some(format!("body: {error:?}")),
             }
             Ok::<_, Infallible>(Response::new(Short(Some(Bytes::from_static(b"ok")))))
         }

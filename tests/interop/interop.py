@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Common clients and proxies against the real programs, and the stop under their traffic.
+"""Runs common clients and proxies against the real programs, and stops the programs under their traffic.
 
     cargo build --release --bins --examples
     python3 tests/interop/interop.py [WORD...]      # only the clients whose name has a WORD in it
 
-It needs Linux, Python 3.11, curl, and 2 GiB in TMPDIR. It tries what is installed of wget, node (20 or
-later), ab, wrk, h2load, nginx and HAProxy, and names what is not. It takes two minutes, prints one table,
-and exits with 1 if anything failed. It listens on 127.0.0.1 only, and honours CARGO_TARGET_DIR.
+It needs Linux, Python 3.11, curl, and 2 GiB in TMPDIR. It also uses wget, node (20 or later), ab, wrk, h2load,
+nginx and HAProxy if they are installed, and names the missing ones. It takes two minutes, prints one table, and
+exits with 1 if a check failed. It listens on 127.0.0.1 only, and uses CARGO_TARGET_DIR.
 """
 
 import http.client, itertools, json, os, random, re, shutil, socket, subprocess, sys, tempfile, time
@@ -18,8 +18,8 @@ from pathlib import Path
 
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).resolve().parents[2] / "target")) / "release"
 TMP = Path(tempfile.mkdtemp(prefix="interop-"))
-BODY = random.Random(1).randbytes(10 << 20)  # what is posted
-LIMIT = 20_000_000  # the largest body that the server takes
+BODY = random.Random(1).randbytes(10 << 20)  # the body of the POSTs
+LIMIT = 20_000_000  # the largest body that the server accepts
 TOOLS = {"curl": "curl --version", "wget": "wget --version", "fetch": "node --version", "ab": "ab -V", "wrk": "wrk -v",
          "h2load": "h2load --version", "nginx": "nginx -v", "haproxy": "haproxy -v"}
 rows, processes, versions = [], [], dict.fromkeys(["http.client", "sockets"], sys.version.split()[0])
@@ -34,7 +34,7 @@ def contains(text, pattern):
 
 
 def check(client, what, test, *arguments):
-    """A row of the table: what the test returns is a remark, what it raises a failure."""
+    """Runs a test for a row of the table. What it returns is a remark; an exception is a failure."""
     missing = [word for word in client.split() if word in TOOLS and word not in versions]
     if missing or sys.argv[1:] and not any(word in client for word in sys.argv[1:]):
         return
@@ -47,13 +47,13 @@ def check(client, what, test, *arguments):
 
 
 def run(pattern, *command, stdin=None):
-    """A command, of which all output together is to match."""
+    """Runs a command. Its output, with the exit code, has to match the pattern."""
     done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=90)
     contains(f"{done.stdout.decode(errors='replace')}exit code {done.returncode}", f"(?:{pattern}).*exit code 0$")
 
 
 def fetch(digest, *command):
-    """A command that writes what it gets to its stdout."""
+    """Runs a command that writes a body to its stdout. The body has to have this hash."""
     with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
         same("hash", file_digest(client.stdout, "sha256").hexdigest(), digest)
     same("exit code", client.returncode, 0)
@@ -65,14 +65,14 @@ def background(command, log="programs.log", **options):
 
 
 class Server:
-    """One of our programs, while it runs."""
+    """A program of this project, while it runs."""
 
     def __init__(self, program, *arguments):
         self.process = background([BUILT / program, *arguments], stdout=subprocess.PIPE, text=True)
         self.url = re.search(r"http://\S+", self.process.stdout.readline())[0]
 
     def stop(self, by):
-        """Its own account of it: every request was answered, none met a closed connection."""
+        """Stops the program. Its report has to say that every request was answered, and none crossed the close."""
         if by == "SIGTERM":
             self.process.terminate()
         else:
@@ -91,11 +91,11 @@ def farewell(*options):
 
 
 class Proxy:
-    """nginx or HAProxy, with a port for each of several (settings, servers behind it)."""
+    """nginx or HAProxy, with a port for each of several (settings, servers)."""
 
     def __init__(self, name, *fronts):
         self.log, config = TMP / f"{name}{len(processes)}.log", TMP / f"{name}{len(processes)}.conf"
-        ports = random.sample(range(20_000, 32_000), len(fronts))  # below those that the kernel gives away
+        ports = random.sample(range(20_000, 32_000), len(fronts))  # below the kernel's ephemeral ports
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         config.write_text(getattr(self, name)(zip(ports, fronts)))
         command = [name, "-p", TMP, "-e", self.log, "-c", config] if name == "nginx" else [name, "-db", "-f", config]
@@ -103,7 +103,7 @@ class Proxy:
         time.sleep(0.5)  # until it listens
 
     def errors(self):
-        """What its log says of servers, apart from a refused connection."""
+        """The errors in its log, except refused connections."""
         wrong = r".*\[(?:error|crit|alert)\](?!.*(?:111: Connection refused|no live upstreams)).*|^50\d (?!SC).*"
         return re.findall(wrong, self.log.read_text(), re.MULTILINE)
 
@@ -162,14 +162,14 @@ def command_checks(url, download, upload, digest):
     check("wget", "PUT of 10 MiB", put, "wget", "-qO-", "--method=PUT", f"--body-file={file}")
     check("curl", "PUT of 10 MiB", put, "curl", "-sSf", "-T", file)
     check("curl", "PUT of 10 MiB, chunked", lambda: put("curl", "-sSf", "-T-", stdin=BODY))
-    none = "Failed requests: +0\n"  # a line about statuses would come next
+    none = "Failed requests: +0\n"  # other statuses would add a line after this one
     check("ab", "GET, HTTP/1.0", run, none + "Total", "ab", "-qn", "5000", "-c32", f"{url}/")
     check("ab", "GET, -k", run, none + "Keep-Alive requests: +20000\n", "ab", "-kqn", "20000", "-c32", f"{url}/")
     check("ab", "HEAD, -k", run, none + "Keep-Alive requests: +5000\n", "ab", "-ikqn", "5000", "-c8", f"{url}/")
     posted = f"Document Length: +{len(BODY)} .*{none}Keep-Alive requests: +20\n"
     check("ab", "POST of 10 MiB, -k", run, posted, "ab", "-kqn20", "-c2", "-p", file, f"{url}/echo")
     check("ab", "download of 1 GiB", run, f"{none}.*HTML transferred: +{1 << 30}", "ab", "-qn1", f"{download}/gib")
-    fine = "requests in [^\n]*\nRequests/sec"  # a line about errors would come between
+    fine = "requests in [^\n]*\nRequests/sec"  # errors would add a line between these
     request = r"local all = string.rep('GET / HTTP/1.1\r\nHost: x\r\n\r\n', 16); function request() return all end"
     (TMP / "pipe.lua").write_text(request)
     check("wrk", "GET", run, fine, "wrk", "-t2", "-c64", "-d2s", url)
@@ -201,7 +201,7 @@ def python_checks(server, download, digest):
 
 
 def talk(wanted, url, *pieces):
-    """Sends the pieces, each after some answer to the one before, and reads to the end."""
+    """Sends the pieces, each after the first bytes of the answer to the one before, and reads to the end."""
     with socket.create_connection(url[7:].split(":"), timeout=20) as stream:
         stream.sendall(pieces[0])
         read = b""
@@ -237,7 +237,7 @@ def web_socket(proxy, settings):
         asked = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         stream.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + asked)
         contains(stream.recv(65536).decode(), "^HTTP/1.1 101 .*s3pPLMBiTxaQ9kYGzzhZRbK[+]xOo=\r\n")
-        stream.sendall(b"\x81\x85\0\0\0\0hello")  # masked, by nothing
+        stream.sendall(b"\x81\x85\0\0\0\0hello")  # masked with zeros
         same("echo", stream.recv(7), b"\x81\x05hello")
         server.process.terminate()
         same("close", stream.recv(20), b"\x88\x12\x03\xe9the server stops")
@@ -270,7 +270,7 @@ const checks = {
     const request = http.request(url + '/echo', { method: 'POST', headers, timeout: 9000 }).on('error', no);
     request.on('continue', () => request.end(body)).on('timeout', () => no(Error('no 100'))).flushHeaders();
     request.on('response', answer => yes(sha(answer))); }).then(async got => same(got, await sha(pieces))) };
-const until_refused = async i => {  // every other one with pauses
+const until_refused = async i => {  // half of the clients pause between requests
   for (let end; !end;) {
     const asked = i % 2 ? post(pieces[0]) : fetch(url + '/x?delay=2ms');
     const read = asked.then(answer => answer.arrayBuffer().then(() => answer.status));
@@ -283,7 +283,7 @@ stop ? [...Array(24).keys()].map(until_refused) : all();
 
 
 def programs(*commands):
-    """Each goes on until its first request that fails, and says what became of each."""
+    """Runs programs that send requests until one fails. Yields whether all still run, then counts the results."""
     outputs = [tempfile.TemporaryFile(dir=TMP) for _ in commands]
     running = [background(command, stdout=output) for command, output in zip(commands, outputs)]
     yield lambda: all(program.poll() is None for program in running)
@@ -313,7 +313,8 @@ def python_loops(url):
 
 
 def stop(by, loops, fine, end, proxy=None, settings=None, spare=None, options=()):
-    """Nobody sees it but by a refused connection, and with a spare server not at all, until that is stopped too."""
+    """Stops servers under traffic. Clients may only see a refused connection, and with a spare server not even
+    that, until the spare is stopped too."""
     servers = [farewell(*options), *([farewell()] if spare else [])]
     proxy = proxy and Proxy(proxy, (settings, servers))
     clients = loops(proxy.urls[0] if proxy else servers[0].url)

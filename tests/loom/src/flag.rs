@@ -1,5 +1,5 @@
-//! A flag that one thread waits for: a thread's token to unpark, code of the
-//! application that returns when it is told to.
+//! A flag that one thread waits for. It stands for a thread's unpark token, and for the
+//! event at which code of the application returns.
 
 use crate::sync::Condvar;
 use crate::sync::Mutex;
@@ -23,7 +23,7 @@ impl Flag {
         self.changed.notify_one();
     }
 
-    /// Waits until it is set, and resets it.
+    /// Waits until the flag is set, and resets it.
     pub(crate) fn wait(&self) {
         let mut set = self.set.lock().unwrap();
         while !*set {
@@ -32,7 +32,7 @@ impl Flag {
         *set = false;
     }
 
-    /// Resets it. Says whether it was set.
+    /// Resets the flag. Returns whether it was set.
     pub(crate) fn take(&self) -> bool {
         std::mem::take(&mut *self.set.lock().unwrap())
     }

@@ -1,20 +1,18 @@
 //! The handshakes between threads, run in every order by [loom].
 //!
 //! The files of the server that have a handshake take their primitives from
-//! `crate::sync`, and nearly nothing else from the server. They are compiled
-//! here as they are, with loom's primitives (`sync`). What surrounds them in the
-//! server (the loop of a worker, the poll of a shard, the monitor) is written
-//! again in `models`: each function there names the one that it follows, and has
-//! its steps in the same order.
+//! `crate::sync`, and import almost nothing else. They are compiled here unchanged, with
+//! loom's primitives (`sync`). The code around them (the loop of a worker, the poll of a
+//! shard, the monitor) is written again in `models`: each function there names the
+//! function of the server that it follows, and has the same steps in the same order.
 //!
-//! A wake-up that is lost shows as a deadlock, which loom reports; a connection or
-//! a job that is in two hands, or in none, as an assertion that fails. Small models
-//! run in every order there is; for the others it is bounded how often a thread
-//! may lose the processor.
+//! A lost wake-up shows as a deadlock, which loom reports. A connection or a job that
+//! two threads have, or none, fails an assertion. Small models run in every possible
+//! order. For the others, the number of preemptions of a thread is bounded.
 //!
 //! ```console
 //! $ cargo run --release --manifest-path tests/loom/Cargo.toml
-//! $ cargo run --release --manifest-path tests/loom/Cargo.toml -- slot  # those with this in their names
+//! $ cargo run --release --manifest-path tests/loom/Cargo.toml -- slot  # the models with `slot` in their names
 //! ```
 //!
 //! [loom]: https://docs.rs/loom
@@ -50,7 +48,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// In the place of the server's, which has more beside it.
+/// Replaces the server's module of this name, of which only `Phase` is needed.
 mod lifecycle {
     pub(crate) mod phase {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,15 +66,15 @@ mod lifecycle {
     }
 }
 
-/// In the place of the shard's, which has mio's source beside these.
+/// Replaces the trait of the shard, which also has the socket.
 pub(crate) trait Suspendable {
     fn note_eof(&mut self);
     fn is_idle(&self) -> bool;
     fn is_endless(&self) -> bool;
 }
 
-/// Its name; how often a thread may lose the processor to another one before it
-/// has to wait (`None`: at every step), in an execution; and an execution.
+/// The name; how often a thread may be preempted in an execution (`None`: at every step);
+/// and the function that runs one execution.
 type Model = (&'static str, Option<usize>, fn());
 
 fn main() -> ExitCode {
@@ -85,7 +83,7 @@ fn main() -> ExitCode {
         .filter(|(name, ..)| name.contains(&wanted))
         .peekable();
     if models.peek().is_none() {
-        eprintln!("no model has {wanted:?} in its name");
+        eprintln!("no model's name contains {wanted:?}");
         return ExitCode::FAILURE;
     }
     for model in models {
@@ -94,10 +92,10 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Panics if the model fails.
+/// Runs a model in every order. Panics if it fails.
 fn check(&(name, preemptions, run): &Model) {
     static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
-    // First: so it is said which one fails.
+    // The name is printed first, so that it is there if the model panics.
     print!("{name}: ");
     io::stdout().flush().expect("stdout takes a line");
     EXECUTIONS.store(0, Relaxed);

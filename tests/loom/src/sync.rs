@@ -1,22 +1,22 @@
-//! What the server's files get as `crate::sync`, from loom.
+//! Loom's primitives, which the server's files import as `crate::sync`.
 
 pub(crate) use std::sync::PoisonError;
 
-// Loom's own cannot be a method's `self`. What it would find beyond this one, a
-// handle that is never dropped, is no handshake.
+// Loom's `Arc` cannot be the type of `self`. It would also find leaked handles, which are
+// not tested here.
 pub(crate) use std::sync::Arc;
 
 pub(crate) use loom::sync::Condvar;
 pub(crate) use loom::sync::Mutex;
 pub(crate) use loom::sync::MutexGuard;
 
-/// Atomics, each access of which is sequentially consistent.
+/// Atomics whose accesses are all sequentially consistent.
 ///
-/// Loom takes a load with `SeqCst` for one with `Acquire`. That one may give an old
-/// value, and then each of two threads misses what the other one has stored; with
-/// `SeqCst` that does not happen. A read-modify-write gives the last value with
-/// loom too, so each access is one here. That is exact as long as every access is
-/// `SeqCst`: a file that uses another ordering does not compile.
+/// Loom treats a load with `SeqCst` as a load with `Acquire`. Such a load may return an
+/// old value, so that two threads may each miss the store of the other; with `SeqCst` this
+/// cannot happen. A read-modify-write returns the last value in loom too, so every access
+/// is one here. This is exact as long as every access is `SeqCst`: a file that uses
+/// another ordering does not compile.
 pub(crate) mod atomic {
     /// The only ordering.
     pub(crate) struct SeqCst;
@@ -49,7 +49,7 @@ pub(crate) mod atomic {
             #[derive(Debug, Default)]
             pub(crate) struct $name(loom::sync::atomic::$name);
 
-            #[allow(dead_code, reason = "not every number is used in every way")]
+            #[allow(dead_code, reason = "not every type needs every method")]
             impl $name {
                 pub(crate) fn new(value: $number) -> Self {
                     Self(loom::sync::atomic::$name::new(value))
@@ -79,8 +79,8 @@ pub(crate) mod atomic {
     atomic_number!(AtomicUsize, usize);
 }
 
-/// Threads that park themselves. Loom's own lose an unpark that comes while the
-/// thread waits for a lock.
+/// Threads that can park. Loom's own threads lose an unpark that happens while the thread
+/// waits for a lock.
 pub(crate) mod thread {
     use std::time::Duration;
 
@@ -110,7 +110,7 @@ pub(crate) mod thread {
         current().0.wait();
     }
 
-    /// Time passes at any moment.
+    /// The timeout may pass at any moment.
     pub(crate) fn park_timeout(_: Duration) {
         yield_now();
         current().0.take();
@@ -136,7 +136,7 @@ pub(crate) mod channel {
     #[derive(Debug)]
     pub(crate) struct Receiver<T>(Arc<Mutex<Channel<T>>>);
 
-    /// No receiver is left; it does not happen in the models.
+    /// No receiver is left. This does not happen in the models.
     #[derive(Debug)]
     pub(crate) struct SendError<T>(pub(crate) T);
 

@@ -22,7 +22,7 @@ fn two_changes() {
     changes(2);
 }
 
-/// One thread for each change, the last of which the watcher waits for.
+/// Makes each change on a thread of its own. The watcher waits until all are made.
 fn changes(number: usize) {
     let shared = Arc::new(Shared::default());
     let watcher = spawn_watcher(&shared, number);
@@ -53,7 +53,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// As every count does: it changes, and then `Lifecycle::counts_changed`.
+    /// As every count: it first changes, and then calls `Lifecycle::counts_changed`.
     fn add(&self) {
         self.count.fetch_add(1, SeqCst);
         self.watch.changed();

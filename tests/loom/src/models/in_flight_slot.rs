@@ -31,7 +31,7 @@ fn two_calls() {
     calls(2);
 }
 
-/// One call after another; the job of each is its number.
+/// Makes one call after another. The job of each call is the number of the call.
 fn calls(number: usize) {
     let slot = Arc::new(Shared::new());
     let monitor = spawn_monitor(&slot);
@@ -39,17 +39,17 @@ fn calls(number: usize) {
         .map(|call| {
             let begun = slot.begin((), Some(Connection), Some(call), || false);
             assert!(begun.is_ok());
-            slot.end().expect("no stop takes the connection").1
+            slot.end().expect("no abort takes the connection").1
         })
         .collect();
     let taken = monitor.join().unwrap();
     for (call, job) in (1..).zip(returned) {
-        assert_eq!(job.is_none(), taken == Some(call), "it is in one hand");
-        assert!(job.is_none_or(|job| job == call), "it is its own");
+        assert_eq!(job.is_none(), taken == Some(call), "one thread has the job");
+        assert!(job.is_none_or(|job| job == call), "the call's own job");
     }
 }
 
-/// As `Retake::look`, twice. Gives the job that it has taken.
+/// As `Retake::look`, twice. The thread returns the job that it has taken.
 fn spawn_monitor(slot: &Arc<Shared>) -> JoinHandle<Option<usize>> {
     let slot = Arc::clone(slot);
     thread::spawn(move || {
@@ -58,9 +58,9 @@ fn spawn_monitor(slot: &Arc<Shared>) -> JoinHandle<Option<usize>> {
             Some(call) if call == seen => slot.take_job(call)?,
             _ => return None,
         };
-        // The first call is 1, the second one 3.
+        // The number of the first call is 1, of the second call 3.
         let of_call = usize::try_from(seen).unwrap().div_ceil(2);
-        assert_eq!(job, of_call, "it was seen twice in this very call");
+        assert_eq!(job, of_call, "the monitor saw this call twice");
         Some(job)
     })
 }
@@ -74,10 +74,10 @@ fn abort() {
     };
     aborting.store(true, SeqCst);
     let (connection, job) = take(&slot);
-    assert_one_hand(owner.join().unwrap(), connection, job);
+    assert_one_owner(owner.join().unwrap(), connection, job);
 }
 
-/// The code returns when its connection is cut, and not before.
+/// The code returns only after its connection is cut.
 fn abort_blocked() {
     let slot = Arc::new(Shared::new());
     let (aborting, cut) = (Arc::new(AtomicBool::new(false)), Arc::new(Flag::new()));
@@ -91,7 +91,7 @@ fn abort_blocked() {
     if connection.is_some() {
         cut.set();
     }
-    assert_one_hand(owner.join().unwrap(), connection, job);
+    assert_one_owner(owner.join().unwrap(), connection, job);
 }
 
 fn abort_and_monitor() {
@@ -107,12 +107,12 @@ fn abort_and_monitor() {
     let retaken = monitor.join().unwrap();
     assert!(
         job.is_none() || retaken.is_none(),
-        "one of them has the job"
+        "the abort or the monitor has the job"
     );
-    assert_one_hand(owner.join().unwrap(), connection, job.or(retaken));
+    assert_one_owner(owner.join().unwrap(), connection, job.or(retaken));
 }
 
-/// What the owner has after the call.
+/// What the worker has after the call.
 struct Kept {
     refused: bool,
     connection: Option<Connection>,
@@ -141,19 +141,19 @@ fn call(slot: &Shared, aborting: &AtomicBool, code: impl FnOnce()) -> Kept {
     }
 }
 
-/// As `WorkerPool::abort_running`, after the phase has moved.
+/// As `WorkerPool::abort_running`, after the phase is set.
 fn take(slot: &Shared) -> (Option<Connection>, Option<usize>) {
     let connection = slot.take_connection(|_| true, |_, ()| ());
     (connection, slot.take_any_job())
 }
 
-fn assert_one_hand(kept: Kept, connection: Option<Connection>, job: Option<usize>) {
+fn assert_one_owner(kept: Kept, connection: Option<Connection>, job: Option<usize>) {
     let taken = connection.is_some();
     assert_ne!(
         kept.connection.is_some(),
         taken,
-        "the connection is in one hand"
+        "one thread has the connection"
     );
-    assert_ne!(kept.job.is_some(), job.is_some(), "the job is in one hand");
-    assert!(!kept.refused || !taken, "what was refused is not taken");
+    assert_ne!(kept.job.is_some(), job.is_some(), "one thread has the job");
+    assert!(!kept.refused || !taken, "a refused connection is not taken");
 }

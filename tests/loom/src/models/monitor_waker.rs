@@ -1,4 +1,4 @@
-//! What wakes the monitor.
+//! The bell, which wakes the monitor.
 
 use loom::thread;
 
@@ -30,7 +30,8 @@ fn second_call() {
     calls(1);
 }
 
-/// Quick calls, and then one that returns when the monitor has taken its job.
+/// Makes some quick calls, and then a call that returns after the monitor has taken its
+/// job.
 fn calls(quick: usize) {
     let (waker, slot) = (Arc::new(MonitorWaker::new()), Arc::new(Shared::new()));
     let retaken = Arc::new(Flag::new());
@@ -45,7 +46,7 @@ fn calls(quick: usize) {
     for _ in 0..quick {
         begin(&waker, &slot);
         if slot.finish().is_none() {
-            // The monitor was there at once.
+            // The monitor has taken the job of this call already.
             monitor.join().unwrap();
             return;
         }
@@ -73,7 +74,7 @@ fn two_workers() {
     }
 }
 
-/// It is made known under the lock of its shard's slots.
+/// A deadline is added under the lock of its shard's slots.
 fn deadline() {
     let (waker, due) = (Arc::new(MonitorWaker::new()), Arc::new(Mutex::new(false)));
     let monitor = {
@@ -96,8 +97,8 @@ fn begin(waker: &MonitorWaker, slot: &Shared) {
     waker.wake_if_asleep();
 }
 
-/// As `monitor::run`, until it has taken so many jobs. It takes each at first
-/// sight.
+/// As `monitor::run`, until it has taken so many jobs. It takes each job when it first
+/// sees the call.
 fn watch(waker: &MonitorWaker, slots: &[(Arc<Shared>, Arc<Flag>)], jobs: usize) {
     let mut taken = 0;
     loop {

@@ -46,8 +46,8 @@ fn stop() {
     assert!(!acceptor.join().unwrap());
 }
 
-/// As `Acceptor::accept_until_stopped`, for one connection. Says whether it came
-/// to accept it.
+/// As `Acceptor::accept_until_stopped`, for one connection. The thread returns whether it
+/// has accepted the connection.
 fn spawn_acceptor(places: &Arc<Places>, stopping: &Arc<AtomicBool>) -> JoinHandle<bool> {
     let (places, stopping) = (Arc::clone(places), Arc::clone(stopping));
     thread::spawn(move || {

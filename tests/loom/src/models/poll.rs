@@ -1,4 +1,4 @@
-//! A poll, as mio has it on Linux: each event is told once, and so is a wake.
+//! A poll, as mio's on Linux: it reports each event once, and each wake-up once.
 
 use std::mem;
 use std::time::Duration;
@@ -35,8 +35,8 @@ impl Poll {
         }
     }
 
-    /// The kernel has an event.
-    pub(super) fn tell(&self, event: Event) {
+    /// The kernel reports an event.
+    pub(super) fn report(&self, event: Event) {
         self.state.lock().unwrap().events.push(event);
         self.changed.notify_one();
     }
@@ -47,7 +47,7 @@ impl Poll {
         self.changed.notify_one();
     }
 
-    /// As `mio::Poll::poll`. Time passes at any moment.
+    /// As `mio::Poll::poll`. A timeout may pass at any moment.
     pub(super) fn poll(&self, timeout: Option<Duration>) -> Vec<Event> {
         if timeout.is_some_and(|timeout| !timeout.is_zero()) {
             yield_now();

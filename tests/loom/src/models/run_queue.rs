@@ -15,7 +15,7 @@ pub(super) const MODELS: &[Model] = &[
     ("run queue: a close after a job", None, close_after_job),
 ];
 
-/// In the order of the channel: here it matters that no job is lost.
+/// Jobs keep the order of the channel. These models test only that no job is lost.
 impl Queued for u8 {
     fn goes_before(&self, _earlier: &Self) -> bool {
         false
@@ -41,8 +41,8 @@ fn two_jobs() {
     assert!(!queue.is_behind());
 }
 
-/// The monitor receives a job, as in `poll_waiting_jobs`, and sends it again: the
-/// worker that was woken for it meanwhile finds none, and is to be woken again.
+/// The monitor receives a job and sends it again. A worker that was woken for it
+/// meanwhile finds no job, and has to be woken again.
 fn sent_on() {
     let queue = Arc::new(RunQueue::new());
     let worker = spawn_receive(&queue);

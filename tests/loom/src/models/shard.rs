@@ -1,4 +1,4 @@
-//! Suspending a connection in a shard, against all that makes it ready.
+//! Suspending a connection in a shard, against everything that makes it ready.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,32 +38,33 @@ pub(super) const MODELS: &[Model] = &[
     ("shard: the end", None, close),
 ];
 
-/// The kernel tells of input, once.
+/// The kernel reports input, once.
 fn event() {
     let shard = Shard::new();
     let threads = [spawn_worker(&shard, Wait::Input), spawn_owner(&shard)];
-    shard.came.store(true, SeqCst);
+    shard.happened.store(true, SeqCst);
     let changes = Changes {
         input: true,
         ..Changes::default()
     };
-    shard.poll.tell(Event {
+    shard.poll.report(Event {
         index: shard.index,
         changes,
     });
     shard.join(threads);
 }
 
-/// What the connection waits for is made on a thread of the application.
+/// A thread of the application creates what the connection waits for, and calls its
+/// waker.
 fn wake() {
     let shard = Shard::new();
     let threads = [spawn_worker(&shard, Wait::Wake), spawn_owner(&shard)];
-    shard.came.store(true, SeqCst);
+    shard.happened.store(true, SeqCst);
     shard.wake();
     shard.join(threads);
 }
 
-/// It has passed by the time at which the monitor or the owner looks.
+/// The deadline has passed when the monitor or the owner looks.
 fn deadline() {
     let shard = Shard::new();
     let owner = spawn_owner(&shard);
@@ -73,13 +74,13 @@ fn deadline() {
         until: Some(shard.began),
         seen: Phase::Running,
     };
-    shard.came.store(true, SeqCst);
+    shard.happened.store(true, SeqCst);
     let suspended = shard.suspend(Box::new(Connection), suspend);
     assert!(matches!(suspended, SlotSuspended::Yes(true)));
     shard.join([owner, monitor]);
 }
 
-/// A stop moves the phase, and announces that: the connection has a turn at once.
+/// An abort sets the phase and announces it: the connection has a turn at once.
 fn abort() {
     let shard = Shard::new();
     let threads = [spawn_worker(&shard, Wait::Input), spawn_owner(&shard)];
@@ -87,8 +88,8 @@ fn abort() {
     shard.join(threads);
 }
 
-/// The same, and the connection is idle: it has a turn when the last call ends,
-/// which the monitor sees.
+/// A drain sets the phase and announces it. The connection is idle, so it has a turn when
+/// the last call ends. The monitor watches that time.
 fn drain() {
     let shard = Shard::new();
     let worker = spawn_worker(&shard, Wait::Input);
@@ -98,12 +99,12 @@ fn drain() {
     shard.join([worker, owner, monitor]);
 }
 
-/// Its turn was long, and it goes on after the others.
+/// The connection's turn was long, and it goes on after the others.
 fn turn() {
     put_off(Wait::Turn);
 }
 
-/// It waits for a time, and for no event.
+/// The connection waits for a time, and for no event.
 fn time() {
     put_off(Wait::Time);
 }
@@ -111,7 +112,7 @@ fn time() {
 fn put_off(wait: Wait) {
     let shard = Shard::new();
     let owner = spawn_owner(&shard);
-    shard.came.store(true, SeqCst);
+    shard.happened.store(true, SeqCst);
     let suspend = Suspend {
         wait,
         until: Some(shard.began),
@@ -143,7 +144,7 @@ fn close() {
     match worker.join().unwrap() {
         SlotSuspended::Yes(_) => assert_eq!(taken, 1),
         SlotSuspended::Refused(_) => assert_eq!(taken, 0),
-        SlotSuspended::Ready(_) => panic!("nothing has come"),
+        SlotSuspended::Ready(_) => panic!("nothing has happened"),
     }
 }
 
@@ -162,7 +163,7 @@ impl Suspendable for Connection {
     }
 }
 
-/// A shard, one connection, and what that waits for.
+/// A shard with one connection, and what the connection waits for.
 struct Shard {
     slots: Mutex<Slots<Connection>>,
     sleep: Sleep,
@@ -170,10 +171,10 @@ struct Shard {
     monitor_waker: MonitorWaker,
     /// The connection's slot.
     index: usize,
-    /// What the connection waits for is there.
-    came: AtomicBool,
+    /// What the connection waits for has happened.
+    happened: AtomicBool,
     phase: AtomicUsize,
-    /// How often the connection had a turn in which it was there.
+    /// How many turns the connection had in which it found it.
     served: AtomicUsize,
     closed: AtomicBool,
     began: Instant,
@@ -190,7 +191,7 @@ impl Shard {
             poll: Poll::new(),
             monitor_waker: MonitorWaker::new(),
             index,
-            came: AtomicBool::new(false),
+            happened: AtomicBool::new(false),
             phase: AtomicUsize::new(Phase::Running as usize),
             served: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -217,7 +218,7 @@ impl Shard {
                 seen if seen == Phase::Running as usize => Phase::Running,
                 _ => return self.end(),
             };
-            if self.came.load(SeqCst) {
+            if self.happened.load(SeqCst) {
                 return self.end();
             }
             let suspend = Suspend {
@@ -228,12 +229,12 @@ impl Shard {
             match self.suspend(connection, suspend) {
                 SlotSuspended::Yes(_) => return,
                 SlotSuspended::Ready(back) => connection = back,
-                SlotSuspended::Refused(_) => unreachable!("it is open"),
+                SlotSuspended::Refused(_) => unreachable!("the shard is open"),
             }
         }
     }
 
-    /// The connection has come to its end, so all threads do: as `Engine::close`.
+    /// The connection has ended, so all threads end: as `Engine::close`.
     fn end(&self) {
         self.served.fetch_add(1, SeqCst);
         self.closed.store(true, SeqCst);
@@ -250,7 +251,7 @@ impl Shard {
         suspended
     }
 
-    /// As `Shard::suspend` does it for a connection that waits for no event.
+    /// As `Shard::suspend` for a connection that waits for no event.
     fn put_off(&self, connection: Box<Connection>, suspend: Suspend) -> SlotSuspended<Connection> {
         let suspended = self.lock().put_off(connection, suspend);
         if let SlotSuspended::Yes(true) = suspended {
@@ -282,13 +283,13 @@ impl Shard {
         self.monitor_waker.wake();
     }
 
-    /// As `Worker::own`. A connection that is ready has a reason.
+    /// As `Worker::own`. Checks that a connection is ready only for a reason.
     fn own(&self) {
         let closed = || self.closed.load(SeqCst);
         while !closed() {
             for connection in self.poll(|| !closed()) {
                 let moved = self.phase.load(SeqCst) != Phase::Running as usize;
-                assert!(moved || self.came.load(SeqCst));
+                assert!(moved || self.happened.load(SeqCst));
                 self.serve(connection, Wait::Input);
             }
         }
@@ -330,7 +331,7 @@ impl Shard {
         let closed = || self.closed.load(SeqCst);
         self.monitor_waker.register_thread();
         while !closed() {
-            let due = self.see_to_deadlines();
+            let due = self.wake_due_owner();
             if !closed() {
                 self.monitor_waker.sleep(due, closed);
             }
@@ -338,8 +339,8 @@ impl Shard {
         }
     }
 
-    /// As `monitor::see_to_deadlines`.
-    fn see_to_deadlines(&self) -> Option<Instant> {
+    /// As `monitor::wake_due_owners`.
+    fn wake_due_owner(&self) -> Option<Instant> {
         let due = self.lock().scan_due()?;
         assert!(due <= self.now());
         self.interrupt();

@@ -14,12 +14,12 @@ use crate::sync::Arc;
 
 pub(super) const MODELS: &[Model] = &[
     ("sleep: a job finds the owner", None, one_owner),
-    ("sleep: a job finds one of two owners", Some(4), two_owners),
+    ("sleep: a job finds an owner of two", Some(4), two_owners),
     ("sleep: a job finds the monitor", None, monitor),
     ("sleep: a close wakes the owner", None, close),
 ];
 
-/// The job that the owner has; the other one is 1.
+/// The job that an owner has. The job that is sent is 1.
 const OWN: u8 = 0;
 
 fn one_owner() {
@@ -28,7 +28,7 @@ fn one_owner() {
         let engine = Arc::clone(&engine);
         thread::spawn(move || {
             engine.own_until_behind(0);
-            // As `Worker::own`: the jobs are received in their order.
+            // As `Worker::own`: the jobs are received in the order in which they were sent.
             engine.hand_off(OWN);
             engine.queue.receive()
         })
@@ -37,7 +37,7 @@ fn one_owner() {
     assert_eq!(owner.join().unwrap(), Some(1));
 }
 
-/// The second one ends with the queue.
+/// The second owner ends when the queue is closed.
 fn two_owners() {
     let engine = Arc::new(Engine::new(2));
     let owners = [0, 1].map(|number| {
@@ -123,7 +123,7 @@ impl Engine {
                     self.monitor_waker.wake_if_asleep();
                 }
             }
-            Err(_) => unreachable!("it is open"),
+            Err(_) => unreachable!("the queue is open"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Every limit and every timeout, each with its default.
+//! The limits and timeouts of a server, with their defaults.
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::http1::fields::HEADERS_CAP;
 use crate::http1::head::Limits;
 
-/// The limits and timeouts of a server. Nothing in it is unbounded.
+/// The limits and timeouts of a server.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,97 +18,105 @@ use crate::http1::head::Limits;
 /// config.drain_timeout = Duration::from_secs(30);
 /// ```
 ///
-/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`, and up to 3 s
-/// more where the acceptor cannot be woken or is slow to end, the logger blocks,
-/// or code of the application does not return. The first `linger` is for the
-/// answers that were given at the deadline, the second for the clients that
-/// follow the shutdown to its end.
+/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`. The first
+/// `linger` is for the answers that are given at the deadline, the second for the
+/// clients that follow the shutdown to its end. A stop takes up to 3 s more if
+/// the acceptor cannot be woken or ends late, if the logger blocks, or if code of
+/// the application does not return.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Threads that run handlers. Default: 8 for each core, at least 16.
+    /// The number of threads that run handlers. Default: 8 a core, at least 16.
     pub workers: usize,
-    /// Connections open at a time; further ones wait in the kernel's queue.
-    /// Lowered to what the process's limit on open files allows.
-    /// Default: 10 000.
+    /// The most connections that are open at a time; further ones wait in the
+    /// kernel's accept queue. The server lowers it to what the process's limit on
+    /// open files allows. Default: 10 000.
     pub max_connections: usize,
-    /// Connections of one peer address at a time; further ones get a 429 and
-    /// are closed. Behind a proxy all clients have the proxy's address.
-    /// Default: `None`, no such limit.
+    /// The most connections that one IP address has open at a time; further ones
+    /// get a 429 and are closed. Behind a proxy all clients have the proxy's
+    /// address. Default: `None`, no such limit.
     pub connections_per_peer: Option<usize>,
 
-    /// The longest head of a request, in bytes; beyond it: 431. Default: 16 KiB.
+    /// The longest request head, in bytes. A longer one gets a 431.
+    /// Default: 16 KiB.
     pub head_bytes_max: usize,
-    /// The most header lines in a head, at most 256; beyond it: 431.
-    /// Default: 100.
+    /// The most header lines in a request head, at most 256. A head with more gets
+    /// a 431. Default: 100.
     pub headers_max: usize,
-    /// The longest request target, in bytes; beyond it: 414. Default: 8 KiB.
+    /// The longest request target, in bytes. A longer one gets a 414.
+    /// Default: 8 KiB.
     pub target_bytes_max: usize,
-    /// The largest request body, in bytes; beyond it: 413. Default: 2 MiB.
+    /// The largest request body, in bytes. A larger one gets a 413.
+    /// Default: 2 MiB.
     pub body_bytes_max: u64,
-    /// How much of a request body is read before its handler is called, in
-    /// bytes, without holding a worker; the handler reads the rest. Each
-    /// connection may need that much memory meanwhile. Default: 64 KiB.
+    /// How much of a request body the server reads before it calls the handler,
+    /// in bytes. While it waits for these bytes, the connection holds no worker.
+    /// The handler reads the rest. Each connection may need this much memory.
+    /// Default: 64 KiB.
     pub body_buffer: usize,
-    /// The most that is read and discarded of a body that a handler did not
-    /// read, in bytes, so that the connection can go on. Default: 256 KiB.
+    /// How many bytes of an unread request body the server reads and discards
+    /// after the handler has returned, to keep the connection open for the next
+    /// request. If more is left, the server closes it. Default: 256 KiB.
     pub discard_bytes_max: u64,
 
-    /// From the first byte of a head to its last; then: 408. Default: 10 s.
+    /// Longest time from the first byte of a request head to its last; after it
+    /// the client gets a 408. Default: 10 s.
     pub head_timeout: Duration,
-    /// How long a connection may stay open without a request in progress.
+    /// Longest time that a connection stays open without a request in progress.
     /// Default: 60 s.
     pub idle_timeout: Duration,
-    /// In each such time a request body has to come forward by
-    /// [`rate_min`](Self::rate_min) times as much, or end; else: 408. An upload
-    /// that waits for as long because others before it are slow gets a 503.
+    /// Longest time in which a request body may make no progress of at least
+    /// [`rate_min`](Self::rate_min) bytes a second; after it the client gets a
+    /// 408. An upload that waits this long behind slow uploads gets a 503.
     /// Default: 30 s.
     pub body_timeout: Duration,
-    /// In each such time a client has to read
-    /// [`rate_min`](Self::rate_min) times as much of its response, or all of
-    /// it; else the connection is closed. Default: 30 s.
+    /// Longest time in which a client may read less than
+    /// [`rate_min`](Self::rate_min) bytes a second of its response; after it the
+    /// server closes the connection. Default: 30 s.
     pub write_timeout: Duration,
-    /// The least rate at which a request body has to come, and a response has
-    /// to be read, in bytes a second, averaged over `body_timeout` or
-    /// `write_timeout`. With 0 any byte will do. Default: 2 KiB.
+    /// The minimum rate at which a client sends a request body and reads a
+    /// response, in bytes a second, averaged over `body_timeout` or
+    /// `write_timeout`. With 0, one byte in that time is enough. Default: 2 KiB.
     pub rate_min: u64,
-    /// After the last response: how long the client may be silent before it
-    /// closes its side, which is the only proof that the response has arrived
-    /// (RFC 9112 section 9.6). A client that is still sending its request
-    /// ([`rate_min`](Self::rate_min) or more) is read on, and what it sends is
-    /// discarded, so that it gets to read its answer. Default: 2 s.
+    /// Longest silence of a client after the last response on its connection. The
+    /// server waits for the client to close its side, which is the only proof that
+    /// the response has arrived (RFC 9112 section 9.6). If the client is still
+    /// sending its request, at [`rate_min`](Self::rate_min) or more, the server
+    /// reads and discards it, because many clients read the response only after
+    /// that. Default: 2 s.
     pub linger: Duration,
-    /// How long that may go on in all. The deadline of a drain ends it earlier.
-    /// Default: 30 s.
+    /// Longest time of this wait, whatever the client sends. The deadline of a
+    /// drain ends it earlier. Default: 30 s.
     pub linger_max: Duration,
 
-    /// After the trigger: how long to go on as before, with
-    /// [`Phase::LameDuck`](crate::Phase::LameDuck) showing, before the drain
-    /// begins. Default: 0.
+    /// How long the server goes on as before after the trigger, in
+    /// [`Phase::LameDuck`](crate::Phase::LameDuck), until the drain begins.
+    /// Default: 0.
     pub lame_duck: Duration,
-    /// How long the drain may take; then what is left is cut. Zero cuts at
-    /// once. Default: 10 s.
+    /// Longest time that the drain takes; after it the server cuts what is left.
+    /// With zero it cuts at once. Default: 10 s.
     pub drain_timeout: Duration,
     /// How long, from the start of the drain, an open connection without a
     /// request in progress may still start one. Default: 500 ms.
     pub last_call: Duration,
-    /// How long to wait for handshakes that the kernel had begun when the
-    /// drain started. Default: 250 ms.
+    /// Longest time that the server waits for handshakes that the kernel had begun
+    /// when the drain started. Default: 250 ms.
     pub handshake_grace: Duration,
-    /// Whether to have the kernel refuse new connections while those that it
-    /// holds are still accepted. Where the system has no call for that, or
-    /// when this is `false`, the listener is emptied and then closed, and a
-    /// connection that arrives in between is reset. Default: `true`.
+    /// Whether the kernel refuses new connections while the server drains the
+    /// backlog. If this is `false`, or the system has no call for it, the server
+    /// drains the backlog and then closes the listener, and a connection that
+    /// arrives in between is reset. Default: `true`.
     pub refuse_new_connections: bool,
 
-    /// Whether every request is logged when it has ended, through
+    /// Whether the server logs every request when it has ended, through
     /// [`log`](https://docs.rs/log) with the target `farewell::access` and the
-    /// level `info`: the common log format, and the seconds from the first byte
-    /// of the request to the last of its answer. Default: `false`.
+    /// level `info`. The line is in the common log format, followed by the seconds
+    /// from the first byte of the request to the last of its answer.
+    /// Default: `false`.
     pub access_log: bool,
 
-    /// How many epolls share the connections. Default: `None`, one for each core,
-    /// and no more than `workers`. For the benches and tests of this crate.
+    /// The number of shards. Default: `None`, one a core, and at most `workers`.
+    /// For the benches and tests of this crate.
     #[doc(hidden)]
     #[cfg(feature = "internals")]
     pub shards: Option<usize>,
@@ -146,11 +154,12 @@ impl Default for Config {
     }
 }
 
-/// Longer timeouts are refused: they overflow clocks, and nobody waits so long.
+/// The longest timeout that is accepted. A longer one could overflow an
+/// [`Instant`](std::time::Instant).
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
-    /// How many epolls share the connections.
+    /// The number of shards.
     pub(crate) fn shards(&self) -> usize {
         #[cfg(feature = "internals")]
         if let Some(shards) = self.shards {
@@ -160,21 +169,22 @@ impl Config {
         cores.min(self.workers)
     }
 
-    /// How many handlers may wait for the rest of their request's body at a time:
-    /// half of the workers, so that clients that send slowly cannot take all of
-    /// them, however many they are.
+    /// How many handlers may wait for the rest of their request body at a time:
+    /// half of the workers. So any number of slow uploads leaves workers for other
+    /// requests.
     pub(crate) fn uploads_max(&self) -> usize {
         (self.workers / 2).max(1)
     }
 
-    /// Finds values that cannot work.
+    /// Checks that every value is in its range.
     ///
-    /// [`Server::bind`](crate::Server::bind) calls it.
+    /// [`Server::bind`](crate::Server::bind) and
+    /// [`from_listener`](crate::Server::from_listener) call it.
     ///
     /// # Errors
     ///
-    /// An [`Error`] that names the field, what is wrong with it, and what
-    /// would do.
+    /// An [`Error`] that names the first invalid field, what is wrong with it, and
+    /// what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         for (field, value, max) in [
             ("workers", self.workers, 4096),
@@ -192,7 +202,7 @@ impl Config {
             if value == 0 || value > max {
                 return Err(Error::config(
                     field,
-                    format_args!("is {value}, and must be from 1 to {max}"),
+                    format_args!("is {value}: it must be from 1 to {max}"),
                 ));
             }
         }
@@ -209,20 +219,20 @@ impl Config {
             ("handshake_grace", self.handshake_grace, true),
         ] {
             if value > DURATION_MAX {
-                return Err(Error::config(field, "must be a year at most"));
+                return Err(Error::config(field, "must be at most a year (365 days)"));
             }
             if value.is_zero() && !may_be_zero {
                 return Err(Error::config(
                     field,
-                    "must not be zero: every client would be too late",
+                    "must not be zero: every request would time out",
                 ));
             }
         }
         if self.drain_timeout.is_zero() && !self.lame_duck.is_zero() {
             return Err(Error::config(
                 "drain_timeout",
-                "is zero beside a lame_duck: a stop that begins gently cannot end by cutting \
-                 everyone at once; set both to zero, or neither",
+                "is zero, but lame_duck is not: the server would cut every request as soon as \
+                 the lame duck ends; set both to zero, or neither",
             ));
         }
         Ok(())
@@ -242,12 +252,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_work() {
+    fn the_defaults_are_valid() {
         Config::default().validate().unwrap();
     }
 
     #[test]
-    fn what_cannot_work_is_named() {
+    fn an_invalid_value_is_named() {
         let refused = |change: fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);
@@ -258,10 +268,10 @@ mod tests {
         assert!(refused(|c| c.headers_max = 257).contains("from 1 to 256"));
         assert!(refused(|c| c.head_timeout = Duration::ZERO).starts_with("head_timeout"));
         assert!(refused(|c| c.linger = Duration::MAX).starts_with("linger"));
-        let beside = refused(|c| {
+        let one_is_zero = refused(|c| {
             c.lame_duck = Duration::from_secs(1);
             c.drain_timeout = Duration::ZERO;
         });
-        assert!(beside.starts_with("drain_timeout is zero beside a lame_duck"));
+        assert!(one_is_zero.starts_with("drain_timeout is zero, but lame_duck is not"));
     }
 }

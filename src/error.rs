@@ -1,11 +1,12 @@
-//! The one error of this library: what was being done, and what went wrong.
+//! The error of this library: what it tried to do, and what went wrong.
 
 use std::fmt;
 use std::io;
 
-/// Why a server could not be made or started.
+/// Why a server could not be created or started, or why it failed.
 ///
-/// Its text is one line that says what was being done and what went wrong:
+/// Its text is one line that says what the library tried to do and what went
+/// wrong:
 /// `cannot listen on 127.0.0.1:80: Permission denied (os error 13)`.
 pub struct Error {
     context: String,
@@ -27,14 +28,14 @@ impl Error {
         }
     }
 
-    /// The error of the operating system behind this one, if there is one.
+    /// The I/O error that caused this one, if there is one.
     pub fn io_error(&self) -> Option<&io::Error> {
         self.cause.as_ref()
     }
 
-    /// Whether a value in the [`Config`](crate::Config) or a route of a
-    /// [`Router`](crate::Router) cannot work, rather than the operating system
-    /// having refused something.
+    /// Whether the cause is an invalid value in the [`Config`](crate::Config) or
+    /// an invalid route of a [`Router`](crate::Router). If it is not, there is an
+    /// [`io_error`](Self::io_error).
     pub fn is_config(&self) -> bool {
         self.cause.is_none()
     }
@@ -50,7 +51,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// As its text: so it looks when `main` returns it.
+/// The same text as [`Display`](fmt::Display), because `main` prints the error
+/// that it returns in this form.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

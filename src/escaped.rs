@@ -1,15 +1,15 @@
-//! What a client has sent, where people read it: in logs and in reports.
+//! Escapes text from clients, for logs and reports.
 
 use std::fmt;
 use std::fmt::Write;
 
-/// Shows a value as visible ASCII and spaces, in one line. A client chooses its
-/// target, and must not choose what a log says or what a terminal does.
+/// Shows a value as one line of visible ASCII and spaces. Otherwise a client
+/// could forge lines of the log, or control the terminal, by its request target.
 ///
-/// A quote and a backslash get a backslash. Every other character, such as a line
-/// end, a control character of either set, one that changes the direction of the
-/// text or is not visible, and `\u{fc}` too, is there as its bytes in UTF-8:
-/// `\xc3\xbc`.
+/// A backslash precedes a quote and a backslash. Every character that is not
+/// visible ASCII or a space is shown as its bytes in UTF-8, `\u{fc}` as
+/// `\xc3\xbc`: line ends, control characters, invisible characters, and those that
+/// change the direction of the text.
 pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
@@ -18,7 +18,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// Escapes whatever is written through it.
+/// Escapes the text that is written through it.
 struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
 impl Write for Escaping<'_, '_> {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_sends_cannot_end_its_line_or_hide() {
+    fn text_of_a_client_cannot_end_its_line_or_hide() {
         for (text, shown) in [
             ("GET /a?b=c HTTP/1.1", "GET /a?b=c HTTP/1.1"),
             ("a\"b\\c\r\n\u{e9}", "a\\\"b\\\\c\\x0d\\x0a\\xc3\\xa9"),

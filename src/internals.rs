@@ -1,6 +1,6 @@
-//! What the bench `micro` measures piece by piece. It is there under the
-//! feature `internals`, which the benches turn on for themselves, and promises
-//! nothing.
+//! The parts of the library that the bench `micro` measures. The module is there
+//! with the feature `internals` only, which the benches turn on for themselves. It
+//! promises nothing.
 
 use std::fmt;
 use std::io;
@@ -55,7 +55,8 @@ impl Default for Parser {
 }
 
 impl Parser {
-    /// How long the head at the start of `input` is.
+    /// The length of the head at the start of `input`, in bytes. `None` if it is
+    /// not complete or not valid.
     pub fn parse(&self, input: &[u8]) -> Option<usize> {
         match head::parse(input, &self.0) {
             Ok(Parsed::Complete { length, .. }) => Some(length),
@@ -83,23 +84,23 @@ pub fn encode_head(out: &mut Vec<u8>) {
     );
 }
 
-/// One idle connection, and the places where it can be.
+/// One idle connection, the job of its shard, and a run queue.
 pub struct Rig {
     services: Arc<Services>,
     run_queue: RunQueue<Box<Job<Connection>>>,
     client: TcpStream,
     buffer: Buffer,
     date: DateClock,
-    /// Always there between two calls.
+    /// `None` only during a call.
     job: Option<Box<Job<Connection>>>,
-    /// Always there between two calls.
+    /// `None` only during a call.
     connection: Option<Box<Connection>>,
 }
 
 impl Rig {
     /// # Errors
     ///
-    /// Sockets or an epoll cannot be made.
+    /// Sockets or an epoll cannot be created.
     pub fn new() -> io::Result<Self> {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(&config));
@@ -130,12 +131,12 @@ impl Rig {
             job: Some(job),
             connection: Some(Box::new(connection)),
         };
-        // The first time costs more: the connection is registered then.
+        // The first time costs more, because it registers the connection.
         rig.suspend_and_resume()?;
         Ok(rig)
     }
 
-    /// A job through the run queue, whose both ends are this thread's.
+    /// Sends the job through the run queue, and receives it on the same thread.
     pub fn hand_off(&mut self) {
         if let Some(job) = self.job.take() {
             self.job = match self.run_queue.send(job) {
@@ -145,8 +146,8 @@ impl Rig {
         }
     }
 
-    /// Is suspended, and comes back because its client has sent something, which
-    /// is no request.
+    /// Suspends the connection, and resumes it because its client has sent an empty
+    /// line, which is no request.
     ///
     /// # Errors
     ///
@@ -156,7 +157,7 @@ impl Rig {
         else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        // Until there is nothing to read, and it can wait for what comes.
+        // Until nothing is left to read, and the connection is suspended.
         loop {
             let suspend = self.advance(&mut connection)?;
             match connection.suspend(suspend) {

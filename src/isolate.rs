@@ -1,22 +1,23 @@
-//! Code of the application, and what is left of it when it panics.
+//! Calls code of the application, and catches its panics.
 
 use std::mem;
 use std::panic;
 use std::panic::AssertUnwindSafe;
 
-/// Code of the application panicked. What it panicked with is dropped already.
+/// Code of the application panicked. The payload of the panic is dropped already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Calls code of the application: a handler, a drop, a callback, the logger. No
-/// thread of the server calls any in another way. A panic in it ends here.
+/// Calls code of the application: a handler, a drop, a callback, the logger. A
+/// panic in it ends here. The threads of the server call such code in no other
+/// way.
 ///
-/// It may block for ever. So it is called only where a stop can leave the thread
-/// behind.
+/// The code may block for ever. So a thread calls this only where a stop can leave
+/// the thread behind.
 pub(crate) fn isolate<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
-        // The payload is the application's as well, and its drop may panic in
-        // turn. What that panics with is leaked: there has to be an end.
+        // The payload is the application's too, so its drop may panic. The payload
+        // of that second panic is leaked, because its drop may panic again.
         if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             mem::forget(second);
         }
@@ -28,7 +29,7 @@ pub(crate) fn isolate<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
 mod tests {
     use super::*;
 
-    /// Panics when it is dropped, with one more of itself.
+    /// Panics when it is dropped, with another `Bomb` as the payload.
     struct Bomb;
 
     impl Drop for Bomb {
@@ -38,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_here_and_so_do_those_of_its_payload() {
+    fn a_panic_and_the_panics_of_its_payload_are_caught() {
         assert_eq!(isolate(|| 1), Ok(1));
         assert_eq!(isolate(|| panic::panic_any(Bomb)), Err::<(), _>(Panicked));
     }

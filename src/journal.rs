@@ -1,13 +1,13 @@
-//! What the library has to say, on its way to the application's logger.
+//! Passes the library's log lines to the application's logger.
 //!
-//! A logger is code of the application: it may block (a terminal that is
-//! stopped, a pipe that is full), take its time, or panic. So no thread that
-//! accepts, serves or stops calls it. They hand their lines to a thread of its
-//! own, over a bounded channel; a line that finds the channel full is dropped,
-//! and the number of these is logged as soon as the logger takes lines again.
+//! A logger is code of the application: it may block (on a stopped terminal or a
+//! full pipe), be slow, or panic. So no thread that accepts, serves or stops calls
+//! it. These threads send their lines over a bounded channel to the log thread,
+//! which calls the logger. A line that finds the channel full is dropped. The
+//! number of dropped lines is logged as soon as the logger takes lines again.
 //!
-//! Which levels the logger wants at all, its thread asks it beforehand, for each
-//! target of this library: a line that it would throw away is not even made.
+//! The log thread asks the logger in advance which levels it wants for the targets
+//! of this library. A line that the logger would discard is not formatted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,14 +28,14 @@ use crate::isolate::isolate;
 /// How many lines may wait for the logger.
 const LINES_MAX: usize = 1024;
 
-/// Of these, how many are kept for warnings and errors.
-const KEPT_FOR_WARNINGS: usize = 128;
+/// How many of these are reserved for warnings and errors.
+const RESERVED_FOR_WARNINGS: usize = 128;
 
 /// The target of the access log.
 pub(crate) const ACCESS: &str = "farewell::access";
 
-/// The targets of the lines in a journal: [`ACCESS`], and every module that has
-/// a `note!`, which a test sees to.
+/// The targets of the lines in a journal: [`ACCESS`], and every module that calls
+/// `note!`. A test checks that none is missing.
 const TARGETS: &[&str] = &[
     ACCESS,
     "farewell::shutdown::drain",
@@ -59,11 +59,11 @@ const TARGETS: &[&str] = &[
     "farewell::journal",
 ];
 
-/// Writes a line to a [`Journal`], with the target of the module that does:
+/// Writes a line to a [`Journal`], with the calling module as its target:
 /// `note!(journal, Warn, "{count} connections")`.
 macro_rules! note {
     ($journal:expr, $level:ident, $($text:tt)+) => {
-        // Before the text is put together: most lines are wanted by no logger.
+        // Asked before the text is formatted: the logger wants few of the lines.
         if $journal.wants(log::Level::$level) {
             $journal.write(log::Level::$level, module_path!(), format_args!($($text)+));
         }
@@ -71,28 +71,28 @@ macro_rules! note {
 }
 pub(crate) use note;
 
-/// Where the threads of a server write what is to be logged.
+/// Takes the log lines of a server's threads. No thread waits in it.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    /// Dropped to end the thread that writes the lines out.
+    /// Its drop ends the log thread.
     sender: Mutex<Option<Sender<Line>>>,
     dropped: AtomicU64,
-    /// What the logger's thread has asked: for which `log::max_level`, and up to
-    /// which level the logger wants some of our lines. See [`packed`].
+    /// The `log::max_level` at which the log thread has asked the logger, and the
+    /// highest level that the logger wants of our lines. See [`packed`].
     asked: AtomicUsize,
 }
 
-/// Two levels in one number, so that they change together.
+/// Packs two levels into one number, so that one store changes both.
 fn packed(max_level: LevelFilter, wanted: LevelFilter) -> usize {
     const LEVELS: usize = LevelFilter::Trace as usize + 1;
 
     max_level as usize * LEVELS + wanted as usize
 }
 
-/// More than any two levels make: the logger has not been asked.
+/// The logger has not been asked. It is no value of [`packed`].
 const NOT_ASKED: usize = usize::MAX;
 
-/// What the threads of a server have written.
+/// The lines that the threads of a server have written.
 pub(crate) type Lines = Receiver<Line>;
 
 /// One line for the log.
@@ -104,8 +104,8 @@ pub(crate) struct Line {
 }
 
 impl Journal {
-    /// An empty journal, and its lines for the thread that
-    /// [writes them out](Self::write_out).
+    /// An empty journal, and the end of its channel for the log thread, which
+    /// [writes the lines out](Self::write_out).
     pub(crate) fn new() -> (Arc<Self>, Lines) {
         let (sender, lines) = crossbeam_channel::bounded(LINES_MAX);
         let journal = Self {
@@ -116,7 +116,7 @@ impl Journal {
         (Arc::new(journal), lines)
     }
 
-    /// A journal that goes nowhere.
+    /// A journal that drops every line.
     #[cfg(any(test, fuzzing, feature = "internals"))]
     pub(crate) fn unread() -> Arc<Self> {
         Self::new().0
@@ -129,14 +129,14 @@ impl Journal {
         if level > log::STATIC_MAX_LEVEL || level > max_level {
             return false;
         }
-        // Another `max_level` than it was asked for: it may want more now.
+        // If `max_level` has changed since the logger was asked, it may want more.
         let asked = self.asked.load(Relaxed);
         let first = packed(max_level, LevelFilter::Off);
         let last = packed(max_level, LevelFilter::Trace);
         !(first..=last).contains(&asked) || asked - first >= level as usize
     }
 
-    /// Finds out which of our lines the logger wants.
+    /// Asks the logger which of our lines it wants.
     fn ask(&self) {
         let max_level = log::max_level();
         let wanted = |level: &Level| {
@@ -152,8 +152,8 @@ impl Journal {
         }
     }
 
-    /// Hands a line to the logger's thread. Never waits, and calls no code of
-    /// the application: it may be called with a lock held.
+    /// Sends a line to the log thread. It never waits, and calls no code of the
+    /// application, so it may be called with a lock held.
     pub(crate) fn write(&self, level: Level, target: &'static str, text: fmt::Arguments<'_>) {
         if !self.wants(level) {
             return;
@@ -165,7 +165,7 @@ impl Journal {
         };
         let most = match level {
             Level::Error | Level::Warn => LINES_MAX,
-            Level::Info | Level::Debug | Level::Trace => LINES_MAX - KEPT_FOR_WARNINGS,
+            Level::Info | Level::Debug | Level::Trace => LINES_MAX - RESERVED_FOR_WARNINGS,
         };
         let sender = self.lock();
         let sent = sender
@@ -177,18 +177,18 @@ impl Journal {
         }
     }
 
-    /// Nothing more is logged. The thread that writes the lines out ends when
-    /// it has written those that are there.
+    /// Ends the log thread, once it has written the lines that are there. Later
+    /// lines are dropped.
     pub(crate) fn close(&self) {
         drop(self.lock().take());
     }
 
-    /// Gives the lines to the logger, until the journal is closed.
+    /// Passes the lines to the logger, until the journal is closed.
     pub(crate) fn write_out(&self, lines: &Lines) {
         self.ask();
         for line in lines {
             line.log();
-            // It may have another filter than before.
+            // The logger's filter may have changed.
             if lines.is_empty() {
                 self.ask();
             }
@@ -216,7 +216,7 @@ impl Line {
             target,
             text,
         } = self;
-        // A logger that panics loses this line, and nothing else.
+        // If the logger panics, only this line is lost.
         let _ = isolate(|| log::log!(target: target, level, "{text}"));
     }
 }
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_find_no_room_are_counted() {
+    fn lines_that_find_the_journal_full_are_counted() {
         let (journal, lines) = Journal::new();
         log::set_max_level(LevelFilter::Warn);
         note!(journal, Debug, "not wanted");
@@ -235,7 +235,7 @@ mod tests {
         }
         assert_eq!(lines.len(), LINES_MAX);
         assert_eq!(journal.dropped.load(Relaxed), 3);
-        // No logger is installed here: every line is taken at once.
+        // No logger is installed, so every line is taken at once.
         journal.close();
         journal.write_out(&lines);
         assert_eq!((lines.len(), journal.dropped.load(Relaxed)), (0, 0));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_logger_was_asked_counts_for_its_level_alone() {
+    fn the_answer_of_the_logger_counts_for_its_max_level_only() {
         let (journal, _lines) = Journal::new();
         let max_level = log::max_level();
         assert_eq!(journal.wants(Level::Error), max_level >= LevelFilter::Error);

@@ -1,4 +1,4 @@
-//! Assembly: bind, configure, serve.
+//! The server: bind, configure, serve.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,9 +31,9 @@ use crate::signals;
 use crate::signals::Signals;
 
 /// A server that is bound to its address and does not serve yet. Connections
-/// that arrive meanwhile wait in the kernel's queue.
+/// that arrive meanwhile wait in the kernel's accept queue.
 ///
-/// Dropping it closes the listener, and resets what waits there.
+/// Its drop closes the listener, which resets the connections in that queue.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
@@ -44,14 +44,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds to `address`; port 0 takes any free one, which
-    /// [`local_addr`](Self::local_addr) tells. If it resolves to several, the
-    /// first that can be bound is taken.
+    /// Binds to `address`. For port 0 the system chooses a free port, which
+    /// [`local_addr`](Self::local_addr) returns. If `address` resolves to several
+    /// addresses, the first that can be bound is used.
     ///
     /// # Errors
     ///
-    /// A value in `config` that cannot work
-    /// ([`Error::is_config`] is true), or an address that cannot be bound.
+    /// A value in `config` is invalid ([`Error::is_config`] is true), or the
+    /// address cannot be bound.
     pub fn bind(
         address: impl ToSocketAddrs + std::fmt::Display,
         config: Config,
@@ -63,14 +63,14 @@ impl Server {
     }
 
     /// Serves on a listener that is bound already, in blocking mode. `ownership`
-    /// says whether someone else goes on with it after us.
+    /// says whether another process or handle goes on accepting from it.
     ///
-    /// With [`Ownership::Shared`], those who connect after the trigger are
-    /// neither refused nor served by us: they wait for whoever holds it too.
+    /// With [`Ownership::Shared`], connections that arrive after the trigger are
+    /// neither refused nor served: they wait for the other holder of the listener.
     ///
     /// # Errors
     ///
-    /// A value in `config` that cannot work, or a socket that does not listen.
+    /// A value in `config` is invalid, or the socket cannot be used.
     pub fn from_listener(
         listener: TcpListener,
         ownership: Ownership,
@@ -116,8 +116,9 @@ impl Server {
         &self.config
     }
 
-    /// What stops this server. It can be used before [`serve`](Self::serve)
-    /// too: then that serves those who wait, and returns.
+    /// The handle that stops this server. It may be used before
+    /// [`serve`](Self::serve) is called: then `serve` answers the connections that
+    /// wait in the accept queue, and returns.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         ShutdownHandle::new(
             Arc::clone(&self.life),
@@ -126,7 +127,7 @@ impl Server {
         )
     }
 
-    /// Has signals stop this server: Ctrl+C (SIGINT), SIGTERM and SIGHUP. Needs
+    /// Makes signals stop this server: Ctrl+C (SIGINT), SIGTERM and SIGHUP. Needs
     /// the feature `signals`.
     ///
     /// ```no_run
@@ -141,64 +142,64 @@ impl Server {
     /// The first signal drains, as [`shutdown_by`](ShutdownHandle::shutdown_by)
     /// with [`Trigger::Signal`](crate::Trigger::Signal) does; the second aborts,
     /// as [`abort_by`](ShutdownHandle::abort_by) does. Signals within 200 ms of
-    /// the first are the same one: supervisors such as `timeout` signal a
-    /// process and then its group. A first signal that comes after another
-    /// trigger (`/shutdown`, say) belongs to the same stop, and changes nothing.
-    /// After a signal that comes before [`serve`](Self::serve) is called, the
-    /// server stops as soon as that is called.
+    /// the first count as the same one: supervisors such as `timeout` signal a
+    /// process and then its group. If another trigger, such as `/shutdown`, has
+    /// begun the stop, the first signal changes nothing. If a signal arrives
+    /// before [`serve`](Self::serve) is called, the server stops as soon as it
+    /// serves.
     ///
     /// A signal that the process ignores at this call stays ignored: SIGHUP
-    /// under `nohup`, SIGINT in a background job of a script. Linux tells which
-    /// they are. Other systems do not, and there every one of the three stops
-    /// the server.
+    /// under `nohup`, SIGINT in a background job of a script. The library can find
+    /// out which signals are ignored only on Linux. On other systems each of the
+    /// three stops the server.
     ///
-    /// Several servers of a process may ask for this, each before it serves.
-    /// Every signal goes to all of them, and each counts its own: a server that
-    /// is added later drains at the next signal. To ask again for the same
-    /// server changes nothing.
+    /// Several servers of a process may call this, each before it serves. Every
+    /// signal goes to all of them, and each server counts its own signals: a
+    /// server that is added after a signal drains at the next one. A second call
+    /// for the same server changes nothing.
     ///
-    /// Once all of them have stopped, the program has a second, from the next
-    /// signal on, to write what it knows. A signal after that ends the process,
-    /// as it would without this call. So a program that hangs after `serve` can
-    /// still be ended by Ctrl+C.
+    /// Once all of them have stopped, the next signal has no effect, and gives the
+    /// program a second to write its last output. A signal after that second ends
+    /// the process, as it would without this call. So Ctrl+C still ends a program
+    /// that hangs after `serve`.
     ///
-    /// Signals belong to the process, and it takes these over for the rest of
-    /// its life. Two threads wait for them until the process ends: `ctrl-c`, of
+    /// Signals belong to the process, and this call changes how the process
+    /// handles these three until it ends. Two threads wait for them: `ctrl-c`, of
     /// the crate `ctrlc`, and `farewell-signal`. They run none of your code and
-    /// log nothing, so that nothing keeps the second signal waiting. A handler
-    /// that was set before is replaced if it is one for SIGINT, and called too if
-    /// it is one of the others.
+    /// log nothing, so nothing delays the second signal. An earlier handler for
+    /// SIGINT is replaced. An earlier handler for one of the others is still
+    /// called.
     ///
     /// Not promised: that two signals which arrive together are both seen; that
     /// a signal which all threads block (`pthread_sigmask`) is seen; anything
-    /// about other signals (SIGQUIT ends the process). Elsewhere than on Unix
-    /// this is Ctrl+C, and what else of a console's events `ctrlc` takes.
+    /// about other signals (SIGQUIT ends the process). On systems other than Unix,
+    /// it handles Ctrl+C and the other console events that `ctrlc` handles.
     ///
     /// # Errors
     ///
     /// The operating system refuses a thread or a pair of sockets; or the
-    /// program has given `ctrlc` a handler of its own, and `ctrlc` takes one.
+    /// program has set a handler of its own with `ctrlc`, which takes only one.
     /// Every further call returns the same error.
     #[cfg(feature = "signals")]
     pub fn stop_on_signals(&self) -> Result<Signals, Error> {
         signals::stop(&self.life)
     }
 
-    /// Serves until it is asked to stop and everyone has left; see the
-    /// [crate's front page](crate) for what that means. Every thread is joined
-    /// when it returns, save those that are in code of the application that does
-    /// not return ([`Report::threads_left`]).
+    /// Serves until the server is asked to stop and every connection has ended, as
+    /// the [crate's front page](crate) describes. When it returns, every thread is
+    /// joined, except those in code of the application that does not return
+    /// ([`Report::threads_left`]).
     ///
     /// # Errors
     ///
-    /// Threads or an epoll cannot be made. Errors of single connections never
-    /// end a server; nor does running out of files. If a thread of the server
-    /// panics, which is a bug of this library, the server stops as if it had
-    /// been asked to ([`Trigger::Failure`](crate::Trigger::Failure)), and the
-    /// error says which one.
+    /// Threads or an epoll cannot be created. Errors of single connections never
+    /// end a server, nor does a lack of file descriptors. If a thread of the
+    /// server panics, which is a bug of this library, the server stops as if it
+    /// had been asked to ([`Trigger::Failure`](crate::Trigger::Failure)), and the
+    /// error names the thread.
     pub fn serve(self, handler: impl Handler) -> Result<Report, Error> {
         let life = Arc::clone(&self.life);
-        // Nobody is to wait for ever for a server that never ran.
+        // A server that never ran has stopped too, or `wait_for` would not return.
         self.run(handler).inspect_err(|_| life.stopped())
     }
 
@@ -212,10 +213,10 @@ impl Server {
         } = self;
         let (journal, lines) = Journal::new();
         let acceptor_waker = AcceptorWaker::new(listener.address())
-            .map_err(|error| Error::io("cannot make a socket", error))?;
+            .map_err(|error| Error::io("cannot create a socket", error))?;
         let services = Services::new(config, journal, Arc::clone(&life), accounting);
         let engine = Engine::new(services, Box::new(handler), acceptor_waker)
-            .map_err(|error| Error::io("cannot wait for connections", error))?;
+            .map_err(|error| Error::io("cannot create an epoll or a pipe", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
         let report = drain(pool, &progress);
         match life.failed_thread() {
@@ -227,11 +228,11 @@ impl Server {
         }
     }
 
-    /// As [`serve`](Self::serve), on a thread of its own.
+    /// Serves as [`serve`](Self::serve) does, on a thread of its own.
     ///
     /// # Errors
     ///
-    /// The thread cannot be made.
+    /// The thread cannot be started.
     pub fn spawn(self, handler: impl Handler) -> Result<Spawned, Error> {
         let handle = self.shutdown_handle();
         let address = self.local_addr();
@@ -247,8 +248,8 @@ impl Server {
     }
 }
 
-/// A server on a thread of its own. Dropping it stops the server and waits
-/// for that, for as long as a drain may take.
+/// A server on a thread of its own. Its drop stops the server and waits until it
+/// has stopped, for as long as a drain may take.
 #[derive(Debug)]
 pub struct Spawned {
     /// Taken by `join`.
@@ -263,24 +264,24 @@ impl Spawned {
         self.address
     }
 
-    /// What stops this server.
+    /// The handle that stops this server.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.handle.clone()
     }
 
-    /// Waits until the server has stopped. It does not ask it to.
+    /// Waits until the server has stopped. It does not ask the server to stop.
     ///
     /// # Errors
     ///
-    /// Those of [`Server::serve`].
+    /// The errors of [`Server::serve`].
     pub fn join(mut self) -> Result<Report, Error> {
         self.wait()
     }
 
     fn wait(&mut self) -> Result<Report, Error> {
-        let gone = || Error::io("the server's thread is gone", io::ErrorKind::Other.into());
-        let thread = self.thread.take().ok_or_else(gone)?;
-        thread.join().map_err(|_| gone())?
+        let panicked = || Error::io("the server's thread panicked", io::ErrorKind::Other.into());
+        let thread = self.thread.take().ok_or_else(panicked)?;
+        thread.join().map_err(|_| panicked())?
     }
 }
 

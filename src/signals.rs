@@ -1,8 +1,7 @@
 //! Signals: the first one drains, the second aborts.
 //!
-//! A process has its signals once, whatever number of servers it has. So there
-//! is one list of the servers that signals stop, and one place that takes each
-//! signal to all of them.
+//! Signals belong to the process, and a process may have several servers. So one
+//! list has every server that signals stop, and each signal goes to all of them.
 
 use std::io;
 use std::sync::Arc;
@@ -21,40 +20,39 @@ use crate::lifecycle::phase::Trigger;
 use crate::net::os;
 use crate::net::os::SignalEffect;
 
-/// Signals that follow the first this soon are taken for the same one:
-/// `timeout` and other supervisors signal a process and then its group, which
-/// reaches the process twice.
+/// Signals this soon after the first count as the same one: `timeout` and other
+/// supervisors signal a process and then its group, so the process gets the signal
+/// twice.
 const BOUNCE: Duration = Duration::from_millis(200);
 
-/// How long signals have no effect once no server is left, from the first such
-/// signal on: the program may be writing what it knows.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long signals have no effect once every server has stopped, from the first
+/// such signal on: the program may be writing its last output.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// The servers of this process that signals stop.
 static SERVERS: Mutex<Servers> = Mutex::new(Servers::new());
 
-/// Tells whether a signal has asked this server to stop; from
-/// [`Server::stop_on_signals`](crate::Server::stop_on_signals). Clones tell the
-/// same. To drop it changes nothing.
+/// Tells whether a signal has asked a server to stop;
+/// [`Server::stop_on_signals`](crate::Server::stop_on_signals) returns it. Clones
+/// share their state. A drop changes nothing.
 #[derive(Clone, Debug)]
 pub struct Signals(Arc<Signalled>);
 
 impl Signals {
-    /// Whether a signal has come, so that the next one aborts.
+    /// Whether a signal has arrived, so that the next one aborts.
     ///
-    /// It may be one that found the server stopping already, because something
-    /// else had asked for that.
+    /// Another trigger may have stopped the server before that signal.
     pub fn seen(&self) -> bool {
         self.0.first.get().is_some()
     }
 }
 
-/// Has signals stop this server, too.
+/// Makes signals stop this server too.
 pub(crate) fn stop(life: &Arc<Lifecycle>) -> Result<Signals, Error> {
     static HANDLED: OnceLock<Result<(), String>> = OnceLock::new();
 
-    // Once for the process. To try again after an error would not help: what
-    // has been set up by then cannot be taken back.
+    // Once in the process, after an error too: a handler that is set by then
+    // cannot be removed.
     let handle = || os::handle_signals(received).map_err(|error| error.to_string());
     if let Err(error) = HANDLED.get_or_init(handle) {
         let error = io::Error::other(error.as_str());
@@ -63,8 +61,8 @@ pub(crate) fn stop(life: &Arc<Lifecycle>) -> Result<Signals, Error> {
     Ok(with_servers(|servers| servers.add(life)))
 }
 
-/// Takes a signal to every server. It runs no user code and logs nothing, so
-/// that nothing keeps the next signal waiting.
+/// Passes a signal to every server. It runs no user code and logs nothing, so
+/// nothing delays the next signal.
 fn received() -> SignalEffect {
     with_servers(|servers| servers.receive(Instant::now()))
 }
@@ -76,7 +74,7 @@ fn with_servers<T>(action: impl FnOnce(&mut Servers) -> T) -> T {
 #[derive(Debug)]
 struct Servers {
     list: Vec<Arc<Signalled>>,
-    /// When the first signal came that found no server left.
+    /// When the first signal arrived after every server had stopped.
     none_left: Option<Instant>,
 }
 
@@ -88,7 +86,7 @@ impl Servers {
         }
     }
 
-    /// A server is in the list once, however often it is added.
+    /// Adds a server, unless it is in the list already.
     fn add(&mut self, life: &Arc<Lifecycle>) -> Signals {
         self.list.retain(|server| !server.has_stopped());
         self.none_left = None;
@@ -113,17 +111,17 @@ impl Servers {
             return SignalEffect::Nothing;
         }
         let since = *self.none_left.get_or_insert(now);
-        match now.saturating_duration_since(since) >= LEAVE {
+        match now.saturating_duration_since(since) >= EXIT_GRACE {
             true => SignalEffect::EndProcess,
             false => SignalEffect::Nothing,
         }
     }
 }
 
-/// A server, and the first signal that it has had.
+/// A server, and when its first signal arrived.
 #[derive(Debug)]
 struct Signalled {
-    /// Not owned: a server that is dropped is gone.
+    /// Weak, so that a server may be dropped while it is in the list.
     life: Weak<Lifecycle>,
     first: OnceLock<Instant>,
 }
@@ -141,7 +139,7 @@ impl Signalled {
         };
         match self.first.set(now) {
             // If `/shutdown` has begun the stop, this changes nothing: an
-            // orchestrator that calls it and then sends SIGTERM means one stop.
+            // orchestrator that calls it and then sends SIGTERM wants one stop.
             Ok(()) => {
                 life.shutdown(Trigger::Signal);
             }
@@ -186,7 +184,7 @@ mod tests {
         assert_eq!(life.phase(), Phase::Aborting);
         let (why, _) = life.history().abort.unwrap();
         assert_eq!(why, Abort::Requested(Trigger::Signal));
-        // While it aborts, it has all the time that it needs.
+        // While a server aborts, no signal ends the process.
         assert_eq!(servers.receive(start + 60 * SECOND), SignalEffect::Nothing);
     }
 
@@ -241,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_are_gone_are_forgotten() {
+    fn stopped_and_dropped_servers_leave_the_list() {
         let mut servers = Servers::new();
         let (stopped, _) = server(&mut servers);
         stopped.stopped();
@@ -261,11 +259,11 @@ mod tests {
         servers.receive(start);
         life.stopped();
         assert_eq!(servers.receive(start + 60 * SECOND), SignalEffect::Nothing);
-        let soon = start + 60 * SECOND + LEAVE / 2;
+        let soon = start + 60 * SECOND + EXIT_GRACE / 2;
         assert_eq!(servers.receive(soon), SignalEffect::Nothing);
-        let late = start + 60 * SECOND + LEAVE;
+        let late = start + 60 * SECOND + EXIT_GRACE;
         assert_eq!(servers.receive(late), SignalEffect::EndProcess);
-        // With the next server it begins anew.
+        // A new server gets the next signal.
         let (next, _) = server(&mut servers);
         assert_eq!(servers.receive(late + SECOND), SignalEffect::Nothing);
         assert_eq!(next.phase(), Phase::Draining);

@@ -1,5 +1,5 @@
-//! The primitives of every handshake between threads, under one name: the
-//! models in `tests/loom/` compile the same files with those of `loom`.
+//! The synchronization primitives of every handshake between threads. The models
+//! in `tests/loom/` compile the same files with those of `loom` instead.
 
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::Condvar;

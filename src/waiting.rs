@@ -1,4 +1,4 @@
-//! Waiting for a condition, with or without an end to one's patience.
+//! Waiting for a condition, with or without a deadline.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use crate::sync::Condvar;
 use crate::sync::MutexGuard;
 use crate::sync::PoisonError;
 
-/// Waits until `condition` holds of what `guard` guards, or until `deadline`.
-/// Says whether it holds.
+/// Waits until `condition` holds for the guarded value, or until `deadline`.
+/// Returns whether it holds.
 ///
-/// Unlike std's `wait_while`, it goes on though somebody has panicked with the
-/// lock held: what waits here has to be right whoever panics, and what is
-/// guarded is whole at any time.
+/// Unlike std's `wait_while`, it goes on when a thread has panicked with the lock
+/// held: the guarded values are consistent at any time, and a panic of another
+/// thread must end no wait.
 pub(crate) fn wait_until<T>(
     changed: &Condvar,
     mut guard: MutexGuard<'_, T>,
@@ -53,7 +53,7 @@ mod tests {
             let panics = scope.spawn(|| {
                 let _held = met.lock().unwrap();
                 changed.notify_all();
-                panic!("as the test wishes");
+                panic!("on purpose");
             });
             assert!(panics.join().is_err());
             assert!(met.is_poisoned());

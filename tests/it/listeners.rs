@@ -62,6 +62,6 @@ fn an_address_in_use_and_a_wrong_config_are_errors_with_a_reason() {
     assert!(error.is_config());
     assert_eq!(
         error.to_string(),
-        "workers is 0, and must be from 1 to 4096"
+        "workers is 0: it must be from 1 to 4096"
     );
 }

@@ -363,7 +363,7 @@ fn graceful_answers_who_is_there_and_then_writes_what_it_knows() {
     assert_eq!(code, Some(0));
     assert_eq!(fs::read_to_string(&file).unwrap(), "15\n");
     assert!(
-        stdout.contains(" by a signal: 1 answered after that"),
+        stdout.contains(" by a signal: after the trigger 1 answered"),
         "{stdout}"
     );
     assert!(stdout.contains("2 requests in all: 2 answered"), "{stdout}");

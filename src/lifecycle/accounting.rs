@@ -1,5 +1,5 @@
-//! The accounting: every connection and every request is counted once when it
-//! begins and once, with its outcome, when it ends.
+//! The accounting: every connection and every request is counted when it begins,
+//! and again, with its outcome, when it ends.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use super::phase::Trigger;
 use super::report::CutRequest;
 use super::report::Report;
 
-/// How many of the requests that were cut are named one by one.
+/// How many of the requests that were cut the report names.
 const NAMED_MAX: usize = 100;
 
-/// One outcome's count, before the trigger and since.
+/// The count of one outcome, before the trigger and after it.
 #[derive(Debug, Default)]
 struct BeforeAndAfter([AtomicU64; 2]);
 
@@ -73,14 +73,14 @@ pub(crate) struct Accounting {
     answered_on_last_call: AtomicU64,
     open: AtomicUsize,
     in_progress: AtomicUsize,
-    /// What the queues show.
+    /// One gauge for each shard.
     waiting: Mutex<Vec<Gauge>>,
     lingering: AtomicUsize,
     upgraded: AtomicUsize,
     followers: AtomicUsize,
-    /// The acceptor has ended: `open` will not grow again.
-    no_more: AtomicBool,
-    /// The listener was closed although there were connections in its backlog.
+    /// The acceptor has ended, so `open` does not grow again.
+    acceptor_has_ended: AtomicBool,
+    /// The listener was closed with connections in its backlog.
     backlog_abandoned: AtomicBool,
     cut: Mutex<Vec<CutRequest>>,
 }
@@ -100,13 +100,14 @@ impl Accounting {
             lingering: AtomicUsize::new(0),
             upgraded: AtomicUsize::new(0),
             followers: AtomicUsize::new(0),
-            no_more: AtomicBool::new(false),
+            acceptor_has_ended: AtomicBool::new(false),
             backlog_abandoned: AtomicBool::new(false),
             cut: Mutex::new(Vec::new()),
         }
     }
 
-    /// A connection was accepted. Its [`ConnectionGuard`] has to end in an outcome.
+    /// Counts an accepted connection. Its [`ConnectionGuard`] has to end with an
+    /// outcome.
     pub(crate) fn connection_accepted(self: &Arc<Self>) -> ConnectionGuard {
         let before = self.accepted.fetch_add(1, Relaxed);
         self.open.fetch_add(1, SeqCst);
@@ -134,7 +135,8 @@ impl Accounting {
         self.life.counts_changed();
     }
 
-    /// Names a request that was cut; its outcome is entered beside this.
+    /// Names a request that was cut, for the report. Its outcome is counted apart
+    /// from this.
     pub(crate) fn name_cut(&self, cut: CutRequest) {
         let mut named = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() < NAMED_MAX {
@@ -142,8 +144,8 @@ impl Accounting {
         }
     }
 
-    /// For one more queue, in which connections without a request in progress
-    /// wait for a worker.
+    /// A new gauge of connections without a request in progress that wait for a
+    /// worker. Each shard has one.
     pub(crate) fn waiting_gauge(&self) -> Gauge {
         let gauge = Gauge {
             count: Arc::default(),
@@ -191,14 +193,15 @@ impl Accounting {
         self.followers.load(SeqCst)
     }
 
-    /// There was no place for the backlog, to the very end.
+    /// Takes note that the listener is closed with connections in its backlog,
+    /// because no place became free for them.
     pub(crate) fn backlog_abandoned(&self) {
         self.backlog_abandoned.store(true, SeqCst);
     }
 
-    /// The acceptor has ended.
+    /// Takes note that the acceptor has ended.
     pub(crate) fn no_more_connections(&self) {
-        self.no_more.store(true, SeqCst);
+        self.acceptor_has_ended.store(true, SeqCst);
         self.life.notify();
     }
 
@@ -206,19 +209,17 @@ impl Accounting {
         self.open.load(SeqCst)
     }
 
-    /// Every connection has ended, and no further one can come.
+    /// Whether every connection has ended, and the acceptor too.
     pub(crate) fn all_ended(&self) -> bool {
-        self.no_more.load(SeqCst) && self.open() == 0
+        self.acceptor_has_ended.load(SeqCst) && self.open() == 0
     }
 
-    /// Every connection has ended but the followers of the shutdown, which wait for
-    /// just that, and no further one can come.
+    /// Whether only followers are open, and the acceptor has ended.
     pub(crate) fn only_followers_left(&self) -> bool {
-        self.no_more.load(SeqCst) && self.only_followers_open()
+        self.acceptor_has_ended.load(SeqCst) && self.only_followers_open()
     }
 
-    /// Every open connection only follows the shutdown; the acceptor may still accept
-    /// others.
+    /// Whether only followers are open. The acceptor may still accept others.
     pub(crate) fn only_followers_open(&self) -> bool {
         self.open() <= self.followers()
     }
@@ -277,7 +278,7 @@ impl Accounting {
     }
 }
 
-/// A count that its owner keeps, and the accounting reads.
+/// A count that a shard keeps, and that the accounting reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauge {
     count: Arc<AtomicUsize>,
@@ -300,12 +301,12 @@ impl Gauge {
     }
 }
 
-/// A connection in the accounting. Dropping it without an outcome is a bug.
+/// Accounts for one connection. A drop without an outcome is a bug.
 #[derive(Debug)]
 pub(crate) struct ConnectionGuard {
     accounting: Arc<Accounting>,
     number: u64,
-    /// A request of its is in progress.
+    /// A request of the connection is in progress.
     request: bool,
     ended: bool,
 }
@@ -316,7 +317,7 @@ impl ConnectionGuard {
         self.number
     }
 
-    /// A request of its has begun. It has to end before the connection does.
+    /// Counts a request of the connection. It has to end before the connection.
     pub(crate) fn request_begun(&mut self) {
         debug_assert!(!self.request, "one request at a time");
         self.request = true;
@@ -339,8 +340,8 @@ impl ConnectionGuard {
             .count(outcome, self.accounting.after_trigger());
         self.accounting.open.fetch_sub(1, SeqCst);
         self.accounting.life.counts_changed();
-        // What a stop waits for. Every other change that can make it true is
-        // announced by itself.
+        // A stop waits for this. Every other change that can make it true notifies
+        // by itself.
         if self.accounting.only_followers_left() {
             self.accounting.life.notify();
         }
@@ -348,8 +349,8 @@ impl ConnectionGuard {
 }
 
 impl Drop for ConnectionGuard {
-    /// A bug must not keep the server from stopping: what was dropped is
-    /// counted as cut.
+    /// A bug must not keep the server from stopping, so a connection that was
+    /// dropped without an outcome counts as cut.
     fn drop(&mut self) {
         if self.request {
             self.request_ended(RequestOutcome::Cut, false);
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_after_the_trigger_is_told_apart() {
+    fn outcomes_after_the_trigger_are_counted_apart() {
         let accounting = accounting();
         let (early, late) = (
             accounting.connection_accepted(),

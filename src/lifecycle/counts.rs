@@ -2,30 +2,31 @@
 
 use std::fmt;
 
-/// What is going on at this moment.
+/// How many connections and requests there are at this moment.
 ///
 /// The numbers are read one after another while the server works, so under
-/// load they may be off by what happened in between. A connection in none of
-/// the last three states is with a worker, between two of them.
+/// load they may not fit each other exactly. Each open connection counts as in
+/// progress, waiting, idle, lingering or upgraded. `idle` is computed as the rest,
+/// so a connection that a worker moves to another state may count there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Connections that were accepted and have not ended.
     pub open: usize,
-    /// Requests of which a byte has arrived and whose answer is not complete.
+    /// Requests whose first byte has arrived and whose answer is not complete.
     pub in_progress: usize,
-    /// Connections with no request in progress for which something has come
-    /// that no worker has looked at: a request, as a rule.
+    /// Connections with no request in progress that have received bytes, usually a
+    /// request, and wait for a worker.
     pub waiting: usize,
-    /// Connections with no request in progress that wait for one.
+    /// Connections that wait for a request.
     pub idle: usize,
-    /// Connections whose last answer is written, waiting for the client to
-    /// close its side.
+    /// Connections that the server has half-closed, and that wait for the client
+    /// to close its side.
     pub lingering: usize,
     /// Connections that a handler has upgraded
     /// ([`Body::upgrade`](crate::Body::upgrade)).
     pub upgraded: usize,
-    /// Of the connections, those that only follow the shutdown
+    /// Those of the open connections that only follow the shutdown
     /// ([`ShutdownHandle::follow`](crate::ShutdownHandle::follow)).
     pub followers: usize,
 }

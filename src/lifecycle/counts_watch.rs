@@ -1,5 +1,5 @@
-//! A watch on the counts: threads that wait for a count to change are told of
-//! every change, and while no thread waits, a change costs one load.
+//! Wakes the threads that wait for a count to change. While no thread waits, a
+//! change costs one atomic load.
 
 use std::time::Instant;
 
@@ -15,17 +15,17 @@ use crate::waiting::wait_until;
 #[derive(Debug, Default)]
 pub(crate) struct CountsWatch {
     watchers: AtomicUsize,
-    /// Grows with every change that a watcher may have missed.
+    /// Grows with every change that a watcher may not have seen.
     version: Mutex<u64>,
     changed: Condvar,
 }
 
 impl CountsWatch {
-    /// Says that something has changed, to the threads that wait.
+    /// Wakes the threads that wait, after a count has changed.
     ///
-    /// The change is made before this is called, and a watcher announces
-    /// itself before it looks. With both in one order (`SeqCst`), either the
-    /// watcher sees the change, or this sees the watcher.
+    /// The caller changes the count before this call, and a watcher increments
+    /// `watchers` before it reads the count. All four steps are `SeqCst`: either
+    /// the watcher sees the change, or this call sees the watcher.
     pub(crate) fn changed(&self) {
         if self.watchers.load(SeqCst) > 0 {
             *self.lock() += 1;
@@ -33,11 +33,11 @@ impl CountsWatch {
         }
     }
 
-    /// Waits until `condition` holds, or until `deadline`. Says whether it
+    /// Waits until `condition` holds, or until `deadline`. Returns whether it
     /// holds.
     ///
-    /// `condition` is asked after every change, and runs without any lock: it
-    /// may block, call the server, or panic, and concerns no other thread.
+    /// `condition` is checked after every change, with no lock held: it may block,
+    /// call the server, or panic, and holds up no other thread.
     pub(crate) fn wait(
         &self,
         deadline: Option<Instant>,
@@ -49,8 +49,8 @@ impl CountsWatch {
             if condition() {
                 return true;
             }
-            let moved_on = |version: &u64| *version != seen;
-            if !wait_until(&self.changed, self.lock(), deadline, moved_on) {
+            let has_changed = |version: &u64| *version != seen;
+            if !wait_until(&self.changed, self.lock(), deadline, has_changed) {
                 return false;
             }
         }
@@ -61,7 +61,7 @@ impl CountsWatch {
     }
 }
 
-/// One thread that waits. Its drop ends that, also when a condition panics.
+/// Counts one thread that waits, until its drop, also when a condition panics.
 struct Watcher<'a>(&'a CountsWatch);
 
 impl<'a> Watcher<'a> {
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_condition_that_panics_leaves_no_watcher_behind() {
         let watch = CountsWatch::default();
-        let panics = || watch.wait(None, || panic!("as the test wishes"));
+        let panics = || watch.wait(None, || panic!("on purpose"));
         assert!(panic::catch_unwind(AssertUnwindSafe(panics)).is_err());
         assert_eq!(watch.watchers.load(SeqCst), 0);
         assert!(watch.wait(None, || true));
@@ -111,7 +111,7 @@ mod tests {
         let watch = CountsWatch::default();
         let mut asked = 0;
         let met = watch.wait(None, || {
-            // With a lock held this would wait for itself.
+            // With a lock held this would deadlock.
             watch.changed();
             asked += 1;
             asked == 2

@@ -1,6 +1,6 @@
-//! Where a server is in its life ([`phase`]), the accounting of its connections
-//! and requests ([`accounting`], [`outcome`]), and what it reports at the end
-//! ([`report`]). Values and counters, and no threads.
+//! The phases of a server's life ([`phase`]), the accounting of its connections
+//! and requests ([`accounting`], [`counts`], [`outcome`]), and the [`report`] of a
+//! stop. Values and counters, and no threads.
 
 pub(crate) mod accounting;
 pub(crate) mod counts;

@@ -1,47 +1,51 @@
-//! How connections and requests end, and how many ended in which way.
+//! The outcomes of connections and requests, and the count of each.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A way to end, with a place in a [`Tally`].
+/// The outcome of a connection or a request. A [`Tally`] counts them.
 pub trait Outcome: Copy + fmt::Debug + Sized + 'static {
     /// Every outcome, in the order of the report.
     const ALL: &'static [Self];
-    /// The place in [`ALL`](Self::ALL).
+    /// The index in [`ALL`](Self::ALL).
     fn index(self) -> usize;
-    /// The outcome in words that fit a report, such as `"closed idle"`.
+    /// The name in a report, such as `"closed idle"`.
     fn name(self) -> &'static str;
 }
 
-/// How a connection ended. Each accepted connection ends in exactly one way.
+/// How a connection ended. Each accepted connection has exactly one outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionOutcome {
-    /// The client closed its side when no request was in progress: every request was
-    /// answered, and every answer is delivered.
+    /// The client closed its side when no request was in progress: every request
+    /// of the connection was answered, and every answer is delivered.
     Completed,
-    /// The server closed it while it was idle: its idle timeout or the last call was
-    /// over.
+    /// The server closed the connection while it was idle: its idle timeout or the
+    /// last call was over.
     ClosedIdle,
-    /// The server closed it while it was idle, or after an answer in a drain, and
-    /// something that the client had sent meanwhile crossed the close on the wire. RFC
-    /// 9112 section 9.3.1 has clients retry it.
+    /// The server half-closed the connection while it was idle, or after an
+    /// answer in a drain, and the client had sent something before it learned of
+    /// that. RFC 9112 section 9.3.1 has clients retry such a request.
     CrossedClose,
-    /// The last answer was written, but the client reset the connection, or did not
-    /// close its side within [`Config::linger`](crate::Config::linger).
+    /// The last answer was written, but the client reset the connection, or did
+    /// not close its side within [`Config::linger`](crate::Config::linger). So it
+    /// is not known whether the answer has arrived.
     DeliveryUnconfirmed,
-    /// The client closed or reset it in the middle of a request or an answer.
+    /// The client closed or reset the connection in the middle of a request or an
+    /// answer.
     ClientDisconnected,
-    /// The client stopped reading in the middle of an answer.
+    /// The client stopped reading an answer, or read it too slowly
+    /// ([`Config::write_timeout`](crate::Config::write_timeout)).
     ClientStalled,
-    /// The server cut it because the body of an answer failed, or fell short of its
-    /// length, so that the client can tell.
+    /// The body of an answer failed, or was shorter than its length. The server
+    /// cut the connection, so the client sees that the answer is incomplete.
     BodyFailed,
-    /// A handler upgraded it ([`Body::upgrade`](crate::Body::upgrade)), and the
-    /// function that got it has returned.
+    /// A handler upgraded the connection
+    /// ([`Body::upgrade`](crate::Body::upgrade)), and the function that got it
+    /// has returned.
     Upgraded,
-    /// The server cut it before an answer was complete, or before the function that got
-    /// the upgraded connection had returned.
+    /// The server cut the connection before an answer was complete, or before the
+    /// function that got the upgraded connection had returned.
     Cut,
 }
 
@@ -77,29 +81,31 @@ impl Outcome for ConnectionOutcome {
     }
 }
 
-/// How a request ended. Each request, from its first byte on, ends in exactly
-/// one way.
+/// How a request ended. Each request whose first byte has arrived has exactly one
+/// outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestOutcome {
-    /// The handler's response was written whole; of a response that upgrades the
-    /// connection, the head.
+    /// The handler's response was written whole, or the head of a response that
+    /// upgrades the connection.
     Answered,
-    /// The handler panicked; a 500 was written whole.
+    /// The handler panicked, and a 500 was written whole.
     HandlerPanicked,
-    /// The server itself rejected it (400, 408, 413, …), and wrote that answer whole.
+    /// The server itself rejected the request (400, 408, 413, …), and wrote that
+    /// answer whole.
     Rejected,
-    /// The server answered 503: no handler had started it at the deadline, or it waited
-    /// too long because of slow uploads before it.
+    /// The server answered the request with a 503: no handler had started it at
+    /// the deadline, or it waited too long behind slow uploads.
     Unavailable,
     /// The client closed or reset the connection before the answer was written.
     ClientDisconnected,
-    /// The client stopped reading the answer.
+    /// The client stopped reading the answer, or read it too slowly
+    /// ([`Config::write_timeout`](crate::Config::write_timeout)).
     ClientStalled,
-    /// The body of the answer failed, or fell short of its length: the server cut the
-    /// connection, so that the client can tell.
+    /// The body of the answer failed, or was shorter than its length. The server
+    /// cut the connection, so the client sees that the answer is incomplete.
     BodyFailed,
-    /// The server cut it before its answer was complete.
+    /// The server cut the request before its answer was complete.
     Cut,
 }
 
@@ -133,7 +139,7 @@ impl Outcome for RequestOutcome {
     }
 }
 
-/// How many ended in which way.
+/// The count of each outcome.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tally<O> {
     /// In the order of [`Outcome::ALL`].
@@ -142,7 +148,7 @@ pub struct Tally<O> {
 }
 
 impl<O: Outcome> Tally<O> {
-    /// `count` says how many ended in each way.
+    /// `count` gives the count of each outcome.
     pub(crate) fn new(count: impl FnMut(&O) -> u64) -> Self {
         Self {
             counts: O::ALL.iter().map(count).collect(),
@@ -150,23 +156,23 @@ impl<O: Outcome> Tally<O> {
         }
     }
 
-    /// How many ended in this way.
+    /// How many had this outcome.
     pub fn count(&self, outcome: O) -> u64 {
         self.counts[outcome.index()]
     }
 
-    /// How many ended at all.
+    /// The sum of all counts.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Every outcome with its count, those that did not occur included.
+    /// Every outcome with its count, which may be 0.
     pub fn iter(&self) -> impl Iterator<Item = (O, u64)> {
         O::ALL.iter().copied().zip(self.counts.iter().copied())
     }
 }
 
-/// Shows what occurred, by its name: `{"answered": 12, "cut": 1}`.
+/// Shows the counts that are not 0: `{"answered": 12, "cut": 1}`.
 impl<O: Outcome> fmt::Debug for Tally<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let occurred = self.iter().filter(|&(_, count)| count > 0);
@@ -176,7 +182,7 @@ impl<O: Outcome> fmt::Debug for Tally<O> {
     }
 }
 
-/// Shows what occurred: `12 answered, 1 cut`, or `none`.
+/// Shows the counts that are not 0: `12 answered, 1 cut`, or `none`.
 impl<O: Outcome> fmt::Display for Tally<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -196,12 +202,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_has_its_own_place() {
-        for (place, outcome) in ConnectionOutcome::ALL.iter().enumerate() {
-            assert_eq!(outcome.index(), place);
+    fn every_outcome_has_its_own_index() {
+        for (index, outcome) in ConnectionOutcome::ALL.iter().enumerate() {
+            assert_eq!(outcome.index(), index);
         }
-        for (place, outcome) in RequestOutcome::ALL.iter().enumerate() {
-            assert_eq!(outcome.index(), place);
+        for (index, outcome) in RequestOutcome::ALL.iter().enumerate() {
+            assert_eq!(outcome.index(), index);
         }
     }
 }

@@ -1,16 +1,15 @@
-//! Where the server is in its life.
+//! The phases of a server's life.
 //!
 //! ```text
-//! Running --trigger--> LameDuck --lame_duck over--> Draining --everyone left--> Stopped
+//! Running --trigger--> LameDuck --lame_duck over--> Draining --all have ended-> Stopped
 //!    |                                                 |                           ^
 //!    +---- trigger, when lame_duck is zero ----------->+                           |
 //!                                    deadline, or abort() --> Aborting ------------+
 //! ```
 //!
-//! The phase only moves forwards. It lives in one atomic, so that every
-//! connection may read it at any step; moving it takes the lock, so that what
-//! belongs to a move (who pulled the trigger, when) is there before anyone
-//! can see the new phase.
+//! The phase only moves forwards. It is one atomic, which every thread may read at
+//! any time. A move takes the lock, so the trigger and its time are stored before
+//! any thread can see the new phase.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -28,21 +27,25 @@ use super::counts_watch::CountsWatch;
 use crate::config::Config;
 use crate::waiting::wait_until;
 
-/// Where a server is in its life. Phases only move forwards.
+/// The phase of a server's life. Phases only move forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Phase {
-    /// Serving; nobody has asked it to stop. Also the phase before `serve`.
+    /// The server serves, and was not asked to stop. Also the phase before
+    /// `serve`.
     Running,
-    /// Asked to stop, still serving everyone for
+    /// The server was asked to stop. It goes on as before for
     /// [`Config::lame_duck`](crate::Config::lame_duck), so that load balancers
-    /// can turn away first.
+    /// have time to send their requests elsewhere.
     LameDuck,
-    /// No new connections; what is open gets its answers and its last call.
+    /// The server refuses new connections. Open ones get their answers and the
+    /// last call.
     Draining,
-    /// The deadline has passed or a second trigger came: what is left is cut.
+    /// The server cuts what is left: the deadline has passed, or
+    /// [`abort`](crate::ShutdownHandle::abort) was called, by a second signal for
+    /// example.
     Aborting,
-    /// Every connection has its outcome.
+    /// Every connection has its outcome, and `serve` returns.
     Stopped,
 }
 
@@ -75,20 +78,19 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Who asked the server to stop.
+/// What asked the server to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Trigger {
-    /// The program itself, by [`ShutdownHandle::shutdown`](crate::ShutdownHandle::shutdown)
+    /// A call of [`ShutdownHandle::shutdown`](crate::ShutdownHandle::shutdown)
     /// or [`abort`](crate::ShutdownHandle::abort).
     Call,
-    /// A signal of the operating system: Ctrl+C, SIGTERM.
+    /// A signal of the operating system: Ctrl+C, SIGTERM or SIGHUP.
     Signal,
     /// A request from this peer.
     Request(SocketAddr),
-    /// A thread of the server itself panicked, which is a bug of this library.
-    /// [`serve`](crate::Server::serve) returns an error then, once every
-    /// connection has ended.
+    /// A thread of the server panicked, which is a bug of this library. Once every
+    /// connection has ended, [`serve`](crate::Server::serve) returns an error.
     Failure,
 }
 
@@ -103,13 +105,14 @@ impl fmt::Display for Trigger {
     }
 }
 
-/// Why a drain did not run to its end.
+/// Why a drain was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Abort {
     /// [`Config::drain_timeout`](crate::Config::drain_timeout) was over.
     Deadline,
-    /// It was asked for: [`ShutdownHandle::abort`](crate::ShutdownHandle::abort).
+    /// [`ShutdownHandle::abort`](crate::ShutdownHandle::abort) was called, because
+    /// of this trigger.
     Requested(Trigger),
 }
 
@@ -122,7 +125,7 @@ impl fmt::Display for Abort {
     }
 }
 
-/// When the server reached what.
+/// When the server reached each phase, and why.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct History {
     pub(crate) trigger: Option<(Trigger, Instant)>,
@@ -131,15 +134,16 @@ pub(crate) struct History {
     pub(crate) abort: Option<(Abort, Instant)>,
 }
 
-/// The phase, its history, and a way to wait for either to change.
+/// The phase and its history. Threads can wait for both to change.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
     history: Mutex<History>,
-    /// The phase, or one of the few other things that a stop waits for.
+    /// Notified when the phase changes, or another condition that a stop waits
+    /// for.
     changed: Condvar,
     counts: CountsWatch,
-    /// The first thread that panicked.
+    /// The name of the first thread that panicked.
     failed: OnceLock<String>,
     lame_duck: Duration,
     last_call: Duration,
@@ -173,7 +177,7 @@ impl Lifecycle {
         *self.lock()
     }
 
-    /// Pulls the trigger. `false` if somebody has done so before.
+    /// Begins the stop. Returns `false` if it has begun before.
     pub(crate) fn shutdown(&self, by: Trigger) -> bool {
         let mut history = self.lock();
         if history.trigger.is_some() {
@@ -190,13 +194,13 @@ impl Lifecycle {
         true
     }
 
-    /// A thread of the server has panicked: the server stops.
+    /// Stops the server because this thread of it has panicked.
     pub(crate) fn fail(&self, thread: &str) {
         let _first = self.failed.set(thread.to_owned());
         self.shutdown(Trigger::Failure);
     }
 
-    /// The first thread that panicked.
+    /// The name of the first thread that panicked.
     pub(crate) fn failed_thread(&self) -> Option<&str> {
         self.failed.get().map(String::as_str)
     }
@@ -208,7 +212,8 @@ impl Lifecycle {
         self.move_to(Phase::Draining);
     }
 
-    /// Cuts what is left. `false` if that was decided before, or is too late.
+    /// Has the server cut what is left. Returns `false` if it does so already, or
+    /// has stopped.
     pub(crate) fn abort(&self, why: Abort) -> bool {
         let mut history = self.lock();
         if self.is_aborting() {
@@ -224,7 +229,7 @@ impl Lifecycle {
         true
     }
 
-    /// The kernel has begun to refuse new connections.
+    /// Takes note that the kernel has begun to refuse new connections.
     pub(crate) fn set_refusing(&self) {
         self.lock().refusing = Some(Instant::now());
         self.announce();
@@ -235,7 +240,7 @@ impl Lifecycle {
         self.move_to(Phase::Stopped);
     }
 
-    /// When what is left will be cut; `None` before the trigger.
+    /// When the server cuts what is left. `None` before the trigger.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.phase() == Phase::Running {
             return None;
@@ -252,7 +257,7 @@ impl Lifecycle {
         }
     }
 
-    /// When the server began to cut what is left, if it has.
+    /// When the abort began. `None` before that.
     pub(crate) fn aborting_since(&self) -> Option<Instant> {
         match self.is_aborting() {
             true => self.lock().abort.map(|(_, at)| at),
@@ -260,7 +265,7 @@ impl Lifecycle {
         }
     }
 
-    /// When the drain began; `None` before that.
+    /// When the drain began. `None` before that.
     fn draining_since(&self) -> Option<Instant> {
         match self.phase() {
             Phase::Running | Phase::LameDuck => None,
@@ -274,48 +279,51 @@ impl Lifecycle {
         self.draining_since().map(|began| began + self.last_call)
     }
 
-    /// As [`last_call_ends`](Self::last_call_ends), for a connection that has been
-    /// idle since `idle_since`. That may be later than the start of the drain, as for
-    /// a connection accepted from the backlog, and the last call begins then.
+    /// As [`last_call_ends`](Self::last_call_ends), for a connection that has
+    /// been idle since `idle_since`. That may be later than the start of the
+    /// drain, as for a connection accepted from the backlog, and the last call
+    /// begins then.
     pub(crate) fn last_call_ends_for(&self, idle_since: Instant) -> Option<Instant> {
         let ends = self.last_call_ends()?;
         Some(ends.max(idle_since + self.last_call))
     }
 
-    /// Whether the abort was asked for: then the server waits for no client.
+    /// Whether the abort was requested, not caused by the deadline. Then the
+    /// server waits for no client.
     pub(crate) fn abort_was_requested(&self) -> bool {
         self.is_aborting() && matches!(self.lock().abort, Some((Abort::Requested(_), _)))
     }
 
-    /// When the lame duck is over; `None` before the trigger.
+    /// When the lame duck ends. `None` before the trigger.
     pub(crate) fn lame_duck_ends(&self) -> Option<Instant> {
         self.lock().trigger.map(|(_, at)| at + self.lame_duck)
     }
 
-    /// Says that a count has changed, to the threads that watch the counts.
+    /// Wakes the threads that watch the counts, after a count has changed.
     pub(crate) fn counts_changed(&self) {
         self.counts.changed();
     }
 
-    /// Says that something has happened that a stop may wait for: the backlog
-    /// is empty, the last connection has ended, a thread has. It is rare, and
-    /// wakes every thread in [`wait`](Self::wait).
+    /// Wakes every thread in [`wait`](Self::wait), after a change that a stop may
+    /// wait for: the backlog is empty, the last connection has ended, a thread has
+    /// ended. Such changes are rare.
     pub(crate) fn notify(&self) {
-        // Under the lock, so that no waiter is between looking and waiting.
+        // Takes the lock once, so that no thread is between its check and its
+        // wait.
         drop(self.lock());
         self.announce();
     }
 
-    /// Waits until the server is in `phase` or beyond it, or until `deadline`.
-    /// Says whether it is.
+    /// Waits until the server is in `phase` or a later one, or until `deadline`.
+    /// Returns whether it is.
     pub(crate) fn wait_for_phase(&self, phase: Phase, deadline: Option<Instant>) -> bool {
         self.wait(deadline, || self.phase() >= phase)
     }
 
-    /// Waits until `condition` holds, or until `deadline`. Says whether it
-    /// holds. It is asked at every change of the phase and at every
-    /// [`notify`](Self::notify), under the lock: it reads atomics, and calls
-    /// nothing else of this type but [`phase`](Self::phase).
+    /// Waits until `condition` holds, or until `deadline`. Returns whether it
+    /// holds. It is checked at every change of the phase and at every
+    /// [`notify`](Self::notify), under the lock: it may read atomics, and of this
+    /// type call only [`phase`](Self::phase).
     pub(crate) fn wait(
         &self,
         deadline: Option<Instant>,
@@ -324,9 +332,9 @@ impl Lifecycle {
         wait_until(&self.changed, self.lock(), deadline, |_| condition())
     }
 
-    /// As [`wait`](Self::wait), and asked at every change of a count too,
-    /// without a lock. Each change wakes the caller, so this is for threads
-    /// that follow the counts, and for no other.
+    /// As [`wait`](Self::wait), but `condition` is checked without a lock, and at
+    /// every change of a count too. Each change wakes the calling thread, so this
+    /// is only for threads that follow the counts.
     pub(crate) fn wait_for_counts(
         &self,
         deadline: Option<Instant>,
@@ -335,7 +343,7 @@ impl Lifecycle {
         self.counts.wait(deadline, condition)
     }
 
-    /// Moves to a later phase; the lock is held by the caller.
+    /// Moves to a later phase. The caller holds the lock.
     fn move_to(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, SeqCst);
         self.announce();
@@ -346,7 +354,8 @@ impl Lifecycle {
         self.counts.changed();
     }
 
-    /// The history holds plain values, so it is whole even if a holder panicked.
+    /// The lock guards plain values, which are consistent even if a holder
+    /// panicked.
     fn lock(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -379,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lame_duck_stands_between_trigger_and_drain() {
+    fn a_lame_duck_lies_between_trigger_and_drain() {
         let life = life(SECOND);
         assert_eq!(life.deadline(), None);
         life.shutdown(Trigger::Call);

@@ -1,4 +1,4 @@
-//! What is told at the end: the [`Report`], which has to add up.
+//! The [`Report`] of a stop. Its counts have to add up.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,18 +10,19 @@ use super::outcome::Tally;
 use super::phase::Abort;
 use super::phase::Trigger;
 
-/// A request that was cut: which, whose, and how long it had been going on.
+/// A request that the server cut before its answer was complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CutRequest {
-    /// Method and target, `GET /slow`; or what is known of them. It is escaped as
-    /// in the access log: what is not visible ASCII is there as `\xc3\xbc`.
+    /// Method and target, such as `GET /slow`, as far as they are known. Escaped
+    /// as in the access log: a character that is not visible ASCII is shown as
+    /// its bytes, `\xc3\xbc`.
     pub route: String,
-    /// Who asked.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// The time since its first byte.
+    /// The time since the request's first byte.
     pub age: Duration,
-    /// `true` if its handler had not returned.
+    /// Whether its handler had not returned.
     pub handler_running: bool,
 }
 
@@ -45,7 +46,7 @@ pub enum UserCode {
     /// A [`Handler`](crate::Handler).
     Handler,
     /// A reader or an iterator that gives the pieces of a body, or the function
-    /// that renders what a follower of the shutdown is told.
+    /// that renders them for a follower of the shutdown.
     BodyPiece,
     /// The function of [`Body::from_writer`](crate::Body::from_writer).
     BodyWriter,
@@ -58,8 +59,8 @@ pub enum UserCode {
     Drop,
     /// The logger that is installed with the `log` crate.
     Logger,
-    /// No code of the application, but the system's: the read of a file that is a
-    /// response's body, from a disk that does not answer.
+    /// The read of a file that is a response's body, from a disk that does not
+    /// answer. This is code of the system, not of the application.
     File,
 }
 
@@ -79,22 +80,22 @@ impl fmt::Display for UserCode {
 }
 
 /// Code of the application that had not returned when the server stopped. Its
-/// thread was left behind, and ends when the code returns. Or, after an abort:
-/// code that had no thread to run on, because all were in code that blocks.
+/// thread was left behind, and ends when the code returns. After an abort this may
+/// also be code that never ran, because every thread was in code that blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreturned {
-    /// What it is.
+    /// The kind of code.
     pub code: UserCode,
     /// The request that it ran for, if there is one.
     pub request: Option<UnreturnedRequest>,
 }
 
-/// The request for which code of the application runs that does not return.
+/// The request of the code that did not return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnreturnedRequest {
-    /// Method and target, `GET /slow`; or what is known of them.
+    /// Method and target, such as `GET /slow`, as far as they are known.
     pub route: String,
     /// The client's address.
     pub peer: SocketAddr,
@@ -115,70 +116,75 @@ impl fmt::Display for Unreturned {
     }
 }
 
-/// What happened, from the trigger to the end, and in all.
+/// How a stop went, and how every connection and every request ended.
 ///
-/// Once [`serve`](crate::Server::serve) has returned it,
-/// `accepted == connections.total()` and `begun == requests.total()`.
-/// A report that a follower receives as its last line is made just before
-/// that: the followers' own connections have not ended in it.
+/// In the report that [`serve`](crate::Server::serve) returns,
+/// `accepted == connections.total()` and `begun == requests.total()`. The report
+/// that followers receive is made a little earlier: it does not count the ends of
+/// their own connections.
 ///
 /// Its [`Display`](fmt::Display) form has several lines and is for people.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Who asked the server to stop.
+    /// What asked the server to stop.
     pub trigger: Trigger,
-    /// Why what was left was cut; `None` if the drain ran to its end.
+    /// Why the drain was cut short. `None` if it ran to its end.
     pub abort: Option<Abort>,
     /// From the trigger to the end.
     pub duration: Duration,
-    /// From the trigger to the end of the lame duck.
+    /// From the trigger to the start of the drain, when the lame duck ended.
     pub draining_after: Option<Duration>,
     /// From the trigger to the moment when the kernel began to refuse new
-    /// connections. `None` if it did not, before the listener was closed: the kernel
-    /// has no call for it, or the listener is not ours alone.
+    /// connections. `None` if it did not before the listener was closed: the
+    /// system has no call for it, the listener is shared, or
+    /// [`Config::refuse_new_connections`](crate::Config::refuse_new_connections)
+    /// is `false`.
     pub refusing_after: Option<Duration>,
     /// From the trigger to the abort.
     pub aborted_after: Option<Duration>,
     /// Connections accepted since the start.
     pub accepted: u64,
-    /// How they ended.
+    /// The outcomes of the connections.
     pub connections: Tally<ConnectionOutcome>,
-    /// Of these, the ones that ended after the trigger.
+    /// The outcomes of the connections that ended after the trigger.
     pub connections_after_trigger: Tally<ConnectionOutcome>,
     /// Requests begun since the start.
     pub begun: u64,
-    /// How they ended.
+    /// The outcomes of the requests.
     pub requests: Tally<RequestOutcome>,
-    /// Of these, the ones that ended after the trigger.
+    /// The outcomes of the requests that ended after the trigger.
     pub requests_after_trigger: Tally<RequestOutcome>,
     /// Requests whose first byte was read after the drain had begun, and that
     /// were answered.
     pub answered_on_last_call: u64,
-    /// Those who still follow the shutdown; 0 at the end.
+    /// Connections that still follow the shutdown. 0 in the report that
+    /// [`serve`](crate::Server::serve) returns.
     pub followers: usize,
-    /// The requests that were cut, by name: the first hundred.
+    /// The requests that were cut, the first 100 of them.
     pub cut: Vec<CutRequest>,
-    /// Whether the listener was closed while there may have been connections
-    /// in its backlog, which were then reset: all places were taken until the
-    /// stop was over.
+    /// Whether the listener was closed when there may have been connections in
+    /// its backlog, which the kernel then reset. The reason is that
+    /// [`Config::max_connections`](crate::Config::max_connections) connections
+    /// were open until the stop was over.
     pub backlog_abandoned: bool,
     /// Threads that could not be joined, because code of the application had
-    /// not returned. They end when that code returns, or when `main` does.
+    /// not returned. A thread ends when its code returns, or when `main` does.
     ///
-    /// While one is left, the handlers or routes are not dropped, nor what they have
-    /// captured. If that is the sender of a channel, the channel is not closed,
-    /// and a thread of yours that ends with it does not end: its `join()` would
-    /// wait for ever. Bound your own part of the stop too, in one of these ways:
+    /// While one is left, the handlers and routes are not dropped, nor the values
+    /// that they have captured. If one of these is the sender of a channel, the
+    /// channel stays open. A thread of yours that ends with the channel then does
+    /// not end, and its `join()` waits for ever. Bound your own part of the stop
+    /// too, in one of these ways:
     ///
-    /// - End such a thread by a message or a flag, and not by dropping the
-    ///   senders, as `examples/graceful.rs` does.
-    /// - Let it wait by `recv_timeout`, and look at
+    /// - End such a thread by a message or a flag, as `examples/graceful.rs` does,
+    ///   and not by dropping the senders.
+    /// - Have it wait by `recv_timeout`, and check
     ///   [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) each time.
-    /// - Do not join it if this is not 0; return from `main`, which ends the
+    /// - Do not join it if this is not 0. Return from `main`, which ends the
     ///   process with all its threads.
     pub threads_left: usize,
-    /// The code that these threads were in, as far as it is known.
+    /// The code that these threads run, as far as it is known.
     pub unreturned: Vec<Unreturned>,
 }
 
@@ -192,14 +198,13 @@ impl Report {
             && !self.backlog_abandoned
     }
 
-    /// Whether every connection and every request has exactly one outcome.
-    /// True of what [`serve`](crate::Server::serve) returns.
+    /// Whether every connection and every request has exactly one outcome. `true`
+    /// for the report that [`serve`](crate::Server::serve) returns.
     pub fn balances(&self) -> bool {
         self.accepted == self.connections.total() && self.begun == self.requests.total()
     }
 
-    /// Whether the request that this code ran for is named as cut, with its
-    /// handler still running.
+    /// Whether `cut` has the request of this code, with its handler still running.
     fn is_cut(&self, unreturned: &Unreturned) -> bool {
         let handles = matches!(unreturned.code, UserCode::Handler | UserCode::Upgrade);
         let Some(request) = unreturned.request.as_ref().filter(|_| handles) else {
@@ -210,26 +215,26 @@ impl Report {
         })
     }
 
-    /// The whole in one line: how long the stop took, what asked for it, and what
-    /// became of the requests and the idle connections.
+    /// The report in one line: how long the stop took, what triggered it, and how
+    /// requests and connections ended after the trigger.
     pub fn summary(&self) -> String {
         use ConnectionOutcome as C;
         use RequestOutcome as R;
 
         let after = &self.requests_after_trigger;
-        let gone = &self.connections_after_trigger;
+        let closed = &self.connections_after_trigger;
         let early = match self.abort {
             Some(why) => format!(", cut short by {why}"),
             None => String::new(),
         };
         format!(
-            "stopped in {:.3} s by {}{early}: {} answered after that, {} of them on the last \
-             call; {} closed idle; {} answered 503; {} cut",
+            "stopped in {:.3} s by {}{early}: after the trigger {} answered, {} of them on the \
+             last call; {} closed idle; {} answered 503; {} cut",
             self.duration.as_secs_f64(),
             self.trigger,
             after.count(R::Answered) + after.count(R::HandlerPanicked),
             self.answered_on_last_call,
-            gone.count(C::ClosedIdle) + gone.count(C::CrossedClose),
+            closed.count(C::ClosedIdle) + closed.count(C::CrossedClose),
             after.count(R::Unavailable),
             after.count(R::Cut),
         )
@@ -258,7 +263,7 @@ impl fmt::Display for Report {
             write!(f, "\n  cut: {unnamed} more")?;
         }
         if self.backlog_abandoned {
-            f.write_str("\n  the backlog was not empty: who was in it was reset")?;
+            f.write_str("\n  the backlog was not empty: its connections were reset")?;
         }
         if self.threads_left > 0 {
             write!(f, "\n  threads left behind: {}", self.threads_left)?;

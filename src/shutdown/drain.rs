@@ -17,34 +17,34 @@ use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::Report;
 
-/// Followers hear of changes this often at most.
-const TELL_EVERY: Duration = Duration::from_millis(50);
+/// The shortest time between two pieces for a follower.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often to wake an acceptor that has not woken up.
-const WAKE_EVERY: Duration = Duration::from_millis(50);
+/// How long to wait for the acceptor before the next attempt to wake it.
+const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long to wait for it after the last time: longer than it may wait in one
-/// accept.
-const WAKE_LAST: Duration = Duration::from_secs(1);
+/// How long to wait for the acceptor after the last attempt: longer than one
+/// accept waits.
+const LAST_WAKE_GRACE: Duration = Duration::from_secs(1);
 
-/// How long, from the deadline on, an acceptor may still look at its backlog
-/// where no connection is open.
-const LAST_LOOK: Duration = Duration::from_millis(500);
+/// How long after the deadline the acceptor may go on draining the backlog if no
+/// connection is open.
+const BACKLOG_GRACE: Duration = Duration::from_millis(500);
 
-/// From the trigger to the report. This function orders the steps of a
-/// shutdown, and nothing else does.
+/// Stops the server, from the trigger to the report. No other function orders the
+/// steps of a stop.
 pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report {
     let shared = Arc::clone(pool.engine());
     let (engine, services) = (&*shared, &shared.services);
     let life = &services.life;
 
-    // 1. The trigger moves the phase, once.
+    // 1. The trigger moves the phase.
     life.wait_for_phase(Phase::LameDuck, None);
     if let Some((trigger, _)) = life.history().trigger {
         note!(services.journal, Info, "asked to stop by {trigger}");
     }
 
-    // 2. The lame duck: readiness says no, everything else goes on.
+    // 2. The lame duck: readiness says 503, and everything else goes on.
     follow_until(services, progress, life.lame_duck_ends(), || {
         life.phase() > Phase::LameDuck
     });
@@ -52,30 +52,31 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
     let counts = services.accounting.counts();
     note!(services.journal, Info, "draining: {counts}");
 
-    // 3. The acceptor stops accepting new connections, drains the backlog, closes the
-    //    listener, and ends.
+    // 3. The acceptor has the kernel refuse new connections, drains the backlog,
+    //    closes the listener, and ends.
     if !wake_acceptor(engine) {
         note!(
             services.journal,
             Error,
-            "the acceptor cannot be woken: it is left behind"
+            "cannot wake the acceptor: its thread is left behind"
         );
         pool.abandon_acceptor();
     }
 
-    // 4. The last call for those who wait with nothing in progress.
+    // 4. The last call for connections without a request in progress.
     let last_call_ends = life.last_call_ends().unwrap_or_else(Instant::now);
     engine.announce(Phase::Draining, last_call_ends);
 
-    // 5. Handlers, writers and lingerers finish, or the deadline comes, or an
-    //    abort. Those who follow the shutdown hear of that last.
+    // 5. Handlers, writers and lingering connections finish, unless the deadline
+    // or
+    //    an abort comes first. Then the followers get the report.
     let only_followers_left = || services.accounting.only_followers_left();
     follow_until(services, progress, life.deadline(), || {
         life.is_aborting() || only_followers_left()
     });
-    // With no connection left but the acceptor's look at its backlog still under
-    // way, nothing is cut: the look takes some milliseconds.
-    life.wait(Some(Instant::now() + LAST_LOOK), || {
+    // If no connection is left to cut, the acceptor gets the milliseconds that it
+    // needs to drain the backlog.
+    life.wait(Some(Instant::now() + BACKLOG_GRACE), || {
         life.is_aborting() || only_followers_left() || !services.accounting.only_followers_open()
     });
     let cut_short = life.is_aborting() || !only_followers_left();
@@ -101,7 +102,8 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
         services.accounting.all_ended() || !cut_short && life.is_aborting()
     });
     engine.evict();
-    // What is still open waits for code of the application that does not return.
+    // A connection that is still open waits for code of the application that does
+    // not return.
     let all_ended = || services.accounting.all_ended();
     if !life.wait(Some(Instant::now() + THREAD_END_GRACE), all_ended) {
         life.abort(Abort::Deadline);
@@ -110,8 +112,9 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
 
     services.refusals.log_rest(&services.journal);
 
-    // 6. Every thread is joined, and the handler is dropped: with the last
-    //    handle of the engine, so this one goes before.
+    // 6. Every thread is joined. The handler is dropped with the last handle of
+    // the
+    //    engine, so this handle is dropped first.
     let (life, accounting) = (Arc::clone(life), Arc::clone(&services.accounting));
     drop(shared);
     let left = pool.join();
@@ -128,12 +131,13 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
     report
 }
 
-/// Wakes the acceptor until it has seen that the server stops; at the deadline or at
-/// an abort, for one last time. `false` if it has not.
+/// Connects to the listener until the acceptor has seen that the server stops. At
+/// the deadline or at an abort it does so one last time. Returns `false` if the
+/// acceptor has not seen it.
 ///
-/// One connection is enough, unless there is no way to the listener (no loopback
-/// interface, a firewall), or another holder of a shared listener has accepted it. At
-/// a listener that is ours alone the acceptor looks up now and then without any.
+/// One connection is enough, unless none can be made (no loopback interface, a
+/// firewall), or another holder of a shared listener accepts it. At a listener
+/// that is ours alone, the acceptor also wakes up by itself now and then.
 fn wake_acceptor(engine: &Engine) -> bool {
     let services = &engine.services;
     let mut connections = Vec::new();
@@ -143,9 +147,9 @@ fn wake_acceptor(engine: &Engine) -> bool {
             || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match engine.acceptor_waker.wake() {
             Ok(connection) => connections.push(connection),
-            Err(error) => note!(services.journal, Debug, "waking the acceptor: {error}"),
+            Err(error) => note!(services.journal, Debug, "cannot wake the acceptor: {error}"),
         }
-        let again = Instant::now() + if over { WAKE_LAST } else { WAKE_EVERY };
+        let again = Instant::now() + if over { LAST_WAKE_GRACE } else { WAKE_INTERVAL };
         services.places.wake_acceptor();
         let awake = services.life.wait(Some(again), || engine.acceptor_awake());
         if awake || over {
@@ -154,10 +158,10 @@ fn wake_acceptor(engine: &Engine) -> bool {
     }
 }
 
-/// Waits until `over`, or until `deadline`, and keeps followers informed.
+/// Waits until `over`, or until `deadline`, and publishes the counts to followers.
 ///
-/// While nothing follows the shutdown, a request wakes this thread no more than
-/// before: it waits for the end, and for the first follower.
+/// While there is no follower, requests do not wake this thread: it waits for
+/// `over` and for the first follower only.
 fn follow_until(
     services: &Services,
     progress: &ProgressChannel,
@@ -165,9 +169,10 @@ fn follow_until(
     over: impl Fn() -> bool,
 ) {
     let (life, accounting) = (&services.life, &services.accounting);
-    let mut told = Counts::default();
+    let mut published = Counts::default();
     loop {
-        // A follower takes no place from the backlog.
+        // A follower does not count at the limit of connections, so the acceptor
+        // may be able to go on.
         services.places.wake_acceptor();
         if accounting.followers() == 0 {
             let in_time = life.wait(deadline, || over() || accounting.followers() > 0);
@@ -176,17 +181,17 @@ fn follow_until(
             }
         }
         let counts = accounting.counts();
-        if counts != told {
-            told = counts;
+        if counts != published {
+            published = counts;
             progress.publish(Progress::Counts(counts));
         }
-        let has_changed = || accounting.followers() == 0 || accounting.counts() != told;
+        let has_changed = || accounting.followers() == 0 || accounting.counts() != published;
         let in_time = life.wait_for_counts(deadline, || over() || has_changed());
         if over() || !in_time {
             return;
         }
-        // Changes come in bursts; one value is enough for each.
-        let pause = Instant::now() + TELL_EVERY;
+        // Changes come in bursts, and one piece is enough for each burst.
+        let pause = Instant::now() + PUBLISH_INTERVAL;
         let pause = deadline.map_or(pause, |deadline| deadline.min(pause));
         life.wait(Some(pause), &over);
     }

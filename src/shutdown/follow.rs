@@ -1,4 +1,4 @@
-//! What the followers of a shutdown are told, and how it gets to them.
+//! The progress of a shutdown, and how it reaches its followers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,18 +15,18 @@ use crate::message::body::source::Piece;
 use crate::message::body::source::PieceSource;
 use crate::message::body::source::Waker;
 
-/// What a follower of the shutdown is told.
+/// The progress of a shutdown, for its followers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Progress {
-    /// What is still going on.
+    /// The connections and requests that are left.
     Counts(Counts),
-    /// Everyone else is done. Boxed for its size.
+    /// Only connections that follow the shutdown are left. Boxed for its size.
     Finished(Box<Report>),
 }
 
-/// Carries the progress of the shutdown to its followers: the latest value, and the
-/// wakers of the followers that have seen it.
+/// Carries the progress of the shutdown to its followers: the latest value, and
+/// the wakers of the followers that have seen it.
 #[derive(Default)]
 pub(crate) struct ProgressChannel {
     published: Mutex<Published>,
@@ -37,9 +37,10 @@ struct Published {
     /// How many values there have been.
     number: u64,
     latest: Option<Progress>,
-    /// Of the followers that have seen the latest, by their numbers.
+    /// The wakers of the followers that have read the latest progress, by the
+    /// followers' numbers.
     waiting: HashMap<u64, Waker>,
-    /// How many followers there have been.
+    /// How many followers there have been so far.
     followers: u64,
 }
 
@@ -74,11 +75,11 @@ pub(super) struct Follower {
     progress: Arc<ProgressChannel>,
     accounting: Arc<Accounting>,
     render: Render,
-    /// Its own number, once its answer has begun.
+    /// The follower's number, once its answer has begun.
     number: Option<u64>,
-    /// The number of the value that it has seen.
+    /// The number of the latest value that the follower has seen.
     seen: Option<u64>,
-    told_end: bool,
+    is_finished: bool,
 }
 
 /// Makes the text of a piece.
@@ -96,14 +97,14 @@ impl Follower {
             render,
             number: None,
             seen: None,
-            told_end: false,
+            is_finished: false,
         }
     }
 }
 
 impl PieceSource for Follower {
     fn next(&mut self, waker: &Waker) -> Piece {
-        while !self.told_end {
+        while !self.is_finished {
             let progress = {
                 let mut published = self.progress.lock();
                 if self.seen == Some(published.number) {
@@ -115,7 +116,7 @@ impl PieceSource for Follower {
                 let now = || Progress::Counts(self.accounting.counts());
                 published.latest.clone().unwrap_or_else(now)
             };
-            self.told_end = matches!(progress, Progress::Finished(_));
+            self.is_finished = matches!(progress, Progress::Finished(_));
             let text = (self.render)(&progress);
             if !text.is_empty() {
                 return Piece::Data(text.into());
@@ -128,8 +129,8 @@ impl PieceSource for Follower {
         BodyKind::Follower
     }
 
-    /// Not before, or a handler that makes one and does not return would pass
-    /// for one that only watches.
+    /// Counts the follower only when its answer begins: a handler that creates it
+    /// and does not return is a request, for which the drain waits.
     fn begin(&mut self) {
         let mut published = self.progress.lock();
         published.followers += 1;
@@ -147,7 +148,8 @@ impl PieceSource for Follower {
 }
 
 impl Drop for Follower {
-    /// If a stop has taken the connection while a piece was rendered.
+    /// An abort may have closed the connection during `render`, without a call of
+    /// `end`.
     fn drop(&mut self) {
         self.end();
     }

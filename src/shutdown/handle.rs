@@ -16,7 +16,7 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::message::body::Body;
 
-/// Stops a server, and tells how that goes. Clones are the same handle.
+/// Stops a server, and tells how the stop goes. Clones stop the same server.
 ///
 /// ```
 /// # fn main() -> Result<(), farewell::Error> {
@@ -48,62 +48,62 @@ impl ShutdownHandle {
         }
     }
 
-    /// Asks the server to stop: everyone gets their answer, within
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout). Returns at
-    /// once; later calls change nothing. If the server does not serve yet, it will stop as soon as it
-    /// does.
+    /// Asks the server to stop: every request gets its answer, within
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). Returns at once.
+    /// Later calls change nothing. If the server does not serve yet, it stops as
+    /// soon as it does.
     ///
-    /// It may be called from any thread, a handler and a signal handler of the
-    /// [`ctrlc`](https://docs.rs/ctrlc) crate included. For signals there is
+    /// It may be called on any thread, also in a handler, and in a signal handler
+    /// of the [`ctrlc`](https://docs.rs/ctrlc) crate. For signals there is
     /// `Server::stop_on_signals`, with the feature `signals`.
     pub fn shutdown(&self) {
         self.shutdown_by(Trigger::Call);
     }
 
-    /// As [`shutdown`](Self::shutdown), with a word on who asks. Says whether
-    /// this was the first to ask.
+    /// As [`shutdown`](Self::shutdown), with the trigger for the report. Returns
+    /// whether this call began the stop.
     pub fn shutdown_by(&self, trigger: Trigger) -> bool {
         self.life.shutdown(trigger)
     }
 
-    /// Cuts what is left, and stops. Requests that no handler has started get a
-    /// 503.
+    /// Stops the server at once: requests that no handler has started get a 503,
+    /// and the rest is cut.
     pub fn abort(&self) {
         self.abort_by(Trigger::Call);
     }
 
-    /// As [`abort`](Self::abort), with a word on who asks. Says whether this
-    /// made a difference: `false` if that was decided before, or is too late.
+    /// As [`abort`](Self::abort), with the trigger for the report. Returns `false`
+    /// if the server aborts already, or has stopped.
     pub fn abort_by(&self, trigger: Trigger) -> bool {
         self.life.abort(Abort::Requested(trigger))
     }
 
-    /// Where the server is in its life.
+    /// The phase of the server.
     pub fn phase(&self) -> Phase {
         self.life.phase()
     }
 
-    /// Waits until the server is in `phase`, or beyond it.
+    /// Waits until the server is in `phase`, or in a later one.
     ///
-    /// [`Phase::Stopped`] comes once [`serve`](crate::Server::serve) is about
-    /// to return; never, if `serve` is not called.
+    /// The server reaches [`Phase::Stopped`] when [`serve`](crate::Server::serve)
+    /// is about to return. If `serve` is not called, it never does.
     pub fn wait_for(&self, phase: Phase) {
         self.life.wait_for_phase(phase, None);
     }
 
-    /// As [`wait_for`](Self::wait_for), for so long at most. Says whether the
-    /// server is there.
+    /// As [`wait_for`](Self::wait_for), for `timeout` at most. Returns whether the
+    /// server is in `phase`, or in a later one.
     pub fn wait_for_timeout(&self, phase: Phase, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
         self.life.wait_for_phase(phase, until)
     }
 
-    /// Waits until `condition` holds of the counts, or for `timeout` at most.
-    /// Says whether it holds.
+    /// Waits until `condition` holds for the counts, or for `timeout` at most.
+    /// Returns whether it holds.
     ///
-    /// `condition` is asked on this thread, at once and after every change of a
-    /// count; it holds no lock meanwhile. While a thread waits here, each change
-    /// wakes it, which costs the server's threads a system call.
+    /// `condition` is called on this thread, at once and after every change of a
+    /// count, with no lock held. While a thread waits here, each change wakes it,
+    /// which costs the server's threads a system call.
     pub fn wait_for_counts(
         &self,
         timeout: Duration,
@@ -114,26 +114,25 @@ impl ShutdownHandle {
             .wait_for_counts(until, || condition(self.accounting.counts()))
     }
 
-    /// What is going on at this moment.
+    /// How many connections and requests there are at this moment.
     pub fn counts(&self) -> Counts {
         self.accounting.counts()
     }
 
-    /// When what is left will be cut; `None` until somebody asks to stop.
+    /// When the server cuts what is left. `None` until it is asked to stop.
     pub fn deadline(&self) -> Option<Instant> {
         self.life.deadline()
     }
 
-    /// A response body that follows the shutdown: a piece at once, from the
-    /// trigger on one whenever the counts change (twenty a second at most), and
-    /// at the end one for the final
-    /// report, which is sent when everyone but the followers is done. `render`
-    /// makes the pieces; an empty one is skipped.
+    /// A response body that follows the shutdown. It sends a piece at once, after
+    /// the trigger one whenever the counts change (at most 20 a second), and the
+    /// final report when only connections that follow the shutdown are left.
+    /// `render` makes the pieces; an empty one is skipped.
     ///
-    /// It starts no shutdown, and the drain does not wait for its readers
-    /// before it tells them the end; then they have
-    /// [`Config::linger`](crate::Config::linger) to read it. A slow one misses
-    /// pieces, never the last.
+    /// The body does not start a shutdown, and the drain does not wait for the
+    /// clients that read it. After the final report they have
+    /// [`Config::linger`](crate::Config::linger) to read it. A slow client misses
+    /// pieces, but never the last.
     pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
         let (progress, accounting) = (Arc::clone(&self.progress), Arc::clone(&self.accounting));
         Body::stream(Follower::new(progress, accounting, Box::new(render)))

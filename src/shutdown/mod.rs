@@ -1,5 +1,5 @@
-//! Stopping a server: the [`handle`] that asks for it, what those that [`follow`]
-//! it are told, and [`drain`], the steps in their order.
+//! Stopping a server: the [`handle`] that asks for it, the progress that clients
+//! [`follow`], and [`drain`], the steps in their order.
 
 pub(crate) mod drain;
 pub(crate) mod follow;

@@ -1,4 +1,4 @@
-//! What ends the waits of threads that wait for a socket of theirs.
+//! Interrupts threads that wait for a socket.
 
 use std::io;
 use std::io::PipeReader;
@@ -6,8 +6,7 @@ use std::io::PipeWriter;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-/// A pipe that is closed to end every wait that looks at it, those that begin
-/// later too.
+/// A pipe whose close ends every wait that polls it, also waits that begin later.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     reader: PipeReader,
@@ -26,12 +25,12 @@ impl Interrupt {
         })
     }
 
-    /// What a wait looks at.
+    /// The end that a wait polls.
     pub(crate) fn reader(&self) -> &PipeReader {
         &self.reader
     }
 
-    /// Ends the waits.
+    /// Ends every wait.
     pub(crate) fn raise(&self) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         drop(writer.take());

@@ -1,5 +1,5 @@
-//! The listening socket: binding it, accepting from it, waking a thread that waits in
-//! it, and closing it without losing the connections that the kernel has let in.
+//! The listening socket: to bind it, accept from it, wake the thread that waits in
+//! accept, and close it without losing the connections in its backlog.
 
 use std::io;
 use std::io::ErrorKind;
@@ -22,51 +22,54 @@ use socket2::Type;
 use super::stream::Stream;
 use crate::net::os;
 
-/// Whose a listener is.
+/// Whether the server shares its listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ownership {
-    /// Ours alone. When the server stops, the kernel refuses new connections,
-    /// and everything that it has let in is served.
+    /// Only this server has the listener. When it stops, the kernel refuses new
+    /// connections, and the server serves those in the backlog.
     Sole,
-    /// Another process or another handle holds it too, and goes on with it:
-    /// socket activation, a restart that hands the listener over. When the
-    /// server stops it just stops accepting; the backlog is the other's.
+    /// Another process or another handle has the listener too, and goes on
+    /// accepting: with socket activation, or in a restart that passes the listener
+    /// on. When the server stops, it only stops accepting. The backlog is left to
+    /// the other holder.
     Shared,
 }
 
-/// How long an accept waits at most, where that can be limited: so an acceptor that
-/// cannot be woken (no loopback interface, a firewall) sees a stop after that.
+/// How long one accept waits at most, at a listener that is ours alone. So an
+/// acceptor that cannot be woken (no loopback interface, a firewall) sees a stop
+/// after that.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How much the kernel may hold of an answer, per connection, that it cannot
-/// send because the client does not read. It would take megabytes, and nobody
-/// here would see that the client is slow. In bytes.
+/// How many bytes of an answer the kernel takes, for each connection, that it
+/// cannot send because the client does not read. Without this limit it takes
+/// megabytes, and the server does not see that the client is slow.
 const UNSENT_MAX: u32 = 128 * 1024;
 
-/// How long the connection that wakes the acceptor may take.
+/// How long the connection that wakes the acceptor may take to open.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// In blocking mode until the backlog is drained. It is mio's because that makes accepted
-    /// sockets non-blocking without one more system call for each.
+    /// In blocking mode until [`set_nonblocking`](Self::set_nonblocking). It is
+    /// mio's because that makes accepted sockets non-blocking without one more
+    /// system call for each.
     socket: mio::net::TcpListener,
     address: SocketAddr,
     ownership: Ownership,
-    /// What it lets in has no Nagle's delay.
+    /// Accepted sockets have `TCP_NODELAY` already.
     nodelay: bool,
 }
 
-/// What [`Listener::accept`] gave.
+/// The result of [`Listener::accept`].
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Connection(Stream, SocketAddr),
-    /// The backlog is empty. After [`Listener::set_nonblocking`] that is said at once,
-    /// otherwise now and then.
+    /// The backlog is empty. Before [`Listener::set_nonblocking`], this is the
+    /// result only after a timeout.
     Empty,
-    /// This one failed, or there are no resources at the moment. The listener
-    /// is all right: back off and go on.
+    /// This connection failed, or there are no resources at the moment. The
+    /// listener still works: back off and go on.
     Failed(io::Error),
 }
 
@@ -78,14 +81,14 @@ impl Listener {
     pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let mut nodelay = false;
-        // All of this belongs to the socket, not to our handle of it, so another
-        // holder's is left alone.
+        // The options belong to the socket, not to our handle of it, so a socket
+        // that another holder uses too is left as it is.
         if ownership == Ownership::Sole {
             socket.set_nonblocking(false)?;
             let options = SockRef::from(&socket);
             options.set_read_timeout(Some(ACCEPT_TIMEOUT))?;
             if let Err(error) = os::limit_unsent(&options, UNSENT_MAX) {
-                log::debug!("what slow readers cost is up to the kernel: {error}");
+                log::debug!("cannot limit the unsent bytes of slow clients: {error}");
             }
             nodelay = os::nodelay_is_inherited() && options.set_tcp_nodelay(true).is_ok();
         }
@@ -105,12 +108,13 @@ impl Listener {
         self.ownership
     }
 
-    /// Waits for a connection, if not for ever.
+    /// Waits for a connection, for `ACCEPT_TIMEOUT` at most if the listener is
+    /// ours alone.
     pub(crate) fn accept(&self) -> Accepted {
         match self.socket.accept() {
             Ok((socket, peer)) => match Stream::accepted(socket, self.nodelay) {
                 Ok(stream) => Accepted::Connection(stream, peer),
-                // It is gone already.
+                // The client has reset it already.
                 Err(_) => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
             },
             Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Empty,
@@ -118,39 +122,44 @@ impl Listener {
         }
     }
 
-    /// From here on [`accept`](Self::accept) takes what is in the backlog, and does not
-    /// wait.
+    /// From here on [`accept`](Self::accept) takes the connections in the backlog,
+    /// and does not wait.
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         SockRef::from(&self.socket).set_nonblocking(true)
     }
 
-    /// Has the kernel refuse new connections, and keep those that it holds.
-    /// Where it cannot, new ones go on coming.
+    /// Has the kernel refuse new connections, and keep the backlog.
+    ///
+    /// # Errors
+    ///
+    /// The system has no call for it. New connections still arrive.
     pub(crate) fn refuse_new_connections(&self) -> io::Result<()> {
         os::refuse_new_connections(&SockRef::from(&self.socket), self.address)
     }
 
-    /// Whether handshakes with our port have begun and not ended. If nothing
-    /// tells, there may be some.
+    /// Whether handshakes with our port have begun and not ended. `true` if the
+    /// system does not tell.
     pub(crate) fn may_be_half_open(&self) -> bool {
         os::half_open(self.address) != Some(0)
     }
 }
 
-/// Wakes a thread that waits in [`Listener::accept`], by connecting to it, and
-/// tells the connections made for that from real ones.
+/// Wakes the thread that waits in [`Listener::accept`] by connecting to the
+/// listener, and tells these connections from those of clients.
 #[derive(Debug)]
 pub(crate) struct AcceptorWaker {
     target: SocketAddr,
-    /// Where our own connections come from. An address is entered before its socket
-    /// connects, so that the acceptor knows every one of them.
+    /// The local addresses of our own connections. An address is added before its
+    /// socket connects, so the acceptor knows each one that it accepts.
     own: Mutex<Vec<SocketAddr>>,
-    /// Made in advance: when the server stops there may be no file left.
+    /// Created in advance: when the server stops, there may be no file descriptor
+    /// left.
     spare: Mutex<Option<Socket>>,
 }
 
 impl AcceptorWaker {
-    /// Will connect to `listener`: at the loopback address when it is bound to all.
+    /// For the listener with this address. It connects to the loopback address if
+    /// the listener is bound to all addresses.
     pub(crate) fn new(listener: SocketAddr) -> io::Result<Self> {
         let ip = match listener.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -167,12 +176,13 @@ impl AcceptorWaker {
         })
     }
 
-    /// Connects once. The socket is to be kept until the acceptor is awake.
+    /// Connects once. The caller keeps the socket until the acceptor is awake.
     ///
     /// # Errors
     ///
-    /// Refused: new connections are refused already, so the acceptor does not wait.
-    /// Timed out: the backlog is full, so the acceptor does not wait either.
+    /// The connection is refused if the kernel refuses new ones already: then the
+    /// acceptor is awake. It times out if the backlog is full: then the acceptor
+    /// does not wait either.
     pub(crate) fn wake(&self) -> io::Result<Socket> {
         let spare = self
             .spare
@@ -191,14 +201,14 @@ impl AcceptorWaker {
         self.own().push(from);
         let connected = socket.connect_timeout(&self.target.into(), WAKE_TIMEOUT);
         if let Err(error) = connected {
-            // A real client may get this port next.
+            // A client may get this port next.
             self.own().retain(|&own| own != from);
             return Err(error);
         }
         Ok(socket)
     }
 
-    /// Whether a connection from `peer` is one of our own.
+    /// Whether [`wake`](Self::wake) made the connection from `peer`.
     pub(crate) fn is_own(&self, peer: SocketAddr) -> bool {
         self.own().contains(&peer)
     }
@@ -212,15 +222,16 @@ fn new_socket(target: SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(target), Type::STREAM, None)
 }
 
-/// How many connections may be open at a time without running out of files:
-/// `wanted`, or what the limit on open files leaves for them. There are so many
-/// shards, and at most so many handlers that wait for a request's body.
+/// How many connections may be open at a time: `wanted`, or fewer if the limit on
+/// open files leaves less. `uploads` is how many handlers may wait for a request's
+/// body at a time.
 pub(crate) fn affordable_connections(wanted: usize, shards: usize, uploads: usize) -> usize {
-    /// For the listener, standard streams, two pipes, and what handlers open.
+    /// For the listener, the standard streams, two pipes, and the files of
+    /// handlers.
     const OTHER_FILES: usize = 36;
-    /// An epoll, another handle of it, and what wakes it.
+    /// An epoll, a second handle of it, and its waker.
     const FILES_A_SHARD: usize = 3;
-    /// The ends of a pipe.
+    /// The two ends of a pipe.
     const FILES_AN_UPLOAD: usize = 2;
 
     match os::open_files_max() {
@@ -238,36 +249,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_up_ends_accept_and_is_known() {
+    fn a_connection_that_wakes_accept_is_own() {
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
             let listener = Listener::bind(address).unwrap();
             let acceptor_waker = AcceptorWaker::new(listener.address()).unwrap();
             let _connection = acceptor_waker.wake().unwrap();
             let Accepted::Connection(_, peer) = listener.accept() else {
-                panic!("no connection came to {address}");
+                panic!("no connection at {address}");
             };
             assert!(acceptor_waker.is_own(peer), "{address}");
         }
     }
 
     #[test]
-    fn what_is_let_in_waits_for_nothing() {
+    fn an_accepted_socket_waits_for_nothing() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         let Accepted::Connection(stream, _) = listener.accept() else {
-            panic!("no connection came");
+            panic!("no connection was accepted");
         };
         assert_eq!(stream.read(&mut [0]), Received::Wait);
         assert!(stream.to_std().unwrap().nodelay().unwrap());
     }
 
     #[test]
-    fn a_real_connection_is_no_wake_up() {
+    fn a_connection_of_a_client_is_not_own() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
         let acceptor_waker = AcceptorWaker::new(listener.address()).unwrap();
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
         let Accepted::Connection(_, peer) = listener.accept() else {
-            panic!("no connection came");
+            panic!("no connection was accepted");
         };
         assert!(!acceptor_waker.is_own(peer));
     }

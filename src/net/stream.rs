@@ -1,4 +1,4 @@
-//! One accepted connection's socket, which nobody ever waits on.
+//! The socket of one accepted connection, which never blocks.
 
 use std::borrow::Borrow;
 use std::fs::File;
@@ -26,38 +26,38 @@ use crate::net::os::Ready;
 /// A TCP stream in non-blocking mode.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// Shared for a while with a thread that waits for the socket, or sends a file.
+    /// A thread that waits for the socket or sends a file shares it for a while.
     socket: Arc<mio::net::TcpStream>,
 }
 
-/// What a read gave.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// So many bytes; never none.
+    /// So many bytes, at least one.
     Bytes(usize),
-    /// The client has closed its side: nothing more will come.
+    /// The client has closed its side, and sends nothing more.
     Eof,
-    /// Nothing yet.
+    /// No byte has arrived yet.
     Wait,
     /// The connection is broken.
     Gone,
 }
 
-/// What a write did.
+/// The result of a write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// The kernel took so many bytes.
     Bytes(usize),
-    /// There is no room yet.
+    /// The kernel's send buffer is full.
     Wait,
     /// The connection is broken.
     Gone,
 }
 
 impl Stream {
-    /// Takes over what mio's accept gave. `nodelay`: it has no Nagle's delay,
-    /// which could only hold back the last segment of an answer, because answers
-    /// are written whole.
+    /// From a socket that mio has accepted. `nodelay`: it has `TCP_NODELAY`
+    /// already. Answers are written whole, so Nagle's algorithm could only delay
+    /// their last segment.
     pub(super) fn accepted(socket: mio::net::TcpStream, nodelay: bool) -> io::Result<Self> {
         if !os::accepted_is_nonblocking() {
             SockRef::from(&socket).set_nonblocking(true)?;
@@ -70,7 +70,7 @@ impl Stream {
         })
     }
 
-    /// Takes over a socket of any kind.
+    /// From a socket in any mode.
     #[cfg(any(test, fuzzing, feature = "internals"))]
     pub(crate) fn of(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
@@ -85,12 +85,12 @@ impl Stream {
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Received {
-        debug_assert!(!buffer.is_empty(), "no room would look like EOF");
+        debug_assert!(!buffer.is_empty(), "an empty buffer would look like EOF");
         received(at_once(|| (&*self.socket).read(buffer)))
     }
 
-    /// Whether a read with so much room shows that nothing more was there. Where
-    /// it does, what comes later is an event of its own.
+    /// Whether the result of a read into `room` bytes shows that no more bytes
+    /// were there. Then bytes that arrive later cause an event of their own.
     pub(crate) fn has_given_all(&self, received: &Received, room: usize) -> bool {
         match received {
             Received::Bytes(count) => os::short_read_means_empty() && *count < room,
@@ -99,7 +99,7 @@ impl Stream {
         }
     }
 
-    /// What a read would give, without reading it.
+    /// What a read would return, without reading.
     pub(crate) fn look(&self) -> Received {
         received(at_once(|| self.socket.peek(&mut [0])))
     }
@@ -112,11 +112,12 @@ impl Stream {
         sent(at_once(|| (&*self.socket).write_vectored(slices)))
     }
 
-    /// Writes a part of a file; no bytes at the file's end.
+    /// Writes a part of a file. Writes 0 bytes at the file's end.
     ///
     /// # Errors
     ///
-    /// The file cannot be read; `Unsupported` if it can, but not so.
+    /// The file cannot be read. `Unsupported`: it can be read, but the kernel
+    /// cannot send it.
     pub(crate) fn send_file(&self, file: &File, offset: u64, length: u64) -> io::Result<Sent> {
         let socket = SockRef::from(&*self.socket);
         match at_once(|| os::send_file(&socket, file, offset, length)) {
@@ -135,7 +136,7 @@ impl Stream {
         }
     }
 
-    /// Says that we are done writing; reading goes on.
+    /// Closes our side of the connection. Reading goes on.
     ///
     /// # Errors
     ///
@@ -144,36 +145,37 @@ impl Stream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Ends both ways, for everyone who has this socket.
+    /// Closes both sides, for every handle of this socket.
     pub(crate) fn shut_down(&self) {
-        // It fails only on a connection that is gone.
+        // It fails only on a broken connection.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Wakes whoever reads, with EOF. Nothing is said to the client.
+    /// Ends every read with EOF, also of a thread that waits. The client does not
+    /// notice it.
     pub(crate) fn stop_reading(&self) {
-        // It fails only on a connection that is gone.
+        // It fails only on a broken connection.
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
-    /// Has the close reset the connection, so that nobody takes what came for
-    /// the whole.
+    /// Makes the close reset the connection, so that the client does not take a
+    /// part of an answer for the whole.
     pub(crate) fn reset_on_close(&self) {
-        // It fails only on a connection that is gone.
+        // It fails only on a broken connection.
         let _ = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
     }
 
-    /// The same socket as a stream of std's. It is in non-blocking mode still:
-    /// the mode belongs to the socket, and so to every handle of it.
+    /// A handle of the same socket as a stream of std's. It is still in
+    /// non-blocking mode, because the mode belongs to the socket.
     pub(crate) fn to_std(&self) -> io::Result<TcpStream> {
         let socket = SockRef::from(&*self.socket).try_clone()?;
-        // It has the listener's, which is about accepting.
+        // It has inherited the listener's timeout, which is for accept.
         socket.set_read_timeout(None)?;
         Ok(socket.into())
     }
 
-    /// Waits until the socket may be ready, until `until`, or until one
-    /// of the pipes is closed. The caller tries again, whatever ended the wait.
+    /// Waits until the socket may be ready, until `until`, or until one of the
+    /// pipes is closed. Whatever ended the wait, the caller tries again.
     ///
     /// # Errors
     ///
@@ -189,20 +191,21 @@ impl Stream {
         os::wait_until_ready(&SockRef::from(&*self.socket), ready, timeout, &pipes)
     }
 
-    /// Another handle of the same socket, for a thread that waits for it or sends a
-    /// file to it.
+    /// Another handle of the same socket, for a thread that waits for it or sends
+    /// a file to it.
     pub(crate) fn share(&self) -> Self {
         Self {
             socket: Arc::clone(&self.socket),
         }
     }
 
-    /// Whether a thread has another handle: then to drop this one closes nothing.
+    /// Whether a thread has another handle. Then a drop of this one does not close
+    /// the socket.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.socket) > 1
     }
 
-    /// Has an epoll tell of this socket.
+    /// Registers this socket with an epoll.
     pub(crate) fn register(
         &mut self,
         registry: &Registry,
@@ -212,7 +215,7 @@ impl Stream {
         os::register(&mut self.socket, registry, token, interest)
     }
 
-    /// Has an epoll that tells of this socket tell of other events.
+    /// Changes the events for which this socket is registered.
     pub(crate) fn reregister(
         &mut self,
         registry: &Registry,
@@ -222,14 +225,14 @@ impl Stream {
         os::reregister(&mut self.socket, registry, token, interest)
     }
 
-    /// Has an epoll tell no more of this socket.
+    /// Ends the registration of this socket.
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         os::deregister(&mut self.socket, registry)
     }
 }
 
-/// What can be done without waiting; `None` if nothing can. A signal in between
-/// is no reason to give up.
+/// Makes a call that does not wait, again if a signal interrupts it. `None` if it
+/// would have to wait.
 fn at_once(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
     loop {
         match call() {

@@ -4,8 +4,9 @@ use std::io;
 
 use super::SignalEffect;
 
-/// Has `received` called for each Ctrl+C, on a thread that `ctrlc` starts and
-/// that lives until the process ends; and then `end`, if it says so.
+/// Calls `received` for each Ctrl+C, on a thread that `ctrlc` starts and that
+/// lives until the process ends. Then calls `end` if the result is
+/// [`SignalEffect::EndProcess`].
 pub(super) fn handle(
     received: fn() -> SignalEffect,
     end: impl Fn() + Send + 'static,

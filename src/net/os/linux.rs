@@ -1,4 +1,4 @@
-//! Linux: a listener that refuses new connections and keeps its backlog.
+//! Linux: a listener that refuses new connections and keeps its backlog, and more.
 
 use std::fs;
 use std::fs::File;
@@ -19,29 +19,29 @@ use super::sock_diag;
 use super::sock_diag::Family;
 use super::sock_diag::TcpState;
 
-/// An interface index that no system has: indices are handed out from 1.
-const NOWHERE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
+/// An interface index that no system has: the kernel counts from 1.
+const NO_INTERFACE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
 
-/// A read from a TCP socket that gives less than there was room for has taken
-/// all, and what comes later makes an edge-triggered epoll speak: epoll(7),
-/// question 9. (At an urgent mark it has not; that
-/// client waits for its own next byte.)
+/// A read from a TCP socket that returns less than the buffer holds has emptied
+/// the socket, and bytes that arrive later cause an event of an edge-triggered
+/// epoll: epoll(7), question 9. (A read that ends at urgent data has not emptied
+/// it. The rest is then read with the client's next bytes.)
 pub(crate) fn short_read_means_empty() -> bool {
     true
 }
 
-/// Has the kernel refuse new connections, and keep those that it holds.
+/// Has the kernel refuse new connections, and keep the backlog.
 ///
-/// Bound to an interface that does not exist, the listener is found by no new
-/// SYN, which is then answered with RST: the client reads "connection
-/// refused". What is in the accept queue stays there, and handshakes already
-/// begun still end in it, because they belong to the listener and are not
-/// looked up again.
+/// It binds the listener to an interface that does not exist. Then the kernel
+/// finds no listener for a new SYN, and answers it with RST: the client gets
+/// "connection refused". The connections in the accept queue stay there, and
+/// handshakes that have begun still complete into it, because they belong to the
+/// listener and are not looked up again.
 ///
-/// Without privilege there is no way back, and everyone who holds the socket
-/// is concerned. So this is for stopping only, and for a listener that is ours
-/// alone. In a `SO_REUSEPORT` group the kernel would go on to choose this
-/// socket for its share of the clients, who would hang: that is refused here.
+/// Without privilege this cannot be undone, and it affects every holder of the
+/// socket. So it is for a stop only, and for a listener that is ours alone. In a
+/// `SO_REUSEPORT` group the kernel would still choose this socket for its share of
+/// the clients, and they would hang: there this is an error.
 pub(crate) fn refuse_new_connections(
     listener: &SockRef<'_>,
     address: SocketAddr,
@@ -53,14 +53,14 @@ pub(crate) fn refuse_new_connections(
         ));
     }
     if address.is_ipv4() {
-        listener.bind_device_by_index_v4(Some(NOWHERE))
+        listener.bind_device_by_index_v4(Some(NO_INTERFACE))
     } else {
-        listener.bind_device_by_index_v6(Some(NOWHERE))
+        listener.bind_device_by_index_v6(Some(NO_INTERFACE))
     }
 }
 
-/// Has the kernel take no more than about so many bytes that it cannot send
-/// yet, on each connection that this listener lets in.
+/// Limits how many bytes the kernel takes that it cannot send yet, to about so
+/// many on each connection of this listener.
 pub(crate) fn limit_unsent(listener: &SockRef<'_>, bytes: u32) -> io::Result<()> {
     listener.set_tcp_notsent_lowat(bytes)
 }
@@ -70,15 +70,16 @@ pub(crate) fn accepted_is_nonblocking() -> bool {
     true
 }
 
-/// What a listener lets in has Nagle's delay if the listener has it.
+/// An accepted socket has `TCP_NODELAY` if the listener has it.
 pub(crate) fn nodelay_is_inherited() -> bool {
     true
 }
 
-/// Sends a part of a file, from the page cache to the socket. 0 at the file's
-/// end.
+/// Sends a part of a file from the page cache. Returns 0 at the file's end.
 ///
-/// `Unsupported` if this file, or this offset, cannot be sent so.
+/// # Errors
+///
+/// `Unsupported`: the kernel cannot send this file, or from this offset.
 pub(crate) fn send_file(
     socket: &SockRef<'_>,
     file: &File,
@@ -90,7 +91,7 @@ pub(crate) fn send_file(
     };
     let length = usize::try_from(length).ok().and_then(NonZeroUsize::new);
     socket.sendfile(file, offset, length).map_err(|error| {
-        // What sendfile(2) says of files that it cannot map.
+        // The error of sendfile(2) for a file that it cannot map.
         match error.kind() {
             io::ErrorKind::InvalidInput => io::ErrorKind::Unsupported.into(),
             _ => error,
@@ -101,11 +102,12 @@ pub(crate) fn send_file(
 /// How many handshakes with this listener's port have begun and not ended.
 /// `None` if the kernel does not tell.
 ///
-/// A handshake of another socket on the same port counts too. Handshakes under
-/// SYN cookies (a flooded backlog) leave no trace, and do not.
+/// A handshake of another socket on the same port counts too. A handshake with a
+/// SYN cookie (of a flooded backlog) does not, because the kernel keeps nothing
+/// of it.
 pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
     let port = listener.port();
-    // A socket for IPv6 may take IPv4 too, and those handshakes are IPv4's.
+    // A socket for IPv6 may accept IPv4 too, whose handshakes count as IPv4.
     let families: &[Family] = match listener {
         SocketAddr::V4(_) => &[Family::V4],
         SocketAddr::V6(_) => &[Family::V6, Family::V4],
@@ -124,7 +126,7 @@ fn half_open_by_table(port: u16) -> Option<usize> {
     Some(count_half_open(&v4, port) + count_half_open(&v6, port))
 }
 
-/// Lines read `sl local:port remote:port state …`, in hexadecimal.
+/// The format of a line is `sl local:port remote:port state …`, in hexadecimal.
 fn count_half_open(table: &str, port: u16) -> usize {
     const SYN_RECV: &str = "03";
 
@@ -148,13 +150,13 @@ pub(crate) fn open_files_max() -> Option<usize> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The number of the thread that asks.
+/// The calling thread's ID.
 pub(crate) fn thread_number() -> Option<u32> {
     let own = fs::read_link("/proc/thread-self").ok()?;
     own.file_name()?.to_str()?.parse().ok()
 }
 
-/// What the calling thread has used.
+/// The usage of the calling thread.
 pub(crate) fn thread_usage() -> Option<ThreadUsage> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
     let time =
@@ -165,12 +167,12 @@ pub(crate) fn thread_usage() -> Option<ThreadUsage> {
     })
 }
 
-/// Whether a thread of this process runs, or would if it had a core. One that
-/// does not waits for something. `None` if the kernel does not tell.
+/// Whether a thread of this process runs, or is ready to run; otherwise it waits.
+/// `None` if the kernel does not tell.
 pub(crate) fn is_running(thread: u32) -> Option<bool> {
     let stat = fs::read(format!("/proc/self/task/{thread}/stat")).ok()?;
-    // The state stands behind the name, which is in parentheses and may hold
-    // some itself.
+    // The state comes after the name, which is in parentheses and may contain
+    // parentheses itself.
     let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
     stat.get(name_ends + 2).map(|&state| state == b'R')
 }
@@ -182,8 +184,8 @@ pub(crate) fn ignored_signals() -> u64 {
     ignored_by_status(&status).unwrap_or_default()
 }
 
-/// The line reads `SigIgn:`, a tab, and 16 hexadecimal digits; more where
-/// there are more than 64 signals.
+/// The format of the line is `SigIgn:`, a tab, and 16 hexadecimal digits, or more
+/// where there are more than 64 signals.
 #[cfg(feature = "signals")]
 fn ignored_by_status(status: &str) -> Option<u64> {
     let mask = status
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_port_refuses_nothing() {
+    fn a_listener_on_a_shared_port_cannot_refuse_connections() {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
@@ -252,16 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_waits_is_told_from_one_that_runs() {
+    fn a_thread_that_waits_does_not_run() {
         let own = thread_number().unwrap();
         assert_eq!(is_running(own), Some(true));
-        let (say, hear) = mpsc::channel();
+        let (sender, number) = mpsc::channel();
         let (stop, stopped) = mpsc::channel::<()>();
         let waiting = thread::spawn(move || {
-            say.send(thread_number().unwrap()).unwrap();
+            sender.send(thread_number().unwrap()).unwrap();
             let _ = stopped.recv();
         });
-        let number = hear.recv().unwrap();
+        let number = number.recv().unwrap();
         while is_running(number) != Some(false) {
             thread::yield_now();
         }

@@ -1,5 +1,5 @@
 //! What differs between operating systems: small functions, each with a
-//! portable version that says "not here".
+//! portable version, which returns that the system cannot do it.
 
 #[cfg(feature = "signals")]
 mod ctrl_c;
@@ -100,7 +100,7 @@ pub(crate) enum Ready {
     Room,
 }
 
-/// What a thread has used of the processor so far, and how often it has waited.
+/// How much processor time a thread has used so far, and how often it has waited.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadUsage {
     processor: Duration,
@@ -108,8 +108,8 @@ pub(crate) struct ThreadUsage {
 }
 
 impl ThreadUsage {
-    /// How much of the time since `before`, which is `took`, it has waited. A
-    /// thread that only had no core for some time has not.
+    /// How long the thread has waited since `before`, which is `took` ago. A
+    /// thread that was ready to run and only had no core has not waited.
     pub(crate) fn waited_since(self, before: Self, took: Duration) -> Duration {
         match self.waits > before.waits {
             true => took.saturating_sub(self.processor.saturating_sub(before.processor)),
@@ -118,12 +118,12 @@ impl ThreadUsage {
     }
 }
 
-/// What is to become of a signal.
+/// What happens after a signal was received.
 #[cfg(feature = "signals")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignalEffect {
-    /// It has done what it is for.
+    /// Nothing more.
     Nothing,
-    /// It ends the process, as it does where it is not handled.
+    /// The signal ends the process, as it does without a handler.
     EndProcess,
 }

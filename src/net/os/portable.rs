@@ -1,6 +1,6 @@
-//! Where the system offers nothing: stopping still works, and a small window
-//! stays, between the last look at the backlog and the listener's close, in
-//! which a new connection is reset.
+//! Any system. A stop works without the system's help, except that a connection
+//! is reset if it arrives after the backlog was found empty and before the
+//! listener is closed.
 
 use std::fs::File;
 use std::io;
@@ -23,128 +23,127 @@ use super::Ready;
 use super::SignalEffect;
 use super::ThreadUsage;
 
-/// Some systems tell of what comes later only after a read has found nothing.
+/// Some systems report later bytes only after a read has found the socket empty.
 pub(crate) fn short_read_means_empty() -> bool {
     false
 }
 
-/// No call refuses new connections and keeps those that the kernel holds.
+/// No call refuses new connections and keeps the backlog.
 pub(crate) fn refuse_new_connections(_: &SockRef<'_>, _: SocketAddr) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Nothing tells how many handshakes with this listener are half-open.
+/// No call returns the number of half-open handshakes.
 pub(crate) fn half_open(_: SocketAddr) -> Option<usize> {
     None
 }
 
-/// Nothing tells how many files the process may have open.
+/// No call returns the limit on open files.
 pub(crate) fn open_files_max() -> Option<usize> {
     None
 }
 
-/// How much the kernel takes from us before a client has it is the kernel's
-/// own business.
+/// No call limits how many bytes the kernel takes that it cannot send yet.
 pub(crate) fn limit_unsent(_: &SockRef<'_>, _: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// On some systems mio relies on the listener's mode, and ours blocks.
+/// On some systems mio's accept relies on the listener's mode, and ours blocks.
 pub(crate) fn accepted_is_nonblocking() -> bool {
     false
 }
 
-/// Each accepted socket is told.
+/// The option is set on each accepted socket.
 pub(crate) fn nodelay_is_inherited() -> bool {
     false
 }
 
-/// No call sends a file: whoever wants that reads it and writes.
+/// No call sends a file: the caller reads it and writes.
 pub(crate) fn send_file(_: &SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Threads have no number that [`is_running`] would know.
+/// Threads have no ID that [`is_running`] could use.
 pub(crate) fn thread_number() -> Option<u32> {
     None
 }
 
-/// Nothing tells what a thread has used.
+/// No call returns the usage of a thread.
 pub(crate) fn thread_usage() -> Option<ThreadUsage> {
     None
 }
 
-/// Only the one handle of a socket can be registered.
-fn sole(socket: &mut Arc<TcpStream>) -> io::Result<&mut TcpStream> {
+/// The socket, which can be registered only while it has a single handle.
+fn single_handle(socket: &mut Arc<TcpStream>) -> io::Result<&mut TcpStream> {
     Arc::get_mut(socket).ok_or_else(|| io::ErrorKind::ResourceBusy.into())
 }
 
-/// Has a poll tell of the events of a socket.
+/// Registers a socket with a poll.
 pub(crate) fn register(
     socket: &mut Arc<TcpStream>,
     registry: &Registry,
     token: Token,
     interest: Interest,
 ) -> io::Result<()> {
-    sole(socket)?.register(registry, token, interest)
+    single_handle(socket)?.register(registry, token, interest)
 }
 
-/// Changes what a poll tells of.
+/// Changes the events for which a socket is registered.
 pub(crate) fn reregister(
     socket: &mut Arc<TcpStream>,
     registry: &Registry,
     token: Token,
     interest: Interest,
 ) -> io::Result<()> {
-    sole(socket)?.reregister(registry, token, interest)
+    single_handle(socket)?.reregister(registry, token, interest)
 }
 
-/// Ends a registration, while the socket stays open.
+/// Ends a registration. The socket stays open.
 pub(crate) fn deregister(socket: &mut Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
-    sole(socket)?.deregister(registry)
+    single_handle(socket)?.deregister(registry)
 }
 
-/// How long a thread sleeps where it cannot wait for a socket.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long a thread sleeps, because it cannot wait for a socket.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// No call waits for several polls: the caller looks at each after a while.
+/// No call waits for several polls: this sleeps, and the caller checks each poll.
 pub(crate) fn wait_for_any(_: &[&Poll], timeout: Option<Duration>) -> io::Result<Option<usize>> {
     let longest = Duration::from_millis(1);
     thread::sleep(timeout.map_or(longest, |timeout| timeout.min(longest)));
     Ok(None)
 }
 
-/// No call waits for one socket: the caller tries again after a while.
+/// No call waits for one socket: this sleeps, and the caller tries again.
 pub(crate) fn wait_until_ready(
     _: &SockRef<'_>,
     _: Ready,
     timeout: Option<Duration>,
     _: &[&PipeReader],
 ) -> io::Result<()> {
-    thread::sleep(timeout.map_or(LOOK_EVERY, |timeout| timeout.min(LOOK_EVERY)));
+    thread::sleep(timeout.map_or(RETRY_INTERVAL, |timeout| timeout.min(RETRY_INTERVAL)));
     Ok(())
 }
 
-/// Nothing tells what a thread does.
+/// No call returns whether a thread runs.
 pub(crate) fn is_running(_: u32) -> Option<bool> {
     None
 }
 
-/// Nothing tells which signals the process ignores.
+/// No call returns which signals the process ignores.
 #[cfg(feature = "signals")]
 #[cfg_attr(
     not(any(unix, test)),
-    expect(dead_code, reason = "there are none to ask for")
+    expect(dead_code, reason = "these systems have no signals")
 )]
 pub(crate) fn ignored_signals() -> u64 {
     0
 }
 
-/// `ctrlc` knows the events of a console; there are no signals beside them.
+/// Handles the console events that `ctrlc` handles. There are no other signals.
 #[cfg(feature = "signals")]
 #[cfg_attr(unix, allow(dead_code, reason = "compiled there for the tests"))]
 pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
-    #[allow(clippy::exit, reason = "what Ctrl+C does where it is not handled")]
+    #[allow(clippy::exit, reason = "without a handler, Ctrl+C does the same")]
     let end = || std::process::exit(130);
     super::ctrl_c::handle(received, end)
 }
@@ -156,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_portable_answers_are_no() {
+    fn the_portable_versions_support_nothing() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let listener = SockRef::from(&socket);

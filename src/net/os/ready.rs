@@ -1,4 +1,4 @@
-//! Unix: a thread that waits for a socket of its own, or for several polls.
+//! Unix: waiting for one socket, or for several polls.
 
 use std::io;
 use std::io::PipeReader;
@@ -15,8 +15,8 @@ use socket2::SockRef;
 use super::Ready;
 
 /// Waits until the socket may be ready, until `timeout` has passed, or until the
-/// writing end of one of the pipes is closed. The caller tries again, whatever
-/// ended the wait.
+/// writing end of one of the pipes is closed. Whatever ended the wait, the caller
+/// tries again.
 ///
 /// # Errors
 ///
@@ -32,15 +32,15 @@ pub(crate) fn wait_until_ready(
         Ready::Room => PollFlags::POLLOUT,
     };
     let mut fds = vec![PollFd::new(socket.as_fd(), flags)];
-    // Nothing is ever written to them. Some systems tell of a closed end only where
-    // something is asked for.
+    // Nothing is ever written to the pipes. `POLLIN` is requested because some
+    // systems report a closed end only together with a requested event.
     let pipes = pipes.iter();
     fds.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
     wait(&mut fds, timeout)
 }
 
 /// Waits until one of several polls has events, or until `timeout` has passed.
-/// Gives the index of the first that has.
+/// Returns the index of the first that has.
 ///
 /// # Errors
 ///
@@ -58,8 +58,8 @@ pub(crate) fn wait_for_any(
 }
 
 fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
-    // Rounded up, so that the time has passed when it returns for that. A longer
-    // timeout than it can take ends early, and is tried again.
+    // Rounded up, so that the time has passed when `poll` times out. A timeout
+    // that is too long for `poll` ends early, and the caller waits again.
     let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
         let millis = timeout.as_micros().div_ceil(1000);
         PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
@@ -94,7 +94,7 @@ mod tests {
         let (start, short) = (Instant::now(), Duration::from_millis(20));
         wait(Ready::Input, Some(short));
         assert!(start.elapsed() >= short);
-        // None of these returns but for what it waits for.
+        // The next waits have no timeout, so only their events end them.
         wait(Ready::Room, None);
         client.write_all(b"x").unwrap();
         wait(Ready::Input, None);
@@ -112,7 +112,7 @@ mod tests {
         assert!(start.elapsed() >= short);
         let waker = mio::Waker::new(polls[1].registry(), mio::Token(0)).unwrap();
         waker.wake().unwrap();
-        // It has come already, and the wait has no end of its own.
+        // The event is there already, and the wait has no timeout.
         assert_eq!(wait_for_any(&polls, None).unwrap(), Some(1));
     }
 }

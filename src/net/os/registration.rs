@@ -1,5 +1,5 @@
-//! Unix: registrations with an epoll or the like. They belong to a descriptor, so
-//! a handle that is shared can be registered too.
+//! Unix: registrations with an epoll or the like. A registration belongs to the
+//! file descriptor, so a shared handle can be registered too.
 
 #![allow(
     clippy::needless_pass_by_ref_mut,
@@ -17,7 +17,7 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 
-/// Has an epoll tell of the events of a socket.
+/// Registers a socket with an epoll.
 pub(crate) fn register(
     socket: &mut Arc<TcpStream>,
     registry: &Registry,
@@ -27,7 +27,7 @@ pub(crate) fn register(
     SourceFd(&socket.as_raw_fd()).register(registry, token, interest)
 }
 
-/// Changes what an epoll tells of.
+/// Changes the events for which a socket is registered.
 pub(crate) fn reregister(
     socket: &mut Arc<TcpStream>,
     registry: &Registry,
@@ -37,7 +37,7 @@ pub(crate) fn reregister(
     SourceFd(&socket.as_raw_fd()).reregister(registry, token, interest)
 }
 
-/// Ends a registration, while the socket stays open.
+/// Ends a registration. The socket stays open.
 pub(crate) fn deregister(socket: &mut Arc<TcpStream>, registry: &Registry) -> io::Result<()> {
     SourceFd(&socket.as_raw_fd()).deregister(registry)
 }

@@ -1,9 +1,9 @@
-//! Asking Linux about its TCP sockets, by netlink (`man 7 sock_diag`).
+//! Counts the TCP sockets of Linux by state, over netlink (`man 7 sock_diag`).
 //!
-//! The tables in `/proc/net` say the same, but as text, one line for every
-//! socket of the machine: under load those are tens of thousands in TIME_WAIT,
-//! and reading them takes longer than the rest of a stop. Here the kernel
-//! selects by state.
+//! The tables in `/proc/net` have the same data as text, with a line for every
+//! socket of the machine. Under load, tens of thousands of sockets are in
+//! TIME_WAIT, and reading them takes longer than the rest of a stop. Over netlink
+//! the kernel selects by state.
 
 use std::io;
 use std::io::Read;
@@ -42,10 +42,10 @@ const IPPROTO_TCP: u8 = 6;
 const HEADER: usize = 16;
 /// Bytes of a header and an `inet_diag_req_v2`.
 const REQUEST: usize = HEADER + 56;
-/// Where an answer, after its header, has the local port.
+/// Offset of the local port in an answer, after its header.
 const LOCAL_PORT: usize = 4;
 
-/// The kernel answers at once; this is against a hang that nobody foresees.
+/// The kernel answers at once. The timeout bounds the stop if it does not.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many TCP sockets with this local port are in this state.
@@ -73,16 +73,16 @@ fn request(family: Family, state: TcpState) -> [u8; REQUEST] {
     bytes[..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
     bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    // Sequence number and sender may be zero: there is one request a socket.
+    // Sequence number and sender may be zero, because each socket has one request.
     bytes[HEADER] = family as u8;
     bytes[HEADER + 1] = IPPROTO_TCP;
     bytes[HEADER + 4..HEADER + 8].copy_from_slice(&(1u32 << state as u8).to_ne_bytes());
-    // Everything else zero: any address and any port.
+    // The rest is zero: any address and any port.
     bytes
 }
 
-/// How many of the answers in a datagram have this local port, and whether it
-/// holds the end of the dump.
+/// How many of the answers in a datagram have this local port, and whether the
+/// datagram has the end of the dump.
 fn count_in(mut datagram: &[u8], port: u16) -> io::Result<(usize, bool)> {
     let mut found = 0;
     while let Some((header, _)) = datagram.split_first_chunk::<HEADER>() {

@@ -1,4 +1,4 @@
-//! Unix: signals, each on its own.
+//! Unix: SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 use std::sync::mpsc;
@@ -14,22 +14,22 @@ use super::SignalEffect;
 use super::ctrl_c;
 use super::ignored_signals;
 
-/// Has `received` called for each SIGINT, SIGTERM and SIGHUP, on threads that
-/// live until the process ends. A signal that the process ignores stays ignored.
+/// Calls `received` for each SIGINT, SIGTERM and SIGHUP, on threads that live
+/// until the process ends. A signal that the process ignores stays ignored.
 pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
     let ignored = ignored_signals();
     let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
     signals.retain(|signal| ignored & (1 << (signal - 1)) == 0);
-    // `ctrlc` takes Ctrl+C, that is SIGINT; and with its feature `termination`,
-    // which any crate of the program may have turned on, the other two as well,
-    // ignored or not. So it is left out where one of them is ignored.
+    // `ctrlc` handles SIGINT. With its feature `termination`, which any crate of
+    // the program may have turned on, it handles the other two as well, ignored
+    // or not. So it is not used when one of the three is ignored.
     let by_ctrlc = signals.len() == 3;
     signals.retain(|&signal| !(by_ctrlc && signal == SIGINT));
     if !signals.is_empty() {
         watch(signals, received)?;
     }
-    // After `watch`: with `termination` it then replaces what `watch` has set,
-    // and no signal arrives twice.
+    // After `watch`: with `termination`, `ctrlc` then replaces the handlers of
+    // `watch`, and no signal arrives twice.
     if by_ctrlc {
         ctrl_c::handle(received, || end_process(SIGINT))?;
     }
@@ -38,13 +38,13 @@ pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
 
 /// Waits for these signals on a thread of its own.
 fn watch(signals: Vec<i32>, received: fn() -> SignalEffect) -> io::Result<()> {
-    // The thread takes the signals over. If it cannot be started, they keep
-    // their effect.
-    let (say, said) = mpsc::channel();
+    // The new thread sets the handlers, so if it cannot be started, the signals
+    // keep their default effect.
+    let (sender, result) = mpsc::channel();
     let wait = move || match Signals::new(signals) {
         Ok(mut signals) => {
-            // If that fails, nothing waits for it.
-            let _ = say.send(Ok(()));
+            // It fails only if no thread waits for the result.
+            let _ = sender.send(Ok(()));
             for signal in signals.forever() {
                 match received() {
                     SignalEffect::Nothing => {}
@@ -53,18 +53,19 @@ fn watch(signals: Vec<i32>, received: fn() -> SignalEffect) -> io::Result<()> {
             }
         }
         Err(error) => {
-            let _ = say.send(Err(error));
+            let _ = sender.send(Err(error));
         }
     };
     thread::Builder::new()
         .name("farewell-signal".to_owned())
         .spawn(wait)?;
-    said.recv()
+    result
+        .recv()
         .unwrap_or_else(|_| Err(io::Error::other("the thread for signals has ended")))
 }
 
 /// Ends the process by this signal.
 fn end_process(signal: i32) {
-    // It fails for a signal whose default action is unknown, and these are known.
+    // It fails only for a signal without a known default action.
     let _ = low_level::emulate_default_handler(signal);
 }

@@ -33,7 +33,7 @@ pub(crate) struct Stream {
 /// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// So many bytes, at least one.
+    /// The number of bytes read, at least one.
     Bytes(usize),
     /// The client has closed its side, and sends nothing more.
     Eof,
@@ -46,7 +46,7 @@ pub(crate) enum Received {
 /// The result of a write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// The kernel took so many bytes.
+    /// The number of bytes that the kernel took.
     Bytes(usize),
     /// The kernel's send buffer is full.
     Wait,

@@ -171,8 +171,8 @@ fn follow_until(
     let (life, accounting) = (&services.life, &services.accounting);
     let mut published = Counts::default();
     loop {
-        // A follower does not count at the limit of connections, so the acceptor
-        // may be able to go on.
+        // The acceptor does not count followers towards the limit of connections, so
+        // a new follower may let it go on.
         services.places.wake_acceptor();
         if accounting.followers() == 0 {
             let in_time = life.wait(deadline, || over() || accounting.followers() > 0);

@@ -124,10 +124,10 @@ impl ShutdownHandle {
         self.life.deadline()
     }
 
-    /// A response body that follows the shutdown. It sends a piece at once, after
-    /// the trigger one whenever the counts change (at most 20 a second), and the
-    /// final report when only connections that follow the shutdown are left.
-    /// `render` makes the pieces; an empty one is skipped.
+    /// A response body that follows the shutdown. It sends a piece at once. After
+    /// the trigger it sends one whenever the counts change, at most 20 a second. The
+    /// last piece is for the final report, when only connections that follow the
+    /// shutdown are left. `render` makes the pieces; an empty one is skipped.
     ///
     /// The body does not start a shutdown, and the drain does not wait for the
     /// clients that read it. After the final report they have

@@ -1,4 +1,5 @@
-//! Linux: a listener that refuses new connections and keeps its backlog, and more.
+//! Linux: a listener that refuses new connections and keeps its backlog; limits of
+//! the process, and usage of its threads.
 
 use std::fs;
 use std::fs::File;

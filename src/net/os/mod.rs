@@ -1,5 +1,5 @@
-//! What differs between operating systems: small functions, each with a
-//! portable version, which returns that the system cannot do it.
+//! What differs between operating systems: small functions, each with a portable
+//! version for systems that do not support it.
 
 #[cfg(feature = "signals")]
 mod ctrl_c;

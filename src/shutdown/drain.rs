@@ -67,8 +67,7 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
     let last_call_ends = life.last_call_ends().unwrap_or_else(Instant::now);
     engine.announce(Phase::Draining, last_call_ends);
 
-    // 5. Handlers, writers and lingering connections finish, unless the deadline
-    // or
+    // 5. Handlers, writers and lingering connections finish, unless the deadline or
     //    an abort comes first. Then the followers get the report.
     let only_followers_left = || services.accounting.only_followers_left();
     follow_until(services, progress, life.deadline(), || {
@@ -112,8 +111,7 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
 
     services.refusals.log_rest(&services.journal);
 
-    // 6. Every thread is joined. The handler is dropped with the last handle of
-    // the
+    // 6. Every thread is joined. The handler is dropped with the last handle of the
     //    engine, so this handle is dropped first.
     let (life, accounting) = (Arc::clone(life), Arc::clone(&services.accounting));
     drop(shared);

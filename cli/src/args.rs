@@ -157,7 +157,7 @@ pub(super) struct Options {
 /// What the program does instead of serving.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Drill(Box<farewell_drill::Options>),
+    Drill(Box<farewell_drill::DrillOptions>),
 }
 
 const AFTER_HELP: &str = "\

@@ -1,4 +1,4 @@
-//! The options of the drill.
+//! The options of the drill, and their values.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,35 +8,37 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
 use super::client::Mode;
+use super::outcome::Expected;
 use super::system;
 use super::system::Signal;
-use super::tally::Expected;
 use super::target::Url;
 
-/// Test how a server stops: start it, lay load on it, stop it in the middle of
-/// the load, and follow every request to its end.
+/// Test the graceful shutdown of an HTTP/1.1 server.
 ///
-/// Any HTTP/1.1 server will do. One round is one start, one mode of load, and
-/// one stop; each mode has so many rounds. The drill talks to this machine only,
-/// unless it is told otherwise, and it leaves no process behind.
+/// Each round starts the server's command, sends requests to it, stops it while
+/// the clients are sending, and follows every request to its end. One round has
+/// one mode of load; --mode and --rounds say which modes there are, and how many
+/// rounds of each. The drill connects only to this machine, unless --allow-remote
+/// is given, and it leaves no process behind.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub struct Options {
-    /// What to request. Where it says {port}, a free port is picked for each
-    /// round; it replaces {port} in the command too, and is PORT in the
-    /// command's environment.
+pub struct DrillOptions {
+    /// URL to request. If its port is {port}, the drill picks a free port for
+    /// each round, puts it in place of {port} in COMMAND, and passes it to the
+    /// command in the environment variable PORT.
     #[arg(long, value_parser = Url::parse)]
     pub(super) url: Url,
 
-    /// Rounds of each mode.
+    /// Number of rounds for each mode, at most 10000.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub(super) rounds: usize,
 
-    /// Clients at a time, each a thread with one connection.
+    /// Number of concurrent clients, at most 512. Each has one connection at a
+    /// time and sends its next request when the last one has ended.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=512))]
     pub(super) clients: usize,
 
-    /// What the clients do, one or more of these with commas between.
+    /// Modes of load, separated by commas.
     #[arg(
         long,
         value_name = "MODES",
@@ -45,41 +47,43 @@ pub struct Options {
     )]
     pub(super) mode: Vec<Mode>,
 
-    /// How to stop the server: TERM, INT, QUIT or HUP, which the command's own
-    /// process gets; TERM:group and so on, which its whole process group gets
-    /// (on Linux); or url:/path, which is requested.
+    /// How to stop the server: TERM, INT, QUIT or HUP sends that signal to the
+    /// process of COMMAND; TERM:group (Linux only; likewise for the other signals)
+    /// sends it to the process group of COMMAND; url:/path requests that path.
     #[arg(long, value_name = "HOW", default_value = "TERM", value_parser = Stop::parse)]
     pub(super) stop: Stop,
 
-    /// How long the load lasts before the stop, a third more or less; 1m at
-    /// most.
+    /// Duration of the load before the stop, at most 1m. Each round varies it at
+    /// random by up to a third.
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = load_for)]
     pub(super) load_for: Duration,
 
-    /// So many further requests a second, whatever the server does, at random
-    /// moments and on a connection each; as many as 128 of them at a time.
+    /// Additional requests per second, sent at random times whether or not the
+    /// server keeps up, each on a new connection; at most 128 of them are in
+    /// progress at a time [default: none].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) open_rate: Option<u32>,
 
-    /// How long the server may take until it answers.
+    /// Longest time from the start of COMMAND to the server's first response.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
     pub(super) start_timeout: Duration,
 
-    /// How long the server may take from the stop to its end, until it is
-    /// killed.
+    /// Longest time from the stop to the end of the server; then the drill kills
+    /// the server.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     pub(super) stop_timeout: Duration,
 
-    /// How long a client waits for a connection, and for the next byte of an
-    /// answer.
+    /// Longest time that a client waits for a connection, and for the next byte
+    /// of a response; then the request is lost, or its response truncated.
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = timeout)]
     pub(super) patience: Duration,
 
-    /// The status that answers should have, such as 404, or 3xx for all of these.
+    /// Expected status of every response: one status, such as 404, or a class,
+    /// such as 3xx.
     #[arg(long, value_name = "STATUS", default_value = "2xx", value_parser = Expected::parse)]
     pub(super) expect: Expected,
 
-    /// What all that is random depends on, picked ports aside.
+    /// Seed of the random numbers. It does not affect the choice of {port}.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 
@@ -87,59 +91,66 @@ pub struct Options {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Draw what became of the requests around the stop into this file.
+    /// Write a chart of how the requests around the stop ended to this file.
     #[arg(long, value_name = "FILE")]
     pub(super) svg: Option<PathBuf>,
 
-    /// Let the URL name another machine than this one. Only for a server that
-    /// is yours to stop.
+    /// Allow a URL whose host is not this machine. Use it only for a server that
+    /// you may load and stop.
     #[arg(long)]
     pub(super) allow_remote: bool,
 
-    /// Pass on what the server prints, to stderr.
+    /// Copy the server's stdout and stderr to stderr.
     #[arg(long)]
     pub(super) show_output: bool,
 
-    /// The server, as it is to be started. It must not go to the background. A
-    /// signal reaches this process alone: a shell has to `exec` the server, and
-    /// for a wrapper that does not (npm start, go run) there is TERM:group.
+    /// Command that starts the server. The server must stay in the foreground. A
+    /// signal is sent to this process only: a shell script must `exec` the server,
+    /// and for a wrapper that does not (npm start, go run) use --stop TERM:group.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
 }
 
 const AFTER_HELP: &str = "\
-What may become of a request:
-  answered      before the stop, or after it, in full by its framing (without a
-                length, the orderly end of the connection ends an answer)
-  refused       the connection was refused: safe to go elsewhere. A kept
-                connection that the server has closed before the next request
-                was sent is no loss: the client connects again
-  unprocessed   sent behind a request whose answer said that the connection
-                closes: safe to send again
-  5xx           answered, with a status of 500 or more that is not expected
-  other         answered, with another status that is not expected
-  lost          let in or sent, and then no byte of an answer: reset, closed, or
-                silent for as long as --patience. A request that crosses the
-                server's close on the wire is lost: its client cannot tell
-  truncated     an answer that began and did not end, or is none
+Each request counts as one of:
+  answered before  a complete response with the expected status, before the stop
+  answered after   the same, after the stop
+  refused          the connection was refused, and nothing was sent
+  unprocessed      pipelined after a request whose response closes the
+                   connection: the client can safely send it again
+  answered other   a complete response with an unexpected status below 500
+  answered 5xx     a complete response with an unexpected status of 500 or more
+  lost             connected or sent, and no byte of a response came: the
+                   connection was reset or closed, or --patience passed
+  truncated        a part of a response came, or bytes that are not a response
 
-Each round ends when the server is gone, and every client has its end. With
-TERM:group the server is gone when all of its processes are; otherwise when the
-command has ended, and then nothing else may be left.
+A response without a length is complete when the server closes the connection
+in an orderly way. A kept-alive connection that the server closes before the
+next request is sent is not a loss: the client connects again. A request that
+crosses the server's close on the wire is lost: the client cannot tell it from a
+request that the server dropped.
 
-Exit codes: 0 nothing was lost; 1 something was lost or truncated; 2 wrong
-usage; 3 nothing was lost, but answers had another status than the expected one;
-4 the server did not start, did not answer before the stop, ended before it, did
-not stop, or outlived its command; 130 interrupted.";
+A round ends when the server and every client have ended. The server has ended
+when COMMAND has, and then it must have left no process behind; with TERM:group
+it has ended when every process of COMMAND has.
 
-/// What stops the server.
+Exit codes:
+  0    nothing was lost
+  1    requests were lost or responses truncated
+  2    wrong usage
+  3    nothing was lost, but some responses had an unexpected status
+  4    the server did not start, did not answer before the stop, exited before
+       the stop, did not stop, or kept running after its command had ended
+  130  interrupted";
+
+/// How the server is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     Signal {
         signal: Signal,
         to_group: bool,
     },
-    /// A GET for this path.
+    /// By a GET of this path.
     Request(String),
 }
 
@@ -148,7 +159,7 @@ impl Stop {
         if let Some(path) = text.strip_prefix("url:") {
             return match path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
                 true => Ok(Self::Request(path.to_owned())),
-                false => Err("write the path as url:/shutdown".to_owned()),
+                false => Err("it must be a path, as in url:/shutdown".to_owned()),
             };
         }
         let (name, to_group) = match text.strip_suffix(":group") {
@@ -162,22 +173,22 @@ impl Stop {
             "HUP" => Signal::Hup,
             _ => {
                 return Err(
-                    "one of TERM, INT, QUIT and HUP, with :group or without, or \
+                    "it must be TERM, INT, QUIT or HUP, with or without :group, or \
                             url:/path"
                         .to_owned(),
                 );
             }
         };
         if !system::HAS_SIGNALS {
-            return Err("signals are not supported here: stop it by url:/path".to_owned());
+            return Err("signals are not supported on this system; use url:/path".to_owned());
         }
         if to_group && !system::FINDS_ORPHANS {
-            return Err("when a group has ended cannot be told here: stop it by TERM".to_owned());
+            return Err("process groups are not supported on this system; use TERM".to_owned());
         }
         Ok(Self::Signal { signal, to_group })
     }
 
-    /// As the command line has it.
+    /// The text of the option's value.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Signal { signal, to_group } => {
@@ -188,7 +199,7 @@ impl Stop {
         }
     }
 
-    /// Whether the end of all of the server's processes is awaited.
+    /// Whether the server has ended only when all of its processes have.
     pub(super) fn is_by_group(&self) -> bool {
         matches!(self, Self::Signal { to_group: true, .. })
     }
@@ -198,13 +209,13 @@ fn duration(text: &str, max: Duration) -> Result<Duration, String> {
     let max_text = humantime::format_duration(max);
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("it must not be zero".to_owned()),
-        Ok(duration) if duration > max => Err(format!("{max_text} at most")),
+        Ok(duration) if duration > max => Err(format!("it must be at most {max_text}")),
         Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it as 500ms, 10s, 1m")),
+        Err(error) => Err(format!("write it as 500ms, 10s or 1m: {error}")),
     }
 }
 
-/// Every attempt is kept until the end of its round, which therefore must end.
+/// It is bounded because every attempt stays in memory until its round ends.
 fn load_for(text: &str) -> Result<Duration, String> {
     duration(text, Duration::from_secs(60))
 }
@@ -248,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_bounded() {
+    fn durations_need_a_unit_and_have_a_maximum() {
         assert!(load_for("1m").is_ok());
         for wrong in ["0s", "61s", "5"] {
             assert!(load_for(wrong).is_err(), "{wrong}");

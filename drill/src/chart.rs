@@ -1,8 +1,8 @@
-//! The outcome as a picture: what became of requests, by the time from the stop.
+//! The result as a chart: how requests ended, over the time from the stop.
 //!
 //! ```text
 //! the command
-//! how it was drilled, and what went wrong
+//! clients, stop and rounds, and the error if there is one
 //!
 //! mode: lost per stop       mode: lost per stop        legend
 //! [ stacked areas ]         [ stacked areas ]
@@ -15,13 +15,13 @@ use std::path::Path;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::args::Options;
-use super::outcome::Outcome;
-use super::outcome::Total;
+use super::args::DrillOptions;
+use super::outcome::Class;
+use super::outcome::ClassCounts;
+use super::outcome::Timeline;
+use super::result::DrillResult;
+use super::result::ModeTotal;
 use super::table::counted;
-use super::tally::Class;
-use super::tally::Tally;
-use super::tally::Timeline;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
@@ -32,14 +32,14 @@ const TITLE_HEIGHT: u32 = 84;
 const PANEL_HEIGHT: u32 = 280;
 const LEGEND_WIDTH: u32 = 190;
 
-/// So much time before the stop is shown at least, in milliseconds.
+/// Milliseconds before the stop that are always shown.
 const BEFORE_MILLIS: i64 = 50;
 
-/// A panel has as many bins at most.
+/// Most bins in a panel.
 const BINS_MAX: i64 = 80;
 
-/// How many pixels of a title's line are enough for a character, whatever the
-/// font, in parts of its size.
+/// Width of a character in a title line, as a share of the font size. It is
+/// large enough for any font.
 const CHAR_WIDTH: f64 = 0.52;
 
 const FONT: &str = "sans-serif";
@@ -47,7 +47,7 @@ const INK: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(110, 110, 110);
 const ALARM: RGBColor = RGBColor(200, 40, 40);
 
-/// What is drawn as one area, on top of those before it.
+/// One area of a panel. It is drawn on top of the series before it.
 struct Series {
     label: &'static str,
     classes: &'static [Class],
@@ -61,13 +61,13 @@ const SERIES: [Series; 4] = [
         color: RGBColor(120, 180, 110),
     },
     Series {
-        label: "answered, other status",
+        label: "answered other or 5xx",
         classes: &[Class::AnsweredOther, Class::Answered5xx],
         color: RGBColor(235, 170, 50),
     },
     Series {
         label: "refused or unprocessed",
-        classes: &[Class::Refused, Class::Unprocessed],
+        classes: &[Class::ConnectionRefused, Class::Unprocessed],
         color: RGBColor(150, 175, 215),
     },
     Series {
@@ -77,9 +77,9 @@ const SERIES: [Series; 4] = [
     },
 ];
 
-/// Draws a panel for each mode.
-pub(super) fn draw(file: &Path, options: &Options, outcome: &Outcome) -> Drawn {
-    let totals = outcome.totals();
+/// Draws one panel for each mode.
+pub(super) fn draw(file: &Path, options: &DrillOptions, result: &DrillResult) -> Drawn {
+    let totals = result.totals();
     let columns = if totals.len() > 2 { 2 } else { 1 };
     let rows = totals.len().div_ceil(columns);
     let height = TITLE_HEIGHT + PANEL_HEIGHT * rows as u32;
@@ -87,10 +87,10 @@ pub(super) fn draw(file: &Path, options: &Options, outcome: &Outcome) -> Drawn {
     root.fill(&WHITE)?;
     let (title, rest) = root.split_vertically(TITLE_HEIGHT);
     let (panels, legend) = rest.split_horizontally(WIDTH - LEGEND_WIDTH);
-    draw_title(&title, options, outcome)?;
+    draw_title(&title, options, result)?;
     if !totals.is_empty() {
         let panels = panels.split_evenly((rows, columns));
-        for ((panel, total), (_, timeline)) in panels.iter().zip(&totals).zip(&outcome.timelines) {
+        for ((panel, total), (_, timeline)) in panels.iter().zip(&totals).zip(&result.timelines) {
             draw_panel(panel, total, timeline)?;
         }
         draw_legend(&legend)?;
@@ -99,18 +99,19 @@ pub(super) fn draw(file: &Path, options: &Options, outcome: &Outcome) -> Drawn {
     Ok(())
 }
 
-fn draw_title(area: &Area<'_>, options: &Options, outcome: &Outcome) -> Drawn {
+fn draw_title(area: &Area<'_>, options: &DrillOptions, result: &DrillResult) -> Drawn {
     let words = options.command.iter().map(|word| word.to_string_lossy());
     let command = words.collect::<Vec<_>>().join(" ");
     let how = format!(
         "{}, stopped by {}: {} in all",
         counted(options.clients as u64, "client"),
         options.stop.name(),
-        counted(outcome.rounds.len() as u64, "stop"),
+        counted(result.rounds.len() as u64, "stop"),
     );
-    let failure = outcome.failure.as_ref().map(ToString::to_string);
-    let failure = failure.unwrap_or_default();
-    // What its user can do about it is for the terminal.
+    let error = result.error.as_ref().map(ToString::to_string);
+    let error = failure.unwrap_or_default();
+    // The advice in the second part of the message is printed on the terminal
+    // only.
     let what_happened = failure.split("; ").next().unwrap_or_default();
     let lines = [
         (command.as_str(), 20, &INK),
@@ -128,12 +129,12 @@ fn draw_title(area: &Area<'_>, options: &Options, outcome: &Outcome) -> Drawn {
     Ok(())
 }
 
-fn draw_panel(area: &Area<'_>, total: &Total, timeline: &Timeline) -> Drawn {
+fn draw_panel(area: &Area<'_>, total: &ModeTotal, timeline: &Timeline) -> Drawn {
     let scale = Scale::of(timeline);
     let bins = scale.bins(timeline, total.rounds);
     let heights = bins.iter().map(|(_, counts)| counts.iter().sum());
     let most = heights.fold(0.0, f64::max).max(1.0 / total.rounds as f64);
-    let is_bad = total.tally.failed() > 0 || total.unstopped > 0;
+    let is_bad = total.by_class.lost_or_truncated() > 0 || total.did_not_stop > 0;
     let color = if is_bad { &ALARM } else { &INK };
 
     let mut chart = ChartBuilder::on(area)
@@ -159,7 +160,8 @@ fn draw_panel(area: &Area<'_>, total: &Total, timeline: &Timeline) -> Drawn {
         .x_labels(8)
         .y_labels(5)
         .draw()?;
-    // From the top down, each over what lies below it.
+    // The highest area is drawn first, and each later one covers its lower
+    // part.
     for top in (0..SERIES.len()).rev() {
         let steps = bins.iter().flat_map(|(start, counts)| {
             let height: f64 = counts[..=top].iter().sum();
@@ -175,7 +177,7 @@ fn draw_panel(area: &Area<'_>, total: &Total, timeline: &Timeline) -> Drawn {
 fn draw_legend(area: &Area<'_>) -> Drawn {
     let style = (FONT, 13).into_font().color(&INK);
     let mut y = 3 * MARGIN;
-    // As they lie in the panels.
+    // In the order of the areas in a panel.
     for series in SERIES.iter().rev() {
         area.draw(&Rectangle::new(
             [(0, y), (14, y + 14)],
@@ -189,39 +191,39 @@ fn draw_legend(area: &Area<'_>) -> Drawn {
     Ok(())
 }
 
-fn caption(total: &Total) -> String {
+fn caption(total: &ModeTotal) -> String {
     let mut caption = format!(
         "{}: {:.1} lost per stop",
         total.mode.name(),
         total.lost_per_stop()
     );
-    if total.tally[Class::Truncated] > 0 {
+    if total.by_class[Class::Truncated] > 0 {
         caption += &format!(", {:.1} truncated", total.truncated_per_stop());
     }
-    if total.unstopped > 0 {
-        caption += &format!(", {} of {} did not stop", total.unstopped, total.rounds);
+    if total.did_not_stop > 0 {
+        caption += &format!(", {} of {} did not stop", total.did_not_stop, total.rounds);
     }
     caption
 }
 
-/// A panel's time, in milliseconds.
+/// The time axis of a panel, in milliseconds.
 struct Scale {
-    /// A whole number of bins, one of which begins at the stop.
+    /// The range is a whole number of bins, and one bin begins at the stop.
     shown: Range<i64>,
     bin: i64,
 }
 
 impl Scale {
-    /// From shortly before the stop to a little after the last event.
+    /// From shortly before the stop to shortly after the last event.
     fn of(timeline: &Timeline) -> Self {
         let last = timeline.last().unwrap_or_default().max(0) + 1;
         let before = BEFORE_MILLIS.max(last / 20);
         let after = last + last / 20;
-        // 1, 2, 5, 10, 20, 50 and so on.
+        // Bins of 1, 2, 5, 10, 20, 50 milliseconds and so on.
         let mut bins = (0..18).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_i64.pow(power)));
         let bin = bins
             .find(|bin| (before + after) / bin < BINS_MAX)
-            .expect("no timeout is as long as that");
+            .expect("the largest bin is longer than any timeout");
         let whole = |millis: i64| (millis + bin - 1) / bin * bin;
         Self {
             shown: -whole(before)..whole(after + 1),
@@ -230,7 +232,7 @@ impl Scale {
     }
 
     /// The start of each bin, and how many requests of each series ended in it
-    /// in one stop, on average.
+    /// per stop, on average.
     fn bins(&self, timeline: &Timeline, stops: usize) -> Vec<(i64, [f64; SERIES.len()])> {
         let starts = self.shown.clone().step_by(self.bin as usize);
         let bin = |start| {
@@ -242,11 +244,11 @@ impl Scale {
     }
 }
 
-fn count(tally: &Tally, series: &Series) -> u64 {
-    series.classes.iter().map(|&class| tally[class]).sum()
+fn count(by_class: &ClassCounts, series: &Series) -> u64 {
+    series.classes.iter().map(|&class| by_class[class]).sum()
 }
 
-/// The beginning and the end of a line that is too long.
+/// Keeps the beginning and the end of a line that is too long.
 fn shortened(line: &str, chars_max: usize) -> String {
     let chars: Vec<char> = line.chars().collect();
     if chars.len() <= chars_max {
@@ -264,27 +266,27 @@ mod tests {
     use std::time::Duration;
     use std::time::Instant;
 
-    use crate::tally::Attempt;
-    use crate::tally::Fate;
-    use crate::tally::Sums;
+    use crate::outcome::Attempt;
+    use crate::outcome::Outcome;
+    use crate::outcome::RoundCounts;
 
     use super::*;
 
-    /// The answers of a stop, by their milliseconds from it.
+    /// A timeline of responses that came at these milliseconds from the stop.
     fn timeline(ended: &[i64]) -> Timeline {
         let mut timeline = Timeline::default();
         let start = Instant::now();
         let stop = start + Duration::from_secs(100);
         let attempts = ended.iter().map(|millis| Attempt {
-            fate: Fate::Answered(200),
+            outcome: Outcome::Answered(200),
             ended: start + Duration::from_millis((100_000 + millis) as u64),
         });
-        Sums::of(&attempts.collect::<Vec<_>>(), stop, &mut timeline);
+        RoundCounts::of(&attempts.collect::<Vec<_>>(), stop, &mut timeline);
         timeline
     }
 
     #[test]
-    fn the_time_around_the_stop_is_shown_in_bins_that_fit() {
+    fn the_time_axis_fits_the_events_into_whole_bins() {
         for (ended, shown, bin) in [
             (vec![], -50..2, 1),
             (vec![-200, 3], -50..5, 1),
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_has_the_mean_of_all_stops() {
+    fn a_bin_is_the_mean_over_all_stops() {
         let timeline = timeline(&[-200, -2, -1, 0, 1, 98, 99]);
         let bins = Scale::of(&timeline).bins(&timeline, 2);
         let bin = |start| bins.iter().find(|bin| bin.0 == start).map(|bin| bin.1);
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_command_keeps_its_ends() {
+    fn a_long_line_is_shortened_in_the_middle() {
         assert_eq!(shortened("12345678901", 10), "123456…01");
         assert_eq!(shortened("1234567890", 10), "1234567890");
     }

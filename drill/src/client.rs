@@ -1,7 +1,8 @@
-//! One client: it makes attempts until the server is gone, and notes how each
-//! ended.
+//! One client of the load: makes attempts until the server has ended, and
+//! records how each attempt ended.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -9,53 +10,54 @@ use std::time::Instant;
 use clap::ValueEnum;
 use fastrand::Rng;
 
-use super::connection::Connection;
-use super::connection::Pace;
-use super::connection::Unconnected;
-use super::connection::Unsent;
-use super::stage::Stage;
-use super::tally::Attempt;
-use super::tally::Ending;
-use super::tally::Expected;
-use super::tally::Fate;
-use super::tally::Loss;
-use super::tally::Point;
-use super::wire::Answer;
+use super::connection::ClientConnection;
+use super::connection::ConnectError;
+use super::connection::ReadSpeed;
+use super::connection::SendError;
+use super::outcome::Attempt;
+use super::outcome::AttemptStage;
+use super::outcome::Expected;
+use super::outcome::Loss;
+use super::outcome::LossCause;
+use super::outcome::Outcome;
+use super::response::Response;
+use super::watch::RoundWatch;
 
-/// How many requests are pipelined at a time.
-const PIPELINED: usize = 8;
+/// Number of requests that are pipelined at a time.
+const PIPELINED_REQUESTS: usize = 8;
 
-/// The size of a body that is posted.
-const BODY_BYTES: usize = 1024;
+/// Size of the body of a POST.
+const POST_BODY_BYTES: usize = 1024;
 
-/// How long the second half of a body may be on its way, in milliseconds.
+/// Pause between the two parts of a body, in milliseconds.
 const BODY_PAUSE_MILLIS: std::ops::Range<u64> = 1..20;
 
-/// How long an idle client pauses, in milliseconds.
+/// Pause of an idle client between two requests, in milliseconds.
 const IDLE_PAUSE_MILLIS: std::ops::Range<u64> = 5..80;
 
-/// How long a client that is refused before the stop waits to try again.
+/// Pause before the next attempt, for a client whose connection was refused
+/// before the stop.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Mode {
-    /// One connection for each request.
+    /// A new connection for each request
     New,
-    /// One request after the other on a kept connection.
+    /// One request after another on a keep-alive connection
     KeepAlive,
-    /// Eight requests at once on a kept connection.
+    /// Eight requests at a time on a keep-alive connection
     Pipelined,
-    /// Bodies of 1 KiB, every other one in two parts.
+    /// POSTs with a body of 1 KiB, half of them sent in two parts
     Post,
-    /// Answers taken in small pieces, on a connection each.
+    /// A new connection for each request; the response is read in small pieces
     SlowReader,
-    /// Pauses between the requests on a kept connection.
+    /// A keep-alive connection, with pauses between the requests
     Idle,
 }
 
 impl Mode {
-    /// What the requests of this mode ask for.
+    /// The method of the requests in this mode.
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Post => "POST",
@@ -63,7 +65,7 @@ impl Mode {
         }
     }
 
-    /// As the command line, the table and JSON have it.
+    /// The name on the command line, in the table and in JSON.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -76,18 +78,18 @@ impl Mode {
     }
 }
 
-/// The requests of a round, ready to be sent.
+/// The bytes of a round's requests, and what its clients need to send them.
 #[derive(Debug)]
 pub(super) struct Requests {
     address: SocketAddr,
     patience: Duration,
     get: Vec<u8>,
-    get_and_close: Vec<u8>,
+    get_with_close: Vec<u8>,
     pipelined: Vec<u8>,
     post_head: Vec<u8>,
     post_body: Vec<u8>,
-    post_and_close: Vec<u8>,
-    /// The status of a right answer.
+    post_with_close: Vec<u8>,
+    /// The status that a response should have.
     expected: Expected,
 }
 
@@ -104,16 +106,17 @@ impl Requests {
             head.into_bytes()
         };
         let get = request("GET", "");
-        let body_fields =
-            format!("Content-Type: application/octet-stream\r\nContent-Length: {BODY_BYTES}\r\n");
-        let post_body = vec![b'x'; BODY_BYTES];
+        let body_fields = format!(
+            "Content-Type: application/octet-stream\r\nContent-Length: {POST_BODY_BYTES}\r\n"
+        );
+        let post_body = vec![b'x'; POST_BODY_BYTES];
         let post_head = request("POST", &format!("{body_fields}Connection: close\r\n"));
         Self {
             address,
             patience,
-            get_and_close: request("GET", "Connection: close\r\n"),
-            post_and_close: [post_head, post_body.clone()].concat(),
-            pipelined: get.repeat(PIPELINED),
+            get_with_close: request("GET", "Connection: close\r\n"),
+            post_with_close: [post_head, post_body.clone()].concat(),
+            pipelined: get.repeat(PIPELINED_REQUESTS),
             get,
             post_head: request("POST", &body_fields),
             post_body,
@@ -121,25 +124,25 @@ impl Requests {
         }
     }
 
-    /// Where they go.
+    /// The address that the requests are sent to.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Asks once for what this mode asks for, outside of any load.
-    pub(super) fn ask(&self, mode: Mode, patience: Duration) -> Result<Answer, Loss> {
-        let unconnected = Loss {
-            point: Point::Connecting,
-            ending: Ending::Reset,
+    /// Sends one request of this mode on a new connection. It is not counted.
+    pub(super) fn request_once(&self, mode: Mode, patience: Duration) -> Result<Response, Loss> {
+        let connect_error = Loss {
+            stage: AttemptStage::Connecting,
+            cause: LossCause::Reset,
         };
-        let connection = Connection::open(self.address, patience, Pace::Full);
-        let mut connection = connection.map_err(|_| unconnected)?;
-        // If it cannot be sent, there is no answer either.
+        let connection = ClientConnection::open(self.address, patience, ReadSpeed::Full);
+        let mut connection = connection.map_err(|_| connect_error)?;
+        // A request that cannot be sent gets no response either.
         let _ = connection.send(match mode {
-            Mode::Post => &self.post_and_close,
-            _ => &self.get_and_close,
+            Mode::Post => &self.post_with_close,
+            _ => &self.get_with_close,
         });
-        connection.answer()
+        connection.read_response()
     }
 }
 
@@ -147,227 +150,232 @@ impl Requests {
 #[derive(Debug)]
 pub(super) struct Client<'a> {
     requests: &'a Requests,
-    stage: &'a Stage,
+    watch: &'a RoundWatch,
     rng: Rng,
-    kept: Option<Connection>,
+    kept_alive: Option<ClientConnection>,
     attempts: Vec<Attempt>,
-    /// Whether the stage knows that somebody is answered.
-    told: bool,
-}
-
-/// Whether a client tries again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    GoOn,
-    Leave,
+    /// Whether the watch knows that the server has answered this client.
+    has_reported_response: bool,
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(requests: &'a Requests, stage: &'a Stage, rng: Rng) -> Self {
+    pub(super) fn new(requests: &'a Requests, watch: &'a RoundWatch, rng: Rng) -> Self {
         Self {
             requests,
-            stage,
+            watch,
             rng,
-            kept: None,
+            kept_alive: None,
             attempts: Vec::new(),
-            told: false,
+            has_reported_response: false,
         }
     }
 
-    /// A closed loop: the next attempt begins when the last has ended.
+    /// Closed loop: each attempt begins when the last one has ended.
     pub(super) fn closed_loop(mut self, mode: Mode) -> Vec<Attempt> {
-        while !self.stage.is_over() && self.attempt(mode) == Next::GoOn {
+        while !self.watch.server_has_ended() && self.attempt(mode) == ControlFlow::Continue(()) {
             if mode == Mode::Idle {
                 let pause = self.rng.u64(IDLE_PAUSE_MILLIS);
-                self.stage.sleep(Duration::from_millis(pause));
+                self.watch.sleep(Duration::from_millis(pause));
             }
         }
         self.attempts
     }
 
-    /// An open loop: attempts at random moments, so many a second on average,
-    /// whatever becomes of them. Many such clients together are a Poisson
-    /// process, as each is one. A client that is late makes up for it.
+    /// Open loop: attempts begin at random times, at this average rate per
+    /// second, whatever the server does. The times of one client are a Poisson
+    /// process, and so are those of all clients together. An attempt that is
+    /// late does not delay the next ones.
     pub(super) fn open_loop(mut self, rate: f64) -> Vec<Attempt> {
         let mut due = Instant::now();
         loop {
             due += Duration::from_secs_f64(-(1.0 - self.rng.f64()).ln() / rate);
             let pause = due.saturating_duration_since(Instant::now());
-            if !self.stage.sleep(pause) || self.attempt(Mode::New) == Next::Leave {
+            if !self.watch.sleep(pause) || self.attempt(Mode::New) == ControlFlow::Break(()) {
                 return self.attempts;
             }
         }
     }
 
-    /// A single request, not by the load but by the drill itself.
-    pub(super) fn one(mut self) -> Vec<Attempt> {
+    /// One request that the drill itself sends, such as the request to stop.
+    pub(super) fn single_request(mut self) -> Vec<Attempt> {
         self.attempt(Mode::New);
         self.attempts
     }
 
-    fn attempt(&mut self, mode: Mode) -> Next {
+    fn attempt(&mut self, mode: Mode) -> ControlFlow<()> {
         let requests = self.requests;
         match mode {
-            Mode::New => self.last_on_its_connection(Pace::Full),
+            Mode::New => self.exchange_and_close(ReadSpeed::Full),
             Mode::SlowReader => {
-                let pace = Pace::Slow(self.rng.fork());
-                self.last_on_its_connection(pace)
+                let read_speed = ReadSpeed::Slow(self.rng.fork());
+                self.exchange_and_close(read_speed)
             }
-            Mode::KeepAlive | Mode::Idle => self.single(&requests.get, Pace::Full),
+            Mode::KeepAlive | Mode::Idle => self.exchange(&requests.get, ReadSpeed::Full),
             Mode::Pipelined => self.pipelined(),
             Mode::Post => self.post(),
         }
     }
 
-    /// RFC 9112 section 9.6: who has said `close` sends nothing more, whatever
-    /// the answer says.
-    fn last_on_its_connection(&mut self, pace: Pace) -> Next {
-        let next = self.single(&self.requests.get_and_close, pace);
-        self.kept = None;
-        next
+    /// A client that has sent `Connection: close` sends nothing more on this
+    /// connection, whatever the response says (RFC 9112 section 9.6).
+    fn exchange_and_close(&mut self, read_speed: ReadSpeed) -> ControlFlow<()> {
+        let flow = self.exchange(&self.requests.get_with_close, read_speed);
+        self.kept_alive = None;
+        flow
     }
 
-    fn single(&mut self, request: &[u8], pace: Pace) -> Next {
-        let mut connection = match self.sent(request, pace) {
+    fn exchange(&mut self, request: &[u8], read_speed: ReadSpeed) -> ControlFlow<()> {
+        let mut connection = match self.send_request(request, read_speed) {
             Ok(connection) => connection,
-            Err(next) => return next,
+            Err(flow) => return flow,
         };
-        let answer = connection.answer();
-        self.note_answer(answer);
-        self.keep(connection, answer);
-        Next::GoOn
+        let response = connection.read_response();
+        self.record_response(response);
+        self.keep(connection, response);
+        ControlFlow::Continue(())
     }
 
-    fn pipelined(&mut self) -> Next {
-        let mut connection = match self.sent(&self.requests.pipelined, Pace::Full) {
+    fn pipelined(&mut self) -> ControlFlow<()> {
+        let mut connection = match self.send_request(&self.requests.pipelined, ReadSpeed::Full) {
             Ok(connection) => connection,
-            Err(next) => return next,
+            Err(flow) => return flow,
         };
-        let mut last = connection.answer();
-        self.note_answer(last);
-        for _ in 1..PIPELINED {
+        let mut last = connection.read_response();
+        self.record_response(last);
+        for _ in 1..PIPELINED_REQUESTS {
             match last {
-                Ok(answer) if answer.persists => {
-                    last = connection.answer();
-                    self.note_answer(last);
+                Ok(response) if response.persists => {
+                    last = connection.read_response();
+                    self.record_response(last);
                 }
-                Ok(_) => self.note(Fate::Unprocessed),
-                // Nothing said that these would not be answered.
-                Err(Loss { ending, .. }) => self.note(Fate::Lost(Loss {
-                    point: Point::Sent,
-                    ending,
+                Ok(_) => self.record(Outcome::Unprocessed),
+                // No response has announced that the connection closes.
+                Err(Loss { cause, .. }) => self.record(Outcome::Lost(Loss {
+                    stage: AttemptStage::Sent,
+                    cause,
                 })),
             }
         }
         self.keep(connection, last);
-        Next::GoOn
+        ControlFlow::Continue(())
     }
 
-    fn post(&mut self) -> Next {
+    fn post(&mut self) -> ControlFlow<()> {
         let requests = self.requests;
         if self.rng.bool() {
             let whole = [requests.post_head.as_slice(), &requests.post_body].concat();
-            return self.single(&whole, Pace::Full);
+            return self.exchange(&whole, ReadSpeed::Full);
         }
-        let mut connection = match self.sent(&requests.post_head, Pace::Full) {
+        let mut connection = match self.send_request(&requests.post_head, ReadSpeed::Full) {
             Ok(connection) => connection,
-            Err(next) => return next,
+            Err(flow) => return flow,
         };
         let pause = self.rng.u64(BODY_PAUSE_MILLIS);
         thread::sleep(Duration::from_millis(pause));
-        // RFC 9112 section 9.6: who is answered early does not send the rest,
-        // which could destroy the answer.
+        // A client that gets a response before it has sent the whole body does
+        // not send the rest: a reset could destroy the response (RFC 9112
+        // section 9.6).
         let complete = !connection.is_readable() && connection.send(&requests.post_body).is_ok();
-        let answer = connection.answer();
-        self.note_answer(answer);
+        let response = connection.read_response();
+        self.record_response(response);
         if complete {
-            self.keep(connection, answer);
+            self.keep(connection, response);
         }
-        Next::GoOn
+        ControlFlow::Continue(())
     }
 
-    /// Sends a request on the kept connection if there is one that is still
-    /// good, and on a new one otherwise.
+    /// Sends a request on the keep-alive connection if it is still usable, and
+    /// on a new connection otherwise.
     ///
-    /// A kept connection that the server has ended before anything of this
-    /// request was sent is no loss: the attempt goes on with a new one.
-    fn sent(&mut self, request: &[u8], pace: Pace) -> Result<Connection, Next> {
-        if let Some(mut kept) = self.kept.take()
-            && !kept.is_over()
-            && kept.send(request) != Err(Unsent::Nothing)
+    /// It is not a loss if the server has closed the keep-alive connection
+    /// before any byte of this request was sent: the attempt continues on a new
+    /// one.
+    fn send_request(
+        &mut self,
+        request: &[u8],
+        read_speed: ReadSpeed,
+    ) -> Result<ClientConnection, ControlFlow<()>> {
+        if let Some(mut kept) = self.kept_alive.take()
+            && !kept.is_unusable()
+            && kept.send(request) != Err(SendError::NothingSent)
         {
-            // Sent in part or in full: there may be an answer in both cases.
+            // The server may answer in both cases.
             return Ok(kept);
         }
-        let mut connection = self.connect(pace)?;
+        let mut connection = self.connect(read_speed)?;
         match connection.send(request) {
-            Ok(()) | Err(Unsent::Partly) => Ok(connection),
-            Err(Unsent::Nothing) => {
-                // An answer to nothing, such as a 503 to everyone, is one.
-                let answer = connection.answer().map_err(|loss| match loss.point {
-                    Point::Sent => Loss {
-                        point: Point::Connected,
+            Ok(()) | Err(SendError::PartlySent) => Ok(connection),
+            Err(SendError::NothingSent) => {
+                // A response may come although nothing was sent, such as a 503
+                // for every connection.
+                let response = connection.read_response().map_err(|loss| match loss.stage {
+                    AttemptStage::Sent => Loss {
+                        stage: AttemptStage::Connected,
                         ..loss
                     },
                     _ => loss,
                 });
-                self.note_answer(answer);
-                Err(Next::GoOn)
+                self.record_response(response);
+                Err(ControlFlow::Continue(()))
             }
         }
     }
 
-    fn connect(&mut self, pace: Pace) -> Result<Connection, Next> {
-        let stopping = self.stage.is_stopping();
-        match Connection::open(self.requests.address, self.requests.patience, pace) {
+    fn connect(&mut self, read_speed: ReadSpeed) -> Result<ClientConnection, ControlFlow<()>> {
+        let stopping = self.watch.is_stopping();
+        match ClientConnection::open(self.requests.address, self.requests.patience, read_speed) {
             Ok(connection) => Ok(connection),
-            Err(Unconnected::Refused) => {
-                self.note(Fate::Refused);
-                // Refused for good, unless the stop has begun only since then.
+            Err(ConnectError::Refused) => {
+                self.record(Outcome::ConnectionRefused);
+                // Once the stop has begun, a refused connection means that the
+                // port is closed for good.
                 if stopping {
-                    return Err(Next::Leave);
+                    return Err(ControlFlow::Break(()));
                 }
-                self.stage.sleep(RETRY_PAUSE);
-                Err(Next::GoOn)
+                self.watch.sleep(RETRY_PAUSE);
+                Err(ControlFlow::Continue(()))
             }
-            Err(Unconnected::Lost(loss)) => {
-                self.note(Fate::Lost(loss));
-                Err(Next::GoOn)
+            Err(ConnectError::Lost(loss)) => {
+                self.record(Outcome::Lost(loss));
+                Err(ControlFlow::Continue(()))
             }
-            Err(Unconnected::Obstacle(error)) => {
-                self.stage.change(|scene| scene.obstacle = Some(error));
-                Err(Next::Leave)
+            Err(ConnectError::Local(error)) => {
+                self.watch.update(|state| state.local_error = Some(error));
+                Err(ControlFlow::Break(()))
             }
         }
     }
 
-    /// Keeps a connection on which another request can follow.
-    fn keep(&mut self, connection: Connection, last: Result<Answer, Loss>) {
-        self.kept = last
-            .is_ok_and(|answer| answer.persists)
+    /// Keeps the connection for the next request, if it persists.
+    fn keep(&mut self, connection: ClientConnection, last: Result<Response, Loss>) {
+        self.kept_alive = last
+            .is_ok_and(|response| response.persists)
             .then_some(connection);
     }
 
-    fn note_answer(&mut self, answer: Result<Answer, Loss>) {
-        self.note(match answer {
-            Ok(answer) if self.requests.expected.includes(answer.status) => {
-                Fate::Answered(answer.status)
+    fn record_response(&mut self, response: Result<Response, Loss>) {
+        self.record(match response {
+            Ok(response) if self.requests.expected.includes(response.status) => {
+                Outcome::Answered(response.status)
             }
-            Ok(answer) => Fate::Unexpected(answer.status),
-            Err(loss) if loss.point == Point::Answering => Fate::Truncated(loss),
-            Err(loss) => Fate::Lost(loss),
+            Ok(response) => Outcome::UnexpectedStatus(response.status),
+            Err(loss) if loss.stage == AttemptStage::ReceivingResponse => Outcome::Truncated(loss),
+            Err(loss) => Outcome::Lost(loss),
         });
     }
 
-    fn note(&mut self, fate: Fate) {
+    fn record(&mut self, outcome: Outcome) {
         self.attempts.push(Attempt {
-            fate,
+            outcome,
             ended: Instant::now(),
         });
-        let is_answered = matches!(fate, Fate::Answered(_) | Fate::Unexpected(..500));
-        if is_answered && !self.told {
-            self.told = true;
-            self.stage.change(|scene| scene.answered = true);
+        let is_answered = matches!(
+            outcome,
+            Outcome::Answered(_) | Outcome::UnexpectedStatus(..500)
+        );
+        if is_answered && !self.has_reported_response {
+            self.has_reported_response = true;
+            self.watch.update(|state| state.answered = true);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One connection of a client: what is sent on it, and what comes back.
+//! One TCP connection of a client.
 
 use std::io;
 use std::io::Read;
@@ -14,94 +14,97 @@ use socket2::Protocol;
 use socket2::Socket;
 use socket2::Type;
 
-use super::tally::Ending;
-use super::tally::Loss;
-use super::tally::Point;
-use super::wire::Answer;
-use super::wire::Reader;
+use super::outcome::AttemptStage;
+use super::outcome::Loss;
+use super::outcome::LossCause;
+use super::response::Response;
+use super::response::ResponseReader;
 
-/// How much is read at a time.
+/// Size of a read.
 const READ_BYTES: usize = 16 * 1024;
 
-/// A slow reader has a small window, so that the server holds its answer.
+/// Receive buffer of a slow reader. It is small, so that the rest of the
+/// response stays in the server.
 const SLOW_WINDOW_BYTES: usize = 4096;
 
-/// It takes pieces of this size.
+/// Size of a slow reader's read.
 const SLOW_READ_BYTES: usize = 1024;
 
-/// It takes them at such distances, in milliseconds.
+/// Pause of a slow reader before each read, in milliseconds.
 const SLOW_PAUSE_MILLIS: std::ops::Range<u64> = 1..8;
 
-/// How fast answers are read.
+/// How fast a client reads responses.
 #[derive(Clone, Debug)]
-pub(super) enum Pace {
+pub(super) enum ReadSpeed {
     Full,
     Slow(Rng),
 }
 
-/// Why there is no connection.
+/// Why a connection was not established.
 #[derive(Debug)]
-pub(super) enum Unconnected {
-    /// Nobody listens.
+pub(super) enum ConnectError {
+    /// The kernel refused it: no process listens.
     Refused,
-    /// It was let in and then dropped, or never heard.
+    /// It was accepted and then reset, or the handshake did not complete.
     Lost(Loss),
-    /// This machine cannot make connections: no fault of the server's.
-    Obstacle(io::Error),
+    /// This machine cannot make connections. The server is not the cause.
+    Local(io::Error),
 }
 
-/// Why a request was not sent in full.
+/// Why a request was not sent completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unsent {
-    /// The kernel took none of it, so that the server cannot have seen it.
-    Nothing,
-    /// The server may have seen the part that was sent.
-    Partly,
+pub(super) enum SendError {
+    /// The kernel accepted no byte of it, so the server cannot have seen it.
+    NothingSent,
+    /// The server may have seen a part of it.
+    PartlySent,
 }
 
 /// An established connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct ClientConnection {
     stream: TcpStream,
-    /// What has come and was not yet taken.
+    /// Bytes that were read and belong to a later response.
     buffer: Vec<u8>,
-    pace: Pace,
-    /// A write has failed, which takes the news of a reset from the next read:
-    /// an end that is found then is none in good order.
+    read_speed: ReadSpeed,
+    /// Whether a write has failed. The write consumes the error of a reset, so
+    /// that the next read reports an orderly end.
     broken: bool,
 }
 
-impl Connection {
+impl ClientConnection {
     pub(super) fn open(
         address: SocketAddr,
         patience: Duration,
-        pace: Pace,
-    ) -> Result<Self, Unconnected> {
-        let socket = socket(address, patience, &pace).map_err(Unconnected::Obstacle)?;
+        read_speed: ReadSpeed,
+    ) -> Result<Self, ConnectError> {
+        let socket = socket(address, patience, &read_speed).map_err(ConnectError::Local)?;
         socket
             .connect_timeout(&address.into(), patience)
-            .map_err(unconnected)?;
+            .map_err(connect_error)?;
         let stream = TcpStream::from(socket);
-        // Without a listener, a client can meet itself: its own port may be
-        // the one that it connects to.
+        // Without a listener, a client may connect to itself: the kernel may
+        // give it the same port that it connects to.
         if stream.local_addr().is_ok_and(|local| local == address) {
-            return Err(Unconnected::Refused);
+            return Err(ConnectError::Refused);
         }
         Ok(Self {
             stream,
             buffer: Vec::new(),
-            pace,
+            read_speed,
             broken: false,
         })
     }
 
-    /// Whether the server has ended an idle connection, or has said something
-    /// unasked, as some do before they end it.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether an idle connection cannot take another request: the server has
+    /// closed it, or has sent bytes without a request, as some servers do
+    /// before they close it.
+    pub(super) fn is_unusable(&self) -> bool {
         !self.buffer.is_empty() || self.is_readable()
     }
 
-    /// Whether there is something to read, an end too.
+    /// Whether a read would return at once, with bytes, with an end or with an
+    /// error.
     pub(super) fn is_readable(&self) -> bool {
         let peeked = self
             .stream
@@ -112,7 +115,7 @@ impl Connection {
         !nothing || blocking.is_err()
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Unsent> {
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), SendError> {
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.stream.write(rest) {
@@ -121,8 +124,8 @@ impl Connection {
                 _ => {
                     self.broken = true;
                     return Err(match rest.len() == bytes.len() {
-                        true => Unsent::Nothing,
-                        false => Unsent::Partly,
+                        true => SendError::NothingSent,
+                        false => SendError::PartlySent,
                     });
                 }
             }
@@ -130,36 +133,36 @@ impl Connection {
         Ok(())
     }
 
-    /// The next answer, in full. Whatever follows it is kept.
-    pub(super) fn answer(&mut self) -> Result<Answer, Loss> {
-        let mut reader = Reader::new();
+    /// Reads the next response completely. Later bytes stay in the buffer.
+    pub(super) fn read_response(&mut self) -> Result<Response, Loss> {
+        let mut reader = ResponseReader::new();
         loop {
-            let ending = match reader.advance(&mut self.buffer) {
-                Ok(Some(answer)) => return Ok(answer),
+            let cause = match reader.advance(&mut self.buffer) {
+                Ok(Some(response)) => return Ok(response),
                 Ok(None) => match self.fill() {
-                    Ok(0) if self.broken => Ending::Reset,
+                    Ok(0) if self.broken => LossCause::Reset,
                     Ok(0) => match reader.at_eof() {
-                        Some(answer) => return Ok(answer),
-                        None => Ending::Eof,
+                        Some(response) => return Ok(response),
+                        None => LossCause::Eof,
                     },
                     Ok(_) => continue,
-                    Err(error) => ending(&error),
+                    Err(error) => cause(&error),
                 },
-                Err(malformed) => Ending::Malformed(malformed.0),
+                Err(malformed) => LossCause::Malformed(malformed.0),
             };
-            let point = match reader.has_begun(&self.buffer) {
-                true => Point::Answering,
-                false => Point::Sent,
+            let stage = match reader.has_begun(&self.buffer) {
+                true => AttemptStage::ReceivingResponse,
+                false => AttemptStage::Sent,
             };
-            return Err(Loss { point, ending });
+            return Err(Loss { stage, cause });
         }
     }
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut bytes = [0; READ_BYTES];
-        let count = match &mut self.pace {
-            Pace::Full => READ_BYTES,
-            Pace::Slow(rng) => {
+        let count = match &mut self.read_speed {
+            ReadSpeed::Full => READ_BYTES,
+            ReadSpeed::Slow(rng) => {
                 thread::sleep(Duration::from_millis(rng.u64(SLOW_PAUSE_MILLIS)));
                 SLOW_READ_BYTES
             }
@@ -177,14 +180,14 @@ impl Connection {
     }
 }
 
-fn socket(address: SocketAddr, patience: Duration, pace: &Pace) -> io::Result<Socket> {
+fn socket(address: SocketAddr, patience: Duration, read_speed: &ReadSpeed) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    if let Pace::Slow(_) = pace {
-        // Before the handshake, which announces the window.
+    if let ReadSpeed::Slow(_) = read_speed {
+        // It must be set before the handshake, which announces the window.
         socket.set_recv_buffer_size(SLOW_WINDOW_BYTES)?;
     }
     socket.set_tcp_nodelay(true)?;
@@ -193,25 +196,26 @@ fn socket(address: SocketAddr, patience: Duration, pace: &Pace) -> io::Result<So
     Ok(socket)
 }
 
-fn unconnected(error: io::Error) -> Unconnected {
+fn connect_error(error: io::Error) -> ConnectError {
     use io::ErrorKind;
 
-    let (point, ending) = match error.kind() {
-        ErrorKind::ConnectionRefused => return Unconnected::Refused,
+    let (stage, cause) = match error.kind() {
+        ErrorKind::ConnectionRefused => return ConnectError::Refused,
         ErrorKind::AddrNotAvailable
         | ErrorKind::HostUnreachable
         | ErrorKind::NetworkUnreachable
-        | ErrorKind::PermissionDenied => return Unconnected::Obstacle(error),
-        ErrorKind::TimedOut => (Point::Connecting, Ending::Silence),
-        // The handshake was complete, and the reset overtook its news.
-        _ => (Point::Connected, Ending::Reset),
+        | ErrorKind::PermissionDenied => return ConnectError::Local(error),
+        ErrorKind::TimedOut => (AttemptStage::Connecting, LossCause::Timeout),
+        // The handshake completed, and the reset arrived before `connect`
+        // returned.
+        _ => (AttemptStage::Connected, LossCause::Reset),
     };
-    Unconnected::Lost(Loss { point, ending })
+    ConnectError::Lost(Loss { stage, cause })
 }
 
-fn ending(error: &io::Error) -> Ending {
+fn cause(error: &io::Error) -> LossCause {
     match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Ending::Silence,
-        _ => Ending::Reset,
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LossCause::Timeout,
+        _ => LossCause::Reset,
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl+C ends the drill, and the server with it.
+//! Ctrl+C, SIGTERM and SIGHUP end the drill and its server.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -6,51 +6,51 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::Weak;
 
-use super::Failure;
+use super::DrillError;
 use super::server::Server;
 use super::system;
 
-/// Whether the drill was interrupted, and the server that would be left behind.
+/// Whether the drill was interrupted, and the server that an interrupt kills.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Interrupt(Arc<Mutex<State>>);
+pub(super) struct Interrupt(Arc<Mutex<InterruptState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct InterruptState {
     interrupted: bool,
     server: Weak<Server>,
 }
 
 impl Interrupt {
-    /// Has every signal that ends this process kill the server first. What the
-    /// drill waits for then, it waits for in vain no longer.
-    pub(super) fn handle() -> Result<Self, Failure> {
+    /// Makes each of these signals kill the server. The drill then notices that
+    /// the server has ended, whatever it waits for.
+    pub(super) fn handle() -> Result<Self, DrillError> {
         let interrupt = Self::default();
         let here = interrupt.clone();
         system::on_interrupt(move || here.interrupt())
-            .map_err(|error| Failure::error(format!("cannot handle signals: {error}")))?;
+            .map_err(|error| DrillError::failed(format!("cannot handle signals: {error}")))?;
         Ok(interrupt)
     }
 
-    /// Starts a server that an interrupt is to kill.
-    pub(super) fn watch(
+    /// Starts a server that an interrupt kills.
+    pub(super) fn start_server(
         &self,
-        start: impl FnOnce() -> Result<Server, Failure>,
-    ) -> Result<Arc<Server>, Failure> {
-        // The lock is held over the start, so that no interrupt falls between
-        // it and the note of it.
+        start: impl FnOnce() -> Result<Server, DrillError>,
+    ) -> Result<Arc<Server>, DrillError> {
+        // The lock is held until the server is registered, so that an interrupt
+        // cannot come between its start and that and miss it.
         let mut state = self.state();
         if state.interrupted {
-            return Err(Failure::interrupted());
+            return Err(DrillError::interrupted());
         }
         let server = Arc::new(start()?);
         state.server = Arc::downgrade(&server);
         Ok(server)
     }
 
-    /// An error if the drill was interrupted.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// Returns an error if the drill was interrupted.
+    pub(super) fn check(&self) -> Result<(), DrillError> {
         match self.state().interrupted {
-            true => Err(Failure::interrupted()),
+            true => Err(DrillError::interrupted()),
             false => Ok(()),
         }
     }
@@ -63,7 +63,7 @@ impl Interrupt {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, InterruptState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

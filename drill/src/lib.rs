@@ -1,17 +1,16 @@
-//! The drill: how any HTTP server stops under load.
+//! Tests the graceful shutdown of any HTTP/1.1 server.
+//!
+//! One round starts the server's command, sends requests to it, stops it while
+//! the clients are sending, and follows every request to its end:
 //!
 //! ```text
-//! Round:  start the command -> it answers -> load -> stop -> its end -> all ends
-//!                                              |       |                 |
-//! Client: connect, send, read, again and again +-------+-----------------+
-//!         every attempt ends in exactly one Fate, and counts in one Class
+//! Round:  start the command -> ready -> load -> stop -> command ends -> clients end
+//!                                         |       |                       |
+//! Client: connect, send, read, repeat ----+-------+-----------------------+
+//!         every attempt ends in exactly one Outcome, and counts in one Class
 //! ```
 //!
-//! It shares no code with the server `farewell`: its clients are blocking
-//! sockets in threads, and `wire` is a parser of its own. A client that had a
-//! server's mistakes would prove nothing.
-//!
-//! The program `farewell drill` is this library with its [`Options`] on the
+//! The program `farewell drill` is this library with [`DrillOptions`] as its
 //! command line:
 //!
 //! ```no_run
@@ -22,7 +21,7 @@
 //! #[derive(Parser)]
 //! struct Program {
 //!     #[command(flatten)]
-//!     drill: farewell_drill::Options,
+//!     drill: farewell_drill::DrillOptions,
 //! }
 //!
 //! fn main() -> ExitCode {
@@ -30,39 +29,47 @@
 //! }
 //! ```
 //!
-//! # What is lost
+//! The drill shares no code with the server `farewell`: a client with the same
+//! bugs as the server would not find them. Its clients are blocking sockets in
+//! threads, and it has its own response parser.
 //!
-//! A client can tell these apart, and the drill does:
+//! # What counts as lost
 //!
-//! - A connection that is *refused*, and a kept one that the server has closed
-//!   *before* anything of the next request was sent, are safe. The client looks
-//!   for the end of a kept connection just before it writes; if there is one, or
-//!   if the kernel takes nothing of the request, it connects again.
-//! - A request whose bytes were sent, and which met an end, is *lost*, although
-//!   it may have crossed the close of an idle connection. Those are not counted
-//!   apart: an end in good order may also come from a server that has read the
-//!   request, and the client sees no difference.
-//! - So is a connection that was let in and then reset, although nothing was
-//!   sent: the kernel had said yes in the server's name.
-//! - Pipelined requests behind an answer that said `Connection: close` (or said
-//!   so by its version or its framing) were *not processed*. Behind a
-//!   connection that ends without such a notice they are lost.
-//! - A server is not stopped when its command has ended, but its port still takes
-//!   connections, or processes that descend from it run. That round is an error,
-//!   and what the drill cuts by killing them is not counted.
-//! - An answer with an unexpected status is no loss, and not right either: it is
-//!   counted apart, and named.
-//! - An answer without a length ends with its connection: a FIN completes it, a
-//!   reset truncates it.
+//! - A refused connection is not a loss. Neither is a kept-alive connection that
+//!   the server closes before any byte of the next request is sent: the client
+//!   checks for the close just before it writes, and connects again if it finds
+//!   one or if the kernel accepts no byte of the request.
+//! - A request is *lost* if any of its bytes were sent and no byte of a response
+//!   came. This includes a request that crosses the server's close of an idle
+//!   connection: the client cannot tell it from a request that the server read
+//!   and dropped.
+//! - A connection that was established and then reset is lost even if nothing was
+//!   sent on it: the kernel had accepted it for the server.
+//! - Pipelined requests after a response with `Connection: close` (or whose
+//!   version or framing implies it) are *unprocessed*. If the connection ends
+//!   without such a response, they are lost.
+//! - A response with an unexpected status is not a loss. It is counted
+//!   separately, and the verdict names the status.
+//! - The end of the connection ends a response that has no length: a FIN completes
+//!   it, a reset truncates it.
+//! - A server has not stopped while its port still accepts connections or one of
+//!   its processes still runs, even if its command has ended. Such a round is an
+//!   error, and requests that fail because the drill kills these processes are
+//!   not counted.
 //!
-//! # Map
+//! # Modules
 //!
-//! `args` the options; `target` the URL and its port; `round` one round, by
-//! `server` (the process, with `system` below it), `client` (the modes),
-//! `connection` and `wire`; `stage` what their threads tell each other;
-//! `left_behind` what is there after the stop; `interrupt` Ctrl+C; `tally`
-//! fates, classes and sums; `outcome` all rounds; `table`, `json` and `chart`
-//! show it.
+//! | | |
+//! |---|---|
+//! | `args`, `target` | the options; the URL and its port |
+//! | `round` | one round, from start to end |
+//! | `server`, `system` | the server's processes; what differs between systems |
+//! | `client`, `connection`, `response` | the load; one TCP connection; the response parser |
+//! | `watch` | the state that the threads of a round share |
+//! | `left_behind` | what still runs or listens after the stop |
+//! | `interrupt` | Ctrl+C |
+//! | `outcome`, `result` | how each request ended, and counts of it; all rounds |
+//! | `table`, `json`, `chart` | the output |
 
 mod args;
 mod chart;
@@ -72,14 +79,14 @@ mod interrupt;
 mod json;
 mod left_behind;
 mod outcome;
+mod response;
+mod result;
 mod round;
 mod server;
-mod stage;
 mod system;
 mod table;
-mod tally;
 mod target;
-mod wire;
+mod watch;
 
 use std::fmt;
 use std::fs::File;
@@ -91,20 +98,20 @@ use fastrand::Rng;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
-pub use self::args::Options;
+pub use self::args::DrillOptions;
 use self::client::Mode;
 use self::interrupt::Interrupt;
-use self::outcome::Outcome;
+use self::result::DrillResult;
 use self::round::Round;
 
-/// Why a drill ends early: one line for its user, and an exit code.
+/// Why the drill cannot continue: one line for the user, and the exit code.
 #[derive(Clone, Debug)]
-struct Failure {
+struct DrillError {
     message: String,
     code: u8,
 }
 
-impl Failure {
+impl DrillError {
     fn usage(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -112,14 +119,14 @@ impl Failure {
         }
     }
 
-    fn error(message: impl Into<String>) -> Self {
+    fn failed(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             code: 4,
         }
     }
 
-    /// Says in which round it happened. An interrupt has nothing to do with it.
+    /// Adds the round to the message, unless the error does not depend on it.
     fn in_round(mut self, mode: Mode, number: usize) -> Self {
         if self.code == 4 {
             self.message = format!("{}, round {number}: {}", mode.name(), self.message);
@@ -135,76 +142,92 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for DrillError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-/// Runs the drill, shows what came of it, and gives the exit code.
+/// Runs the drill, prints the result, and returns the exit code.
 ///
-/// The result goes to stdout, the progress and what was wrong to stderr. The
-/// codes: 0 nothing was lost; 1 something was lost or truncated; 2 the options
-/// cannot be used; 3 nothing was lost, but answers had another status than the
-/// expected one; 4 the server did not start, did not answer before the stop,
-/// ended before it, did not stop, or outlived its command; 130 interrupted.
+/// The result goes to stdout; progress and errors go to stderr.
 ///
-/// It is for a process of its own, and for one call in it: it takes Ctrl+C for
-/// the process, SIGTERM and SIGHUP too, and on Linux the processes that its
-/// command leaves behind become this one's children, which it kills.
-pub fn run(options: &Options) -> u8 {
+/// | exit code | |
+/// |---|---|
+/// | 0 | nothing was lost |
+/// | 1 | requests were lost or responses truncated |
+/// | 2 | the options cannot be used |
+/// | 3 | nothing was lost, but some responses had an unexpected status |
+/// | 4 | the server did not start, did not answer before the stop, exited before the stop, did not stop, or kept running after its command had ended |
+/// | 130 | interrupted by Ctrl+C, SIGTERM or SIGHUP |
+///
+/// Call it once in a process, and only in a process that does nothing else. It
+/// handles SIGINT, SIGTERM and SIGHUP for the whole process. On Linux the process
+/// also becomes the parent of every process that the server's command leaves
+/// behind, and kills it.
+pub fn run(options: &DrillOptions) -> u8 {
     let ips = match check(options) {
         Ok(ips) => ips,
-        Err(failure) => {
-            complain(&failure.message);
-            return failure.code;
+        Err(error) => {
+            print_error(&error.message);
+            return error.code;
         }
     };
-    let mut outcome = Outcome::default();
-    if let Err(failure) = play(options, &ips, &mut outcome) {
-        outcome.failure = Some(failure);
+    let mut result = DrillResult::default();
+    if let Err(error) = run_rounds(options, &ips, &mut result) {
+        result.error = Some(error);
     }
-    show(options, &mut outcome);
-    outcome.exit_code()
+    print_result(options, &mut result);
+    result.exit_code()
 }
 
-/// What clap cannot know. Returns the addresses of the server.
-fn check(options: &Options) -> Result<Vec<IpAddr>, Failure> {
-    let ips = options.url.resolve().map_err(Failure::usage)?;
+/// Checks what clap cannot check, and returns the addresses of the server.
+fn check(options: &DrillOptions) -> Result<Vec<IpAddr>, DrillError> {
+    let ips = options.url.resolve().map_err(DrillError::usage)?;
     if let Some(ip) = ips.iter().find(|ip| !ip.to_canonical().is_loopback())
         && !options.allow_remote
     {
-        return Err(Failure::usage(format!(
-            "{} is at {ip}, not on this machine: a server that is not yours is not to be \
-             loaded or stopped (see --allow-remote)",
+        return Err(DrillError::usage(format!(
+            "{} is at {ip}, which is not on this machine; if the server is yours to load and \
+             stop, add --allow-remote",
             options.url
         )));
     }
-    let asks = |argument: &std::ffi::OsString| argument.to_str().is_some_and(target::asks_for_port);
-    if !options.url.picks_port() && options.command.iter().any(asks) {
-        return Err(Failure::usage(
-            "the command asks for a {port}, which --url does not: http://127.0.0.1:{port}/",
+    let needs_port =
+        |argument: &std::ffi::OsString| argument.to_str().is_some_and(target::has_placeholder);
+    if !options.url.picks_port() && options.command.iter().any(needs_port) {
+        return Err(DrillError::usage(
+            "the command contains {port}, but --url does not: write --url http://127.0.0.1:{port}/",
         ));
     }
     if let Some(file) = &options.svg {
-        // Better now than after all rounds.
-        File::create(file)
-            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
+        // A file that cannot be written is reported before the first round.
+        File::create(file).map_err(|error| {
+            DrillError::usage(format!("cannot write {}: {error}", file.display()))
+        })?;
     }
     Ok(ips)
 }
 
-/// Plays every round, mode by turn, so that what changes with time changes for
-/// all modes alike.
-fn play(options: &Options, ips: &[IpAddr], outcome: &mut Outcome) -> Result<(), Failure> {
+/// Runs every round. The modes alternate, so that a machine that gets slower or
+/// faster over time affects all modes alike.
+fn run_rounds(
+    options: &DrillOptions,
+    ips: &[IpAddr],
+    result: &mut DrillResult,
+) -> Result<(), DrillError> {
     let interrupt = Interrupt::handle()?;
     let modes = modes(options);
     let mut rng = Rng::with_seed(options.seed);
     let progress = progress(options, modes.len());
     for number in 1..=options.rounds {
         for &mode in &modes {
-            progress.set_message(format!("{}, {} lost", mode.name(), outcome.failed()));
-            let target = options.url.target(ips).map_err(Failure::error)?;
+            progress.set_message(format!(
+                "{}, {} lost",
+                mode.name(),
+                result.lost_or_truncated()
+            ));
+            let target = options.url.target(ips).map_err(DrillError::failed)?;
             let round = Round {
                 options,
                 target,
@@ -214,11 +237,11 @@ fn play(options: &Options, ips: &[IpAddr], outcome: &mut Outcome) -> Result<(), 
                 interrupt: &interrupt,
                 progress: &progress,
             };
-            let in_round = |failure: Failure| failure.in_round(mode, number);
-            let mut played = round.play().map_err(in_round)?;
-            played.end = played.end.map_err(in_round);
-            let end = played.end.clone();
-            outcome.add(mode, number, played);
+            let in_round = |error: DrillError| error.in_round(mode, number);
+            let mut round_result = round.run().map_err(in_round)?;
+            round_result.end = round_result.end.map_err(in_round);
+            let end = round_result.end.clone();
+            result.add(mode, number, round_result);
             end?;
             progress.inc(1);
         }
@@ -227,7 +250,7 @@ fn play(options: &Options, ips: &[IpAddr], outcome: &mut Outcome) -> Result<(), 
 }
 
 /// Each mode once, in the order of the command line.
-fn modes(options: &Options) -> Vec<Mode> {
+fn modes(options: &DrillOptions) -> Vec<Mode> {
     let mut modes: Vec<Mode> = Vec::new();
     for &mode in &options.mode {
         if !modes.contains(&mode) {
@@ -237,42 +260,43 @@ fn modes(options: &Options) -> Vec<Mode> {
     modes
 }
 
-/// A bar on stderr, until it is dropped; none where stderr is no terminal, or is the server's too.
-fn progress(options: &Options, modes: usize) -> ProgressBar {
+/// A progress bar on stderr until it is dropped. It is hidden if stderr is not a
+/// terminal, or if the server's output goes there too.
+fn progress(options: &DrillOptions, modes: usize) -> ProgressBar {
     if options.show_output {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} rounds, {eta} left; {msg}")
-        .expect("the template is a constant, and right");
+        .expect("the template is a valid constant");
     ProgressBar::new((options.rounds * modes) as u64).with_style(style)
 }
 
-fn show(options: &Options, outcome: &mut Outcome) {
+fn print_result(options: &DrillOptions, result: &mut DrillResult) {
     if let Some(file) = &options.svg
-        && let Err(error) = chart::draw(file, options, outcome)
+        && let Err(error) = chart::draw(file, options, result)
     {
         let message = format!("cannot write {}: {error}", file.display());
-        outcome.failure.get_or_insert(Failure::error(message));
+        result.error.get_or_insert(DrillError::failed(message));
     }
     let text = match options.json {
-        true => format!("{}\n", json::to_json(options, outcome)),
-        false => table::text(options, outcome),
+        true => format!("{}\n", json::to_json(options, result)),
+        false => table::text(options, result),
     };
-    // A closed stdout changes nothing in what came of the drill.
+    // A closed stdout does not change the exit code.
     let mut stdout = io::stdout().lock();
     let _ = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
-    if let Some(failure) = &outcome.failure {
-        let hint = match failure.code == 4 && !options.show_output {
-            true => " (--show-output shows what the server says)",
+    if let Some(error) = &result.error {
+        let hint = match error.code == 4 && !options.show_output {
+            true => " (--show-output shows the server's output)",
             false => "",
         };
-        complain(&format!("{failure}{hint}"));
+        print_error(&format!("{error}{hint}"));
     }
 }
 
-fn complain(message: &str) {
-    // A closed stderr leaves nothing to be done.
+fn print_error(message: &str) {
+    // If stderr is closed, there is no other place for the message.
     let _ = writeln!(io::stderr(), "farewell drill: {message}");
 }

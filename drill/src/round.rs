@@ -1,5 +1,5 @@
-//! One round: the server is started, loaded and stopped, and every request is
-//! followed to its end.
+//! One round: starts the server, loads it, stops it, and follows every request to
+//! its end.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -13,183 +13,191 @@ use std::time::Instant;
 use fastrand::Rng;
 use indicatif::ProgressBar;
 
-use super::Failure;
-use super::args::Options;
+use super::DrillError;
+use super::args::DrillOptions;
 use super::args::Stop;
 use super::client::Client;
 use super::client::Mode;
 use super::client::Requests;
-use super::complain;
-use super::connection::Connection;
-use super::connection::Pace;
+use super::connection::ClientConnection;
+use super::connection::ReadSpeed;
 use super::interrupt::Interrupt;
 use super::left_behind;
 use super::left_behind::LeftBehind;
+use super::outcome::Attempt;
+use super::outcome::AttemptStage;
+use super::outcome::Expected;
+use super::outcome::Outcome;
+use super::print_error;
 use super::server::Exit;
 use super::server::Server;
-use super::stage::Scene;
-use super::stage::Stage;
 use super::system::Signal;
-use super::tally::Attempt;
-use super::tally::Expected;
-use super::tally::Fate;
-use super::tally::Point;
 use super::target::Target;
 use super::target::with_port;
+use super::watch::RoundState;
+use super::watch::RoundWatch;
 
-/// How often a server that starts is asked whether it answers.
-const ASK_EVERY: Duration = Duration::from_millis(5);
+/// Time between two requests to a server that has not answered yet.
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long a process that listens before the start has to go away.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a port may stay in use before the server is started. The process that
+/// listens may be the server of the last round, which was killed and has not
+/// ended yet.
+const PORT_RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often it is seen whether it has.
-const LEAVE_EVERY: Duration = Duration::from_millis(50);
+/// Time between two connections to a port that is in use.
+const PORT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many requests of the open loop may be under way at a time.
-const OPEN_CLIENTS: usize = 128;
+/// How long a server that has rejected the request to stop may still take to end.
+const REJECTED_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// By so much of itself the time of the load is longer or shorter, so that the
-/// stop does not fall in step with anything.
+/// Most open-loop requests in progress at a time.
+const OPEN_LOOP_CLIENTS_MAX: usize = 128;
+
+/// The share by which the duration of the load varies from round to round, so that
+/// the stop does not always come at the same point of a periodic event.
 const LOAD_JITTER: f64 = 1.0 / 3.0;
 
-/// A client needs little.
+/// Stack size of a client's thread.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What came of a round.
+/// The result of one round.
 #[derive(Debug)]
-pub(super) struct Played {
+pub(super) struct RoundResult {
     pub(super) stop: Instant,
     pub(super) attempts: Vec<Attempt>,
-    /// How the server ended, or why it has not.
-    pub(super) end: Result<Exit, Failure>,
+    /// How the server ended, or why it did not.
+    pub(super) end: Result<Exit, DrillError>,
 }
 
-/// A round that is about to be played.
+/// A round, before it runs.
 #[derive(Debug)]
 pub(super) struct Round<'a> {
-    pub(super) options: &'a Options,
+    pub(super) options: &'a DrillOptions,
     pub(super) target: Target,
     pub(super) mode: Mode,
-    /// From 1, in each mode.
+    /// Counts the rounds of this mode, from 1.
     pub(super) number: usize,
     pub(super) rng: Rng,
     pub(super) interrupt: &'a Interrupt,
-    /// A line on stderr has to go around it.
+    /// Suspended while a line is written to stderr.
     pub(super) progress: &'a ProgressBar,
 }
 
-/// What tells the server to stop, ready to be carried out.
+/// What the drill does to stop the server.
 #[derive(Debug)]
-enum Order {
+enum StopAction {
     Signal {
         signal: Signal,
         to_group: bool,
     },
-    /// Its answer is followed like any other: a confirmation can be lost.
+    /// The response to this request counts like any other: it can be lost too.
     Request(Requests),
 }
 
-/// The clients, while they run.
+/// The threads of the clients.
 type Load<'scope> = Vec<ScopedJoinHandle<'scope, Vec<Attempt>>>;
 
-/// Kills the server at the end of a scope, which a panic may be. Without a
-/// server every client comes to its end, and the scope waits for the clients.
-struct Kill<'a>(&'a Server);
+/// Kills the server when the scope of the clients ends, also by a panic. The
+/// scope joins the clients, and they end only when the server has ended.
+struct KillOnDrop<'a>(&'a Server);
 
-impl Drop for Kill<'_> {
+impl Drop for KillOnDrop<'_> {
     fn drop(&mut self) {
         self.0.kill();
     }
 }
 
 impl Round<'_> {
-    /// Plays it to its end. Whatever comes of it, no process and no thread is
-    /// left.
-    pub(super) fn play(mut self) -> Result<Played, Failure> {
-        let stage = Arc::new(Stage::default());
-        self.refuse_strangers()?;
-        let server = self.interrupt.watch(|| self.start(&stage))?;
-        let result = self
-            .wait_until_it_answers(&server, &stage)
-            .and_then(|address| {
-                let requests = self.requests(address);
-                let order = match &self.options.stop {
-                    &Stop::Signal { signal, to_group } => Order::Signal { signal, to_group },
-                    Stop::Request(path) => Order::Request(Requests::new(
-                        address,
-                        &self.target.authority,
-                        path,
-                        self.options.patience,
-                        Expected::SUCCESS,
-                    )),
-                };
-                thread::scope(|scope| {
-                    let _kill = Kill(&server);
-                    self.conduct(scope, &server, &stage, &requests, &order)
-                })
-            });
+    /// Runs the round. When it returns, also with an error, none of its processes
+    /// and threads is left.
+    pub(super) fn run(mut self) -> Result<RoundResult, DrillError> {
+        let watch = Arc::new(RoundWatch::default());
+        self.check_port_is_free()?;
+        let server = self.interrupt.start_server(|| self.start(&watch))?;
+        let result = self.wait_until_ready(&server, &watch).and_then(|address| {
+            let requests = self.requests(address);
+            let action = match &self.options.stop {
+                &Stop::Signal { signal, to_group } => StopAction::Signal { signal, to_group },
+                Stop::Request(path) => StopAction::Request(Requests::new(
+                    address,
+                    &self.target.authority,
+                    path,
+                    self.options.patience,
+                    Expected::SUCCESS,
+                )),
+            };
+            thread::scope(|scope| {
+                let _kill = KillOnDrop(&server);
+                self.load_and_stop(scope, &server, &watch, &requests, &action)
+            })
+        });
         self.interrupt.check()?;
         result
     }
 
-    /// Loads the server, stops it, and collects what became of the requests.
-    fn conduct<'scope>(
+    /// Loads the server, stops it, and collects the attempts of the clients.
+    fn load_and_stop<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
         server: &Server,
-        stage: &'scope Stage,
+        watch: &'scope RoundWatch,
         requests: &'scope Requests,
-        order: &'scope Order,
-    ) -> Result<Played, Failure> {
-        let mut load = self.start_load(scope, stage, requests)?;
-        self.wait_for_the_stop(server, stage)?;
+        action: &'scope StopAction,
+    ) -> Result<RoundResult, DrillError> {
+        let mut load = self.start_load(scope, watch, requests)?;
+        self.wait_until_stop(server, watch)?;
 
-        let stop = stage.stop_now();
-        match order {
-            Order::Signal { signal, to_group } => server
-                .signal(*signal, *to_group)
-                .map_err(|error| Failure::error(format!("cannot signal the server: {error}")))?,
-            Order::Request(requests) => {
-                let client = Client::new(requests, stage, self.rng.fork());
-                let ask = move || {
-                    let attempts = client.one();
-                    let refused = |attempt: &Attempt| matches!(attempt.fate, Fate::Unexpected(_));
-                    if attempts.iter().any(refused) {
-                        stage.change(|scene| scene.stop_refused = true);
+        let stop = watch.mark_stop();
+        match action {
+            StopAction::Signal { signal, to_group } => {
+                server.signal(*signal, *to_group).map_err(|error| {
+                    DrillError::failed(format!("cannot signal the server: {error}"))
+                })?
+            }
+            StopAction::Request(requests) => {
+                let client = Client::new(requests, watch, self.rng.fork());
+                let request_stop = move || {
+                    let attempts = client.single_request();
+                    let rejected =
+                        |attempt: &Attempt| matches!(attempt.outcome, Outcome::UnexpectedStatus(_));
+                    if attempts.iter().any(rejected) {
+                        watch.update(|state| state.stop_rejected = true);
                     }
                     attempts
                 };
-                load.push(spawn(scope, stage, ask)?);
+                load.push(spawn(scope, watch, request_stop)?);
             }
         }
 
-        let stopped = |scene: &Scene| scene.exit.is_some();
-        let decided = |scene: &Scene| stopped(scene) || scene.stop_refused;
-        stage.wait(stop + self.options.stop_timeout, decided);
-        // A server that says no is not waited for, only one that stops all the
-        // same.
-        stage.wait(
-            Instant::now().min(stop + self.options.stop_timeout) + LEAVE_TIMEOUT,
+        let stopped = |state: &RoundState| state.exit.is_some();
+        let stopped_or_rejected = |state: &RoundState| stopped(state) || state.stop_rejected;
+        watch.wait(stop + self.options.stop_timeout, stopped_or_rejected);
+        // A server may stop although it has rejected the request. It gets a short
+        // time for this, and not the whole stop timeout.
+        watch.wait(
+            Instant::now().min(stop + self.options.stop_timeout) + REJECTED_STOP_TIMEOUT,
             stopped,
         );
-        let exit = stage.scene().exit;
+        let exit = watch.state().exit;
         let left_behind = exit.map(|_| LeftBehind::find(server, requests.address()));
-        if left_behind.as_ref().is_some_and(LeftBehind::is_nothing) {
-            // Every connection has its end, so that the clients come to theirs.
-            let no_client = |scene: &Scene| scene.clients == 0;
-            stage.wait(Instant::now() + self.options.patience, no_client);
+        if left_behind.as_ref().is_some_and(LeftBehind::is_empty) {
+            // The kernel has closed every connection of the server, so the clients
+            // end soon.
+            let no_clients = |state: &RoundState| state.clients_running == 0;
+            watch.wait(Instant::now() + self.options.patience, no_clients);
         }
         let running = server.running();
         let killed = Instant::now();
         server.kill();
-        let mut attempts: Vec<Attempt> = load.into_iter().flat_map(joined).collect();
-        stage.scene().check()?;
+        let mut attempts: Vec<Attempt> = load.into_iter().flat_map(join).collect();
+        watch.state().check()?;
         let options = self.options;
         let end = match (exit, left_behind) {
-            (Some(exit), Some(left)) if left.is_nothing() => Ok(exit),
+            (Some(exit), Some(left)) if left.is_empty() => Ok(exit),
             (exit, left) => {
-                // What the drill has cut itself, the server has not lost.
+                // Attempts that ended because the drill killed the server are not
+                // losses of the server.
                 attempts.retain(|attempt| attempt.ended < killed);
                 Err(match (exit, left) {
                     (Some(exit), Some(left)) => left.outlived_its_command(options, server, exit),
@@ -197,89 +205,93 @@ impl Round<'_> {
                 })
             }
         };
-        Ok(Played {
+        Ok(RoundResult {
             stop,
             attempts,
             end,
         })
     }
 
-    /// A process that listens there already would be measured in place of the
-    /// server.
-    fn refuse_strangers(&self) -> Result<(), Failure> {
+    /// Returns an error if a process listens at the address already: the drill
+    /// would test it instead of the server.
+    fn check_port_is_free(&self) -> Result<(), DrillError> {
         for &address in &self.target.addresses {
-            let deadline = Instant::now() + LEAVE_TIMEOUT;
-            while Connection::open(address, LEAVE_TIMEOUT, Pace::Full).is_ok() {
+            let deadline = Instant::now() + PORT_RELEASE_TIMEOUT;
+            while ClientConnection::open(address, PORT_RELEASE_TIMEOUT, ReadSpeed::Full).is_ok() {
                 if Instant::now() > deadline {
-                    return Err(Failure::error(format!(
-                        "{address} is in use before the server is started: stop what listens \
-                         there, or let the drill pick a port with {{port}}"
+                    return Err(DrillError::failed(format!(
+                        "{address} is in use before the server is started: stop the process that \
+                         listens there, or let the drill pick a port with {{port}}"
                     )));
                 }
-                // It may be of the last round, killed and not yet gone.
-                thread::sleep(LEAVE_EVERY);
+                thread::sleep(PORT_POLL_INTERVAL);
             }
         }
         Ok(())
     }
 
-    fn start(&self, stage: &Arc<Stage>) -> Result<Server, Failure> {
+    fn start(&self, watch: &Arc<RoundWatch>) -> Result<Server, DrillError> {
         let port = self.target.port;
         let mut arguments = self.options.command.iter().map(|argument| {
-            // What is no text has no placeholder.
+            // An argument that is not UTF-8 is passed on as it is.
             let text = argument.to_str();
             text.map_or(argument.clone(), |text| with_port(text, port).into())
         });
-        let program = arguments.next().expect("clap wants one at least");
+        let program = arguments.next().expect("clap requires a command");
         let mut command = Command::new(&program);
         command.args(arguments).env("PORT", port.to_string());
         let by_group = self.options.stop.is_by_group();
-        Server::start(command, by_group, self.options.show_output, stage).map_err(|error| {
+        Server::start(command, by_group, self.options.show_output, watch).map_err(|error| {
             let program = program.to_string_lossy();
-            Failure::error(format!("cannot start {program}: {error}"))
+            DrillError::failed(format!("cannot start {program}: {error}"))
         })
     }
 
-    /// Asks until an answer comes, and gives the address that it came from.
-    fn wait_until_it_answers(&self, server: &Server, stage: &Stage) -> Result<SocketAddr, Failure> {
+    /// Sends requests until the server answers, and returns the address that
+    /// answered.
+    fn wait_until_ready(
+        &self,
+        server: &Server,
+        watch: &RoundWatch,
+    ) -> Result<SocketAddr, DrillError> {
         let timeout = self.options.start_timeout;
         let deadline = Instant::now() + timeout;
-        let mut state = "does not listen".to_owned();
+        let mut problem = "does not listen".to_owned();
         let mut advice = String::new();
         for address in self.target.addresses.iter().cycle() {
-            if let Some(exit) = stage.scene().exit {
+            if let Some(exit) = watch.state().exit {
                 return Err(left_behind::ended("before it answered", exit, server));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            match self.requests(*address).ask(self.mode, left) {
-                Ok(answer) if self.is_ready(answer.status) => return Ok(*address),
-                Ok(answer) => {
-                    let status = answer.status;
-                    state = format!("answers with status {status} only");
+            match self.requests(*address).request_once(self.mode, left) {
+                Ok(response) if self.is_ready(response.status) => return Ok(*address),
+                Ok(response) => {
+                    let status = response.status;
+                    problem = format!("answers with status {status} only");
                     advice = format!(
                         ": correct --url, add --expect {status}, or leave out --mode {}",
                         self.mode.name()
                     );
                 }
-                Err(loss) if loss.point != Point::Connecting => {
-                    state = "listens, but does not answer".to_owned();
+                Err(loss) if loss.stage != AttemptStage::Connecting => {
+                    problem = "listens, but does not answer".to_owned();
                 }
                 Err(_) => {}
             }
-            stage.sleep(ASK_EVERY);
+            watch.sleep(READY_POLL_INTERVAL);
         }
         let timeout = humantime::format_duration(timeout);
-        Err(Failure::error(format!(
-            "the server {state} at {} after {timeout}{advice}",
+        Err(DrillError::failed(format!(
+            "the server {problem} at {} after {timeout}{advice}",
             self.target.authority
         )))
     }
 
-    /// Whether a server whose first answer has this status is up. Says so if the
-    /// status is not the expected one.
+    /// Whether a server whose first response has this status is ready. Prints a
+    /// warning in the first round if the status is unexpected.
     fn is_ready(&self, status: u16) -> bool {
         let expected = self.options.expect;
         if expected.includes(status) {
@@ -288,8 +300,8 @@ impl Round<'_> {
         if status < 500 && self.number == 1 {
             let method = self.mode.method();
             self.progress.suspend(|| {
-                complain(&format!(
-                    "{}: the first answer to {method} {} has status {status}, not {expected}: \
+                print_error(&format!(
+                    "{}: the first response to {method} {} has status {status}, not {expected}: \
                      correct --url, or add --expect {status}",
                     self.mode.name(),
                     self.options.url.path()
@@ -309,80 +321,82 @@ impl Round<'_> {
         )
     }
 
-    /// Starts every client.
+    /// Starts all clients.
     fn start_load<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
-        stage: &'scope Stage,
+        watch: &'scope RoundWatch,
         requests: &'scope Requests,
-    ) -> Result<Load<'scope>, Failure> {
+    ) -> Result<Load<'scope>, DrillError> {
         let mode = self.mode;
         let mut load = Load::new();
         for _ in 0..self.options.clients {
-            let client = Client::new(requests, stage, self.rng.fork());
-            load.push(spawn(scope, stage, move || client.closed_loop(mode))?);
+            let client = Client::new(requests, watch, self.rng.fork());
+            load.push(spawn(scope, watch, move || client.closed_loop(mode))?);
         }
         if let Some(rate) = self.options.open_rate {
-            let clients = OPEN_CLIENTS.min(rate as usize);
+            let clients = OPEN_LOOP_CLIENTS_MAX.min(rate as usize);
             let rate = f64::from(rate) / clients as f64;
             for _ in 0..clients {
-                let client = Client::new(requests, stage, self.rng.fork());
-                load.push(spawn(scope, stage, move || client.open_loop(rate))?);
+                let client = Client::new(requests, watch, self.rng.fork());
+                load.push(spawn(scope, watch, move || client.open_loop(rate))?);
             }
         }
         Ok(load)
     }
 
-    /// The load goes on for its time, and until a request is answered: a server
-    /// that no client has reached shows nothing by stopping.
-    fn wait_for_the_stop(&mut self, server: &Server, stage: &Stage) -> Result<(), Failure> {
+    /// Waits until it is time to stop the server: when the duration of the load has
+    /// passed and at least one request was answered. The stop of a server that
+    /// no client has reached would prove nothing.
+    fn wait_until_stop(&mut self, server: &Server, watch: &RoundWatch) -> Result<(), DrillError> {
         let range = self.options.load_for.mul_f64(2.0 * LOAD_JITTER);
         let load_for = load_min(self.options) + range.mul_f64(self.rng.f64());
         let stop = Instant::now() + load_for;
-        let ended = |scene: &Scene| scene.exit.is_some() || scene.obstacle.is_some();
-        let answered = |scene: &Scene| scene.answered || ended(scene);
-        stage.wait(stop, ended);
-        stage.wait(stop + self.options.start_timeout, answered);
-        let scene = stage.scene();
-        scene.check()?;
-        match scene.exit {
+        let ended = |state: &RoundState| state.exit.is_some() || state.local_error.is_some();
+        let answered = |state: &RoundState| state.answered || ended(state);
+        watch.wait(stop, ended);
+        watch.wait(stop + self.options.start_timeout, answered);
+        let state = watch.state();
+        state.check()?;
+        match state.exit {
             Some(exit) => Err(left_behind::ended(
                 "by itself, before the stop",
                 exit,
                 server,
             )),
-            None if !scene.answered => Err(Failure::error(
-                "no request of the load was answered before the stop, or with errors only",
+            None if !state.answered => Err(DrillError::failed(
+                "the server answered no request before the stop, or only with errors",
             )),
             None => Ok(()),
         }
     }
 }
 
-/// The shortest load that a round may have.
-pub(super) fn load_min(options: &Options) -> Duration {
+/// The shortest duration of the load in a round.
+pub(super) fn load_min(options: &DrillOptions) -> Duration {
     options.load_for.mul_f64(1.0 - LOAD_JITTER)
 }
 
-/// Starts a client's thread, which the stage counts while it runs.
+/// Starts the thread of a client, and counts it while it runs.
 fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    stage: &'scope Stage,
+    watch: &'scope RoundWatch,
     client: impl FnOnce() -> Vec<Attempt> + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, Vec<Attempt>>, Failure> {
-    stage.change(|scene| scene.clients += 1);
+) -> Result<ScopedJoinHandle<'scope, Vec<Attempt>>, DrillError> {
+    watch.update(|state| state.clients_running += 1);
     thread::Builder::new()
         .name("drill-client".to_owned())
         .stack_size(STACK_BYTES)
         .spawn_scoped(scope, move || {
             let attempts = client();
-            stage.change(|scene| scene.clients -= 1);
+            watch.update(|state| state.clients_running -= 1);
             attempts
         })
-        .map_err(|error| Failure::error(format!("cannot start a client's thread: {error}")))
+        .map_err(|error| DrillError::failed(format!("cannot start a client's thread: {error}")))
 }
 
-fn joined(client: ScopedJoinHandle<'_, Vec<Attempt>>) -> Vec<Attempt> {
+/// Returns the client's attempts. A panic of the client continues here.
+fn join(client: ScopedJoinHandle<'_, Vec<Attempt>>) -> Vec<Attempt> {
     client
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -396,20 +410,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_the_drill_ends_the_server_and_then_the_clients() {
-        let stage = Arc::new(Stage::default());
+    fn a_panic_kills_the_server_and_ends_the_clients() {
+        let watch = Arc::new(RoundWatch::default());
         let mut sleep = Command::new("sleep");
         sleep.arg("600");
-        let server = Server::start(sleep, false, false, &stage).unwrap();
+        let server = Server::start(sleep, false, false, &watch).unwrap();
         let too_late = Instant::now() + Duration::from_secs(60);
         let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
             thread::scope(|scope| {
-                let _kill = Kill(&server);
-                scope.spawn(|| stage.wait(too_late, |scene| scene.exit.is_some()));
+                let _kill = KillOnDrop(&server);
+                scope.spawn(|| watch.wait(too_late, |state| state.exit.is_some()));
                 panic!("on purpose");
             })
         }));
         assert!(panicked.is_err());
-        assert_eq!(stage.scene().exit.unwrap().signal, Some(9));
+        assert_eq!(watch.state().exit.unwrap().signal, Some(9));
     }
 }

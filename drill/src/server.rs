@@ -1,4 +1,4 @@
-//! The server that is drilled: a child process with a group of its own.
+//! The server under test: a child process in a process group of its own.
 
 use std::fmt;
 use std::io;
@@ -13,29 +13,29 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::stage::Stage;
 use super::system;
 use super::system::Process;
 use super::system::Signal;
+use super::watch::RoundWatch;
 
-/// How often it is seen whether processes are left.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Time between two checks whether processes are left.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long killed processes may take to be gone. One in a system call that
-/// cannot be interrupted takes longer.
+/// How long killed processes may take to end. A process in an uninterruptible
+/// system call may take longer.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How and when it ended.
+/// How and when the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exit {
     pub(super) code: Option<i32>,
-    /// The signal that ended it, if it was one.
+    /// The signal that ended it, if any.
     pub(super) signal: Option<i32>,
     pub(super) at: Instant,
 }
 
 impl Exit {
-    /// In words.
+    /// A phrase for people.
     pub(super) fn describe(&self) -> String {
         match self.code {
             Some(code) => format!("exit code {code}"),
@@ -44,7 +44,7 @@ impl Exit {
     }
 }
 
-/// For a table.
+/// The form in the table: the exit code, or the signal.
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.signal) {
@@ -55,63 +55,62 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The processes of one round: the command, and all that descend from it.
+/// The processes of one round: the command and its descendants.
 #[derive(Clone, Debug)]
-struct Family {
+struct ProcessTree {
     command: u32,
-    /// Children of this process that it had before, from the shell that it
-    /// replaced, say.
-    strangers: Vec<u32>,
+    /// Children that this process had before. It inherits them from a shell
+    /// that replaced itself with the drill, for example.
+    earlier_children: Vec<u32>,
 }
 
-impl Family {
-    /// Those that run, and whose parent has ended: every other one has one of
-    /// these above it. The command is one while it runs.
+impl ProcessTree {
+    /// The processes that run and whose parent has ended, and the command.
+    /// Every other process of the tree has one of these as an ancestor.
     fn running(&self) -> Vec<u32> {
         loop {
             let command_has_ended = system::has_ended(self.command, true);
             let mut children = system::children();
             children.retain(|child| match *child == self.command {
                 true => !command_has_ended,
-                false => !self.strangers.contains(child),
+                false => !self.earlier_children.contains(child),
             });
             let listed = children.len();
             children.retain(|&child| child == self.command || !system::has_ended(child, false));
-            // One that has ended since the list was read has left its children to
-            // this process since then, too: they are in the next list.
+            // A process that has ended since the list was read has left its
+            // children to this process. The next list contains them.
             if !children.is_empty() || listed == 0 {
                 return children;
             }
         }
     }
 
-    fn wait_until_gone(&self) {
+    fn wait_until_ended(&self) {
         while !self.running().is_empty() {
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-/// The server of one round. All of its processes are killed when this is
-/// dropped.
+/// The server of one round. Dropping it kills all of its processes.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Arc<Mutex<Child>>,
-    family: Family,
-    /// Waits for the end of the process, and tells the stage. It leaves the
-    /// process a zombie, so that its number, and that of its group, are not
-    /// given out again until this is dropped.
+    tree: ProcessTree,
+    /// Waits for the end of the process and records it in the watch. It does
+    /// not reap the process: until this is dropped, the zombie keeps its
+    /// number, and that of its group, from being reused.
     waiter: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Starts the command. Its end is the server's, or `by_group` that of all its
-    /// processes.
+    /// Starts the command. The server has ended when the command has, or with
+    /// `by_group` when all of its processes have.
     pub(super) fn start(
         mut command: Command,
         by_group: bool,
         show_output: bool,
-        stage: &Arc<Stage>,
+        watch: &Arc<RoundWatch>,
     ) -> io::Result<Self> {
         let output = || match show_output {
             true => Stdio::from(io::stderr()),
@@ -123,60 +122,62 @@ impl Server {
             .stderr(output());
         system::give_own_group(&mut command);
         system::adopt_orphans();
-        let strangers = system::children();
+        let earlier_children = system::children();
         let child = command.spawn()?;
-        let family = Family {
+        let tree = ProcessTree {
             command: child.id(),
-            strangers,
+            earlier_children,
         };
         let mut server = Self {
             child: Arc::new(Mutex::new(child)),
-            family: family.clone(),
+            tree: tree.clone(),
             waiter: None,
         };
-        let (child, stage) = (Arc::clone(&server.child), Arc::clone(stage));
+        let (child, watch) = (Arc::clone(&server.child), Arc::clone(watch));
         let waiter = thread::Builder::new().name("drill-waiter".to_owned());
         server.waiter = Some(waiter.spawn(move || {
-            let (code, signal) = system::wait(family.command, &child);
+            let (code, signal) = system::wait(tree.command, &child);
             if by_group {
-                family.wait_until_gone();
+                tree.wait_until_ended();
             }
             let at = Instant::now();
-            stage.change(|scene| scene.exit = Some(Exit { code, signal, at }));
+            watch.update(|state| state.exit = Some(Exit { code, signal, at }));
         })?);
         Ok(server)
     }
 
-    /// Signals the command, or all of its group.
+    /// Sends the signal to the command, or to its process group.
     pub(super) fn signal(&self, signal: Signal, to_group: bool) -> io::Result<()> {
-        system::send(self.family.command, signal, to_group)
+        system::send(self.tree.command, signal, to_group)
     }
 
-    /// What runs of it; not the children of what runs.
+    /// The processes that run, without the descendants of these.
     pub(super) fn running(&self) -> Vec<Process> {
-        let running = self.family.running().into_iter();
-        running.map(system::look_up).collect()
+        let running = self.tree.running().into_iter();
+        running.map(system::process_info).collect()
     }
 
-    /// Whether a process has left the group that a signal to all of it reaches.
+    /// Whether the process is in another group than the command, so that a
+    /// signal to the group does not reach it.
     pub(super) fn has_left_group(&self, process: &Process) -> bool {
         let group = process.group;
-        group.is_some_and(|group| group != self.family.command)
+        group.is_some_and(|group| group != self.tree.command)
     }
 
-    /// Ends all that runs of it.
+    /// Kills all processes of the server.
     pub(super) fn kill(&self) {
         let deadline = Instant::now() + KILL_TIMEOUT;
         loop {
-            // What is gone already need not be killed.
-            let _ = system::kill_group(self.family.command, &self.child);
-            let running = self.family.running();
+            // An error means that the group has ended already.
+            let _ = system::kill_group(self.tree.command, &self.child);
+            let running = self.tree.running();
             running.iter().copied().for_each(system::kill);
-            // The children of those that were killed come to light next time.
+            // The children of killed processes become children of this process,
+            // and the next list contains them.
             if running.is_empty() || Instant::now() > deadline {
                 return;
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -185,11 +186,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
         if let Some(waiter) = self.waiter.take() {
-            // One that panicked has told nobody of the end; the stage is gone.
+            // The join fails only if the thread has panicked. Nothing waits for
+            // its message any more.
             let _ = waiter.join();
         }
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It has ended; this only lets go of the zombie.
+        // The process has ended; this reaps the zombie.
         let _ = child.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! What differs between systems: signals, groups of processes, and orphans.
+//! What differs between operating systems: signals, process groups and orphans.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ pub(super) use other::*;
 #[cfg(unix)]
 pub(super) use unix::*;
 
-/// What asks a server to stop.
+/// A signal that asks a server to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Term,
@@ -32,22 +32,22 @@ impl Signal {
     }
 }
 
-/// Whether signals can be sent here.
+/// Whether this system has signals.
 pub(super) const HAS_SIGNALS: bool = cfg!(unix);
 
-/// Has `interrupt` called for each Ctrl+C, on a thread of its own.
+/// Calls `interrupt` for each Ctrl+C, on a separate thread.
 fn on_ctrl_c(interrupt: impl Fn() + Send + 'static) -> io::Result<()> {
     ctrlc::set_handler(interrupt).map_err(io::Error::other)
 }
 
-/// Whether a process that its parent has left behind can be found here.
+/// Whether the drill can find processes whose parent has ended.
 pub(super) const FINDS_ORPHANS: bool = cfg!(target_os = "linux");
 
 /// A process that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     id: u32,
-    /// None if it has ended since.
+    /// `None` if the process has ended since it was found.
     pub(super) group: Option<u32>,
     name: String,
 }
@@ -80,12 +80,12 @@ mod unix {
 
     use super::Signal;
 
-    /// Has `interrupt` called for each SIGINT, SIGTERM and SIGHUP, save those
-    /// that this process ignores, as SIGHUP under `nohup`.
+    /// Calls `interrupt` for each SIGINT, SIGTERM and SIGHUP, except for
+    /// signals that this process ignores, such as SIGHUP under `nohup`.
     ///
-    /// Those get a handler that does nothing. To the drill that is the same,
-    /// and its server does not inherit it: `--stop INT` stops the server even
-    /// if the drill runs in the background of a script.
+    /// An ignored signal gets a handler that does nothing. The drill still
+    /// ignores it, but the server does not inherit that: `--stop INT` stops the
+    /// server even if the drill runs in the background of a script.
     pub(crate) fn on_interrupt(interrupt: impl Fn() + Clone + Send + 'static) -> io::Result<()> {
         let ignored = ignored_signals();
         let is_ignored = |signal: &i32| ignored & (1 << (signal - 1)) != 0;
@@ -105,7 +105,8 @@ mod unix {
         Ok(())
     }
 
-    /// Bit 0 for signal 1, and so on. Linux tells; elsewhere none is known.
+    /// The ignored signals: bit 0 for signal 1, and so on. Zero on systems
+    /// other than Linux, which do not report them.
     fn ignored_signals() -> u64 {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -117,20 +118,21 @@ mod unix {
         command.process_group(0);
     }
 
-    /// Waits for a child's end without reaping it: its exit code, and the
-    /// signal that ended it.
+    /// Waits for the end of a child without reaping it. Returns its exit code,
+    /// and the signal that ended it.
     pub(crate) fn wait(id: u32, _child: &Mutex<Child>) -> (Option<i32>, Option<i32>) {
         let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status =
             rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid(id)), how));
         match status {
             Ok(Some(status)) => (status.exit_status(), status.terminating_signal()),
-            // It cannot be: the child is ours, and not reaped.
+            // This does not happen: the process is a child of this one and has
+            // not been reaped.
             Ok(None) | Err(_) => (None, None),
         }
     }
 
-    /// Signals a process, or all of its group.
+    /// Sends a signal to a process, or to its process group.
     pub(crate) fn send(id: u32, signal: Signal, to_group: bool) -> io::Result<()> {
         let signal = match signal {
             Signal::Term => rustix::process::Signal::TERM,
@@ -170,15 +172,16 @@ mod linux {
     use super::Process;
     use super::unix::pid;
 
-    /// Has a process whose parent has ended become a child of this one, if it
-    /// descends from it. So a server is found that has left its command's group.
+    /// Makes this process the parent of every descendant whose parent ends.
+    /// This finds a server that has left the group of its command.
     pub(crate) fn adopt_orphans() {
-        // Every kernel since 3.4 can. Without it the group is killed all the same.
+        // Every kernel since 3.4 supports this. If it fails, the group can
+        // still be killed.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
 
-    /// The children of this process: those that its main thread has started, and
-    /// the orphans. None where the kernel was built without this list.
+    /// The children of this process: those that its main thread has started,
+    /// and adopted orphans. Empty if the kernel was built without this list.
     pub(crate) fn children() -> Vec<u32> {
         let this = process::id();
         let list = fs::read_to_string(format!("/proc/{this}/task/{this}/children"));
@@ -187,12 +190,12 @@ mod linux {
         ids.collect()
     }
 
-    /// Whether a child has ended with all of its threads, of which the last closes
-    /// its sockets. If it has, it is reaped, unless it is to stay a zombie.
-    pub(crate) fn has_ended(child: u32, stays: bool) -> bool {
+    /// Whether a child has ended with all of its threads; the last one closes
+    /// its sockets. Reaps it if it has ended, unless `keep_zombie` is set.
+    pub(crate) fn has_ended(child: u32, keep_zombie: bool) -> bool {
         let mut how = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        how.set(WaitIdOptions::NOWAIT, stays);
-        // An error: another thread has reaped it.
+        how.set(WaitIdOptions::NOWAIT, keep_zombie);
+        // An error means that another thread has reaped it.
         !matches!(
             rustix::process::waitid(WaitId::Pid(pid(child)), how),
             Ok(None)
@@ -200,12 +203,12 @@ mod linux {
     }
 
     pub(crate) fn kill(id: u32) {
-        // What has ended already need not be killed.
+        // An error means that it has ended already.
         let _ = rustix::process::kill_process(pid(id), Signal::KILL);
     }
 
     /// The name and the group of a process.
-    pub(crate) fn look_up(id: u32) -> Process {
+    pub(crate) fn process_info(id: u32) -> Process {
         let stat = fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
         parse_stat(id, &String::from_utf8_lossy(&stat)).unwrap_or(Process {
             id,
@@ -214,7 +217,8 @@ mod linux {
         })
     }
 
-    /// Reads `1234 (name) STATE PARENT GROUP ...`. A name may have anything in it.
+    /// Parses `1234 (name) STATE PARENT GROUP ...`. The name may contain any
+    /// character.
     fn parse_stat(id: u32, stat: &str) -> Option<Process> {
         let (name, fields) = stat.split_once('(')?.1.rsplit_once(") ")?;
         Some(Process {
@@ -229,9 +233,9 @@ mod linux {
         use super::*;
 
         #[test]
-        fn a_process_is_found_with_its_name_and_its_group() {
+        fn the_name_and_group_of_a_process_are_read() {
             let group = rustix::process::getpgrp().as_raw_nonzero().get() as u32;
-            assert_eq!(look_up(process::id()).group, Some(group));
+            assert_eq!(process_info(process::id()).group, Some(group));
             let odd = parse_stat(12, "12 (a) (b\n)) S 1 7 3").unwrap();
             assert_eq!((odd.name.as_str(), odd.group), ("a) (b\\n)", Some(7)));
         }
@@ -248,13 +252,13 @@ mod not_linux {
         Vec::new()
     }
 
-    pub(crate) fn has_ended(_child: u32, _stays: bool) -> bool {
+    pub(crate) fn has_ended(_child: u32, _keep_zombie: bool) -> bool {
         true
     }
 
     pub(crate) fn kill(_id: u32) {}
 
-    pub(crate) fn look_up(id: u32) -> Process {
+    pub(crate) fn process_info(id: u32) -> Process {
         Process {
             id,
             group: None,
@@ -279,8 +283,8 @@ mod other {
         super::on_ctrl_c(interrupt)
     }
 
-    /// How often it is seen whether a child has ended.
-    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    /// Time between two checks whether a child has ended.
+    const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
     pub(crate) fn give_own_group(_command: &mut Command) {}
 
@@ -291,7 +295,7 @@ mod other {
                 .unwrap_or_else(PoisonError::into_inner)
                 .try_wait();
             match ended {
-                Ok(None) => thread::sleep(LOOK_EVERY),
+                Ok(None) => thread::sleep(POLL_INTERVAL),
                 Ok(Some(status)) => return (status.code(), None),
                 Err(_) => return (None, None),
             }
@@ -301,7 +305,7 @@ mod other {
     pub(crate) fn send(_id: u32, _signal: Signal, _to_group: bool) -> io::Result<()> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "signals are not supported here",
+            "signals are not supported on this system",
         ))
     }
 

@@ -1,22 +1,22 @@
-//! The outcome as text, for people.
+//! The result as text, for people.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::args::Options;
-use super::outcome::Outcome;
-use super::outcome::Total;
-use super::tally::Class;
-use super::tally::Statuses;
-use super::tally::Sums;
+use super::args::DrillOptions;
+use super::outcome::Class;
+use super::outcome::RoundCounts;
+use super::outcome::Statuses;
+use super::result::DrillResult;
+use super::result::ModeTotal;
 
-/// What counts are above this is shown in millions, so that six modes fit into
-/// 80 columns.
+/// Larger counts are printed in millions, so that six modes fit into 80
+/// columns.
 const COUNT_MAX: u64 = 9_999_999;
 
-/// The table, the verdict, and the first examples of what was lost.
-pub(super) fn text(options: &Options, outcome: &Outcome) -> String {
+/// The table, the first lost and truncated requests, and the verdict.
+pub(super) fn text(options: &DrillOptions, result: &DrillResult) -> String {
     let mut text = format!(
         "{} on {}, stopped by {}, seed {}\n",
         counted(options.clients as u64, "client"),
@@ -24,25 +24,25 @@ pub(super) fn text(options: &Options, outcome: &Outcome) -> String {
         options.stop.name(),
         options.seed
     );
-    if outcome.rounds.is_empty() {
+    if result.rounds.is_empty() {
         return text;
     }
     text += "\n";
-    text += &table(&outcome.totals());
+    text += &table(&result.totals());
     text += "\n";
-    for example in examples(options, outcome) {
+    for example in examples(options, result) {
         text += &format!("  {example}\n");
     }
-    if outcome.failure.is_none() {
-        text += &verdict(options, outcome);
+    if result.error.is_none() {
+        text += &verdict(options, result);
     }
     text
 }
 
-/// The first examples of what was lost, one line each.
-pub(super) fn examples(options: &Options, outcome: &Outcome) -> Vec<String> {
-    let all = outcome.rounds.iter().flat_map(|record| {
-        record.sums.examples.iter().map(move |example| {
+/// The first lost and truncated requests, one line each.
+pub(super) fn examples(options: &DrillOptions, result: &DrillResult) -> Vec<String> {
+    let all = result.rounds.iter().flat_map(|record| {
+        record.counts.examples.iter().map(move |example| {
             format!(
                 "{} in round {} of {}, {:+.1} ms from the stop: {}",
                 example.class.name(),
@@ -53,42 +53,46 @@ pub(super) fn examples(options: &Options, outcome: &Outcome) -> Vec<String> {
             )
         })
     });
-    all.take(Sums::EXAMPLES_MAX).collect()
+    all.take(RoundCounts::EXAMPLES_MAX).collect()
 }
 
-/// Milliseconds, to a tenth.
+/// Milliseconds with one decimal.
 pub(super) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
-fn verdict(options: &Options, outcome: &Outcome) -> String {
-    let sum = outcome.sum();
-    let stops = counted(outcome.rounds.len() as u64, "stop");
+fn verdict(options: &DrillOptions, result: &DrillResult) -> String {
+    let sum = result.sum();
+    let stops = counted(result.rounds.len() as u64, "stop");
     let mut verdict = match (sum[Class::Lost], sum[Class::Truncated]) {
         (0, 0) => format!("Nothing was lost in {stops}"),
         (lost, truncated) => format!(
             "In {stops}, {} {} lost and {} truncated",
             counted(lost, "request"),
             if lost == 1 { "was" } else { "were" },
-            counted(truncated, "answer")
+            counted(truncated, "response")
         ),
     };
     if sum.unexpected() > 0 {
-        let but = if sum.failed() == 0 { ", but" } else { ";" };
+        let but = if sum.lost_or_truncated() == 0 {
+            ", but"
+        } else {
+            ";"
+        };
         verdict += &format!(
-            "{but} {} had another status than {}: {}",
-            counted(sum.unexpected(), "answer"),
+            "{but} {} had a status other than {}: {}",
+            counted(sum.unexpected(), "response"),
             options.expect,
-            unexpected(outcome)
+            unexpected(result)
         );
     }
     verdict += ".\n";
-    for total in outcome.totals() {
-        if total.tally.answered() == 0
+    for total in result.totals() {
+        if total.by_class.answered() == 0
             && let Some(status) = most_frequent(&total.statuses)
         {
             verdict += &format!(
-                "{}: no answer to {} {} had status {}: correct --url, or add --expect {status}\n",
+                "{}: no response to {} {} had status {}: correct --url, or add --expect {status}\n",
                 total.mode.name(),
                 total.mode.method(),
                 options.url.path(),
@@ -99,15 +103,15 @@ fn verdict(options: &Options, outcome: &Outcome) -> String {
     verdict
 }
 
-/// `12 of 404, 3 of 503`.
-fn unexpected(outcome: &Outcome) -> String {
-    let mut sums = Statuses::new();
-    for record in &outcome.rounds {
-        for (&status, count) in &record.sums.unexpected {
-            *sums.entry(status).or_default() += count;
+/// As in `12 of 404, 3 of 503`.
+fn unexpected(result: &DrillResult) -> String {
+    let mut counts = Statuses::new();
+    for record in &result.rounds {
+        for (&status, count) in &record.counts.unexpected {
+            *counts.entry(status).or_default() += count;
         }
     }
-    let said = sums
+    let said = counts
         .iter()
         .map(|(status, count)| format!("{count} of {status}"));
     said.collect::<Vec<_>>().join(", ")
@@ -118,13 +122,13 @@ fn most_frequent(statuses: &Statuses) -> Option<u16> {
     most.map(|(&status, _)| status)
 }
 
-/// A column for each mode.
-fn table(totals: &[Total]) -> String {
+/// The table, with one column for each mode.
+fn table(totals: &[ModeTotal]) -> String {
     let mut rows = vec![row("", totals, |total| total.mode.name().to_owned())];
     rows.push(row("rounds", totals, |total| total.rounds.to_string()));
     for class in Class::ALL {
         let label = class.name().replace('_', " ");
-        rows.push(row(&label, totals, |total| count(total.tally[class])));
+        rows.push(row(&label, totals, |total| count(total.by_class[class])));
     }
     rows.push(row("lost per stop", totals, |total| {
         decimal(total.lost_per_stop())
@@ -142,9 +146,9 @@ fn table(totals: &[Total]) -> String {
             same.map_or(0, |(_, count)| *count).to_string()
         }));
     }
-    if totals.iter().any(|total| total.unstopped > 0) {
+    if totals.iter().any(|total| total.did_not_stop > 0) {
         rows.push(row("did not stop", totals, |total| {
-            total.unstopped.to_string()
+            total.did_not_stop.to_string()
         }));
     }
     rows.push(row("exit ms median", totals, |total| {
@@ -154,14 +158,14 @@ fn table(totals: &[Total]) -> String {
     aligned(&rows)
 }
 
-fn row(label: &str, totals: &[Total], cell: impl Fn(&Total) -> String) -> Vec<String> {
+fn row(label: &str, totals: &[ModeTotal], cell: impl Fn(&ModeTotal) -> String) -> Vec<String> {
     let mut row = vec![label.to_owned()];
     row.extend(totals.iter().map(cell));
     row
 }
 
-/// What the modes have, each once, in order.
-fn each<T: Ord>(totals: &[Total], of: impl Fn(&Total) -> Vec<T>) -> BTreeSet<T> {
+/// The values that the modes have, each once and in order.
+fn each<T: Ord>(totals: &[ModeTotal], of: impl Fn(&ModeTotal) -> Vec<T>) -> BTreeSet<T> {
     totals.iter().flat_map(of).collect()
 }
 
@@ -176,7 +180,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
         let mut line = format!("{:<1$}", row[0], widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
             let written = write!(line, "  {cell:>width$}");
-            written.expect("a string takes what is written");
+            written.expect("writing to a String does not fail");
         }
         text += &line;
         text += "\n";
@@ -195,7 +199,7 @@ fn time(time: Option<Duration>) -> String {
     time.map_or("-".to_owned(), |time| decimal(millis(time)))
 }
 
-/// To a tenth, where that matters.
+/// One decimal for numbers below 10 000.
 fn decimal(number: f64) -> String {
     match number < 10_000.0 {
         true => format!("{number:.1}"),
@@ -203,7 +207,7 @@ fn decimal(number: f64) -> String {
     }
 }
 
-/// `1 stop`, `2 stops`.
+/// As in `1 stop` and `2 stops`.
 pub(super) fn counted(count: u64, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
@@ -214,26 +218,26 @@ mod tests {
     use clap::ValueEnum;
 
     use crate::client::Mode;
-    use crate::tally::Tally;
+    use crate::outcome::ClassCounts;
 
     use super::*;
 
     #[test]
     fn six_modes_with_large_counts_fit_into_80_columns() {
         for large in [0, 9_999_999, 10_000_000, 9_999_949_999] {
-            let mut tally = Tally::default();
-            Class::ALL.iter().for_each(|&class| tally[class] = large);
-            let total = |&mode: &Mode| Total {
+            let mut by_class = ClassCounts::default();
+            Class::ALL.iter().for_each(|&class| by_class[class] = large);
+            let total = |&mode: &Mode| ModeTotal {
                 mode,
                 rounds: 10_000,
-                tally,
+                by_class,
                 statuses: Statuses::from([(200, large), (503, large)]),
                 exits: vec![("0".to_owned(), 9_999), ("signal 15".to_owned(), 1)],
-                unstopped: 1,
+                did_not_stop: 1,
                 exit_median: Some(Duration::from_secs(599)),
                 exit_max: None,
             };
-            let totals: Vec<Total> = Mode::value_variants().iter().map(total).collect();
+            let totals: Vec<ModeTotal> = Mode::value_variants().iter().map(total).collect();
             let table = table(&totals);
             for line in table.lines() {
                 assert!(line.len() <= 80, "{table}");

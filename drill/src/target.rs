@@ -1,4 +1,4 @@
-//! Where the server that is drilled is to be found.
+//! The URL and the address of the server under test.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,22 +8,22 @@ use std::net::ToSocketAddrs;
 
 use fastrand::Rng;
 
-/// What stands for a port that the drill picks.
+/// Stands for a port that the drill picks.
 const PLACEHOLDER: &str = "{port}";
 
-/// Ports that are picked lie below the range which systems take those of
-/// outgoing connections from, so that no client can come to hold the port that
-/// the server is about to bind.
+/// The range of picked ports. It is below the ephemeral ports of common
+/// systems, so that no client's connection can occupy the port that the server
+/// is about to bind.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// How many ports may be taken before a pick is given up.
+/// How many ports the drill tries before it gives up.
 const PICKS_MAX: usize = 100;
 
-/// The URL of the command line.
+/// The URL on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
     text: String,
-    /// As it is written in a `Host` field: IPv6 addresses in brackets.
+    /// The form in a `Host` field: an IPv6 address is in brackets.
     host: String,
     port: Port,
     path: String,
@@ -32,11 +32,11 @@ pub(super) struct Url {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Port {
     Fixed(u16),
-    /// Another free one for each round.
+    /// A free port, picked anew for each round.
     Picked,
 }
 
-/// Where one round's server is.
+/// The address of the server in one round.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     /// All addresses of the host, with the port.
@@ -47,25 +47,25 @@ pub(super) struct Target {
 }
 
 impl Url {
-    /// Takes `http://HOST[:PORT][/PATH]`, where the port may be `{port}`.
+    /// Parses `http://HOST[:PORT][/PATH]`. The port may be `{port}`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with("https:") {
-            return Err("the drill speaks plain http, not https".to_owned());
+            return Err("https is not supported: the drill speaks plain http".to_owned());
         }
         let rest = text
             .strip_prefix("http://")
             .ok_or("write it as http://127.0.0.1:8080/")?;
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a URL has no blanks, and no characters outside of ASCII".to_owned());
+            return Err("it must contain only visible ASCII characters".to_owned());
         }
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err("a user name is of no use here".to_owned());
+            return Err("it must not contain a user name".to_owned());
         }
         let (host, port) = split_port(authority)?;
         if host.is_empty() {
-            return Err("it names no host".to_owned());
+            return Err("it has no host".to_owned());
         }
         let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Self {
@@ -76,30 +76,32 @@ impl Url {
         })
     }
 
-    /// The request's target: path and query.
+    /// The request target: path and query.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether each round picks a port of its own.
+    /// Whether the drill picks a port for each round.
     pub(super) fn picks_port(&self) -> bool {
         self.port == Port::Picked
     }
 
-    /// The addresses of the host.
+    /// The IP addresses of the host.
     pub(super) fn resolve(&self) -> Result<Vec<IpAddr>, String> {
         let name = self.host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (name, 0)
             .to_socket_addrs()
-            .map_err(|error| format!("--url: {} has no address: {error}", self.host))?;
+            .map_err(|error| format!("--url: cannot resolve the host {}: {error}", self.host))?;
         Ok(addresses.map(|address| address.ip()).collect())
     }
 
-    /// The target of one round, at a port that is free if it is to be picked.
+    /// The target of one round. Picks a free port if the URL contains `{port}`.
     pub(super) fn target(&self, ips: &[IpAddr]) -> Result<Target, String> {
         let port = match self.port {
             Port::Fixed(port) => port,
-            Port::Picked => free_port(ips).ok_or("there is no free port")?,
+            Port::Picked => {
+                free_port(ips).ok_or("cannot find a free port for {port}: choose one in --url")?
+            }
         };
         Ok(Target {
             addresses: ips.iter().map(|&ip| SocketAddr::new(ip, port)).collect(),
@@ -115,13 +117,13 @@ impl fmt::Display for Url {
     }
 }
 
-/// An argument of the command, with the port in its place.
+/// Puts the port in place of `{port}` in an argument of the command.
 pub(super) fn with_port(argument: &str, port: u16) -> String {
     argument.replace(PLACEHOLDER, &port.to_string())
 }
 
-/// Whether an argument asks for the port.
-pub(super) fn asks_for_port(argument: &str) -> bool {
+/// Whether an argument of the command contains `{port}`.
+pub(super) fn has_placeholder(argument: &str) -> bool {
     argument.contains(PLACEHOLDER)
 }
 
@@ -136,14 +138,14 @@ fn split_port(authority: &str) -> Result<(&str, Port), String> {
         port => match port.parse() {
             Ok(port) if port > 0 => Ok((host, Port::Fixed(port))),
             _ => Err(format!(
-                "{port:?} is no port: a number from 1, or {PLACEHOLDER}"
+                "the port is {port:?}: it must be a number from 1 to 65535, or {PLACEHOLDER}"
             )),
         },
     }
 }
 
-/// A port that is free on all of these. The choice is not by the seed: two
-/// drills at a time have to choose differently.
+/// A port that is free on all of these addresses. It does not depend on the
+/// seed: two drills that run at the same time must pick different ports.
 fn free_port(ips: &[IpAddr]) -> Option<u16> {
     let mut rng = Rng::new();
     let is_free = |port: &u16| ips.iter().all(|&ip| TcpListener::bind((ip, *port)).is_ok());
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_url_is_parsed() {
         let url = Url::parse("http://localhost:8080/a?b=c#d").unwrap();
         assert_eq!(
             (url.host.as_str(), url.port),
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn an_invalid_url_is_rejected() {
         for text in [
             "https://localhost/",
             "localhost:80",
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picked_port_is_in_the_host_field_and_in_the_arguments() {
+    fn a_picked_port_replaces_the_placeholder_in_the_host_and_in_arguments() {
         let url = Url::parse("http://127.0.0.1:{port}/").unwrap();
         let target = url.target(&url.resolve().unwrap()).unwrap();
         assert!(PORTS.contains(&target.port));

@@ -33,7 +33,7 @@ fn what_cannot_be_drilled_is_told() {
         (
             "stays",
             "--stop-timeout 300ms",
-            "did not stop in 300ms, and was killed",
+            "did not stop within 300ms and was killed",
         ),
         ("unheard-of", "", "ended before it answered: exit code 101"),
     ] {

@@ -141,7 +141,7 @@ fn the_table_says_what_was_lost_and_how() {
     assert_ne!(cell("status 200 "), "0", "{text}");
     assert!(text.contains("  lost in round 1 of new, +"), "{text}");
     assert!(
-        text.contains(" were lost and 0 answers truncated."),
+        text.contains(" were lost and 0 responses truncated."),
         "{text}"
     );
 }
@@ -165,7 +165,7 @@ fn a_request_that_is_read_and_not_answered_is_lost() {
         let (_, json) = drill_to_json("swallows", &format!("--mode {mode}"));
         assert!(json["lost"].as_u64().unwrap() > 10, "{json}");
         let examples = json["examples"].to_string();
-        assert!(examples.contains("EOF before an answer"), "{json}");
+        assert!(examples.contains("closed before a response"), "{json}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_body_without_its_end_is_truncated() {
         assert!(json["truncated"].as_u64().unwrap() > 10, "{json}");
         let examples = json["examples"].to_string();
         assert!(
-            examples.contains("EOF in the middle of the answer"),
+            examples.contains("closed in the middle of the response"),
             "{json}"
         );
     }

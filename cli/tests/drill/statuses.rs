@@ -28,13 +28,13 @@ fn a_status_that_is_not_expected_is_told_first_and_last() {
     assert_eq!(drilled.code, Some(3), "{}", drilled.stdout);
     for mode in ["new", "keep-alive"] {
         let first = format!(
-            "farewell drill: {mode}: the first answer to GET /echo has status 405, not 2xx: \
+            "farewell drill: {mode}: the first response to GET /echo has status 405, not 2xx: \
              correct --url, or add --expect 405\n"
         );
         let stderr = &drilled.stderr;
         assert_eq!(stderr.matches(&first).count(), 1, "{stderr}");
         let last = format!(
-            "\n{mode}: no answer to GET /echo had status 2xx: correct --url, or add --expect 405\n"
+            "\n{mode}: no response to GET /echo had status 2xx: correct --url, or add --expect 405\n"
         );
         assert!(drilled.stdout.contains(&last), "{}", drilled.stdout);
     }
@@ -45,7 +45,7 @@ fn a_status_that_is_not_expected_is_told_first_and_last() {
     let verdict = stdout.lines().find(|line| line.starts_with(verdict));
     let verdict = verdict.unwrap_or_else(|| panic!("{stdout}"));
     assert!(
-        verdict.contains(" answers had another status than 2xx: "),
+        verdict.contains(" responses had a status other than 2xx: "),
         "{verdict}"
     );
     assert!(verdict.ends_with(" of 405."), "{verdict}");
@@ -59,13 +59,13 @@ fn a_post_is_asked_as_a_post_from_the_start() {
     let drilled = drill_faulty("takes-no-post", "--mode new,post");
     let stderr = &drilled.stderr;
     assert!(
-        stderr.contains("post: the first answer to POST / has status 405, not 2xx"),
+        stderr.contains("post: the first response to POST / has status 405, not 2xx"),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     let stdout = &drilled.stdout;
     assert!(
-        stdout.contains("\npost: no answer to POST / had status 2xx"),
+        stdout.contains("\npost: no response to POST / had status 2xx"),
         "{stdout}"
     );
 }
@@ -114,7 +114,7 @@ fn a_503_in_the_stop_is_in_the_verdict() {
     let drilled = drill_faulty("apologizes", "--mode keep-alive");
     let stdout = &drilled.stdout;
     assert!(
-        stdout.contains(" answers had another status than 2xx: "),
+        stdout.contains(" responses had a status other than 2xx: "),
         "{stdout}"
     );
     assert!(stdout.contains(" of 503.\n"), "{stdout}");

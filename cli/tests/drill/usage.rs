@@ -15,11 +15,14 @@ use crate::program::short;
 #[test]
 fn wrong_usage_is_told_in_one_line() {
     for (options, says) in [
-        (vec!["--url", "https://localhost/"], "plain http, not https"),
+        (
+            vec!["--url", "https://localhost/"],
+            "https is not supported: the drill speaks plain http",
+        ),
         (vec!["--url", "http://192.0.2.1/"], "--allow-remote"),
         (
             vec!["--url", "http://localhost/", "--stop", "KILL"],
-            "TERM, INT, QUIT and HUP, with :group or without, or url:/path",
+            "TERM, INT, QUIT or HUP, with or without :group, or url:/path",
         ),
         (
             vec!["--url", "http://localhost/", "--mode", "x"],
@@ -139,7 +142,7 @@ fn a_chart_names_what_did_not_stop_and_what_did_not_start() {
             "stays",
             "--stop-timeout 300ms",
             vec![
-                "new, round 1: the server did not stop in 300ms",
+                "new, round 1: the server did not stop within 300ms",
                 "1 of 1 did not stop",
             ],
         ),
@@ -170,7 +173,7 @@ fn the_help_says_what_the_classes_and_the_codes_mean() {
     for word in [
         "unprocessed",
         "truncated",
-        "Exit codes: 0",
+        "Exit codes:\n  0 ",
         "Usage: farewell drill ",
         "TERM:group",
         "--expect",

@@ -58,7 +58,7 @@ fn a_server_that_outlives_its_wrapper_is_told_and_ended() {
         let drilled = drill_script(script, &[]);
         let says = [
             "new, round 1: the command ended (",
-            "takes connections",
+            "accepts connections",
             "`exec`",
             "--stop TERM:group",
         ];
@@ -73,9 +73,9 @@ fn a_server_in_a_group_of_its_own_is_told_and_ended() {
     assert_fails(&drilled, &["faulty (process ", "--stop url:/path"]);
     let drilled = drill_script(script, &["--stop", "TERM:group", "--stop-timeout", "300ms"]);
     let says = [
-        "did not stop in 300ms",
+        "did not stop within 300ms",
         "faulty (process ",
-        "has left the group",
+        "has left the process group",
     ];
     assert_fails(&drilled, &says);
 }
@@ -86,7 +86,7 @@ fn a_wrapper_that_waits_for_a_server_without_telling_it_does_not_stop() {
     let drilled = drill_script(script, &["--stop-timeout", "300ms"]);
     assert_fails(
         &drilled,
-        &["did not stop in 300ms", "`exec`", "--stop TERM:group"],
+        &["did not stop within 300ms", "`exec`", "--stop TERM:group"],
     );
 }
 
@@ -119,7 +119,7 @@ fn a_group_with_a_server_that_does_not_stop_is_told_and_ended() {
         let drilled = drill_script(script, &options);
         assert_eq!(drilled.code, Some(4), "{}", drilled.stdout);
         let error = drilled.json()["error"].to_string();
-        assert!(error.contains("did not stop in 500ms"), "{error}");
+        assert!(error.contains("did not stop within 500ms"), "{error}");
     }
 }
 
@@ -131,7 +131,7 @@ fn a_server_that_goes_to_the_background_is_told_and_ended() {
     for words in [
         "the server ended b",
         "exit code 0",
-        "runs on: run the server in the foreground",
+        "still runs: run the server in the foreground",
     ] {
         assert!(error.contains(words), "{error}");
     }

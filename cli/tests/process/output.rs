@@ -389,7 +389,7 @@ fn help_and_version_go_to_stdout() {
     }
     for (question, title) in [
         (&["help"][..], "A threaded HTTP/1.1 server"),
-        (&["help", "drill"], "Test how a server stops"),
+        (&["help", "drill"], "Test the graceful shutdown of an HTTP/1.1 server"),
     ] {
         let help = run(command(question));
         assert_eq!(help.code, Some(0), "{}", help.stderr);

@@ -1,31 +1,30 @@
-//! Where an answer ends: bytes in, values out.
+//! Parses responses: bytes in, values out.
 //!
-//! RFC 9112 section 6.3, for the requests that the drill sends: none of them is
-//! a HEAD or a CONNECT. The parser is the drill's own and a strict one, so that
-//! it shares no mistake with a server's. A body whose end is the end of the
-//! connection cannot be told complete: a FIN counts as its end.
+//! It follows RFC 9112 section 6.3 for requests other than HEAD and CONNECT,
+//! which the drill does not send. It is strict, and it shares no code with a
+//! server. If the end of the connection ends a body, a FIN counts as a complete
+//! response: the client has no other sign of it.
 
-/// An answer's head may be as large as this.
+/// Largest head of a response.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// A line among chunks may be as long as this.
+/// Longest line in a chunked body.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// A final answer, complete.
+/// A complete final response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
-    /// Whether the connection stays for further requests, by RFC 9112 section
-    /// 9.3. If not, the server has said so: requests that were sent after this
-    /// one were not processed.
+    /// Whether the connection persists, by RFC 9112 section 9.3. If it does
+    /// not, the server did not process requests that were sent after this one.
     pub(super) persists: bool,
 }
 
-/// What cannot be an answer, and why.
+/// Why bytes are not a valid response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// Reads one answer.
+/// Reads one response.
 ///
 /// ```text
 /// Head --1xx--> Head
@@ -35,14 +34,14 @@ pub(super) struct Malformed(pub(super) &'static str);
 ///   +--> UntilClose --FIN--------------------------------> complete
 /// ```
 #[derive(Debug)]
-pub(super) struct Reader {
-    state: State,
-    /// Of the head, once it is read.
-    answer: Option<Answer>,
+pub(super) struct ResponseReader {
+    part: Part,
+    /// Known once the head is complete.
+    response: Option<Response>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Part {
     Head,
     Sized { left: u64 },
     ChunkSize,
@@ -53,89 +52,91 @@ enum State {
     Complete,
 }
 
-impl Reader {
+impl ResponseReader {
     pub(super) fn new() -> Self {
         Self {
-            state: State::Head,
-            answer: None,
+            part: Part::Head,
+            response: None,
         }
     }
 
-    /// Takes this answer's bytes from the front of the buffer, as far as they
-    /// are there. What follows the answer is left in it.
-    pub(super) fn advance(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Answer>, Malformed> {
+    /// Takes the bytes of this response from the front of the buffer, as far as
+    /// they have come. Later bytes stay in the buffer.
+    pub(super) fn advance(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Response>, Malformed> {
         loop {
-            let before = (self.state, buffer.len());
-            match self.state {
-                State::Head => self.head(buffer)?,
-                State::Sized { left } => {
+            let before = (self.part, buffer.len());
+            match self.part {
+                Part::Head => self.head(buffer)?,
+                Part::Sized { left } => {
                     let left = left - take(buffer, left);
-                    self.state = match left {
-                        0 => State::Complete,
-                        left => State::Sized { left },
+                    self.part = match left {
+                        0 => Part::Complete,
+                        left => Part::Sized { left },
                     };
                 }
-                State::ChunkSize => self.chunk_size(buffer)?,
-                State::ChunkData { left } => {
+                Part::ChunkSize => self.chunk_size(buffer)?,
+                Part::ChunkData { left } => {
                     let left = left - take(buffer, left);
-                    self.state = match left {
-                        0 => State::ChunkEnd,
-                        left => State::ChunkData { left },
+                    self.part = match left {
+                        0 => Part::ChunkEnd,
+                        left => Part::ChunkData { left },
                     };
                 }
-                State::ChunkEnd => match line(buffer)? {
+                Part::ChunkEnd => match line(buffer)? {
                     Some(line) if !line.is_empty() => {
-                        return Err(Malformed("a chunk is longer than it says"));
+                        return Err(Malformed("a chunk is longer than its size line says"));
                     }
-                    Some(_) => self.state = State::ChunkSize,
+                    Some(_) => self.part = Part::ChunkSize,
                     None if buffer.iter().zip(b"\r\n").any(|(is, ought)| is != ought) => {
-                        return Err(Malformed("a chunk is longer than it says"));
+                        return Err(Malformed("a chunk is longer than its size line says"));
                     }
                     None => {}
                 },
-                State::Trailers => match line(buffer)? {
-                    Some(line) if line.is_empty() => self.state = State::Complete,
+                Part::Trailers => match line(buffer)? {
+                    Some(line) if line.is_empty() => self.part = Part::Complete,
                     Some(line) => _ = field(&line)?,
                     None => {}
                 },
-                State::UntilClose => buffer.clear(),
-                State::Complete => return Ok(self.answer),
+                Part::UntilClose => buffer.clear(),
+                Part::Complete => return Ok(self.response),
             }
-            if (self.state, buffer.len()) == before || self.state == State::UntilClose {
+            if (self.part, buffer.len()) == before || self.part == Part::UntilClose {
                 return Ok(None);
             }
         }
     }
 
-    /// Whether bytes of a final answer are there: the connection's end now
-    /// would truncate it.
+    /// Whether bytes of a final response have come, so that the end of the
+    /// connection would truncate it.
     pub(super) fn has_begun(&self, buffer: &[u8]) -> bool {
-        self.state != State::Head || !buffer.is_empty()
+        self.part != Part::Head || !buffer.is_empty()
     }
 
-    /// The answer, if the connection's orderly end completes it.
-    pub(super) fn at_eof(&self) -> Option<Answer> {
-        self.answer.filter(|_| self.state == State::UntilClose)
+    /// The response, if an orderly end of the connection completes it.
+    pub(super) fn at_eof(&self) -> Option<Response> {
+        self.response.filter(|_| self.part == Part::UntilClose)
     }
 
     fn head(&mut self, buffer: &mut Vec<u8>) -> Result<(), Malformed> {
         let end = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         let Some(end) = end else {
             if buffer.len() > HEAD_BYTES_MAX {
-                return Err(Malformed("its head is too large"));
+                return Err(Malformed("the head is too large"));
             }
             return Ok(());
         };
         let head = Head::parse(&buffer[..end])?;
         buffer.drain(..end + 4);
         if head.status == 101 {
-            return Err(Malformed("it switches protocols, unasked"));
+            return Err(Malformed(
+                "status 101 without a request to switch protocols",
+            ));
         }
         if head.status >= 200 {
-            self.state = head.body()?;
-            self.answer = Some(Answer {
+            self.part = head.body()?;
+            self.response = Some(Response {
                 status: head.status,
-                persists: head.persists() && self.state != State::UntilClose,
+                persists: head.persists() && self.part != Part::UntilClose,
             });
         }
         Ok(())
@@ -151,25 +152,25 @@ impl Reader {
             .count();
         let rest = line[digits..].trim_ascii_start();
         if !rest.is_empty() && !rest.starts_with(b";") {
-            return Err(Malformed("a chunk's size is no number"));
+            return Err(Malformed("a chunk size is not a number"));
         }
         let size = std::str::from_utf8(&line[..digits]).ok();
-        self.state = match size.and_then(|size| u64::from_str_radix(size, 16).ok()) {
-            Some(0) => State::Trailers,
-            Some(left) => State::ChunkData { left },
-            None => return Err(Malformed("a chunk's size is no number")),
+        self.part = match size.and_then(|size| u64::from_str_radix(size, 16).ok()) {
+            Some(0) => Part::Trailers,
+            Some(left) => Part::ChunkData { left },
+            None => return Err(Malformed("a chunk size is not a number")),
         };
         Ok(())
     }
 }
 
-/// What a head says about framing.
+/// The fields of a head that determine the framing.
 #[derive(Debug, Default)]
 struct Head {
     minor_version: u8,
     status: u16,
     content_length: Option<u64>,
-    /// The transfer codings, in order, in lower case.
+    /// The transfer codings, in order and in lower case.
     codings: Vec<String>,
     close: bool,
     keep_alive: bool,
@@ -189,7 +190,7 @@ impl Head {
     }
 
     fn status_line(&mut self, line: &str) -> Result<(), Malformed> {
-        const WRONG: Malformed = Malformed("it begins with no status line");
+        const WRONG: Malformed = Malformed("the first line is not a status line");
 
         let rest = line.strip_prefix("HTTP/1.").ok_or(WRONG)?;
         let (version, rest) = rest.split_once(' ').ok_or(WRONG)?;
@@ -216,9 +217,9 @@ impl Head {
                 for item in items {
                     let digits = !item.is_empty() && item.bytes().all(|byte| byte.is_ascii_digit());
                     let length = item.parse().ok().filter(|_| digits);
-                    let length = length.ok_or(Malformed("its length is no number"))?;
+                    let length = length.ok_or(Malformed("Content-Length is not a number"))?;
                     if self.content_length.is_some_and(|other| other != length) {
-                        return Err(Malformed("it has two lengths"));
+                        return Err(Malformed("Content-Length has two different values"));
                     }
                     self.content_length = Some(length);
                 }
@@ -235,26 +236,26 @@ impl Head {
         Ok(())
     }
 
-    /// How the body that follows is read.
-    fn body(&self) -> Result<State, Malformed> {
+    /// The part that follows the head.
+    fn body(&self) -> Result<Part, Malformed> {
         if matches!(self.status, 204 | 304) {
-            return Ok(State::Complete);
+            return Ok(Part::Complete);
         }
         if self.codings.iter().any(|coding| coding == "chunked") {
             if self.minor_version == 0 {
-                return Err(Malformed("it is chunked in HTTP/1.0"));
+                return Err(Malformed("Transfer-Encoding is not allowed in HTTP/1.0"));
             }
             let last = self.codings.iter().position(|coding| coding == "chunked");
             return match last {
-                Some(place) if place + 1 == self.codings.len() => Ok(State::ChunkSize),
-                _ => Err(Malformed("it is chunked before another coding")),
+                Some(place) if place + 1 == self.codings.len() => Ok(Part::ChunkSize),
+                _ => Err(Malformed("chunked is not the last transfer coding")),
             };
         }
         match self.content_length {
-            _ if !self.codings.is_empty() => Ok(State::UntilClose),
-            Some(0) => Ok(State::Complete),
-            Some(left) => Ok(State::Sized { left }),
-            None => Ok(State::UntilClose),
+            _ if !self.codings.is_empty() => Ok(Part::UntilClose),
+            Some(0) => Ok(Part::Complete),
+            Some(left) => Ok(Part::Sized { left }),
+            None => Ok(Part::UntilClose),
         }
     }
 
@@ -263,7 +264,7 @@ impl Head {
     }
 }
 
-/// Takes at most so many bytes from the front.
+/// Removes up to `count` bytes from the front.
 fn take(buffer: &mut Vec<u8>, count: u64) -> u64 {
     let taken = usize::try_from(count)
         .unwrap_or(usize::MAX)
@@ -272,11 +273,11 @@ fn take(buffer: &mut Vec<u8>, count: u64) -> u64 {
     taken as u64
 }
 
-/// Takes a line from the front, without its end.
+/// Removes a line from the front and returns it without its CRLF.
 fn line(buffer: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Malformed> {
     let Some(end) = buffer.windows(2).position(|bytes| bytes == b"\r\n") else {
         if buffer.len() > LINE_BYTES_MAX {
-            return Err(Malformed("a line among its chunks is too long"));
+            return Err(Malformed("a line of the chunked body is too long"));
         }
         return Ok(None);
     };
@@ -285,9 +286,9 @@ fn line(buffer: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Malformed> {
     Ok(Some(line))
 }
 
-/// A field's name, in lower case, and its value.
+/// The name of a field, in lower case, and its value.
 fn field(line: &[u8]) -> Result<(String, String), Malformed> {
-    const WRONG: Malformed = Malformed("a line of its head is no field");
+    const WRONG: Malformed = Malformed("a line is not a header field");
 
     let line = String::from_utf8_lossy(line);
     let (name, value) = line.split_once(':').ok_or(WRONG)?;
@@ -298,7 +299,8 @@ fn field(line: &[u8]) -> Result<(String, String), Malformed> {
     Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
 }
 
-/// A bare CR or LF, say, which some would take for the end of a line.
+/// Control characters are not valid in a field. Some parsers take a bare CR or
+/// LF for the end of a line.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }

@@ -1,17 +1,17 @@
-//! Answers by their bytes, whole and in every split.
+//! Responses, whole and split at every byte.
 
 use super::*;
 
-/// Reads one answer from bytes that come one at a time, and what is left.
-fn read(bytes: &str) -> Result<(Option<Answer>, Reader, String), Malformed> {
-    let mut reader = Reader::new();
+/// Reads one response byte by byte. Returns it, and the bytes after it.
+fn read(bytes: &str) -> Result<(Option<Response>, ResponseReader, String), Malformed> {
+    let mut reader = ResponseReader::new();
     let mut buffer = Vec::new();
     let mut bytes = bytes.bytes();
     loop {
-        if let Some(answer) = reader.advance(&mut buffer)? {
+        if let Some(response) = reader.advance(&mut buffer)? {
             buffer.extend(bytes);
             let left = String::from_utf8(buffer).unwrap();
-            return Ok((Some(answer), reader, left));
+            return Ok((Some(response), reader, left));
         }
         match bytes.next() {
             Some(byte) => buffer.push(byte),
@@ -20,32 +20,32 @@ fn read(bytes: &str) -> Result<(Option<Answer>, Reader, String), Malformed> {
     }
 }
 
-/// The answer, with what follows it.
-fn complete(bytes: &str) -> (Answer, String) {
-    let (one_by_one, _, left) = read(bytes).unwrap();
+/// Reads a complete response. Returns it, and the bytes after it.
+fn complete(bytes: &str) -> (Response, String) {
+    let (bytewise, _, left) = read(bytes).unwrap();
     let mut buffer = bytes.as_bytes().to_vec();
-    let at_once = Reader::new().advance(&mut buffer).unwrap();
-    assert_eq!(at_once, one_by_one, "{bytes:?}");
-    (one_by_one.expect("an answer"), left)
+    let at_once = ResponseReader::new().advance(&mut buffer).unwrap();
+    assert_eq!(at_once, bytewise, "{bytes:?}");
+    (bytewise.expect("a complete response"), left)
 }
 
-fn answer(status: u16, persists: bool) -> Answer {
-    Answer { status, persists }
+fn response(status: u16, persists: bool) -> Response {
+    Response { status, persists }
 }
 
 #[test]
-fn a_length_frames_it() {
+fn content_length_ends_the_body() {
     let (whole, left) = complete("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 ");
-    assert_eq!((whole, left.as_str()), (answer(200, true), "HTTP/1.1 "));
+    assert_eq!((whole, left.as_str()), (response(200, true), "HTTP/1.1 "));
     let (none, left) = complete("HTTP/1.1 404\r\nContent-Length: 0, 0\r\n\r\n");
-    assert_eq!((none, left.as_str()), (answer(404, true), ""));
+    assert_eq!((none, left.as_str()), (response(404, true), ""));
     let (cut, reader, _) = read("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab").unwrap();
     assert_eq!((cut, reader.at_eof()), (None, None));
     assert!(reader.has_begun(b""));
 }
 
 #[test]
-fn the_last_chunk_and_its_trailers_end_it() {
+fn the_last_chunk_and_the_trailers_end_the_body() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (body, rest) in [
         ("0\r\n\r\n", ""),
@@ -55,7 +55,7 @@ fn the_last_chunk_and_its_trailers_end_it() {
         let (whole, left) = complete(&format!("{head}{body}{rest}"));
         assert_eq!(
             (whole, left.as_str()),
-            (answer(200, true), rest),
+            (response(200, true), rest),
             "{body:?}"
         );
     }
@@ -66,19 +66,19 @@ fn the_last_chunk_and_its_trailers_end_it() {
 }
 
 #[test]
-fn without_a_length_the_end_of_the_connection_ends_it() {
+fn without_a_length_the_end_of_the_connection_ends_the_body() {
     for head in [
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n",
     ] {
         let (none, reader, _) = read(&format!("{head}abc")).unwrap();
         assert_eq!(none, None);
-        assert_eq!(reader.at_eof(), Some(answer(200, false)));
+        assert_eq!(reader.at_eof(), Some(response(200, false)));
     }
 }
 
 #[test]
-fn some_answers_have_no_body() {
+fn responses_204_and_304_have_no_body() {
     for head in [
         "HTTP/1.1 204 No Content",
         "HTTP/1.1 304 Not Modified\r\nContent-Length: 9",
@@ -89,7 +89,7 @@ fn some_answers_have_no_body() {
 }
 
 #[test]
-fn interim_answers_are_skipped_and_are_no_beginning() {
+fn interim_responses_are_skipped() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
     let (none, reader, left) = read(interim).unwrap();
     assert_eq!(none, None);
@@ -97,11 +97,11 @@ fn interim_answers_are_skipped_and_are_no_beginning() {
     let (whole, _) = complete(&format!(
         "{interim}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     ));
-    assert_eq!(whole, answer(200, true));
+    assert_eq!(whole, response(200, true));
 }
 
 #[test]
-fn the_connection_persists_unless_it_is_said_or_old() {
+fn the_connection_persists_by_version_and_field() {
     let length = "Content-Length: 0\r\n\r\n";
     for (head, persists) in [
         ("HTTP/1.1 200 OK\r\n", true),
@@ -116,7 +116,7 @@ fn the_connection_persists_unless_it_is_said_or_old() {
 }
 
 #[test]
-fn what_is_no_answer_is_told() {
+fn an_invalid_response_is_an_error() {
     for bytes in [
         "HELLO\r\n\r\n",
         "HTTP/2.0 200 OK\r\n\r\n",
@@ -142,14 +142,14 @@ fn what_is_no_answer_is_told() {
 }
 
 #[test]
-fn what_has_no_end_is_given_up() {
+fn an_overlong_head_or_line_is_an_error() {
     let long = "x".repeat(HEAD_BYTES_MAX + 1);
     assert!(
-        Reader::new()
+        ResponseReader::new()
             .advance(&mut long.clone().into_bytes())
             .is_err()
     );
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;";
     let mut buffer = format!("{head}{long}").into_bytes();
-    assert!(Reader::new().advance(&mut buffer).is_err());
+    assert!(ResponseReader::new().advance(&mut buffer).is_err());
 }

@@ -23,9 +23,9 @@ use super::values::flag;
 
 /// A threaded HTTP/1.1 server that answers every request before it stops.
 ///
-/// Every option is an environment variable too; the command line has the last
-/// word. A DURATION is written 500ms, 10s or 1m; a SIZE in bytes, or 64KiB,
-/// 2MiB, 1GiB.
+/// Every option can also be set by an environment variable; the command line
+/// takes precedence. A DURATION is written as 500ms, 10s or 1m; a SIZE in bytes,
+/// or as 64KiB, 2MiB or 1GiB.
 #[derive(Debug, Parser)]
 #[command(
     name = "farewell",
@@ -34,12 +34,11 @@ use super::values::flag;
     args_conflicts_with_subcommands = true
 )]
 pub(super) struct Options {
-    /// What else the program does.
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 
     /// Address and port to listen on. A port alone, as in :8081, means all
-    /// addresses of this machine; port 0 takes any free port.
+    /// addresses of this machine; port 0 picks a free port.
     #[arg(
         long,
         value_name = "ADDR",
@@ -48,17 +47,19 @@ pub(super) struct Options {
     )]
     pub(super) listen: String,
 
-    /// Threads that run handlers [default: 8 for each core, at least 16].
+    /// Number of threads that run handlers [default: 8 for each core, at least
+    /// 16].
     #[arg(long, value_name = "N", env = "FAREWELL_WORKERS", value_parser = count)]
     workers: Option<usize>,
 
-    /// Most connections open at a time; further ones wait in the kernel's
-    /// queue [default: 10000, or what the limit on open files allows].
+    /// Most open connections at a time; further ones wait in the kernel's
+    /// accept queue [default: 10000, or fewer if the limit on open files is
+    /// lower].
     #[arg(long, value_name = "N", env = "FAREWELL_MAX_CONNECTIONS", value_parser = count)]
     max_connections: Option<usize>,
 
-    /// Most connections of one client address at a time; further ones get a
-    /// 429 [default: no limit].
+    /// Most open connections from one client address; further ones get a 429
+    /// [default: no limit].
     #[arg(long, value_name = "N", env = "FAREWELL_CONNECTIONS_PER_PEER", value_parser = count)]
     connections_per_peer: Option<usize>,
 
@@ -66,41 +67,42 @@ pub(super) struct Options {
     #[arg(long, value_name = "SIZE", env = "FAREWELL_BODY_BYTES_MAX", value_parser = bytes)]
     body_bytes_max: Option<u64>,
 
-    /// Longest time that a stop may take, after --lame-duck; then requests that
-    /// are not answered yet are cut [default: 10s].
+    /// Longest time that a stop may take, not counting --lame-duck; then
+    /// requests that are not answered yet are cut [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_DRAIN_TIMEOUT", value_parser = duration)]
     drain_timeout: Option<Duration>,
 
-    /// How long in a stop, after --lame-duck, an open connection may still send
-    /// a request [default: 500ms].
+    /// Time during a stop, after --lame-duck, in which an idle connection may
+    /// still send a request before it is closed [default: 500ms].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LAST_CALL", value_parser = duration)]
     last_call: Option<Duration>,
 
-    /// How long, after the last response on a connection, the client may be
-    /// silent before it closes its side [default: 2s].
+    /// Longest time to wait, after the last response on a connection, for a
+    /// silent client to close its side [default: 2s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LINGER", value_parser = duration)]
     linger: Option<Duration>,
 
-    /// Longest time, after the last response on a connection, to read on and
-    /// discard what a client is still sending [default: 30s].
+    /// Longest time to keep reading and discarding, after the last response on
+    /// a connection, what the client is still sending [default: 30s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LINGER_MAX", value_parser = duration)]
     linger_max: Option<Duration>,
 
-    /// How long a stop waits for TCP handshakes that had begun before it
+    /// Longest time that a stop waits for TCP handshakes that began before it
     /// [default: 250ms].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_HANDSHAKE_GRACE", value_parser = duration)]
     handshake_grace: Option<Duration>,
 
-    /// How long, once asked to stop, to go on serving while /readyz answers
-    /// 503, so that load balancers turn away first [default: 0s].
+    /// Time to keep serving after a stop is requested, while /readyz answers
+    /// 503, so that load balancers stop sending requests here [default: 0s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LAME_DUCK", value_parser = duration)]
     lame_duck: Option<Duration>,
 
-    /// How long a connection may stay open without a request [default: 1m].
+    /// Longest time that a connection may stay open without a request [default:
+    /// 1m].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_IDLE_TIMEOUT", value_parser = duration)]
     idle_timeout: Option<Duration>,
 
-    /// Longest time from the first byte of a request's head to its last; then
+    /// Longest time from the first to the last byte of a request's head; then
     /// the request gets a 408 [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_HEAD_TIMEOUT", value_parser = duration)]
     head_timeout: Option<Duration>,
@@ -110,37 +112,38 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", env = "FAREWELL_BODY_TIMEOUT", value_parser = duration)]
     body_timeout: Option<Duration>,
 
-    /// Longest time in which a client may read less of its response than
-    /// --rate-min bytes a second; then its connection is cut [default: 30s].
+    /// Longest time in which a client may read its response at less than
+    /// --rate-min bytes a second; then the connection is cut [default: 30s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WRITE_TIMEOUT", value_parser = duration)]
     write_timeout: Option<Duration>,
 
-    /// Least that a client must send of a body, or read of a response, in a
-    /// second, averaged over --body-timeout or --write-timeout; with 0, any byte
-    /// is progress [default: 2KiB].
+    /// Lowest rate in bytes a second at which a client must send a body or read
+    /// a response, averaged over --body-timeout or --write-timeout; with 0, any
+    /// byte counts as progress [default: 2KiB].
     #[arg(long, value_name = "SIZE", env = "FAREWELL_RATE_MIN", value_parser = bytes)]
     rate_min: Option<u64>,
 
-    /// Log a line for each request, as farewell::access at the level info: the
-    /// common log format, and the seconds that the request took.
+    /// Log a line for each request, with target farewell::access and level
+    /// info: the Common Log Format, and the seconds that the request took.
     #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = flag)]
     access_log: bool,
 
-    /// Time that each answer of "Hello" takes, as a stand-in for real work.
+    /// Time that each "Hello" response takes, to simulate work.
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WORK", value_parser = duration, default_value = "0s")]
     pub(super) work: Duration,
 
-    /// Let only requests with the token in this file use /shutdown; they send
-    /// it as Authorization: Bearer TOKEN. FAREWELL_SHUTDOWN_TOKEN may hold the
-    /// token itself instead. Without a token, clients on this machine may.
+    /// File with a token that a request for /shutdown must send, as
+    /// Authorization: Bearer TOKEN. The variable FAREWELL_SHUTDOWN_TOKEN can
+    /// hold the token itself instead. Without a token, any client on this
+    /// machine may stop the program.
     #[arg(long, value_name = "FILE", env = "FAREWELL_SHUTDOWN_TOKEN_FILE")]
     pub(super) shutdown_token_file: Option<PathBuf>,
 
-    /// Serve no /shutdown: only signals stop the program.
+    /// Do not serve /shutdown: only signals stop the program.
     #[arg(long, env = "FAREWELL_NO_SHUTDOWN_ROUTE", value_parser = flag)]
     pub(super) no_shutdown_route: bool,
 
-    /// How to print the report at the end, on stdout.
+    /// Format of the report that is printed on stdout at the end.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -149,12 +152,13 @@ pub(super) struct Options {
     )]
     pub(super) report: ReportFormat,
 
-    /// The options that the environment has set, by their fields.
+    /// The options that environment variables have set, by the names of their
+    /// fields.
     #[arg(skip)]
     by_variable: Vec<String>,
 }
 
-/// What the program does instead of serving.
+/// A command that runs instead of the server.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Drill(Box<farewell_drill::DrillOptions>),
@@ -163,32 +167,41 @@ pub(super) enum Command {
 const AFTER_HELP: &str = "\
 Routes:
   /healthz         200 while the program runs
-  /readyz          200, and 503 once it is asked to stop
-  POST /echo       answers with the body of the request
-  /shutdown        stops the program; the answer says what is in progress
-  /shutdown?wait   stops it, and tells how that goes until its end
-  /shutdown?now    stops it, and cuts what is in progress
-  anything else    answers \"Hello\"; with ?delay=3s after that time
-Log: to stderr, by RUST_LOG (error, warn, info, debug, trace or off); default
-  info. While stderr takes nothing, lines are dropped and counted.
-Signals: Ctrl+C, SIGTERM and SIGHUP stop the program; a second signal, 200 ms
-  later or more, cuts what is in progress. On Linux a signal that was ignored
-  when the program started stays ignored.
-Exit codes: 0 every request was answered; 1 an error; 2 wrong usage; 3 requests
-  were cut or refused, or code did not return, at --drain-timeout or by
-  /shutdown?now; 130 a second signal cut them.";
+  /readyz          200, or 503 once a stop is requested
+  POST /echo       returns the body of the request
+  /shutdown        stops the program; the response says what is in progress
+  /shutdown?wait   stops it, and reports the progress of the stop until its end
+  /shutdown?now    stops it, and cuts requests in progress
+  any other path   returns \"Hello\"; with ?delay=3s it does so after 3 seconds
 
-/// How the report is printed.
+Signals:
+  Ctrl+C, SIGTERM and SIGHUP stop the program. A second signal, at least 200 ms
+  later, cuts requests in progress. On Linux, a signal that was ignored when the
+  program started stays ignored.
+
+Log:
+  The log goes to stderr. RUST_LOG sets its level: error, warn, info (default),
+  debug, trace or off. While stderr is blocked, lines are dropped and counted.
+
+Exit codes:
+  0    every request was answered
+  1    an error
+  2    wrong usage
+  3    at --drain-timeout or by /shutdown?now, requests were cut or got a 503, or
+       a handler did not return
+  130  a second signal cut requests in progress";
+
+/// The format of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
-    /// For people.
+    /// Text for people
     Text,
-    /// One JSON object on one line.
+    /// One line with a JSON object
     Json,
 }
 
 impl Options {
-    /// The options; or what `--help` and `--version` print.
+    /// Returns the options, or the text that `--help` or `--version` prints.
     pub(super) fn from_command_line() -> Result<Result<Self, String>, Failure> {
         let parsed = Self::command().try_get_matches();
         match parsed.and_then(|matches| Self::from_matches(&matches)) {
@@ -215,8 +228,8 @@ impl Options {
         Ok(options)
     }
 
-    /// The option that sets a field, as its user knows it: the variable, if that
-    /// has set it.
+    /// The name of the option that sets a field, or of the environment variable
+    /// if the value comes from it.
     pub(super) fn name(&self, field: &str) -> String {
         match self.by_variable.iter().any(|set| set == field) {
             true => format!("FAREWELL_{}", field.to_uppercase()),
@@ -224,7 +237,7 @@ impl Options {
         }
     }
 
-    /// The library's configuration.
+    /// The configuration of the library.
     pub(super) fn config(&self) -> Config {
         fn set<T: Copy>(field: &mut T, option: Option<T>) {
             if let Some(value) = option {
@@ -258,12 +271,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_options_are_consistent() {
+    fn clap_accepts_the_definitions() {
         Options::command().debug_assert();
     }
 
     #[test]
-    fn every_option_is_an_environment_variable_of_its_name() {
+    fn every_option_has_an_environment_variable_of_its_name() {
         for argument in Options::command().get_arguments() {
             let id = argument.get_id().as_str();
             if matches!(id, "help" | "version") {
@@ -275,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_of_the_help_are_those_of_the_library() {
+    fn the_help_shows_the_defaults_of_the_library() {
         let help = Options::command().render_long_help().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         let config = Config::default();
@@ -289,7 +302,7 @@ mod tests {
             (seconds(10), seconds(2))
         );
         assert!(help.contains("are cut [default: 10s]"));
-        assert!(help.contains("closes its side [default: 2s]"));
+        assert!(help.contains("close its side [default: 2s]"));
         assert_eq!(config.linger_max, seconds(30));
         assert!(help.contains("is still sending [default: 30s]"));
         assert_eq!(

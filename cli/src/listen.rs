@@ -1,4 +1,4 @@
-//! The address to listen on, as the program's user writes it.
+//! The address to listen on, as it is written in `--listen`.
 
 use std::fmt;
 use std::io;
@@ -8,20 +8,20 @@ use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
 
 /// `127.0.0.1:8081`, `localhost:8081`, or `:8081` for all addresses.
-pub(super) struct Listen<'a>(&'a str);
+pub(super) struct ListenAddress<'a>(&'a str);
 
-impl<'a> Listen<'a> {
+impl<'a> ListenAddress<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self(text)
     }
 }
 
-impl ToSocketAddrs for Listen<'_> {
+impl ToSocketAddrs for ListenAddress<'_> {
     type Iter = std::vec::IntoIter<SocketAddr>;
 
-    /// In the order in which they are tried. A socket for all IPv6 addresses
-    /// takes IPv4 too, save where the system is set up otherwise; a system
-    /// without IPv6 has IPv4 alone.
+    /// The addresses in the order in which they are tried. A socket for all
+    /// IPv6 addresses accepts IPv4 connections too, unless the system is
+    /// configured otherwise. On a system without IPv6 the IPv4 address is used.
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         let all = |port| {
             let all = [
@@ -32,13 +32,13 @@ impl ToSocketAddrs for Listen<'_> {
         };
         match self.0.strip_prefix(':').map(str::parse) {
             Some(Ok(port)) => all(port),
-            // An error in the words of the other addresses.
+            // The standard library's error covers `:x` too.
             _ => Ok(self.0.to_socket_addrs()?.collect::<Vec<_>>().into_iter()),
         }
     }
 }
 
-impl fmt::Display for Listen<'_> {
+impl fmt::Display for ListenAddress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             "" => f.write_str("an empty address"),
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn resolved(text: &str) -> Vec<String> {
-        let addresses = Listen::new(text).to_socket_addrs().unwrap();
+        let addresses = ListenAddress::new(text).to_socket_addrs().unwrap();
         addresses.map(|address| address.to_string()).collect()
     }
 
@@ -64,9 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_wrong_input() {
+    fn an_invalid_address_is_invalid_input() {
         for wrong in ["", "bad", ":", ":x", ":65536", ":-1", "8081", "[::1]"] {
-            let error = Listen::new(wrong).to_socket_addrs().err().unwrap();
+            let error = ListenAddress::new(wrong).to_socket_addrs().err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{wrong}");
         }
     }

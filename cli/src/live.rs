@@ -1,5 +1,5 @@
-//! The log, and what the user sees while the program drains: one line that
-//! changes on a terminal, log lines elsewhere.
+//! The log, and the progress of a stop: a live line on a terminal, log lines
+//! elsewhere.
 
 use std::env;
 use std::io;
@@ -20,29 +20,31 @@ use humantime::format_rfc3339_seconds;
 use log::Record;
 
 use super::os;
-use super::os::Stream;
+use super::os::StandardStream;
 use super::output;
 use super::output::LiveLine;
 use super::output::STDERR;
 use super::seconds_left;
 
-/// How often the seconds on the live line change.
-const TICK: Duration = Duration::from_millis(100);
+/// Time between two updates of the live line.
+const LIVE_LINE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often a log line tells how the drain goes on.
-const LOG_EVERY: Duration = Duration::from_secs(1);
+/// Time between two log lines about the progress.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is logged unless `RUST_LOG` says otherwise.
+/// The default of `RUST_LOG`.
 const DEFAULT_FILTER: &str = "info";
 
-/// Log by `RUST_LOG` to stderr, which never waits for stderr.
+/// Sends the log to stderr, filtered by `RUST_LOG`. A log call never waits for
+/// stderr.
 pub(super) fn init_logger() {
     let filter = env::var("RUST_LOG").unwrap_or_default();
     let filter = match filter.trim() {
         "" => DEFAULT_FILTER,
         filter => filter,
     };
-    // env_logger would print what is wrong with it, and wait for that.
+    // Checked here because env_logger would print the error itself, and wait
+    // until stderr accepts it.
     let wrong = env_filter::Builder::new().try_parse(filter).err();
     let mut builder = env_logger::Builder::new();
     builder
@@ -53,14 +55,14 @@ pub(super) fn init_logger() {
         })
         .write_style(write_style())
         .format(write_line)
-        .target(Target::Pipe(Box::new(output::Log)))
+        .target(Target::Pipe(Box::new(output::LogSink)))
         .init();
     if let Some(error) = wrong {
-        log::warn!("RUST_LOG is ignored, and {DEFAULT_FILTER} used: {error}");
+        log::warn!("RUST_LOG is ignored, and {DEFAULT_FILTER} is used instead: {error}");
     }
 }
 
-/// `[1994-11-06T08:49:37Z INFO  farewell::server] a line`
+/// As in `[1994-11-06T08:49:37Z INFO  farewell::server] a line`.
 fn write_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let style = out.default_level_style(record.level());
     let (level, target) = (record.level(), record.target());
@@ -72,8 +74,8 @@ fn write_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     )
 }
 
-/// The date and time, and a blank. Nothing if the system's clock has none from
-/// 1970 to 9999: env_logger's own would panic then.
+/// Date and time, and a blank. Empty if the year is not from 1970 to 9999:
+/// env_logger's own timestamp would panic then.
 fn stamp(clock: SystemTime) -> String {
     const LAST: Duration = Duration::from_secs(253_402_300_799);
 
@@ -83,7 +85,7 @@ fn stamp(clock: SystemTime) -> String {
     }
 }
 
-/// Colours where stderr is a terminal, and where the environment says so.
+/// Colours on a terminal, unless the environment says otherwise.
 fn write_style() -> WriteStyle {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_zero = |name| env::var_os(name).is_some_and(|value| value == "0");
@@ -92,7 +94,7 @@ fn write_style() -> WriteStyle {
         Ok("never") => false,
         _ if is_set("NO_COLOR") => false,
         _ if is_set("CLICOLOR_FORCE") && !is_zero("CLICOLOR_FORCE") => true,
-        _ => os::is_screen(Stream::Stderr) && !is_zero("CLICOLOR"),
+        _ => os::is_ansi_terminal(StandardStream::Stderr) && !is_zero("CLICOLOR"),
     };
     match colours {
         true => WriteStyle::Always,
@@ -100,23 +102,24 @@ fn write_style() -> WriteStyle {
     }
 }
 
-/// The thread that narrates.
-pub(super) struct Narrator(Option<JoinHandle<()>>);
+/// The thread that shows the progress.
+pub(super) struct ProgressThread(Option<JoinHandle<()>>);
 
-impl Narrator {
-    /// Waits for it; it ends when the server has stopped.
+impl ProgressThread {
+    /// Waits for the thread, which ends when the server has stopped.
     pub(super) fn join(self) {
         if let Some(thread) = self.0
             && thread.join().is_err()
         {
-            log::error!("the thread that tells how the drain goes panicked");
+            log::error!("the thread that shows the progress of the stop panicked");
         }
     }
 }
 
-/// Tells how the drain goes, from the trigger to the end.
-pub(super) fn narrate(stop: ShutdownHandle, signals: Signals) -> Narrator {
-    let terminal = os::is_screen(Stream::Stderr);
+/// Starts the thread that shows the progress from the trigger to the end of a
+/// stop.
+pub(super) fn show_progress(stop: ShutdownHandle, signals: Signals) -> ProgressThread {
+    let terminal = os::is_ansi_terminal(StandardStream::Stderr);
     let thread = thread::Builder::new()
         .name("farewell-live".to_owned())
         .spawn(move || {
@@ -127,16 +130,16 @@ pub(super) fn narrate(stop: ShutdownHandle, signals: Signals) -> Narrator {
             }
         });
     match thread {
-        Ok(thread) => Narrator(Some(thread)),
+        Ok(thread) => ProgressThread(Some(thread)),
         Err(error) => {
-            log::warn!("the progress of a drain will not be shown: {error}");
-            Narrator(None)
+            log::warn!("cannot start the thread that shows the progress of a stop: {error}");
+            ProgressThread(None)
         }
     }
 }
 
 fn draw(stop: &ShutdownHandle, signals: &Signals) {
-    while !stop.wait_for_timeout(Phase::Stopped, TICK) {
+    while !stop.wait_for_timeout(Phase::Stopped, LIVE_LINE_INTERVAL) {
         let counts = stop.counts();
         let how = if signals.seen() { "again" } else { "twice" };
         STDERR.show_live(Some(LiveLine {
@@ -154,7 +157,7 @@ fn draw(stop: &ShutdownHandle, signals: &Signals) {
 }
 
 fn write_log(stop: &ShutdownHandle) {
-    while !stop.wait_for_timeout(Phase::Stopped, LOG_EVERY) {
+    while !stop.wait_for_timeout(Phase::Stopped, LOG_INTERVAL) {
         let (phase, counts, left) = (stop.phase(), stop.counts(), seconds_left(stop));
         log::info!("{phase}: {counts}, {left:.1} s left");
     }
@@ -165,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_without_a_date_gives_no_stamp() {
+    fn a_year_beyond_9999_gives_no_timestamp() {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         assert_eq!(stamp(at(784_111_777)), "1994-11-06T08:49:37Z ");
         assert_eq!(stamp(at(253_402_300_799)), "9999-12-31T23:59:59Z ");

@@ -1,21 +1,18 @@
-//! The program `farewell`: a small service on the library, and a way to see it
-//! stop; and `farewell drill`, which sees how any server stops.
+//! The program `farewell`: a small server on the library `farewell`, and
+//! `farewell drill`, which tests how any server stops.
 //!
-//! What is here is the program's own: options, signals, log, routes, output. The
-//! server is the package `farewell`, the drill the package `farewell-drill`.
-//!
-//! Exit codes of the service: 0 everyone was answered; 1 an error (address in use, say);
-//! 2 wrong usage; 3 the deadline, or `/shutdown?now`, cut somebody or turned
-//! them away; 130 a second signal stopped it at once.
+//! This package has the options, the log, the routes and the output. The server
+//! is the package `farewell`, and the drill is the package `farewell-drill`.
+//! `--help` lists the exit codes.
 
 mod args;
 mod listen;
 mod live;
 mod os;
 mod output;
-mod permit;
 mod report;
 mod routes;
+mod stop_access;
 mod usage;
 mod values;
 
@@ -36,16 +33,16 @@ use farewell::Trigger;
 use self::args::Command;
 use self::args::Options;
 use self::args::ReportFormat;
-use self::listen::Listen;
-use self::os::Stream;
+use self::listen::ListenAddress;
+use self::os::StandardStream;
 use self::output::STDERR;
 use self::output::STDOUT;
-use self::permit::Permit;
+use self::stop_access::StopAccess;
 
-/// Why the program ends early: one line for its user, and an exit code.
+/// Why the program ends early: one line for the user, and the exit code.
 #[derive(Debug)]
 struct Failure {
-    /// The part of the program that it is about: `farewell drill`, say.
+    /// The command that the line begins with, such as `farewell drill`.
     program: &'static str,
     message: String,
     code: u8,
@@ -67,8 +64,9 @@ impl Failure {
         }
     }
 
-    /// What the library says to these options, and what to do about it.
-    fn of_library(error: &farewell::Error, options: &Options) -> Self {
+    /// Adds advice to an error of the library, and names options instead of
+    /// fields.
+    fn from_library(error: &farewell::Error, options: &Options) -> Self {
         let message = error.to_string();
         let Some(cause) = error.io_error() else {
             return Self::usage(format!(
@@ -82,39 +80,39 @@ impl Failure {
                 "{message}; write {listen} as 127.0.0.1:8081, or :8081 for all addresses"
             ));
         }
-        let hint = match hint(cause) {
-            Some(hint) => hint.to_owned(),
+        let advice = match resource_advice(cause) {
+            Some(advice) => advice.to_owned(),
             None if !message.starts_with("cannot listen") => return Self::error(message),
-            None => listen_hint(cause.kind(), &listen),
+            None => listen_advice(cause.kind(), &listen),
         };
-        Self::error(format!("{message}; {hint}"))
+        Self::error(format!("{message}; {advice}"))
     }
 
-    /// Prints the line, and gives the code.
+    /// Prints the line and returns the exit code.
     fn report(self) -> u8 {
         STDERR.print(format!("{}: {}\n", self.program, self.message));
         self.code
     }
 }
 
-/// What helps where something of the process or of the system is used up.
-fn hint(error: &io::Error) -> Option<&'static str> {
+/// Advice for an exhausted resource of the process or of the system.
+fn resource_advice(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {
-        os::PROCESS_FILES_USED_UP => {
-            Some("allow the process more open files (ulimit -n), 64 at least")
+        os::PROCESS_FILES_EXHAUSTED => {
+            Some("raise the limit on open files (ulimit -n) to at least 64")
         }
-        os::SYSTEM_FILES_USED_UP => {
-            Some("the whole system has too many files open (sysctl fs.file-max)")
+        os::SYSTEM_FILES_EXHAUSTED => {
+            Some("raise the system-wide limit on open files (sysctl fs.file-max)")
         }
-        os::THREADS_USED_UP => {
-            Some("allow more threads (ulimit -u, or the container's limit), or use fewer --workers")
+        os::THREADS_EXHAUSTED => {
+            Some("raise the limit on threads (ulimit -u, or the container's), or lower --workers")
         }
         _ => None,
     }
 }
 
-/// What helps where an address cannot be listened on.
-fn listen_hint(error: io::ErrorKind, listen: &str) -> String {
+/// Advice for an address that cannot be listened on.
+fn listen_advice(error: io::ErrorKind, listen: &str) -> String {
     use io::ErrorKind;
 
     match error {
@@ -122,17 +120,17 @@ fn listen_hint(error: io::ErrorKind, listen: &str) -> String {
             format!("is another instance running? choose another address with {listen}")
         }
         ErrorKind::AddrNotAvailable => {
-            format!("this machine has no such address: choose another with {listen}")
+            format!("this machine does not have the address: choose another with {listen}")
         }
         ErrorKind::PermissionDenied => {
-            format!("ports below 1024 need a privilege: choose another with {listen}")
+            format!("ports below 1024 need privileges: choose another with {listen}")
         }
         _ => format!("choose another address with {listen}"),
     }
 }
 
-/// A message that begins with the name of a field, with that of the option or
-/// of the variable that set it; other fields that it names likewise.
+/// Replaces the names of the library's fields in a message by the options or
+/// environment variables that set them. The first word is always such a name.
 fn as_option(message: &str, options: &Options) -> String {
     let mut words = message.split(' ');
     let first = words.next().map(|field| options.name(field));
@@ -147,15 +145,14 @@ fn as_option(message: &str, options: &Options) -> String {
         .join(" ")
 }
 
-/// The whole program. Returns its exit code once what it has printed is
-/// written, or can be waited for no longer.
+/// Runs the program. Returns when the output is written or has timed out.
 fn main() -> ExitCode {
     let code = run().unwrap_or_else(Failure::report);
     output::finish();
     ExitCode::from(code)
 }
 
-/// Runs the program to its exit code.
+/// Runs the program and returns its exit code.
 fn run() -> Result<u8, Failure> {
     let options = match Options::from_command_line()? {
         Ok(options) => options,
@@ -169,23 +166,24 @@ fn run() -> Result<u8, Failure> {
     }
     output::catch_panic_messages();
     live::init_logger();
-    let permit = Permit::from_options(&options)?;
-    let failure = |error| Failure::of_library(&error, &options);
-    let listen = Listen::new(&options.listen);
+    let access = StopAccess::from_options(&options)?;
+    let failure = |error| Failure::from_library(&error, &options);
+    let listen = ListenAddress::new(&options.listen);
     let server = Server::bind(listen, options.config()).map_err(failure)?;
     let stop = server.shutdown_handle();
     let signals = server
         .stop_on_signals()
         .map_err(|error| Failure::error(error.to_string()))?;
 
-    STDOUT.print(greeting(&server, &options, &permit));
-    let live = live::narrate(stop.clone(), signals);
-    let handler = routes::handler(stop, permit, &options);
+    STDOUT.print(greeting(&server, &options, &access));
+    let progress = live::show_progress(stop.clone(), signals);
+    let handler = routes::handler(stop, access, &options);
     let report = server.serve(handler).map_err(failure)?;
-    live.join();
+    progress.join();
 
-    if os::is_screen(Stream::Stderr) {
-        // The live line is cleared before the report comes to the same screen.
+    if os::is_ansi_terminal(StandardStream::Stderr) {
+        // The live line must be cleared before the report is printed on the
+        // same terminal.
         STDERR.flush(Instant::now());
     }
     STDOUT.print(match options.report {
@@ -203,58 +201,58 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
-fn greeting(server: &Server, options: &Options, permit: &Permit) -> String {
+fn greeting(server: &Server, options: &Options, access: &StopAccess) -> String {
     let address = server.local_addr();
-    let everywhere = match address.ip().is_unspecified() {
+    let all_addresses = match address.ip().is_unspecified() {
         true if address.is_ipv4() => "; on all IPv4 addresses",
         true => "; on all addresses",
         false => "",
     };
     let route = !options.no_shutdown_route;
-    let (how, not_here) = match (permit, stop_url(address, permit)) {
+    let (curl, missing_token) = match (access, stop_url(address, access)) {
         _ if !route => (String::new(), ""),
-        (Permit::Bearer(_), Some(url)) => (
+        (StopAccess::Bearer(_), Some(url)) => (
             format!("curl -H 'Authorization: Bearer TOKEN' {url}  or "),
             "",
         ),
-        (Permit::Loopback, Some(url)) => (format!("curl {url}  or "), ""),
+        (StopAccess::Loopback, Some(url)) => (format!("curl {url}  or "), ""),
         (_, None) => (
             String::new(),
             " (on this address, /shutdown needs --shutdown-token-file)",
         ),
     };
     format!(
-        "farewell {} listening on http://{address} ({}{everywhere})\n\
-         stop it with: {how}Ctrl+C; twice to stop at once{not_here}\n",
+        "farewell {} listening on http://{address} ({}{all_addresses})\n\
+         stop it with: {curl}Ctrl+C; twice to stop at once{missing_token}\n",
         env!("CARGO_PKG_VERSION"),
         counted(server.config().workers, "worker"),
     )
 }
 
-/// Where a client on this machine may stop the program; `None` if it may
-/// nowhere: the program takes a stop without a token from a loopback address
-/// only.
-fn stop_url(listening: SocketAddr, permit: &Permit) -> Option<String> {
+/// The URL at which a client on this machine can stop the program. Without a
+/// token, only requests to a loopback address can, so there is no URL for
+/// another address.
+fn stop_url(listening: SocketAddr, access: &StopAccess) -> Option<String> {
     let (ip, port) = (listening.ip(), listening.port());
-    let local_only = matches!(permit, Permit::Loopback);
+    let local_only = matches!(access, StopAccess::Loopback);
     let host = match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
         IpAddr::V6(ip) if ip.is_unspecified() => "localhost".to_owned(),
         ip if local_only && !ip.to_canonical().is_loopback() => return None,
         IpAddr::V4(ip) => ip.to_string(),
-        // A shell may take brackets for a pattern.
+        // Without quotes, a shell could take the brackets for a pattern.
         IpAddr::V6(_) => return Some(format!("'http://{listening}/shutdown'")),
     };
     Some(format!("http://{host}:{port}/shutdown"))
 }
 
-/// `1 request`, `2 requests`.
+/// As in `1 request` and `2 requests`.
 fn counted(count: usize, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }
 
-/// The seconds until what is left is cut.
+/// Seconds until the deadline of the stop.
 fn seconds_left(stop: &ShutdownHandle) -> f64 {
     let left = |at: Instant| at.saturating_duration_since(Instant::now());
     stop.deadline().map_or(Duration::ZERO, left).as_secs_f64()

@@ -1,16 +1,15 @@
-//! What differs between systems in how the program prints.
+//! What differs between operating systems in how the program prints.
 
 /// A standard stream of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(super) enum StandardStream {
     Stdout,
     Stderr,
 }
 
-/// The longest text that one write takes from us. A pipe that says it is
-/// writable takes as much without blocking (it is `PIPE_BUF` on Linux), and a
-/// write that is longer than what a pipe has room for shows no progress before
-/// its end.
+/// Most bytes in one write. A pipe that polls as writable accepts as many
+/// without blocking (`PIPE_BUF` on Linux). A longer write could block with a
+/// part of it written, and would not show that progress.
 pub(super) const WRITE_MAX: usize = 4096;
 
 #[cfg(unix)]
@@ -26,25 +25,25 @@ mod system {
     use rustix::event::Timespec;
     use rustix::io::Errno;
 
-    use super::Stream;
+    use super::StandardStream;
 
-    pub(in super::super) const PROCESS_FILES_USED_UP: i32 = Errno::MFILE.raw_os_error();
-    pub(in super::super) const SYSTEM_FILES_USED_UP: i32 = Errno::NFILE.raw_os_error();
-    pub(in super::super) const THREADS_USED_UP: i32 = Errno::AGAIN.raw_os_error();
+    pub(in super::super) const PROCESS_FILES_EXHAUSTED: i32 = Errno::MFILE.raw_os_error();
+    pub(in super::super) const SYSTEM_FILES_EXHAUSTED: i32 = Errno::NFILE.raw_os_error();
+    pub(in super::super) const THREADS_EXHAUSTED: i32 = Errno::AGAIN.raw_os_error();
 
-    fn with<T>(stream: Stream, use_it: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    fn with<T>(stream: StandardStream, use_it: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match stream {
-            Stream::Stdout => use_it(io::stdout().as_fd()),
-            Stream::Stderr => use_it(io::stderr().as_fd()),
+            StandardStream::Stdout => use_it(io::stdout().as_fd()),
+            StandardStream::Stderr => use_it(io::stderr().as_fd()),
         }
     }
 
-    /// Writes what the stream takes. It goes past `std::io::Stdout` and its
-    /// lock: std takes that lock at the end of the process, and a panic message
-    /// takes stderr's.
-    pub(in super::super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes as many bytes as the stream accepts. It bypasses
+    /// `std::io::Stdout` and its lock: std takes that lock when the process
+    /// ends, and stderr's for a panic message.
+    pub(in super::super) fn write(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
         with(stream, |fd| match rustix::io::write(fd, bytes) {
-            // Another holder of a terminal has made it non-blocking.
+            // Another process has made the terminal non-blocking.
             Err(Errno::AGAIN) => {
                 wait_writable(stream, None);
                 Ok(0)
@@ -54,10 +53,12 @@ mod system {
         })
     }
 
-    /// Waits until the stream takes [`WRITE_MAX`](super::WRITE_MAX) bytes
-    /// without blocking, or has an error to tell; `false` if that takes longer
-    /// than `timeout`.
-    pub(in super::super) fn wait_writable(stream: Stream, timeout: Option<Duration>) -> bool {
+    /// Waits until the stream accepts [`WRITE_MAX`](super::WRITE_MAX) bytes
+    /// without blocking, or has an error. Returns `false` on timeout.
+    pub(in super::super) fn wait_writable(
+        stream: StandardStream,
+        timeout: Option<Duration>,
+    ) -> bool {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         with(stream, |fd| {
             let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
@@ -65,9 +66,9 @@ mod system {
         })
     }
 
-    /// How many characters a line of the stream's terminal has; `None` if it is
-    /// no terminal, or does not tell.
-    pub(in super::super) fn columns(stream: Stream) -> Option<usize> {
+    /// The width of the terminal; `None` if the stream is not a terminal or its
+    /// width is unknown.
+    pub(in super::super) fn columns(stream: StandardStream) -> Option<usize> {
         let size = with(stream, |fd| {
             fd.is_terminal().then(|| rustix::termios::tcgetwinsize(fd))
         });
@@ -82,21 +83,21 @@ mod system {
     use std::io::Write;
     use std::time::Duration;
 
-    use super::Stream;
+    use super::StandardStream;
 
-    // Codes that no error has: here the system's own words have to do.
-    pub(in super::super) const PROCESS_FILES_USED_UP: i32 = i32::MIN;
-    pub(in super::super) const SYSTEM_FILES_USED_UP: i32 = i32::MIN + 1;
-    pub(in super::super) const THREADS_USED_UP: i32 = i32::MIN + 2;
+    // No error has these codes, so no advice is added on this system.
+    pub(in super::super) const PROCESS_FILES_EXHAUSTED: i32 = i32::MIN;
+    pub(in super::super) const SYSTEM_FILES_EXHAUSTED: i32 = i32::MIN + 1;
+    pub(in super::super) const THREADS_EXHAUSTED: i32 = i32::MIN + 2;
 
-    pub(in super::super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+    pub(in super::super) fn write(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
         let (mut stdout, mut stderr);
         let file: &mut dyn Write = match stream {
-            Stream::Stdout => {
+            StandardStream::Stdout => {
                 stdout = io::stdout();
                 &mut stdout
             }
-            Stream::Stderr => {
+            StandardStream::Stderr => {
                 stderr = io::stderr();
                 &mut stderr
             }
@@ -106,29 +107,29 @@ mod system {
         Ok(written)
     }
 
-    pub(in super::super) fn wait_writable(_: Stream, _: Option<Duration>) -> bool {
+    pub(in super::super) fn wait_writable(_: StandardStream, _: Option<Duration>) -> bool {
         true
     }
 
-    pub(in super::super) fn columns(_: Stream) -> Option<usize> {
+    pub(in super::super) fn columns(_: StandardStream) -> Option<usize> {
         None
     }
 }
 
-pub(super) use self::system::PROCESS_FILES_USED_UP;
-pub(super) use self::system::SYSTEM_FILES_USED_UP;
-pub(super) use self::system::THREADS_USED_UP;
+pub(super) use self::system::PROCESS_FILES_EXHAUSTED;
+pub(super) use self::system::SYSTEM_FILES_EXHAUSTED;
+pub(super) use self::system::THREADS_EXHAUSTED;
 pub(super) use self::system::columns;
 pub(super) use self::system::wait_writable;
 pub(super) use self::system::write;
 
-/// Whether the stream is a terminal that understands what moves its cursor.
-pub(super) fn is_screen(stream: Stream) -> bool {
+/// Whether the stream is a terminal that supports escape sequences.
+pub(super) fn is_ansi_terminal(stream: StandardStream) -> bool {
     use std::io::IsTerminal;
 
     let is_terminal = match stream {
-        Stream::Stdout => std::io::stdout().is_terminal(),
-        Stream::Stderr => std::io::stderr().is_terminal(),
+        StandardStream::Stdout => std::io::stdout().is_terminal(),
+        StandardStream::Stderr => std::io::stderr().is_terminal(),
     };
     is_terminal && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }

@@ -11,7 +11,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-/// One object. Durations are in seconds; outcomes are keyed by their names,
+/// One object. Durations are in seconds. The keys of outcomes are their names,
 /// with `_` for blanks.
 pub(super) fn to_json(report: &Report) -> Value {
     let cut: Vec<Value> = report

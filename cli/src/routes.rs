@@ -1,4 +1,4 @@
-//! What the program answers.
+//! The routes of the program.
 
 use std::thread;
 use std::time::Duration;
@@ -19,31 +19,31 @@ use serde_json::json;
 
 use super::args::Options;
 use super::counted;
-use super::permit::Permit;
 use super::report;
 use super::seconds_left;
+use super::stop_access::StopAccess;
 
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
-/// Answers every path.
+/// Returns the handler for all paths.
 pub(super) fn handler(
     stop: ShutdownHandle,
-    permit: Permit,
+    access: StopAccess,
     options: &Options,
 ) -> impl Fn(Request) -> Response + Send + Sync + 'static {
     let work = options.work;
     let shutdown_route = !options.no_shutdown_route;
     move |request| match request.uri().path() {
-        "/healthz" => reads(&request, || "ok\n".into_response()),
-        "/readyz" => reads(&request, || readiness(stop.phase())),
+        "/healthz" => get_or_head(&request, || "ok\n".into_response()),
+        "/readyz" => get_or_head(&request, || readiness(stop.phase())),
         "/echo" => echo(request),
-        "/shutdown" if shutdown_route => shutdown(&request, &stop, &permit),
+        "/shutdown" if shutdown_route => shutdown(&request, &stop, &access),
         path => hello(path, request.uri().query(), work),
     }
 }
 
-/// A route for `GET` and `HEAD`.
-fn reads(request: &Request, answer: impl FnOnce() -> Response) -> Response {
+/// Answers `GET` and `HEAD`, and rejects other methods.
+fn get_or_head(request: &Request, answer: impl FnOnce() -> Response) -> Response {
     match *request.method() {
         Method::GET | Method::HEAD => answer(),
         _ => method_not_allowed("GET, HEAD"),
@@ -62,7 +62,8 @@ fn hello(path: &str, query: Option<&str>, work: Duration) -> Response {
         Ok(delay) => delay,
         Err(problem) => return (StatusCode::BAD_REQUEST, problem).into_response(),
     };
-    // A stand-in for real work, which does not look up either.
+    // Simulates work. Like a real handler that blocks, it does not notice a
+    // stop.
     thread::sleep(work.saturating_add(delay));
     format!("Hello, you requested {path}\n").into_response()
 }
@@ -74,7 +75,7 @@ fn delay(query: Option<&str>) -> Result<Duration, String> {
     };
     match humantime::parse_duration(text) {
         Ok(delay) if delay <= DELAY_MAX => Ok(delay),
-        _ => Err("delay must be a duration such as 500ms or 3s, of 60s at most\n".to_owned()),
+        _ => Err("delay must be a duration such as 500ms or 3s, at most 60s\n".to_owned()),
     }
 }
 
@@ -95,7 +96,7 @@ fn echo(mut request: Request) -> Response {
 }
 
 fn method_not_allowed(allow: &'static str) -> Response {
-    let text = format!("allowed here: {allow}\n");
+    let text = format!("method not allowed (allowed: {allow})\n");
     let mut response = (StatusCode::METHOD_NOT_ALLOWED, text).into_response();
     response
         .headers_mut()
@@ -103,14 +104,14 @@ fn method_not_allowed(allow: &'static str) -> Response {
     response
 }
 
-fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Response {
+fn shutdown(request: &Request, stop: &ShutdownHandle, access: &StopAccess) -> Response {
     if !matches!(*request.method(), Method::GET | Method::POST) {
         return method_not_allowed("GET, POST");
     }
     let peer = request.peer_addr();
-    if let Err(denial) = permit.check(request) {
+    if let Err(denial) = access.check(request) {
         let reason = denial.explain();
-        log::warn!("{peer} may not stop this server: {reason}");
+        log::warn!("{peer} is not allowed to stop this server: {reason}");
         return forbidden(reason, denial.wants_credentials());
     }
     let json = wants_json(request);
@@ -125,7 +126,7 @@ fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Respon
             Response::new(stop.follow(move |progress| {
                 let new = line(progress, json);
                 if new == last {
-                    // Only what is not in the line has changed.
+                    // The counts that changed are not in the line.
                     return String::new();
                 }
                 last.clone_from(&new);
@@ -135,16 +136,16 @@ fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Respon
         Some("now") => {
             stop.shutdown_by(Trigger::Request(peer));
             let abort = stop.clone();
-            let told = move || {
+            let cut = move || {
                 abort.abort_by(Trigger::Request(peer));
             };
             let mut response = confirmation(stop, Cut::Now, json).into_response();
             let body = std::mem::take(response.body_mut());
-            *response.body_mut() = body.after_delivery(told);
+            *response.body_mut() = body.after_delivery(cut);
             response
         }
         Some(_) => {
-            let text = "use /shutdown, /shutdown?wait, or /shutdown?now\n";
+            let text = "unknown query: use /shutdown, /shutdown?wait or /shutdown?now\n";
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
     };
@@ -161,7 +162,7 @@ fn shutdown(request: &Request, stop: &ShutdownHandle, permit: &Permit) -> Respon
 }
 
 fn forbidden(reason: &str, wants_credentials: bool) -> Response {
-    let text = format!("you may not stop this server: {reason}\n");
+    let text = format!("not allowed to stop this server: {reason}\n");
     if !wants_credentials {
         return (StatusCode::FORBIDDEN, text).into_response();
     }
@@ -184,14 +185,15 @@ fn wants_json(request: &Request) -> bool {
         })
 }
 
-/// When a stop cuts what is left.
+/// When a stop cuts requests in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     AtDeadline,
     Now,
 }
 
-/// What is still in progress, this request aside, and how long it may take.
+/// The response to a stop: the other requests in progress, and how long the
+/// stop can take.
 fn confirmation(stop: &ShutdownHandle, cut: Cut, json: bool) -> String {
     let counts = stop.counts();
     let others = in_progress(&counts).saturating_sub(1);
@@ -216,17 +218,18 @@ fn confirmation(stop: &ShutdownHandle, cut: Cut, json: bool) -> String {
         }
         Cut::Now => format!(
             "shutting down now: {others} in progress, {idle}; \
-             what is left is cut when this has arrived\n"
+             everything else is cut once this response is delivered\n"
         ),
     }
 }
 
-/// Requests in progress or waiting for a worker, followers aside.
+/// Requests that are in progress or wait for a worker, without those that
+/// follow the stop.
 fn in_progress(counts: &Counts) -> usize {
     (counts.in_progress + counts.waiting).saturating_sub(counts.followers)
 }
 
-/// One line of `/shutdown?wait`.
+/// One line of the response to `/shutdown?wait`.
 fn line(progress: &Progress, json: bool) -> String {
     match progress {
         Progress::Counts(counts) if json => {

@@ -1,5 +1,5 @@
-//! What is said to wrong usage: one line, with the option or the variable that
-//! is wrong, and what to write instead.
+//! Errors for wrong usage: one line that names the option or variable and says
+//! what to write instead.
 
 use std::ffi::OsString;
 
@@ -13,8 +13,8 @@ use clap::error::ErrorKind;
 
 use super::Failure;
 
-/// Why these arguments (the program's name first) and the environment are no
-/// options of `command`, which has said so by `error`.
+/// Explains why clap has rejected the arguments (the program's name first) or
+/// the environment with `error`.
 pub(super) fn explain(command: &Command, arguments: &[OsString], error: &Error) -> Failure {
     let program = match arguments.get(1).is_some_and(|first| first == "drill") {
         true => "farewell drill",
@@ -30,8 +30,8 @@ pub(super) fn explain(command: &Command, arguments: &[OsString], error: &Error) 
     }
 }
 
-/// The environment variable that is to blame, if the arguments alone are right;
-/// and what is wrong with it. clap's errors name the option.
+/// The environment variable that causes the error, and the error, if the
+/// arguments alone are valid. clap's own error names the option in both cases.
 fn wrong_variable(command: &Command, arguments: &[OsString]) -> Option<(String, Error)> {
     let error_with = |variable: Option<&str>| {
         let with_one = command.clone().mut_args(|argument| {
@@ -57,7 +57,8 @@ fn wrong_variable(command: &Command, arguments: &[OsString]) -> Option<(String, 
         .find_map(|variable| Some((variable.to_owned(), error_with(Some(variable))?)))
 }
 
-/// What is wrong, in one line; `variable` has the wrong value, if it is given.
+/// Describes the error in one line. `variable` is the variable with the wrong
+/// value, if the value comes from one.
 fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String {
     let of_kind = |kind| match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
@@ -68,7 +69,7 @@ fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String
     let name = variable.unwrap_or_else(|| argument.split(' ').next().unwrap_or_default());
     let command = of_kind(ContextKind::InvalidSubcommand).unwrap_or_default();
     let suggested = |kind| match of_kind(kind) {
-        Some(similar) => format!("; do you mean {similar}?"),
+        Some(similar) => format!("; did you mean {similar}?"),
         None => String::new(),
     };
     match error.kind() {
@@ -85,28 +86,30 @@ fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String
         }
         ErrorKind::MissingRequiredArgument => {
             let arguments = argument.replace("<COMMAND>", "-- <COMMAND>");
-            format!("missing: {}", arguments.replace(", ", " and "))
+            format!("missing {}", arguments.replace(", ", " and "))
         }
         ErrorKind::TooManyValues => format!("{name} takes no value"),
         ErrorKind::InvalidSubcommand => {
             let suggested = suggested(ContextKind::SuggestedSubcommand);
-            format!("there is no command '{command}'{suggested}")
+            format!("unknown command '{command}'{suggested}")
         }
         ErrorKind::ArgumentConflict if command == "drill" => {
-            "drill must come first, and has options of its own".to_owned()
+            "drill must come first: it has its own options".to_owned()
         }
-        ErrorKind::ArgumentConflict if !command.is_empty() => format!("unexpected '{command}'"),
+        ErrorKind::ArgumentConflict if !command.is_empty() => {
+            format!("unexpected argument '{command}'")
+        }
         ErrorKind::UnknownArgument if is_negative_number(&argument) => {
             match before(&argument, arguments) {
                 Some((name, value)) => format!("{name} is '{value}': it must not be negative"),
-                None => format!("unexpected '{argument}'"),
+                None => format!("unexpected argument '{argument}'"),
             }
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             let suggested = suggested(ContextKind::SuggestedArg);
-            format!("there is no option '{argument}'{suggested}")
+            format!("unknown option '{argument}'{suggested}")
         }
-        ErrorKind::UnknownArgument => format!("unexpected '{argument}'"),
+        ErrorKind::UnknownArgument => format!("unexpected argument '{argument}'"),
         _ => joined(&error.to_string()),
     }
 }
@@ -121,7 +124,7 @@ fn reason(error: &Error, valid: Option<String>) -> Option<String> {
         return Some("it must be a whole number".to_owned());
     }
     let reason = reason.to_string();
-    // A range of clap's.
+    // The error of a clap range.
     let range = reason.split_once(" is not in ");
     Some(match range.and_then(|(_, range)| range.split_once("..=")) {
         Some((least, most)) => format!("it must be from {least} to {most}"),
@@ -129,7 +132,8 @@ fn reason(error: &Error, valid: Option<String>) -> Option<String> {
     })
 }
 
-/// The option before an argument that begins with `start`, and that argument.
+/// The option before the first argument that begins with `start`, and that
+/// argument.
 fn before(start: &str, arguments: &[OsString]) -> Option<(String, String)> {
     let arguments: Vec<_> = arguments
         .iter()
@@ -146,7 +150,7 @@ fn is_negative_number(argument: &str) -> bool {
     number.starts_with(|first: char| first.is_ascii_digit() || first == '.')
 }
 
-/// What clap says in several lines, up to its usage, in one.
+/// Joins the lines of a clap message up to its usage.
 fn joined(message: &str) -> String {
     let said: Vec<&str> = message
         .lines()

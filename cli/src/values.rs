@@ -1,19 +1,18 @@
-//! The values of options: how each kind is written, and what is said to a value
-//! that is written in another way.
+//! Parsers for the values of options. Their errors say how to write the value.
 
 use std::time::Duration;
 
 const SIZES: &str = "write it in bytes, or as 64KiB, 2MiB or 1GiB";
 const DURATIONS: &str = "write it as 500ms, 10s or 1m";
 
-/// A whole number, 1 or more.
+/// Parses a whole number of 1 or more.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse()
         .map_err(|_| number_problem(text, "it must be a whole number, 1 or more"))
 }
 
-/// A number of bytes. `M` and `MB` are refused: they mean a million to some and
-/// 2^20 to others.
+/// Parses a number of bytes. `M` and `MB` are rejected: some users mean 10^6 by
+/// them, and others 2^20.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let (number, unit) = units
@@ -26,12 +25,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "it is too large".to_owned())
 }
 
-/// A duration.
+/// Parses a duration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| DURATIONS.to_owned())
 }
 
-/// A switch, as an environment variable has it.
+/// Parses the value of an environment variable for an option without a value.
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_has_one_way_to_be_written() {
+    fn a_size_is_in_bytes_or_has_a_binary_unit() {
         assert_eq!(bytes("0"), Ok(0));
         assert_eq!(bytes("1500"), Ok(1500));
         assert_eq!(bytes("64KiB"), Ok(65_536));
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_a_whole_number() {
+    fn a_count_must_be_a_whole_number() {
         assert_eq!(count("16"), Ok(16));
         for wrong in ["-1", "many", "", "1.5", "0x10"] {
             assert!(
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_has_a_unit() {
+    fn a_duration_must_have_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["5", "", "-1s", "soon", "99999999999999999999s"] {
             assert_eq!(duration(wrong), Err(DURATIONS.to_owned()), "{wrong}");

@@ -1,7 +1,7 @@
-//! `farewell drill` finds what each server does wrong when it stops, and finds
-//! nothing with one that does it right.
+//! `farewell drill` finds the faults of servers that stop badly, and none in a
+//! server that stops well.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![cfg(unix)]
 
 #[path = "../../tests/support/built.rs"]

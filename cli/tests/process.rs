@@ -1,14 +1,14 @@
-//! The real program as its users run it: signals, exit codes, output, load.
+//! The program as its users run it: signals, exit codes, output, load.
 
 #![allow(clippy::print_stdout, reason = "the loss tests print their figures")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![cfg(unix)]
 
 #[cfg(target_os = "linux")]
 #[path = "process/blocked.rs"]
 mod blocked;
 #[path = "../../tests/support/client.rs"]
-#[allow(dead_code, reason = "the other test binary uses the rest")]
+#[allow(dead_code, reason = "other test binaries use the rest")]
 mod client;
 #[path = "process/files.rs"]
 mod files;

@@ -1,8 +1,7 @@
-//! Each example of the README works for a user who pastes it, together with
-//! its `Cargo.toml` block, into a new package; and loses nothing when it is
-//! stopped.
+//! Each example of the README builds in a new package with its own `Cargo.toml`
+//! block, and loses no request when it is stopped.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![cfg(unix)]
 
 use std::env;
@@ -21,22 +20,22 @@ mod inherited;
 
 /// An example of the README.
 struct Example {
-    /// Its number, from 1.
+    /// Counts from 1.
     number: usize,
-    /// The block that belongs into `Cargo.toml`.
+    /// The TOML block before the example.
     dependencies: String,
     code: String,
 }
 
-/// Where the examples listen.
+/// The address that the examples listen on.
 const ADDRESS: &str = "\"127.0.0.1:8081\"";
 
-/// The folder of the README, and of the library.
+/// The folder of the README and of the library.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The Rust blocks of a text in Markdown, each with the TOML block before it.
+/// The Rust blocks of a Markdown text, each with the TOML block before it.
 fn examples(markdown: &str) -> Vec<Example> {
     let mut examples = Vec::new();
     let mut dependencies = None;
@@ -67,12 +66,13 @@ fn examples(markdown: &str) -> Vec<Example> {
 }
 
 impl Example {
-    /// Makes the package, with this code, and builds it: the program.
+    /// Creates a package with this code and builds it. Returns the path of the
+    /// program.
     fn build(&self, name: &str, code: &str) -> PathBuf {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
         let package = home.join(name);
-        // The version that the block names is the one that is here, which need
-        // not be published.
+        // The version in the block may not be published, so this working copy
+        // replaces it.
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
              {}\n[patch.crates-io]\nfarewell = {{ path = '{}' }}\n\n[workspace]\n",
@@ -81,7 +81,8 @@ impl Example {
         );
         write(&package.join("Cargo.toml"), &manifest);
         write(&package.join("src/main.rs"), code);
-        // The versions that are here already; what is not needed is left out.
+        // The versions of this workspace. cargo removes the packages that are
+        // not needed.
         fs::copy(root().join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
 
         let target = home.join("target");
@@ -100,8 +101,8 @@ impl Example {
     }
 }
 
-/// Leaves a file alone that has this content, so that cargo builds nothing
-/// again.
+/// Writes a file only if its content changes, so that cargo does not rebuild
+/// it.
 fn write(file: &Path, content: &str) {
     if fs::read_to_string(file).is_ok_and(|old| old == content) {
         return;
@@ -112,7 +113,7 @@ fn write(file: &Path, content: &str) {
 
 fn cargo_build(package: &Path, target: &Path, further: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO"));
-    // What cargo says of the package of this test is not true of that one.
+    // These variables describe the package of this test, not the new one.
     for (variable, _) in env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -141,10 +142,10 @@ fn every_example_builds_with_its_own_dependencies() {
 }
 
 #[test]
-fn the_first_example_loses_nothing_when_it_is_stopped() {
+fn the_first_example_loses_no_request_when_it_is_stopped() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let example = examples(&readme).remove(0);
-    // Only its address differs: the drill chooses a free port.
+    // The drill passes the address, because it picks a free port.
     assert_eq!(example.code.matches(ADDRESS).count(), 1);
     let argument = "std::env::args().nth(1).unwrap()";
     let server = example.build("drilled", &example.code.replace(ADDRESS, argument));

@@ -1,4 +1,4 @@
-//! What the program prints, in such a way that printing never waits.
+//! Printing that never blocks its caller.
 //!
 //! ```text
 //! log lines, greeting, report, panics --> queue (bounded) --> writer --> write(2)
@@ -6,19 +6,19 @@
 //!                                                      may block here for ever
 //! ```
 //!
-//! A pipe that is full and that no process reads, or a terminal that Ctrl+S has
-//! stopped, blocks `write(2)` for as long as it likes. So each of stdout and
-//! stderr has a queue and a thread of its own, and only that thread writes. A
-//! message that finds no room in the queue is dropped and counted; once the
-//! stream takes bytes again, one line says how many lines were dropped.
+//! A full pipe that no process reads, or a terminal that Ctrl+S has stopped,
+//! blocks `write(2)` for an unlimited time. Therefore each of stdout and stderr
+//! has a queue and a thread, and only that thread writes. A message that does
+//! not fit into the queue is dropped and counted. When the stream accepts bytes
+//! again, one line says how many lines were dropped.
 //!
-//! At its end the program waits for what is queued: as long as the stream takes
-//! bytes, for [`FLUSH_MAX`] at most; if the stream takes none, for [`STALL`]. The
-//! writers are not joined: one may be blocked in `write(2)`, and the end of
-//! `main` ends it.
+//! When the program ends, it waits until the queues are empty: for
+//! [`FLUSH_TIMEOUT`] at most, and for [`STALL_TIMEOUT`] without progress. It
+//! does not join the threads, because one may be blocked in `write(2)`; they
+//! end with the process.
 //!
-//! Nothing else in the service prints: neither `println!` nor a panic, whose
-//! message comes here too ([`catch_panic_messages`]).
+//! All output of the server goes through this module, also the messages of
+//! panics ([`catch_panic_messages`]).
 
 mod queue;
 
@@ -35,44 +35,45 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::os;
-use super::os::Stream;
+use super::os::StandardStream;
 use super::os::WRITE_MAX;
 
 pub(super) use self::queue::LiveLine;
 use self::queue::Queue;
-use self::queue::Writer;
+use self::queue::WriterState;
 
 /// The standard output: greeting, report, help.
-pub(super) static STDOUT: Output = Output::new(Stream::Stdout);
+pub(super) static STDOUT: Output = Output::new(StandardStream::Stdout);
 
-/// The standard error: the log, the live line, why the program ends early.
-pub(super) static STDERR: Output = Output::new(Stream::Stderr);
+/// The standard error: log, live line, and the line that says why the program
+/// ends early.
+pub(super) static STDERR: Output = Output::new(StandardStream::Stderr);
 
-/// How long, at the end, a stream may take no byte until it is given up.
-const STALL: Duration = Duration::from_secs(1);
+/// How long a stream may accept no byte when the program ends.
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long, at the end, a stream may take in all, though it takes bytes.
-const FLUSH_MAX: Duration = Duration::from_secs(10);
+/// How long the program waits for a stream that accepts bytes when it ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// To the start of the line, and clear it.
+/// Moves the cursor to the start of the line and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
 
-/// Cut off at the edge of the terminal what is longer, instead of wrapping it:
-/// a line that wraps cannot be cleared. And back again.
+/// Turns line wrapping off and on. A longer line is cut at the edge of the
+/// terminal; a wrapped line could not be cleared.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
-/// A standard stream, its queue and its writer.
+/// A standard stream with its queue and its writing thread.
 pub(super) struct Output {
-    stream: Stream,
+    stream: StandardStream,
     queue: Mutex<Queue>,
-    /// Wakes the writer for something to write, and [`flush`](Output::flush)
-    /// when nothing is left.
+    /// Notified when there is something to write, which wakes the thread, and
+    /// when nothing is left, which wakes [`flush`](Output::flush).
     changed: Condvar,
 }
 
 impl Output {
-    const fn new(stream: Stream) -> Self {
+    const fn new(stream: StandardStream) -> Self {
         Self {
             stream,
             queue: Mutex::new(Queue::new()),
@@ -80,8 +81,8 @@ impl Output {
         }
     }
 
-    /// Prints whole lines. Returns at once, whatever the stream does; if there
-    /// is no room, they are dropped and counted.
+    /// Queues whole lines and returns at once. If they do not fit into the
+    /// queue, they are dropped and counted.
     pub(super) fn print(&'static self, lines: impl Into<Vec<u8>>) {
         let mut queue = self.lock();
         if queue.push(lines.into()) {
@@ -89,8 +90,8 @@ impl Output {
         }
     }
 
-    /// Shows this line below everything else, instead of the one before; or
-    /// none. Only for a terminal.
+    /// Shows this line at the bottom of a terminal in place of the last one, or
+    /// removes it.
     pub(super) fn show_live(&'static self, line: Option<LiveLine>) {
         let mut queue = self.lock();
         queue.live = line;
@@ -98,25 +99,26 @@ impl Output {
         self.wake(queue);
     }
 
-    /// Waits until everything is written, within the bounds of this module;
-    /// time before `since` does not count. `false` if something is left.
+    /// Waits until everything is written or the time is up, which counts from
+    /// `since`. Returns whether everything is written.
     pub(super) fn flush(&'static self, since: Instant) -> bool {
         let mut queue = self.lock();
-        if queue.writer == Writer::NotStarted && !queue.is_empty() {
-            // There was no thread to be had. What fits is better than nothing.
+        if queue.writer == WriterState::NotStarted && !queue.is_empty() {
+            // The writing thread could not be started, so this thread writes
+            // what the stream accepts.
             drop(queue);
-            if !os::wait_writable(self.stream, Some(STALL)) {
+            if !os::wait_writable(self.stream, Some(STALL_TIMEOUT)) {
                 return false;
             }
-            self.write_out(Wait::No);
+            self.write_out(WhenEmpty::Return);
             queue = self.lock();
         }
         loop {
-            if queue.is_empty() && queue.writer != Writer::Writes {
+            if queue.is_empty() && queue.writer != WriterState::Writing {
                 return true;
             }
-            let stalled = queue.progress.map_or(since, |at| at.max(since)) + STALL;
-            let end = stalled.min(since + FLUSH_MAX);
+            let stalled = queue.progress.map_or(since, |at| at.max(since)) + STALL_TIMEOUT;
+            let end = stalled.min(since + FLUSH_TIMEOUT);
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -126,47 +128,48 @@ impl Output {
         }
     }
 
-    /// Has the writer look at the queue.
+    /// Wakes the writing thread, or starts it.
     fn wake(&'static self, mut queue: MutexGuard<'_, Queue>) {
         match queue.writer {
-            Writer::Waits => {
-                // One wake-up is enough, however many lines come before it.
-                queue.writer = Writer::Writes;
+            WriterState::Waiting => {
+                // One notification is enough for all lines until the thread has
+                // woken.
+                queue.writer = WriterState::Writing;
                 drop(queue);
                 self.changed.notify_all();
             }
-            Writer::Writes => {}
-            Writer::NotStarted => {
+            WriterState::Writing => {}
+            WriterState::NotStarted => {
                 let name = format!("farewell-{:?}", self.stream).to_lowercase();
                 let writer = thread::Builder::new()
                     .name(name)
-                    .spawn(|| self.write_out(Wait::Yes));
-                // Without a thread the next message tries again, and so does
-                // the end of the program.
+                    .spawn(|| self.write_out(WhenEmpty::Wait));
+                // If the thread cannot be started, the next message and the end
+                // of the program try again.
                 if writer.is_ok() {
-                    queue.writer = Writer::Writes;
+                    queue.writer = WriterState::Writing;
                 }
             }
         }
     }
 
-    /// Writes what is queued, and then waits for more.
-    fn write_out(&self, wait: Wait) {
+    /// Writes what is queued. Then waits for more or returns.
+    fn write_out(&self, when_empty: WhenEmpty) {
         let mut shows_live = false;
         let mut queue = self.lock();
         loop {
             let Some(batch) = queue.take() else {
-                if wait == Wait::No {
+                if when_empty == WhenEmpty::Return {
                     return;
                 }
-                queue.writer = Writer::Waits;
+                queue.writer = WriterState::Waiting;
                 self.changed.notify_all();
                 let woken = self.changed.wait(queue);
                 queue = woken.unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            if wait == Wait::Yes {
-                queue.writer = Writer::Writes;
+            if when_empty == WhenEmpty::Wait {
+                queue.writer = WriterState::Writing;
             }
             let live = queue.live.as_ref();
             let live = live.map(|line| line.fitted(os::columns(self.stream)));
@@ -184,11 +187,11 @@ impl Output {
             let written = self.write(&bytes);
 
             queue = self.lock();
-            let failed_before = queue.fails;
-            queue.fails = written.is_err();
+            let failed_before = queue.last_write_failed;
+            queue.last_write_failed = written.is_err();
             if let Err(error) = written {
                 queue.dropped += batch.lines_and_dropped();
-                if self.stream == Stream::Stdout && !failed_before {
+                if self.stream == StandardStream::Stdout && !failed_before {
                     drop(queue);
                     log::warn!("cannot write to stdout: {error}");
                     queue = self.lock();
@@ -197,7 +200,7 @@ impl Output {
         }
     }
 
-    /// Writes all of it, however long that takes.
+    /// Writes all bytes, however long that takes.
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let piece = &bytes[..bytes.len().min(WRITE_MAX)];
@@ -210,24 +213,23 @@ impl Output {
         Ok(())
     }
 
-    /// The queue is whole at every moment, so a panic of a holder spoils
-    /// nothing.
+    /// The queue is consistent whenever the lock is released, also by a panic.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a loop of a writer waits for more.
+/// What a writing loop does when the queue is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    Yes,
-    No,
+enum WhenEmpty {
+    Wait,
+    Return,
 }
 
-/// The standard error as the log writes to it: line by line.
-pub(super) struct Log;
+/// Sends what the logger writes to stderr.
+pub(super) struct LogSink;
 
-impl io::Write for Log {
+impl io::Write for LogSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         STDERR.print(bytes);
         Ok(bytes.len())
@@ -238,31 +240,33 @@ impl io::Write for Log {
     }
 }
 
-/// Has the message of a panic queued like a line of the log. std's own hook
-/// writes to stderr, and would block the worker whose handler has panicked.
+/// Queues the messages of panics like lines of the log. The hook of std writes
+/// to stderr directly, and would block the worker whose handler panicked.
 pub(super) fn catch_panic_messages() {
     panic::set_hook(Box::new(|panicked| {
         let thread = thread::current();
-        let name = thread.name().unwrap_or("without a name");
-        let mut text = format!("farewell: the thread {name}: {panicked}\n");
+        let name = thread.name().unwrap_or("<unnamed>");
+        let mut text = format!("farewell: thread {name} {panicked}\n");
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
             text += &format!("{backtrace}\n");
         }
         STDERR.print(text);
         if name == "main" {
-            // Unwinding ends the process, and no flush comes after this.
+            // A panic of the main thread ends the process without another
+            // flush.
             finish();
         }
     }));
 }
 
-/// Writes what is left, at the end of the program, and takes about two seconds
-/// at most where the streams take nothing. Says so if the report is lost.
+/// Writes what is queued when the program ends. If the streams are blocked, it
+/// returns after about two seconds. Logs an error if stdout could not be
+/// written.
 pub(super) fn finish() {
     let since = Instant::now();
     if !STDOUT.flush(since) {
-        log::error!("stdout takes nothing: what was printed last is lost");
+        log::error!("stdout is blocked: what was printed last is lost");
     }
     STDERR.flush(since);
 }

@@ -1,64 +1,63 @@
-//! What waits to be written to a stream, and what of it is dropped.
+//! The queue of a stream, and the count of lines that were dropped.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::super::counted;
-use super::super::os::Stream;
+use super::super::os::StandardStream;
 use super::super::os::WRITE_MAX;
 
-/// How much may wait to be written, in bytes. One message may exceed it: a
-/// report is never refused for its length.
+/// Most bytes in the queue. One message may exceed it, so that a report always
+/// fits into an empty queue.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
 
-/// What waits to be written. No thread that holds its lock writes, or waits for
-/// anything.
+/// The queue of one stream. No thread writes or waits while it holds the lock.
 pub(super) struct Queue {
     messages: VecDeque<Message>,
-    /// The sum of the messages.
+    /// Total length of the messages.
     bytes: usize,
     /// Lines dropped since the last message was queued.
     pub(super) dropped: u64,
-    /// Whether lines are dropped. It goes on until half of the queue is free, or
-    /// a slow stream would get one notice a line.
-    drops: bool,
-    /// The line that changes, and whether the writer is still to show it.
+    /// Whether messages are dropped until half of the queue is free. Without
+    /// this, a slow stream would get a notice for almost every line.
+    is_dropping: bool,
+    /// The live line, and whether the thread must update it.
     pub(super) live: Option<LiveLine>,
     pub(super) live_changed: bool,
-    pub(super) writer: Writer,
-    /// When the stream last took bytes, or got something to take after a time
-    /// without.
+    pub(super) writer: WriterState,
+    /// When the stream last accepted bytes, or when a message was queued while
+    /// there was nothing to write.
     pub(super) progress: Option<Instant>,
     /// Whether the last write failed.
-    pub(super) fails: bool,
+    pub(super) last_write_failed: bool,
 }
 
-/// Where the thread is that writes.
+/// What the writing thread does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writer {
+pub(super) enum WriterState {
     NotStarted,
-    /// It waits for something to write, and needs a wake-up.
-    Waits,
-    Writes,
+    /// It waits to be notified.
+    Waiting,
+    Writing,
 }
 
-/// Whole lines.
+/// One or more whole lines.
 #[derive(Default)]
 struct Message {
     bytes: Vec<u8>,
-    /// How many lines were dropped before it.
+    /// Lines that were dropped before this message.
     dropped_before: u64,
 }
 
-/// The line at the bottom of a terminal, which changes.
+/// A line at the bottom of a terminal that is updated in place.
 pub(in super::super) struct LiveLine {
     pub(in super::super) text: String,
-    /// What follows the text where there is room for all of it.
+    /// Appended if the terminal is wide enough for all of it.
     pub(in super::super) hint: String,
 }
 
 impl LiveLine {
-    /// As much as a line of the terminal holds, in ASCII.
+    /// The part that fits into the width of the terminal. The text is ASCII.
     pub(super) fn fitted(&self, columns: Option<usize>) -> String {
         let whole = format!("{}{}", self.text, self.hint);
         match columns {
@@ -74,28 +73,28 @@ impl Queue {
             messages: VecDeque::new(),
             bytes: 0,
             dropped: 0,
-            drops: false,
+            is_dropping: false,
             live: None,
             live_changed: false,
-            writer: Writer::NotStarted,
+            writer: WriterState::NotStarted,
             progress: None,
-            fails: false,
+            last_write_failed: false,
         }
     }
 
-    /// Queues a message, or drops and counts it. Says whether it is queued.
+    /// Queues a message, or drops and counts it. Returns whether it was queued.
     pub(super) fn push(&mut self, bytes: Vec<u8>) -> bool {
-        let room = if self.drops {
+        let room = if self.is_dropping {
             QUEUE_BYTES_MAX / 2
         } else {
             QUEUE_BYTES_MAX
         };
-        self.drops = self.bytes >= room;
-        if self.drops {
+        self.is_dropping = self.bytes >= room;
+        if self.is_dropping {
             self.dropped += lines(&bytes);
             return false;
         }
-        if self.is_empty() && self.writer != Writer::Writes {
+        if self.is_empty() && self.writer != WriterState::Writing {
             self.progress = Some(Instant::now());
         }
         self.bytes += bytes.len();
@@ -106,7 +105,8 @@ impl Queue {
         true
     }
 
-    /// The next few messages: one, and as many more as one write takes.
+    /// Removes the next messages: at least one, and as many as fit into one
+    /// write.
     pub(super) fn take(&mut self) -> Option<Batch> {
         if self.is_empty() {
             return None;
@@ -122,7 +122,7 @@ impl Queue {
             self.bytes -= next.bytes.len();
             batch.0.extend(self.messages.pop_front());
         }
-        if self.messages.is_empty() && self.dropped > 0 && !self.fails {
+        if self.messages.is_empty() && self.dropped > 0 && !self.last_write_failed {
             batch.0.push(Message {
                 bytes: Vec::new(),
                 dropped_before: std::mem::take(&mut self.dropped),
@@ -131,20 +131,20 @@ impl Queue {
         Some(batch)
     }
 
-    /// Whether the writer has nothing to do. What was dropped is told to a
-    /// stream that takes bytes, and to no other.
+    /// Whether there is nothing to write. The notice of dropped lines waits for
+    /// a stream whose writes succeed.
     pub(super) fn is_empty(&self) -> bool {
-        let told = self.dropped == 0 || self.fails;
+        let told = self.dropped == 0 || self.last_write_failed;
         self.messages.is_empty() && told && !self.live_changed
     }
 }
 
-/// What is written at once.
+/// The messages of one write.
 #[derive(Default)]
 pub(super) struct Batch(Vec<Message>);
 
 impl Batch {
-    pub(super) fn append_to(&self, bytes: &mut Vec<u8>, stream: Stream) {
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>, stream: StandardStream) {
         for message in &self.0 {
             if message.dropped_before > 0 {
                 bytes.extend_from_slice(notice(message.dropped_before, stream).as_bytes());
@@ -153,21 +153,21 @@ impl Batch {
         }
     }
 
-    /// How many lines a reader misses if it is not written.
+    /// Lines that are lost if this is not written.
     pub(super) fn lines_and_dropped(&self) -> u64 {
         let missing = |message: &Message| lines(&message.bytes) + message.dropped_before;
         self.0.iter().map(missing).sum()
     }
 }
 
-/// What stands for lines that were dropped.
-fn notice(dropped: u64, stream: Stream) -> String {
+/// The line that takes the place of dropped lines.
+fn notice(dropped: u64, stream: StandardStream) -> String {
     let lines = counted(usize::try_from(dropped).unwrap_or(usize::MAX), "line");
     let stream = match stream {
-        Stream::Stdout => "stdout",
-        Stream::Stderr => "stderr",
+        StandardStream::Stdout => "stdout",
+        StandardStream::Stderr => "stderr",
     };
-    format!("farewell: {lines} dropped here, while {stream} took nothing\n")
+    format!("farewell: {lines} dropped here because {stream} was blocked\n")
 }
 
 fn lines(bytes: &[u8]) -> u64 {
@@ -184,12 +184,12 @@ mod tests {
 
     fn text(batch: &Batch) -> String {
         let mut bytes = Vec::new();
-        batch.append_to(&mut bytes, Stream::Stderr);
+        batch.append_to(&mut bytes, StandardStream::Stderr);
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
-    fn what_finds_no_room_is_counted_where_it_is_missing() {
+    fn dropped_lines_are_counted_before_the_next_message() {
         let mut queue = queue();
         let long = vec![b'x'; QUEUE_BYTES_MAX];
         assert!(queue.push(long));
@@ -201,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn dropped_lines_are_told_before_the_next_line() {
+    fn messages_are_dropped_until_half_of_the_queue_is_free() {
         let mut queue = queue();
         for _ in 0..QUEUE_BYTES_MAX / WRITE_MAX {
             assert!(queue.push(vec![b'x'; WRITE_MAX]));
         }
         assert!(!queue.push(b"dropped\n".to_vec()));
-        // Until half of the queue is free, further lines are dropped.
+        // Lines are dropped until half of the queue is free.
         while queue.bytes >= QUEUE_BYTES_MAX / 2 {
             assert!(!queue.push(b"dropped\n".to_vec()));
             queue.take().unwrap();
@@ -219,30 +219,30 @@ mod tests {
         while let Some(batch) = queue.take() {
             last = text(&batch);
         }
-        let notice = notice(dropped, Stream::Stderr);
+        let notice = notice(dropped, StandardStream::Stderr);
         assert_eq!(last, format!("{notice}after\n"));
     }
 
     #[test]
-    fn a_message_of_any_length_finds_room_in_an_empty_queue() {
+    fn a_message_of_any_length_fits_into_an_empty_queue() {
         let mut queue = queue();
         assert!(queue.push(vec![b'x'; 3 * QUEUE_BYTES_MAX]));
         assert!(!queue.push(b"dropped\n".to_vec()));
     }
 
     #[test]
-    fn a_stream_that_fails_is_not_told_what_it_missed() {
+    fn a_stream_whose_writes_fail_gets_no_notice() {
         let mut queue = queue();
         queue.dropped = 3;
-        queue.fails = true;
+        queue.last_write_failed = true;
         assert!(queue.is_empty() && queue.take().is_none());
-        queue.fails = false;
+        queue.last_write_failed = false;
         assert!(text(&queue.take().unwrap()).contains("3 lines dropped"));
         assert!(queue.is_empty());
     }
 
     #[test]
-    fn a_live_line_fits_its_terminal() {
+    fn a_live_line_fits_the_terminal() {
         let line = LiveLine {
             text: "draining: 1".to_owned(),
             hint: "; Ctrl+C".to_owned(),

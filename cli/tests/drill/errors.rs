@@ -1,4 +1,4 @@
-//! A server that cannot be drilled is an error, never a perfect score.
+//! A server that cannot be tested is an error, not a good result.
 
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -17,83 +17,75 @@ use crate::program::faulty;
 use crate::program::run;
 
 #[test]
-fn what_cannot_be_drilled_is_told() {
+fn a_server_that_cannot_be_tested_is_an_error() {
     for (fault, options, says) in [
-        ("is-absent", "--start-timeout 300ms", "does not listen"),
+        ("never-listens", "--start-timeout 300ms", "does not listen"),
         (
-            "is-mute",
+            "never-answers",
             "--start-timeout 300ms",
             "listens, but does not answer",
         ),
         (
-            "dies",
+            "exits-early",
             "--load-for 20s",
             "ended by itself, before the stop: exit code 3",
         ),
         (
-            "stays",
+            "never-stops",
             "--stop-timeout 300ms",
             "did not stop within 300ms and was killed",
         ),
         ("unheard-of", "", "ended before it answered: exit code 101"),
     ] {
-        let drilled = drill_faulty(fault, &format!("--json {options}"));
-        assert_eq!(drilled.code, Some(4), "{fault}: {}", drilled.stderr);
-        let json = drilled.json();
+        let output = drill_faulty(fault, &format!("--json {options}"));
+        assert_eq!(output.code, Some(4), "{fault}: {}", output.stderr);
+        let json = output.json();
         assert_eq!(json["exit"], 4, "{json}");
         let error = json["error"].as_str().unwrap();
         assert!(error.contains(says), "{json}");
         assert!(error.starts_with("new, round 1: "), "{json}");
-        assert!(drilled.stderr.contains(says), "{}", drilled.stderr);
-        assert!(
-            drilled.stderr.contains("--show-output"),
-            "{}",
-            drilled.stderr
-        );
+        assert!(output.stderr.contains(says), "{}", output.stderr);
+        assert!(output.stderr.contains("--show-output"), "{}", output.stderr);
     }
 }
 
 #[test]
-fn the_server_is_heard_on_demand() {
-    let drilled = drill_faulty("unheard-of", "--show-output");
-    assert_eq!(drilled.code, Some(4));
+fn show_output_shows_the_output_of_the_server() {
+    let output = drill_faulty("unheard-of", "--show-output");
+    assert_eq!(output.code, Some(4));
+    assert!(output.stderr.contains("unknown fault"), "{}", output.stderr);
+    let output = drill_faulty("unheard-of", "");
     assert!(
-        drilled.stderr.contains("no such fault"),
+        !output.stderr.contains("unknown fault"),
         "{}",
-        drilled.stderr
-    );
-    let drilled = drill_faulty("unheard-of", "");
-    assert!(
-        !drilled.stderr.contains("no such fault"),
-        "{}",
-        drilled.stderr
+        output.stderr
     );
 }
 
 #[test]
-fn a_command_that_is_none_is_told() {
-    let drilled = drill("", &["/nowhere/to/be/found", "{port}"]);
-    assert_eq!(drilled.code, Some(4));
-    assert!(drilled.stderr.contains("cannot start /nowhere/to/be/found"));
+fn a_command_that_does_not_exist_is_an_error() {
+    let output = drill("", &["/nowhere/to/be/found", "{port}"]);
+    assert_eq!(output.code, Some(4));
+    assert!(output.stderr.contains("cannot start /nowhere/to/be/found"));
 }
 
 #[test]
-fn a_server_that_was_there_before_is_not_drilled() {
+fn a_port_that_is_in_use_is_an_error() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", other.local_addr().unwrap());
-    let drilled = run(command(&["--url", &url], &["true"]));
-    assert_eq!(drilled.code, Some(4));
+    let output = run(command(&["--url", &url], &["true"]));
+    assert_eq!(output.code, Some(4));
     assert!(
-        drilled
+        output
             .stderr
             .contains("is in use before the server is started"),
         "{}",
-        drilled.stderr
+        output.stderr
     );
 }
 
-/// The number is not free for sure, but nothing else asks for it: it lies below
-/// those that systems give out, and no other test gets it.
+/// A port that is very likely free: it is below the ephemeral ports, and no
+/// other test gets it.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = 10_000 + u16::try_from(std::process::id() % 90 * 100).unwrap();
@@ -121,13 +113,13 @@ fn an_interrupt_leaves_no_process_behind() {
     let url = format!("http://127.0.0.1:{port}/");
     let faulty = faulty();
     let port_text = port.to_string();
-    let script = format!("'{faulty}' stays {port} & wait");
+    let script = format!("'{faulty}' never-stops {port} & wait");
     let hidden = format!("'{faulty}' leaves-group {port} & wait");
     for server in [
-        // While it is loaded, while it starts, as a child's child, and where no
-        // signal to the group reaches it.
-        vec![faulty.as_str(), "stays", &port_text],
-        vec![&faulty, "is-mute", &port_text],
+        // Under load, while it starts, as a grandchild, and out of reach of a
+        // signal to the group.
+        vec![faulty.as_str(), "never-stops", &port_text],
+        vec![&faulty, "never-answers", &port_text],
         vec!["/bin/sh", "-c", &script],
         vec!["/bin/sh", "-c", &hidden],
     ] {

@@ -1,8 +1,9 @@
-//! Every fault is found, in its class; and no fault where there is none.
+//! Every fault is found and counted in its class. A server without faults has
+//! none.
 
 use serde_json::Value;
 
-use crate::program::Drilled;
+use crate::program::DrillOutput;
 use crate::program::drill;
 use crate::program::drill_faulty;
 
@@ -15,14 +16,14 @@ const MODES: [&str; 6] = [
     "idle",
 ];
 
-/// A drill in JSON whose rounds add up to its totals.
-fn drill_to_json(fault: &str, options: &str) -> (Drilled, Value) {
-    let drilled = drill_faulty(fault, &format!("--json {options}"));
-    let json = drilled.json();
+/// Runs a drill with JSON output. Its rounds must add up to its totals.
+fn drill_to_json(fault: &str, options: &str) -> (DrillOutput, Value) {
+    let output = drill_faulty(fault, &format!("--json {options}"));
+    let json = output.json();
     assert_eq!(json["error"], Value::Null, "{json}");
-    assert_eq!(json["exit"], drilled.code.unwrap(), "{json}");
+    assert_eq!(json["exit"], output.code.unwrap(), "{json}");
     assert_adds_up(&json);
-    (drilled, json)
+    (output, json)
 }
 
 fn assert_adds_up(json: &Value) {
@@ -54,13 +55,14 @@ fn assert_adds_up(json: &Value) {
 }
 
 #[test]
-fn a_server_that_loses_nothing_is_found_to_lose_nothing() {
+fn a_server_without_faults_loses_nothing() {
     let server = [
         env!("CARGO_BIN_EXE_farewell"),
         "--listen",
         "127.0.0.1:{port}",
-        // Among other tests on a busy machine a client may not get to send
-        // within the default. It costs nothing: every client sends soon.
+        // While other tests load the machine, a client may not be able to send
+        // within the default last call. A longer one costs nothing, because
+        // every client sends soon.
         "--last-call",
         "8s",
     ];
@@ -68,9 +70,9 @@ fn a_server_that_loses_nothing_is_found_to_lose_nothing() {
         "--json --rounds 2 --open-rate 100 --mode {}",
         MODES.join(",")
     );
-    let drilled = drill(&options, &server);
-    let json = drilled.json();
-    assert_eq!(drilled.code, Some(0), "{json}");
+    let output = drill(&options, &server);
+    let json = output.json();
+    assert_eq!(output.code, Some(0), "{json}");
     assert_eq!(json["exit"], 0);
     assert_eq!((&json["lost"], &json["truncated"]), (&0.into(), &0.into()));
     assert_eq!(json["totals"].as_object().unwrap().len(), MODES.len());
@@ -80,13 +82,13 @@ fn a_server_that_loses_nothing_is_found_to_lose_nothing() {
     }
     assert_adds_up(&json);
 
-    let drilled = drill("--stop url:/shutdown?wait --rounds 2", &server);
-    assert_eq!(drilled.code, Some(0), "{}", drilled.stdout);
-    assert!(drilled.stdout.contains("Nothing was lost in 4 stops."));
+    let output = drill("--stop url:/shutdown?wait --rounds 2", &server);
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    assert!(output.stdout.contains("Nothing was lost in 4 stops."));
 }
 
 #[test]
-fn the_drill_and_the_server_count_the_same() {
+fn the_drill_and_the_server_have_the_same_counts() {
     for mode in MODES {
         let server = [
             env!("CARGO_BIN_EXE_farewell"),
@@ -97,12 +99,13 @@ fn the_drill_and_the_server_count_the_same() {
             "--report",
             "json",
         ];
-        let drilled = drill(&format!("--json --show-output --mode {mode}"), &server);
-        let round = &drilled.json()["rounds"][0];
-        let report = drilled.stderr.lines().find(|line| line.starts_with('{'));
+        let output = drill(&format!("--json --show-output --mode {mode}"), &server);
+        let round = &output.json()["rounds"][0];
+        let report = output.stderr.lines().find(|line| line.starts_with('{'));
         let report: Value = serde_json::from_str(report.unwrap()).unwrap();
         let count = |class: &str| round[class].as_u64().unwrap();
-        // One more is by the drill itself, which asks whether the server is up.
+        // The drill itself sends one more request, to find out whether the
+        // server is ready.
         assert_eq!(
             report["requests"]["ended"]["answered"].as_u64().unwrap(),
             count("answered_before") + count("answered_after") + 1,
@@ -112,12 +115,12 @@ fn the_drill_and_the_server_count_the_same() {
 }
 
 #[test]
-fn an_exit_at_once_loses_what_is_in_flight() {
+fn an_exit_at_once_loses_requests_in_flight() {
     for mode in MODES {
-        let (drilled, json) = drill_to_json("exits-at-once", &format!("--mode {mode}"));
-        // An idle client may have nothing in flight just then.
+        let (output, json) = drill_to_json("exits-at-once", &format!("--mode {mode}"));
+        // An idle client may have no request in flight at that moment.
         if mode != "idle" {
-            assert_eq!(drilled.code, Some(1), "{json}");
+            assert_eq!(output.code, Some(1), "{json}");
             assert!(json["lost"].as_u64().unwrap() > 0, "{json}");
         }
         assert_eq!(json["rounds"][0]["exit_code"], 7, "{json}");
@@ -126,10 +129,10 @@ fn an_exit_at_once_loses_what_is_in_flight() {
 }
 
 #[test]
-fn the_table_says_what_was_lost_and_how() {
-    let drilled = drill_faulty("exits-at-once", "--mode new --seed 7");
-    assert_eq!(drilled.code, Some(1));
-    let text = drilled.stdout;
+fn the_table_shows_what_was_lost() {
+    let output = drill_faulty("exits-at-once", "--mode new --seed 7");
+    assert_eq!(output.code, Some(1));
+    let text = output.stdout;
     assert!(text.contains("16 clients on http://127.0.0.1:{port}/, stopped by TERM, seed 7"));
     let cell = |label: &str| {
         let row = text.lines().find_map(|line| line.strip_prefix(label));
@@ -147,9 +150,9 @@ fn the_table_says_what_was_lost_and_how() {
 }
 
 #[test]
-fn a_backlog_that_is_left_behind_is_lost() {
-    let (drilled, json) = drill_to_json("leaves-backlog", "--mode new");
-    assert_eq!(drilled.code, Some(1), "{json}");
+fn connections_left_in_the_backlog_are_lost() {
+    let (output, json) = drill_to_json("leaves-backlog", "--mode new");
+    assert_eq!(output.code, Some(1), "{json}");
     assert!(json["lost"].as_u64().unwrap() > 5, "{json}");
     assert_eq!(json["truncated"], 0, "{json}");
     let examples = json["examples"].to_string();
@@ -160,9 +163,9 @@ fn a_backlog_that_is_left_behind_is_lost() {
 }
 
 #[test]
-fn a_request_that_is_read_and_not_answered_is_lost() {
+fn a_request_without_a_response_is_lost() {
     for mode in ["keep-alive", "idle"] {
-        let (_, json) = drill_to_json("swallows", &format!("--mode {mode}"));
+        let (_, json) = drill_to_json("closes-unanswered", &format!("--mode {mode}"));
         assert!(json["lost"].as_u64().unwrap() > 10, "{json}");
         let examples = json["examples"].to_string();
         assert!(examples.contains("closed before a response"), "{json}");
@@ -170,8 +173,8 @@ fn a_request_that_is_read_and_not_answered_is_lost() {
 }
 
 #[test]
-fn pipelined_requests_that_are_dropped_are_lost() {
-    let (_, json) = drill_to_json("swallows", "--mode pipelined");
+fn dropped_pipelined_requests_are_lost() {
+    let (_, json) = drill_to_json("closes-unanswered", "--mode pipelined");
     assert!(json["lost"].as_u64().unwrap() > 10, "{json}");
     assert_eq!(json["rounds"][0]["unprocessed"], 0, "{json}");
 }
@@ -188,8 +191,8 @@ fn a_close_with_unread_input_is_a_loss_by_reset() {
 #[test]
 fn a_body_without_its_end_is_truncated() {
     for fault in ["truncates-length", "truncates-chunks"] {
-        let (drilled, json) = drill_to_json(fault, "--mode slow-reader,keep-alive");
-        assert_eq!(drilled.code, Some(1), "{json}");
+        let (output, json) = drill_to_json(fault, "--mode slow-reader,keep-alive");
+        assert_eq!(output.code, Some(1), "{json}");
         assert!(json["truncated"].as_u64().unwrap() > 10, "{json}");
         let examples = json["examples"].to_string();
         assert!(
@@ -200,8 +203,8 @@ fn a_body_without_its_end_is_truncated() {
 }
 
 #[test]
-fn an_apology_is_an_answer() {
-    let (_, json) = drill_to_json("apologizes", "--mode pipelined");
+fn a_503_is_a_response() {
+    let (_, json) = drill_to_json("answers-503", "--mode pipelined");
     let round = &json["rounds"][0];
     assert!(round["answered_5xx"].as_u64().unwrap() > 10, "{json}");
     assert!(
@@ -212,10 +215,10 @@ fn an_apology_is_an_answer() {
 }
 
 #[test]
-fn a_confirmation_that_does_not_come_is_lost() {
-    let (drilled, json) =
-        drill_to_json("apologizes", "--stop url:/shutdown --mode new --clients 1");
-    assert_eq!(drilled.code, Some(1), "{json}");
+fn a_request_to_stop_without_a_response_is_lost() {
+    let (output, json) =
+        drill_to_json("answers-503", "--stop url:/shutdown --mode new --clients 1");
+    assert_eq!(output.code, Some(1), "{json}");
     assert_eq!(json["stop"], "url:/shutdown");
     assert!(json["lost"].as_u64().unwrap() > 0, "{json}");
 }

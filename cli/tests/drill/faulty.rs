@@ -1,11 +1,11 @@
-//! A server that stops badly, in a way of its user's choice.
+//! A server that stops badly, in a way that its first argument selects.
 //!
-//! `faulty FAULT PORT` answers every request after 2 ms, until SIGTERM or a
-//! request for `/shutdown`.
+//! `faulty FAULT PORT` answers every request after 2 ms until it gets SIGTERM
+//! or a request for `/shutdown`.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test's server that cannot go on fails"
+    reason = "a test server that cannot continue fails"
 )]
 #![allow(clippy::exit, reason = "most faults are an exit at the wrong moment")]
 
@@ -29,51 +29,53 @@ use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 
-/// So that at any time there are requests in flight.
+/// Keeps requests in flight at any time.
 const WORK: Duration = Duration::from_millis(2);
 
-/// How long the faults that are no exit show themselves.
+/// How long a server keeps serving after the stop, unless its fault is an exit.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// A server that dies does so after this many answers.
-const LIFE: usize = 100;
+/// The fault `dies` exits after this many responses.
+const RESPONSES_MAX: usize = 100;
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 static ANSWERED: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// Exits at the signal, with code 7.
+    /// Exits at the signal with code 7.
     ExitsAtOnce,
-    /// Serves one after the other, and leaves the backlog behind.
+    /// Serves one connection at a time, and exits with connections in the
+    /// backlog.
     LeavesBacklog,
-    /// Reads requests, and closes without an answer.
-    Swallows,
-    /// Closes with unread input, which resets.
+    /// After the stop, reads requests and closes without a response.
+    ClosesUnanswered,
+    /// After the stop, closes with unread input, which resets the connection.
     Resets,
-    /// Sends less than the length says.
+    /// After the stop, sends less than its `Content-Length` says.
     TruncatesLength,
-    /// Sends no last chunk.
+    /// After the stop, sends no last chunk.
     TruncatesChunks,
-    /// Answers 503.
-    Apologizes,
-    /// Never listens.
-    IsAbsent,
-    /// Listens, and answers nobody.
-    IsMute,
-    /// Exits by itself.
-    Dies,
+    /// After the stop, answers with 503.
+    Answers503,
+    /// Does not listen.
+    NeverListens,
+    /// Listens, but does not answer.
+    NeverAnswers,
+    /// Exits without a signal.
+    ExitsEarly,
     /// Does not stop.
-    Stays,
-    /// Answers everything with 404.
-    KnowsNothing,
+    NeverStops,
+    /// Answers every request with 404.
+    AlwaysAnswers404,
     /// Answers a POST with 405.
-    TakesNoPost,
-    /// Answers everything with 503.
-    Fails,
-    /// Leaves the session and the group that it was started in.
+    RejectsPost,
+    /// Answers every request with 503.
+    AlwaysAnswers503,
+    /// Leaves its session and its process group.
     LeavesGroup,
-    /// Has another process serve in a group of its own, and exits.
+    /// Starts another process that serves in a process group of its own, and
+    /// exits.
     GoesToBackground,
 }
 
@@ -82,21 +84,21 @@ impl Fault {
         match name {
             "exits-at-once" => Self::ExitsAtOnce,
             "leaves-backlog" => Self::LeavesBacklog,
-            "swallows" => Self::Swallows,
+            "closes-unanswered" => Self::ClosesUnanswered,
             "resets" => Self::Resets,
             "truncates-length" => Self::TruncatesLength,
             "truncates-chunks" => Self::TruncatesChunks,
-            "apologizes" => Self::Apologizes,
-            "is-absent" => Self::IsAbsent,
-            "is-mute" => Self::IsMute,
-            "dies" => Self::Dies,
-            "stays" => Self::Stays,
-            "knows-nothing" => Self::KnowsNothing,
-            "takes-no-post" => Self::TakesNoPost,
-            "fails" => Self::Fails,
+            "answers-503" => Self::Answers503,
+            "never-listens" => Self::NeverListens,
+            "never-answers" => Self::NeverAnswers,
+            "exits-early" => Self::ExitsEarly,
+            "never-stops" => Self::NeverStops,
+            "always-answers-404" => Self::AlwaysAnswers404,
+            "rejects-post" => Self::RejectsPost,
+            "always-answers-503" => Self::AlwaysAnswers503,
             "leaves-group" => Self::LeavesGroup,
             "goes-to-background" => Self::GoesToBackground,
-            _ => panic!("no such fault: {name}"),
+            _ => panic!("unknown fault: {name}"),
         }
     }
 }
@@ -110,7 +112,7 @@ fn main() {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).unwrap();
     thread::spawn(move || signals.forever().for_each(|_| stop(fault)));
     match fault {
-        Fault::IsAbsent => thread::park(),
+        Fault::NeverListens => thread::park(),
         #[cfg(unix)]
         Fault::LeavesGroup => _ = rustix::process::setsid().unwrap(),
         Fault::GoesToBackground => {
@@ -122,18 +124,20 @@ fn main() {
     }
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
     for stream in listener.incoming().flatten() {
-        // What is answered leaves at once, and is not in flight at the exit.
+        // Without this, a response could wait in the kernel and be lost at the
+        // exit.
         stream.set_nodelay(true).unwrap();
         if fault == Fault::LeavesBacklog {
             if STOPPING.load(SeqCst) {
                 process::exit(0);
             }
-            // Whoever is answered finds an end there. Those who wait do not.
+            // The client of this connection gets a complete response.
+            // Connections in the backlog do not.
             let _ = exchange(&mut BufReader::new(stream), fault);
         } else {
             thread::spawn(move || {
                 let mut stream = BufReader::new(stream);
-                while let Ok(Next::Request) = exchange(&mut stream, fault) {}
+                while let Ok(AfterResponse::KeepOpen) = exchange(&mut stream, fault) {}
             });
         }
     }
@@ -143,7 +147,7 @@ fn stop(fault: Fault) {
     STOPPING.store(true, SeqCst);
     match fault {
         Fault::ExitsAtOnce => process::exit(7),
-        Fault::LeavesBacklog | Fault::Stays => {}
+        Fault::LeavesBacklog | Fault::NeverStops => {}
         _ => {
             thread::sleep(GRACE);
             process::exit(0);
@@ -151,22 +155,23 @@ fn stop(fault: Fault) {
     }
 }
 
-/// What follows on a connection.
-enum Next {
-    Request,
+/// What happens to the connection after a response.
+enum AfterResponse {
+    KeepOpen,
     Close,
 }
 
-fn exchange(stream: &mut BufReader<TcpStream>, fault: Fault) -> io::Result<Next> {
+fn exchange(stream: &mut BufReader<TcpStream>, fault: Fault) -> io::Result<AfterResponse> {
     let mut first = String::new();
     if stream.read_line(&mut first)? == 0 {
-        return Ok(Next::Close);
+        return Ok(AfterResponse::Close);
     }
     if fault == Fault::Resets && STOPPING.load(SeqCst) {
         let socket = stream.get_ref();
-        // What the buffer has taken would not be unread, and a FIN would do.
+        // The reader may have buffered all of the input. Without unread input,
+        // `close` sends a FIN, so the reset is forced.
         socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
-        return Ok(Next::Close);
+        return Ok(AfterResponse::Close);
     }
     let length = rest_of_head(stream)?;
     io::copy(&mut stream.take(length), &mut io::sink())?;
@@ -174,16 +179,16 @@ fn exchange(stream: &mut BufReader<TcpStream>, fault: Fault) -> io::Result<Next>
         process::exit(0);
     }
     thread::sleep(WORK);
-    if fault == Fault::IsMute {
+    if fault == Fault::NeverAnswers {
         thread::park();
     }
-    if fault == Fault::Dies && ANSWERED.fetch_add(1, SeqCst) == LIFE {
+    if fault == Fault::ExitsEarly && ANSWERED.fetch_add(1, SeqCst) == RESPONSES_MAX {
         process::exit(3);
     }
     answer(stream.get_mut(), fault, first.starts_with("POST "))
 }
 
-/// Reads the fields, and gives the length of the body.
+/// Reads the header fields, and returns the length of the body.
 fn rest_of_head(stream: &mut BufReader<TcpStream>) -> io::Result<u64> {
     let mut length = 0;
     loop {
@@ -198,31 +203,31 @@ fn rest_of_head(stream: &mut BufReader<TcpStream>) -> io::Result<u64> {
     }
 }
 
-fn answer(stream: &mut TcpStream, fault: Fault, is_post: bool) -> io::Result<Next> {
+fn answer(stream: &mut TcpStream, fault: Fault, is_post: bool) -> io::Result<AfterResponse> {
     let bad = match fault {
         _ if !STOPPING.load(SeqCst) => None,
-        Fault::Swallows => Some(""),
+        Fault::ClosesUnanswered => Some(""),
         Fault::TruncatesLength => Some("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"),
         Fault::TruncatesChunks => {
             Some("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         }
-        Fault::Apologizes => Some(
+        Fault::Answers503 => Some(
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
         ),
         _ => None,
     };
     if let Some(bad) = bad {
         stream.write_all(bad.as_bytes())?;
-        return Ok(Next::Close);
+        return Ok(AfterResponse::Close);
     }
     let (close, next) = match fault {
-        Fault::LeavesBacklog => ("Connection: close\r\n", Next::Close),
-        _ => ("", Next::Request),
+        Fault::LeavesBacklog => ("Connection: close\r\n", AfterResponse::Close),
+        _ => ("", AfterResponse::KeepOpen),
     };
     let status = match fault {
-        Fault::KnowsNothing => "404 Not Found",
-        Fault::TakesNoPost if is_post => "405 Method Not Allowed",
-        Fault::Fails => "503 Service Unavailable",
+        Fault::AlwaysAnswers404 => "404 Not Found",
+        Fault::RejectsPost if is_post => "405 Method Not Allowed",
+        Fault::AlwaysAnswers503 => "503 Service Unavailable",
         _ => "200 OK",
     };
     let whole = format!("HTTP/1.1 {status}\r\n{close}Content-Length: 5\r\n\r\nhello");

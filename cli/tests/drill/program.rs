@@ -8,21 +8,21 @@ use serde_json::Value;
 use crate::built::built;
 use crate::inherited::begin_with_default_signals;
 
-/// What it says at its end.
-pub(crate) struct Drilled {
+/// The output and the exit code of a drill.
+pub(crate) struct DrillOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Drilled {
+impl DrillOutput {
     pub(crate) fn json(&self) -> Value {
         let json = serde_json::from_str(&self.stdout);
         json.unwrap_or_else(|_| panic!("{:?}, {:?}", self.stdout, self.stderr))
     }
 }
 
-/// A drill with these options, and a server behind them.
+/// The command for a drill with these options and this server command.
 pub(crate) fn command(options: &[&str], server: &[&str]) -> Command {
     begin_with_default_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_farewell"));
@@ -38,21 +38,21 @@ pub(crate) fn command(options: &[&str], server: &[&str]) -> Command {
     command
 }
 
-pub(crate) fn run(mut command: Command) -> Drilled {
+pub(crate) fn run(mut command: Command) -> DrillOutput {
     let output = command.output().unwrap();
-    Drilled {
+    DrillOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
-/// A short drill of few clients, with further options.
-pub(crate) fn drill(options: &str, server: &[&str]) -> Drilled {
+/// Runs a short drill with few clients and these options.
+pub(crate) fn drill(options: &str, server: &[&str]) -> DrillOutput {
     run(short(options, server))
 }
 
-/// Its command.
+/// The command for a short drill.
 pub(crate) fn short(options: &str, server: &[&str]) -> Command {
     let mut all = vec!["--url", "http://127.0.0.1:{port}/"];
     all.extend(options.split_whitespace());
@@ -68,12 +68,12 @@ pub(crate) fn short(options: &str, server: &[&str]) -> Command {
     command(&all, server)
 }
 
-/// Where the server is that fails in many ways.
+/// The path of the faulty server.
 pub(crate) fn faulty() -> String {
     built("faulty").into_os_string().into_string().unwrap()
 }
 
-/// A short drill of a server that has this fault.
-pub(crate) fn drill_faulty(fault: &str, options: &str) -> Drilled {
+/// Runs a short drill of the faulty server with this fault.
+pub(crate) fn drill_faulty(fault: &str, options: &str) -> DrillOutput {
     drill(options, &[&faulty(), fault, "{port}"])
 }

@@ -12,7 +12,7 @@ use crate::errors::free_port;
 use crate::inherited::begin_with_default_signals;
 
 #[test]
-fn a_signal_that_the_drill_ignores_changes_nothing_and_stops_its_server() {
+fn a_signal_that_the_drill_ignores_still_stops_the_server() {
     begin_with_default_signals();
     for (name, signal) in [
         ("HUP", Signal::HUP),
@@ -37,7 +37,8 @@ fn a_signal_that_the_drill_ignores_changes_nothing_and_stops_its_server() {
             assert!(drill.try_wait().unwrap().is_none(), "it ended");
             thread::yield_now();
         }
-        // Before the drill's own, which goes to its server and is not ignored.
+        // This signal must come before the one that the drill sends. The server
+        // does not ignore that one.
         rustix::process::kill_process(Pid::from_child(&drill), signal).unwrap();
         let output = drill.wait_with_output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! What its user may ask for.
+//! Options of the drill.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::program::run;
 use crate::program::short;
 
 #[test]
-fn wrong_usage_is_told_in_one_line() {
+fn wrong_usage_is_one_line() {
     for (options, says) in [
         (
             vec!["--url", "https://localhost/"],
@@ -38,7 +38,7 @@ fn wrong_usage_is_told_in_one_line() {
         ),
         (
             vec![],
-            "farewell drill: missing: --url <URL> (see farewell drill --help)",
+            "farewell drill: missing --url <URL> (see farewell drill --help)",
         ),
         (
             vec!["--url", "http://localhost/", "--rounds", "-1"],
@@ -49,43 +49,43 @@ fn wrong_usage_is_told_in_one_line() {
             "--rounds is '0': it must be from 1 to 10000",
         ),
     ] {
-        let drilled = run(command(&options, &["true"]));
-        assert_eq!(drilled.code, Some(2), "{options:?}");
-        assert!(drilled.stderr.contains(says), "{}", drilled.stderr);
+        let output = run(command(&options, &["true"]));
+        assert_eq!(output.code, Some(2), "{options:?}");
+        assert!(output.stderr.contains(says), "{}", output.stderr);
         assert!(
-            drilled.stderr.starts_with("farewell drill: "),
+            output.stderr.starts_with("farewell drill: "),
             "{}",
-            drilled.stderr
+            output.stderr
         );
-        assert_eq!(drilled.stderr.lines().count(), 1, "{}", drilled.stderr);
-        assert_eq!(drilled.stdout, "");
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert_eq!(output.stdout, "");
     }
-    let drilled = run(command(
+    let output = run(command(
         &["--url", "http://localhost:1/"],
         &["true", "{port}"],
     ));
-    assert_eq!(drilled.code, Some(2));
-    assert!(drilled.stderr.contains("{port}"), "{}", drilled.stderr);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("{port}"), "{}", output.stderr);
 }
 
 #[test]
-fn the_port_is_in_the_environment_too() {
+fn the_port_is_in_the_environment() {
     let script = format!("exec '{}' exits-at-once $PORT", faulty());
-    let drilled = drill("--json --mode new", &["/bin/sh", "-c", &script]);
-    assert_eq!(drilled.code, Some(1), "{}", drilled.stderr);
+    let output = drill("--json --mode new", &["/bin/sh", "-c", &script]);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
 }
 
 #[test]
-fn options_of_the_service_may_be_set_beside_it() {
+fn variables_of_the_server_do_not_affect_the_drill() {
     let mut command = short("--json --mode new", &[&faulty(), "exits-at-once", "{port}"]);
     command.env("FAREWELL_WORKERS", "2");
     assert_eq!(run(command).code, Some(1));
 }
 
 #[test]
-fn rounds_and_modes_are_played_in_turn() {
-    let drilled = drill_faulty("exits-at-once", "--json --rounds 2 --mode new,post,new");
-    let json = drilled.json();
+fn the_modes_alternate() {
+    let output = drill_faulty("exits-at-once", "--json --rounds 2 --mode new,post,new");
+    let json = output.json();
     let rounds = json["rounds"].as_array().unwrap();
     let turns: Vec<(&str, u64)> = rounds
         .iter()
@@ -108,12 +108,12 @@ fn a_chart_is_drawn() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("chart.svg");
     let options = format!("--mode new,keep-alive --svg {}", file.display());
-    let drilled = drill_faulty("swallows", &options);
-    assert_eq!(drilled.code, Some(1), "{}", drilled.stderr);
+    let output = drill_faulty("closes-unanswered", &options);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
     let svg = fs::read_to_string(file).unwrap();
     for text in [
         "<svg",
-        "faulty swallows {port}",
+        "faulty closes-unanswered {port}",
         "16 clients, stopped by TERM: 2 stops in all",
         "answered",
         "refused",
@@ -123,8 +123,8 @@ fn a_chart_is_drawn() {
     ] {
         assert!(svg.contains(text), "{text}");
     }
-    // A panel for each mode, with the table's loss.
-    let row = drilled.stdout.lines();
+    // Each panel shows the same loss as the table.
+    let row = output.stdout.lines();
     let row = row.filter_map(|line| line.strip_prefix("lost per stop"));
     let lost: Vec<&str> = row.flat_map(str::split_whitespace).collect();
     for (mode, lost) in ["new", "keep-alive"].into_iter().zip(lost) {
@@ -134,12 +134,12 @@ fn a_chart_is_drawn() {
 }
 
 #[test]
-fn a_chart_names_what_did_not_stop_and_what_did_not_start() {
+fn a_chart_shows_the_error_that_ended_the_drill() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("chart.svg");
     for (fault, options, titles) in [
         (
-            "stays",
+            "never-stops",
             "--stop-timeout 300ms",
             vec![
                 "new, round 1: the server did not stop within 300ms",
@@ -147,14 +147,14 @@ fn a_chart_names_what_did_not_stop_and_what_did_not_start() {
             ],
         ),
         (
-            "is-absent",
+            "never-listens",
             "--start-timeout 100ms",
             vec!["new, round 1: the server does not listen", "0 stops in all"],
         ),
     ] {
         let options = format!("--mode new {options} --svg {}", file.display());
-        let drilled = drill_faulty(fault, &options);
-        assert_eq!(drilled.code, Some(4), "{}", drilled.stderr);
+        let output = drill_faulty(fault, &options);
+        assert_eq!(output.code, Some(4), "{}", output.stderr);
         let svg = fs::read_to_string(&file).unwrap();
         for title in titles {
             assert!(svg.contains(title), "{title}");
@@ -163,7 +163,7 @@ fn a_chart_names_what_did_not_stop_and_what_did_not_start() {
 }
 
 #[test]
-fn the_help_says_what_the_classes_and_the_codes_mean() {
+fn the_help_explains_classes_and_exit_codes() {
     let help = run({
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_farewell"));
         command.args(["drill", "--help"]);

@@ -1,7 +1,7 @@
 //! A server behind a wrapper, and whether the stop reaches it.
 //!
 //! The signal goes to the command. If the command ends and its server does not,
-//! the drill says so, and what to do; and it ends what is left.
+//! the drill reports it with advice, and kills what is left.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -10,14 +10,15 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 
 use crate::errors::free_port;
-use crate::program::Drilled;
+use crate::program::DrillOutput;
 use crate::program::command;
 use crate::program::faulty;
 use crate::program::run;
 
-/// A drill of a shell with this script, in which `SERVER` is the faulty one, and
-/// `PORT` where it is to listen. It has ended what it started.
-fn drill_script(script: &str, options: &[&str]) -> Drilled {
+/// Runs a drill of a shell script, in which `SERVER` stands for the faulty
+/// server and `PORT` for its port. Asserts that the drill leaves no process
+/// behind.
+fn drill_script(script: &str, options: &[&str]) -> DrillOutput {
     let port = free_port();
     let script = script
         .replace("SERVER", &format!("'{}'", faulty()))
@@ -26,82 +27,83 @@ fn drill_script(script: &str, options: &[&str]) -> Drilled {
     let mut all = vec!["--url", &url, "--json", "--rounds", "1", "--mode", "new"];
     all.extend(["--clients", "4", "--load-for", "50ms", "--patience", "5s"]);
     all.extend(options);
-    let drilled = run(command(&all, &["/bin/sh", "-c", &script]));
+    let output = run(command(&all, &["/bin/sh", "-c", &script]));
     let connected = TcpStream::connect(("127.0.0.1", port));
     assert!(connected.is_err(), "{script} is left behind");
-    drilled
+    output
 }
 
-fn assert_fails(drilled: &Drilled, says: &[&str]) {
-    assert_eq!(drilled.code, Some(4), "{}", drilled.stdout);
-    let json = drilled.json();
+fn assert_fails(output: &DrillOutput, says: &[&str]) {
+    assert_eq!(output.code, Some(4), "{}", output.stdout);
+    let json = output.json();
     let error = json["error"].as_str().unwrap();
     for words in says {
         assert!(error.contains(words), "{error}");
     }
-    // What the drill has cut is no loss of the server's.
+    // Requests that fail because the drill kills the server are not losses.
     assert_eq!((&json["lost"], &json["truncated"]), (&0.into(), &0.into()));
     assert_eq!(json["rounds"][0]["stopped"], false, "{json}");
 }
 
 #[test]
-fn a_server_that_outlives_its_wrapper_is_told_and_ended() {
+fn a_server_that_outlives_its_wrapper_is_reported_and_killed() {
     for script in [
-        "SERVER stays PORT; true",
-        "SERVER stays PORT & wait",
-        // It ends in good order, and its server goes on.
-        "SERVER stays PORT & trap 'exit 0' TERM; wait",
-        // It would start the server again.
-        "while true; do SERVER stays PORT; done",
-        "(SERVER stays PORT; true) & wait",
+        "SERVER never-stops PORT; true",
+        "SERVER never-stops PORT & wait",
+        // The wrapper ends in an orderly way, and its server continues.
+        "SERVER never-stops PORT & trap 'exit 0' TERM; wait",
+        // This wrapper would start the server again.
+        "while true; do SERVER never-stops PORT; done",
+        "(SERVER never-stops PORT; true) & wait",
     ] {
-        let drilled = drill_script(script, &[]);
+        let output = drill_script(script, &[]);
         let says = [
             "new, round 1: the command ended (",
             "accepts connections",
             "`exec`",
             "--stop TERM:group",
         ];
-        assert_fails(&drilled, &says);
+        assert_fails(&output, &says);
     }
 }
 
 #[test]
-fn a_server_in_a_group_of_its_own_is_told_and_ended() {
+fn a_server_in_its_own_group_is_reported_and_killed() {
     let script = "SERVER leaves-group PORT & wait";
-    let drilled = drill_script(script, &[]);
-    assert_fails(&drilled, &["faulty (process ", "--stop url:/path"]);
-    let drilled = drill_script(script, &["--stop", "TERM:group", "--stop-timeout", "300ms"]);
+    let output = drill_script(script, &[]);
+    assert_fails(&output, &["faulty (process ", "--stop url:/path"]);
+    let output = drill_script(script, &["--stop", "TERM:group", "--stop-timeout", "300ms"]);
     let says = [
         "did not stop within 300ms",
         "faulty (process ",
         "has left the process group",
     ];
-    assert_fails(&drilled, &says);
+    assert_fails(&output, &says);
 }
 
 #[test]
-fn a_wrapper_that_waits_for_a_server_without_telling_it_does_not_stop() {
-    let script = "trap '' TERM; SERVER stays PORT; true";
-    let drilled = drill_script(script, &["--stop-timeout", "300ms"]);
+fn a_wrapper_that_does_not_forward_the_signal_does_not_stop() {
+    let script = "trap '' TERM; SERVER never-stops PORT; true";
+    let output = drill_script(script, &["--stop-timeout", "300ms"]);
     assert_fails(
-        &drilled,
+        &output,
         &["did not stop within 300ms", "`exec`", "--stop TERM:group"],
     );
 }
 
 #[test]
-fn a_group_has_stopped_when_all_of_it_has() {
+fn a_group_has_stopped_when_all_its_processes_have() {
     for script in [
-        "SERVER swallows PORT; true",
-        "SERVER swallows PORT & wait",
-        "(SERVER swallows PORT; true) & wait",
-        // The command ends long before the stop: its group is the server.
-        "SERVER swallows PORT &",
+        "SERVER closes-unanswered PORT; true",
+        "SERVER closes-unanswered PORT & wait",
+        "(SERVER closes-unanswered PORT; true) & wait",
+        // The command ends long before the stop, but its process group still
+        // runs.
+        "SERVER closes-unanswered PORT &",
     ] {
-        let drilled = drill_script(script, &["--stop", "TERM:group"]);
-        let json = drilled.json();
-        assert_eq!(drilled.code, Some(1), "{script}: {json}");
+        let output = drill_script(script, &["--stop", "TERM:group"]);
+        let json = output.json();
+        assert_eq!(output.code, Some(1), "{script}: {json}");
         assert_eq!(json["stop"], "TERM:group");
         // The shell ends at once, and the server 100 ms after the signal.
         let exit_ms = json["rounds"][0]["exit_ms"].as_f64().unwrap();
@@ -110,24 +112,24 @@ fn a_group_has_stopped_when_all_of_it_has() {
 }
 
 #[test]
-fn a_group_with_a_server_that_does_not_stop_is_told_and_ended() {
+fn a_group_that_does_not_stop_is_reported_and_killed() {
     for script in [
-        "SERVER stays PORT & wait",
-        "trap : TERM; while true; do SERVER swallows PORT; done",
+        "SERVER never-stops PORT & wait",
+        "trap : TERM; while true; do SERVER closes-unanswered PORT; done",
     ] {
         let options = ["--stop", "TERM:group", "--stop-timeout", "500ms"];
-        let drilled = drill_script(script, &options);
-        assert_eq!(drilled.code, Some(4), "{}", drilled.stdout);
-        let error = drilled.json()["error"].to_string();
+        let output = drill_script(script, &options);
+        assert_eq!(output.code, Some(4), "{}", output.stdout);
+        let error = output.json()["error"].to_string();
         assert!(error.contains("did not stop within 500ms"), "{error}");
     }
 }
 
 #[test]
-fn a_server_that_goes_to_the_background_is_told_and_ended() {
-    let drilled = drill_script("exec SERVER goes-to-background PORT", &[]);
-    assert_eq!(drilled.code, Some(4), "{}", drilled.stdout);
-    let error = drilled.json()["error"].to_string();
+fn a_server_in_the_background_is_reported_and_killed() {
+    let output = drill_script("exec SERVER goes-to-background PORT", &[]);
+    assert_eq!(output.code, Some(4), "{}", output.stdout);
+    let error = output.json()["error"].to_string();
     for words in [
         "the server ended b",
         "exit code 0",
@@ -138,20 +140,20 @@ fn a_server_that_goes_to_the_background_is_told_and_ended() {
 }
 
 #[test]
-fn a_server_that_cannot_be_drilled_is_ended() {
+fn a_server_that_cannot_be_tested_is_killed() {
     for script in [
-        "SERVER is-mute PORT & wait",
-        "SERVER leaves-group PORT & sleep 0.1; SERVER is-mute PORT",
-        "SERVER fails PORT; true",
+        "SERVER never-answers PORT & wait",
+        "SERVER leaves-group PORT & sleep 0.1; SERVER never-answers PORT",
+        "SERVER always-answers-503 PORT; true",
     ] {
-        let drilled = drill_script(script, &["--start-timeout", "200ms"]);
-        assert!(matches!(drilled.code, Some(4)), "{}", drilled.stdout);
+        let output = drill_script(script, &["--start-timeout", "200ms"]);
+        assert!(matches!(output.code, Some(4)), "{}", output.stdout);
     }
 }
 
 #[test]
-fn processes_that_were_there_before_are_let_live() {
-    // A child of the shell that becomes the drill is one of the drill's, too.
+fn earlier_children_are_not_killed() {
+    // The drill inherits the children of the shell that it replaces.
     let drill = command(
         &[
             "--url",
@@ -161,7 +163,7 @@ fn processes_that_were_there_before_are_let_live() {
             "--mode",
             "new",
         ],
-        &[&faulty(), "stays", "{port}"],
+        &[&faulty(), "never-stops", "{port}"],
     );
     let words = drill.get_args().map(|word| format!("'{}'", word.display()));
     let script = format!(
@@ -174,14 +176,11 @@ fn processes_that_were_there_before_are_let_live() {
     );
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &script]);
-    let drilled = run(shell);
-    assert_eq!(drilled.code, Some(4), "{}", drilled.stderr);
-    assert!(
-        drilled.stderr.contains("did not stop"),
-        "{}",
-        drilled.stderr
-    );
-    let sleep = Pid::from_raw(drilled.stdout.trim().parse().unwrap()).unwrap();
-    // Killed by the drill it would be a zombie at most, whose parent has ended.
+    let output = run(shell);
+    assert_eq!(output.code, Some(4), "{}", output.stderr);
+    assert!(output.stderr.contains("did not stop"), "{}", output.stderr);
+    let sleep = Pid::from_raw(output.stdout.trim().parse().unwrap()).unwrap();
+    // The signal fails if the drill has killed the process: then it has ended
+    // and been reaped.
     rustix::process::kill_process(sleep, Signal::KILL).unwrap();
 }

@@ -1,5 +1,5 @@
-//! Streams that take nothing: a full pipe that no process reads, a terminal
-//! that Ctrl+S has stopped. No client and no stop may wait for them.
+//! Blocked streams: a full pipe that no process reads, and a terminal that
+//! Ctrl+S has stopped. Neither a client nor a stop may wait for them.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -26,19 +26,20 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::program::command;
 
-/// No test waits for this; it turns a hang into a failure.
+/// Turns a hang into a failure. No test takes as long.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
-/// A stream of the program, with both of its ends.
-struct Stream {
+/// A standard stream of the program, with both of its ends.
+struct TestStream {
     reader: File,
-    /// The program's end. Ours is closed before the stream is read to its end.
+    /// The end that the program writes to. The test's copy must be closed
+    /// before the reader can reach the end.
     writer: OwnedFd,
-    /// The bytes that block it.
+    /// How many bytes of filler block the stream.
     filler: usize,
 }
 
-impl Stream {
+impl TestStream {
     fn pipe() -> Self {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         Self {
@@ -54,7 +55,7 @@ impl Stream {
         pipe
     }
 
-    /// Writes until the pipe takes not one byte more.
+    /// Writes until the pipe is full.
     fn fill(&mut self) {
         let flags = rustix::fs::fcntl_getfl(&self.writer).unwrap();
         rustix::fs::fcntl_setfl(&self.writer, flags | OFlags::NONBLOCK).unwrap();
@@ -67,11 +68,11 @@ impl Stream {
                 }
             }
         }
-        // The program's end is the same open file, and blocks.
+        // The program's end is the same open file, and it must block.
         rustix::fs::fcntl_setfl(&self.writer, flags).unwrap();
     }
 
-    /// A terminal; the program gets its slave.
+    /// A pseudoterminal. The program gets the slave.
     fn terminal(columns: u16) -> Self {
         let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         rustix::pty::grantpt(&master).unwrap();
@@ -93,7 +94,7 @@ impl Stream {
         }
     }
 
-    /// As Ctrl+S and Ctrl+Q do.
+    /// Stops and continues the output of the terminal, as Ctrl+S and Ctrl+Q do.
     fn flow(&self, action: Action) {
         rustix::termios::tcflow(&self.writer, action).unwrap();
     }
@@ -102,14 +103,14 @@ impl Stream {
         self.writer.try_clone().unwrap().into()
     }
 
-    /// What is there, and at least a byte; empty at the end.
+    /// Reads at least one byte. Empty at the end.
     fn read(&mut self) -> String {
         let mut buffer = [0; 4096];
         loop {
             match self.reader.read(&mut buffer) {
                 Ok(count) => return String::from_utf8_lossy(&buffer[..count]).into_owned(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A terminal without a process.
+                // No process has the terminal open any more.
                 Err(error) => {
                     assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
                     return String::new();
@@ -122,21 +123,22 @@ impl Stream {
         let mut text = String::new();
         while !done(&text) {
             let more = self.read();
-            assert!(!more.is_empty(), "the end came first: {text}");
+            assert!(!more.is_empty(), "the stream ended early: {text}");
             text += &more;
         }
         text
     }
 
-    /// What blocks it.
+    /// Reads the filler.
     fn read_filler(&mut self) {
         let mut filler = vec![0; self.filler];
         self.reader.read_exact(&mut filler).unwrap();
         assert!(filler.iter().all(|&byte| byte == b'.'));
     }
 
-    /// Its reader finds the end when the program has closed its own writer.
-    fn without_our_writer(self) -> Self {
+    /// Drops the test's copy of the writing end, so that the reader finds the
+    /// end when the program closes its own.
+    fn close_writer(self) -> Self {
         Self {
             writer: File::open("/dev/null").unwrap().into(),
             ..self
@@ -144,7 +146,7 @@ impl Stream {
     }
 
     fn read_to_end(self) -> String {
-        let mut rest = self.without_our_writer();
+        let mut rest = self.close_writer();
         let mut text = String::new();
         loop {
             let more = rest.read();
@@ -156,7 +158,7 @@ impl Stream {
     }
 }
 
-/// A process, which a test that fails does not leave behind.
+/// A child process that is killed when this is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -168,17 +170,17 @@ impl Drop for Process {
     }
 }
 
-/// A program on such streams.
+/// The program, running with these streams.
 struct Program {
     process: Process,
-    stdout: Stream,
-    stderr: Stream,
+    stdout: TestStream,
+    stderr: TestStream,
     address: String,
 }
 
 impl Program {
-    /// Starts it, and reads the greeting from stdout.
-    fn start(mut command: Command, mut stdout: Stream, stderr: Stream) -> Self {
+    /// Starts the program, and reads the greeting from stdout.
+    fn start(mut command: Command, mut stdout: TestStream, stderr: TestStream) -> Self {
         command.args(["--listen", "127.0.0.1:0"]);
         let process = spawn(command, &stdout, &stderr);
         let greeting = stdout.read_until(|text| text.matches('\n').count() == 2);
@@ -199,9 +201,9 @@ impl Program {
         rustix::process::kill_process(Pid::from_child(&self.process.0), signal).unwrap();
     }
 
-    /// Waits until the thread that logs has nothing left to do: it sleeps for
-    /// nothing else.
-    fn wait_until_logged(&self) {
+    /// Waits until the log thread is idle. It sleeps only when it has nothing
+    /// to write.
+    fn wait_until_log_is_idle(&self) {
         let tasks = format!("/proc/{}/task", self.process.0.id());
         let logs = |task: &std::path::PathBuf| {
             let name = std::fs::read_to_string(task.join("comm")).unwrap();
@@ -210,19 +212,19 @@ impl Program {
         let mut tasks = std::fs::read_dir(tasks)
             .unwrap()
             .map(|task| task.unwrap().path());
-        let task = tasks.find(logs).expect("a thread that logs");
+        let task = tasks.find(logs).expect("the log thread runs");
         let sleeps = || {
             let stat = std::fs::read_to_string(task.join("stat")).unwrap();
             stat.contains("(farewell-log) S ")
         };
-        // Once could be a wait for a lock, which is short.
+        // One sample may show a short wait for a lock.
         while !(0..10).all(|_| sleeps()) {
             thread::yield_now();
         }
     }
 
-    /// The input of the fault: each of these logs a line.
-    fn send_nonsense(&self) {
+    /// Sends invalid requests, each of which logs a line.
+    fn send_invalid_requests(&self) {
         let mut clients: Vec<Client> = (0..40).map(|_| self.connect()).collect();
         for client in &mut clients {
             client.send("NONSENSE\r\n\r\n");
@@ -233,8 +235,9 @@ impl Program {
         assert_eq!(self.connect().get("/").status, 200);
     }
 
-    /// A request in progress: the server has asked for its body of five bytes.
-    fn slow_request(&self, query: &str) -> Client {
+    /// Starts a request that stays in progress: the server waits for a body of
+    /// five bytes.
+    fn request_in_progress(&self, query: &str) -> Client {
         let mut slow = self.connect();
         slow.send(format!(
             "POST /echo?{query} HTTP/1.1\r\nHost: localhost\r\n\
@@ -244,20 +247,20 @@ impl Program {
         slow
     }
 
-    fn end(mut self) -> (Option<i32>, Stream, Stream) {
+    fn end(mut self) -> (Option<i32>, TestStream, TestStream) {
         let code = wait(&mut self.process);
         (code, self.stdout, self.stderr)
     }
 }
 
-fn spawn(mut command: Command, stdout: &Stream, stderr: &Stream) -> Process {
+fn spawn(mut command: Command, stdout: &TestStream, stderr: &TestStream) -> Process {
     command
         .stdout(stdout.for_child())
         .stderr(stderr.for_child());
     Process(command.spawn().unwrap())
 }
 
-/// Waits for its end.
+/// Waits for the end of the process, and returns the exit code.
 fn wait(process: &mut Process) -> Option<i32> {
     let until = Instant::now() + TOO_LONG;
     loop {
@@ -269,7 +272,7 @@ fn wait(process: &mut Process) -> Option<i32> {
     }
 }
 
-/// What takes nothing.
+/// The streams that are blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blocked {
     Stderr,
@@ -277,25 +280,25 @@ enum Blocked {
     Both,
 }
 
-/// Starts the program with streams that take nothing, tries what the fault was
-/// found by, stops it by `stop`, and waits for its end with `code`.
+/// Starts the program with blocked streams, makes it log, stops it with `stop`,
+/// and expects the exit code `code`.
 fn serves_and_stops(blocked: Blocked, command: Command, stop: impl Fn(&mut Program), code: i32) {
     let stderr = match blocked {
-        Blocked::Stdout => Stream::pipe(),
-        _ => Stream::full_pipe(),
+        Blocked::Stdout => TestStream::pipe(),
+        _ => TestStream::full_pipe(),
     };
-    let mut program = Program::start(command, Stream::pipe(), stderr);
+    let mut program = Program::start(command, TestStream::pipe(), stderr);
     if blocked != Blocked::Stderr {
         program.stdout.fill();
     }
-    program.send_nonsense();
+    program.send_invalid_requests();
     stop(&mut program);
     let (ended, _stdout, _stderr) = program.end();
     assert_eq!(ended, Some(code), "{blocked:?}");
 }
 
-/// The same for each way in which a stream may be blocked.
-fn serves_and_stops_whatever_blocks(
+/// Runs it with each combination of blocked streams.
+fn serves_and_stops_with_any_blocked_streams(
     options: &[&str],
     stop: impl Fn(&mut Program) + Copy + Send,
     code: i32,
@@ -308,66 +311,67 @@ fn serves_and_stops_whatever_blocks(
 }
 
 #[test]
-fn sigterm_ends_it_whatever_blocks() {
-    serves_and_stops_whatever_blocks(&[], |program| program.signal(Signal::TERM), 0);
+fn sigterm_stops_with_blocked_streams() {
+    serves_and_stops_with_any_blocked_streams(&[], |program| program.signal(Signal::TERM), 0);
 }
 
 #[test]
-fn a_second_signal_ends_it_whatever_blocks() {
+fn a_second_signal_stops_with_blocked_streams() {
     let stop = |program: &mut Program| {
-        let mut slow = program.slow_request("slow");
+        let mut slow = program.request_in_progress("slow");
         let cut = thread::spawn(move || slow.expect_end());
-        // Those that follow within an instant are taken for the same one, and
-        // one that comes when all is cut ends the process by its default.
+        // The program ignores a signal that follows the first one immediately.
+        // A signal that comes after the requests were cut has its default
+        // effect.
         while !cut.is_finished() {
             program.signal(Signal::TERM);
             thread::yield_now();
         }
         cut.join().unwrap();
     };
-    serves_and_stops_whatever_blocks(&["--drain-timeout", "1h"], stop, 130);
+    serves_and_stops_with_any_blocked_streams(&["--drain-timeout", "1h"], stop, 130);
 }
 
 #[test]
-fn a_request_to_stop_ends_it_whatever_blocks() {
+fn a_request_stops_with_blocked_streams() {
     let stop = |program: &mut Program| {
         assert_eq!(program.connect().get("/shutdown").status, 200);
     };
-    serves_and_stops_whatever_blocks(&["--report", "json"], stop, 0);
+    serves_and_stops_with_any_blocked_streams(&["--report", "json"], stop, 0);
 }
 
 #[test]
-fn a_request_to_stop_now_ends_it_whatever_blocks() {
+fn a_request_to_stop_now_stops_with_blocked_streams() {
     let stop = |program: &mut Program| {
-        let mut slow = program.slow_request("slow");
+        let mut slow = program.request_in_progress("slow");
         assert_eq!(program.connect().get("/shutdown?now").status, 200);
         slow.expect_end();
     };
-    serves_and_stops_whatever_blocks(&["--drain-timeout", "1h"], stop, 3);
+    serves_and_stops_with_any_blocked_streams(&["--drain-timeout", "1h"], stop, 3);
 }
 
 #[test]
-fn a_request_that_follows_the_stop_hears_its_end_whatever_blocks() {
+fn a_request_follows_the_stop_to_its_end_with_blocked_streams() {
     let stop = |program: &mut Program| {
         let response = program.connect().get("/shutdown?wait");
         assert_eq!(response.status, 200);
         assert!(response.body.contains("stopped in"), "{}", response.body);
     };
-    serves_and_stops_whatever_blocks(&[], stop, 0);
+    serves_and_stops_with_any_blocked_streams(&[], stop, 0);
 }
 
 #[test]
-fn the_deadline_ends_it_whatever_blocks() {
+fn the_deadline_stops_with_blocked_streams() {
     let stop = |program: &mut Program| {
-        let mut slow = program.slow_request("slow");
+        let mut slow = program.request_in_progress("slow");
         program.signal(Signal::TERM);
         slow.expect_end();
     };
-    serves_and_stops_whatever_blocks(&["--drain-timeout", "300ms"], stop, 3);
+    serves_and_stops_with_any_blocked_streams(&["--drain-timeout", "300ms"], stop, 3);
 }
 
 #[test]
-fn the_most_talkative_log_holds_nothing_up() {
+fn the_most_verbose_log_does_not_block() {
     for level in ["debug", "trace"] {
         let mut command = command(&["--report", "json", "--access-log"]);
         command.env("RUST_LOG", level);
@@ -377,25 +381,26 @@ fn the_most_talkative_log_holds_nothing_up() {
 }
 
 #[test]
-fn dropped_lines_are_counted_and_told_once_the_stream_is_read() {
+fn a_notice_counts_dropped_lines_once_the_stream_is_read() {
     const REQUESTS: u64 = 200;
     let command = command(&["--access-log"]);
-    let mut program = Program::start(command, Stream::pipe(), Stream::full_pipe());
+    let mut program = Program::start(command, TestStream::pipe(), TestStream::full_pipe());
     let mut client = program.connect();
-    // 800 KB of log.
+    // This logs 800 KB.
     let path = format!("/{}", "x".repeat(4000));
     for _ in 0..REQUESTS {
         assert_eq!(client.get(&path).status, 200);
     }
     drop(client);
-    // All of it has come to the stream's queue, or was dropped there.
-    program.wait_until_logged();
+    // Every line is now in the queue of stderr, or was dropped.
+    program.wait_until_log_is_idle();
     program.stderr.read_filler();
-    // A line of the log comes after what is missing in it.
+    // A log line follows the notice of dropped lines.
     let mut text = program
         .stderr
-        .read_until(|text| text.contains("dropped here, while stderr took nothing\n"));
-    // The stop is logged after all that; while it is not read, it may wait.
+        .read_until(|text| text.contains("dropped here because stderr was blocked\n"));
+    // The next notice is written only when a message follows it, here the log
+    // of the stop.
     program.signal(Signal::TERM);
     text += &program
         .stderr
@@ -414,7 +419,7 @@ fn dropped_lines_are_counted_and_told_once_the_stream_is_read() {
         .sum();
     assert!(logged > 10 && dropped > 10, "{logged}, {dropped}");
     assert_eq!(logged + dropped, REQUESTS);
-    // And it goes on after that.
+    // Logging continues after the dropped lines.
     let (_, after) = text.split_once("dropped here").unwrap();
     assert!(after.contains("asked to stop by a signal"), "{after}");
 }
@@ -426,23 +431,24 @@ fn a_slow_reader_gets_the_whole_report() {
     let options: Vec<&str> = options.split(' ').collect();
     let mut command = command(&options);
     command.env("RUST_LOG", "farewell=debug");
-    let mut program = Program::start(command, Stream::pipe(), Stream::pipe());
+    let mut program = Program::start(command, TestStream::pipe(), TestStream::pipe());
     program.stdout.fill();
     let path = format!("/{}?delay=60s", "x".repeat(4000));
     let mut slow: Vec<Client> = (0..CUT).map(|_| program.connect()).collect();
     for client in &mut slow {
         client.request(&path);
-        // Its handler has started.
+        // The handler has started.
         program.stderr.read_until(|text| text.contains("GET /x"));
     }
     program.signal(Signal::TERM);
     for client in &mut slow {
         client.expect_end();
     }
-    // It goes on slowly, for longer in all than a stream may take nothing.
+    // Reads slowly. In total this takes longer than the program waits for a
+    // blocked stream.
     program.stdout.read_filler();
     let (mut process, stdout) = (program.process, program.stdout);
-    let mut stdout = stdout.without_our_writer();
+    let mut stdout = stdout.close_writer();
     let mut text = String::new();
     loop {
         let piece = stdout.read();
@@ -460,12 +466,12 @@ fn a_slow_reader_gets_the_whole_report() {
 }
 
 #[test]
-fn a_stopped_terminal_holds_nothing_up() {
-    let terminal = Stream::terminal(80);
+fn a_stopped_terminal_does_not_block() {
+    let terminal = TestStream::terminal(80);
     terminal.flow(Action::OOff);
-    let program = Program::start(command(&[]), Stream::pipe(), terminal);
-    program.send_nonsense();
-    let mut slow = program.slow_request("slow");
+    let program = Program::start(command(&[]), TestStream::pipe(), terminal);
+    program.send_invalid_requests();
+    let mut slow = program.request_in_progress("slow");
     program.signal(Signal::TERM);
     slow.send("hello");
     assert_eq!(slow.response().body, "hello");
@@ -476,13 +482,13 @@ fn a_stopped_terminal_holds_nothing_up() {
 }
 
 #[test]
-fn a_terminal_that_goes_on_gets_what_waited() {
-    let terminal = Stream::terminal(80);
+fn a_terminal_that_continues_gets_the_queued_lines() {
+    let terminal = TestStream::terminal(80);
     terminal.flow(Action::OOff);
     let mut command = command(&[]);
     command.env("RUST_LOG", "farewell=debug");
-    let mut program = Program::start(command, Stream::pipe(), terminal);
-    program.send_nonsense();
+    let mut program = Program::start(command, TestStream::pipe(), terminal);
+    program.send_invalid_requests();
     program.stderr.flow(Action::OOn);
     let mut rejected = String::new();
     while rejected.matches("rejected").count() < 40 {
@@ -492,10 +498,14 @@ fn a_terminal_that_goes_on_gets_what_waited() {
     assert_eq!(program.end().0, Some(0));
 }
 
-/// The live line that a terminal of this width shows first.
+/// The first live line on a terminal of this width.
 fn live_line(columns: u16) -> String {
-    let mut program = Program::start(command(&[]), Stream::pipe(), Stream::terminal(columns));
-    let slow = program.slow_request("slow");
+    let mut program = Program::start(
+        command(&[]),
+        TestStream::pipe(),
+        TestStream::terminal(columns),
+    );
+    let slow = program.request_in_progress("slow");
     program.signal(Signal::TERM);
     let shown = |text: &str| {
         let (_, line) = text.split_once("\x1b[?7l")?;
@@ -507,7 +517,7 @@ fn live_line(columns: u16) -> String {
 }
 
 #[test]
-fn a_live_line_fits_its_terminal() {
+fn a_live_line_fits_the_terminal() {
     let wide = live_line(100);
     assert!(wide.starts_with("draining: 1 in progress"), "{wide}");
     assert!(wide.ends_with("Ctrl+C again to stop at once"), "{wide}");
@@ -520,16 +530,16 @@ fn a_live_line_fits_its_terminal() {
 }
 
 #[test]
-fn a_closed_stderr_is_no_reason_to_stop_serving() {
-    let Stream { reader, writer, .. } = Stream::pipe();
+fn a_closed_stderr_does_not_stop_the_server() {
+    let TestStream { reader, writer, .. } = TestStream::pipe();
     drop(reader);
-    let closed = Stream {
+    let closed = TestStream {
         reader: File::open("/dev/null").unwrap(),
         writer,
         filler: 0,
     };
-    let program = Program::start(command(&["--access-log"]), Stream::pipe(), closed);
-    program.send_nonsense();
+    let program = Program::start(command(&["--access-log"]), TestStream::pipe(), closed);
+    program.send_invalid_requests();
     program.signal(Signal::TERM);
     let (code, stdout, _) = program.end();
     assert_eq!(code, Some(0));
@@ -537,7 +547,7 @@ fn a_closed_stderr_is_no_reason_to_stop_serving() {
 }
 
 #[test]
-fn what_ends_it_early_does_so_whatever_blocks() {
+fn errors_and_help_exit_with_blocked_streams() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();
     let cases = [
@@ -555,7 +565,7 @@ fn what_ends_it_early_does_so_whatever_blocks() {
     thread::scope(|scope| {
         for (options, code) in cases {
             scope.spawn(move || {
-                let (stdout, stderr) = (Stream::full_pipe(), Stream::full_pipe());
+                let (stdout, stderr) = (TestStream::full_pipe(), TestStream::full_pipe());
                 let mut process = spawn(command(options), &stdout, &stderr);
                 assert_eq!(wait(&mut process), Some(code), "{options:?}");
             });
@@ -564,7 +574,7 @@ fn what_ends_it_early_does_so_whatever_blocks() {
 }
 
 #[test]
-fn a_wrong_filter_of_the_log_is_told_and_waits_for_nothing() {
+fn a_wrong_log_filter_is_reported_and_does_not_block() {
     let with = |filter: &str| {
         let mut command = command(&[]);
         command.env("RUST_LOG", filter);
@@ -573,7 +583,11 @@ fn a_wrong_filter_of_the_log_is_told_and_waits_for_nothing() {
     let stop = |program: &mut Program| program.signal(Signal::TERM);
     serves_and_stops(Blocked::Stderr, with("farewell=loud"), stop, 0);
 
-    let program = Program::start(with("farewell=loud"), Stream::pipe(), Stream::pipe());
+    let program = Program::start(
+        with("farewell=loud"),
+        TestStream::pipe(),
+        TestStream::pipe(),
+    );
     program.signal(Signal::TERM);
     let (_, _, stderr) = program.end();
     let stderr = stderr.read_to_end();

@@ -1,4 +1,4 @@
-//! Running out of file descriptors, and recovering.
+//! The program runs out of file descriptors, and recovers.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::program::Program;
 use crate::program::command_of;
 
-/// Gives a running program another limit on open files.
+/// Sets the limit on open files of a running program.
 fn limit_files(program: &Program, limit: u64) {
     let new = Rlimit {
         current: Some(limit),
@@ -19,7 +19,7 @@ fn limit_files(program: &Program, limit: u64) {
     rustix::process::prlimit(Some(program.pid()), Resource::Nofile, new).unwrap();
 }
 
-/// Lets a running program have no more files open than it has.
+/// Sets the limit so that the running program cannot open another file.
 fn leave_no_file(program: &Program) {
     let folder = format!("/proc/{}/fd", program.pid().as_raw_nonzero());
     let open: Vec<u64> = std::fs::read_dir(folder)
@@ -33,14 +33,14 @@ fn leave_no_file(program: &Program) {
 }
 
 #[test]
-fn a_low_limit_leaves_the_rest_in_the_kernels_queue() {
-    // What it keeps for other things grows with the number of cores: three files
-    // for a shard, and two for each upload, of which there are half as many as
+fn with_a_low_limit_of_files_connections_wait_in_the_backlog() {
+    // The server reserves files for other purposes: three for each shard, and
+    // two for each upload that may wait, of which there are half as many as
     // workers.
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let uploads = (8 * cores).max(16) / 2;
     let limit = 36 + 3 * cores + 2 * uploads + 8;
-    // The child inherits the limit; the shell sets it.
+    // The program inherits the limit from the shell.
     let program = Program::spawn(command_of(
         "sh",
         &[
@@ -68,7 +68,7 @@ fn a_low_limit_leaves_the_rest_in_the_kernels_queue() {
 }
 
 #[test]
-fn it_runs_out_of_files_and_recovers() {
+fn accepting_continues_after_running_out_of_files() {
     let program = Program::start(&[]);
     let mut first = program.connect();
     assert_eq!(first.get("/").status, 200);
@@ -77,7 +77,7 @@ fn it_runs_out_of_files_and_recovers() {
     for client in &mut waiting {
         client.request("/waited");
     }
-    // The one that it has goes on while the others cannot be accepted.
+    // The open connection is served while new ones cannot be accepted.
     for _ in 0..100 {
         assert_eq!(first.get("/").status, 200);
     }
@@ -97,7 +97,7 @@ fn it_runs_out_of_files_and_recovers() {
 }
 
 #[test]
-fn it_stops_though_it_is_out_of_files() {
+fn a_program_out_of_files_still_stops() {
     let program = Program::start(&[]);
     let mut first = program.connect();
     assert_eq!(first.get("/").status, 200);

@@ -1,4 +1,4 @@
-//! Clients in a closed loop, each attempt of which is followed to its end.
+//! Clients in a closed loop. Every attempt is followed to its end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,38 +14,39 @@ use crate::client::Loss;
 
 const CLIENTS: usize = 64;
 
-/// How the clients use their connections.
+/// How the clients use connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// One connection for each request.
+    /// A new connection for each request.
     New,
-    /// The same connection again and again, as long as the server keeps it.
+    /// One connection for as long as the server keeps it.
     KeepAlive,
-    /// Half of the clients each way.
+    /// Half of the clients in each way.
     Half,
 }
 
-/// What became of every attempt.
+/// How the attempts ended.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) connected: AtomicU64,
     pub(crate) answered: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) truncated: AtomicU64,
-    /// Answered with something else than what was asked for.
+    /// Answered with a wrong status or body.
     pub(crate) wrong: AtomicU64,
 }
 
-/// The clients, while they run.
+/// The running clients.
 pub(crate) struct Load {
     clients: Vec<JoinHandle<()>>,
     counts: Arc<Counts>,
-    /// From here on a refused connection is what is expected.
+    /// Whether a refused connection is expected.
     stopping: Arc<AtomicBool>,
 }
 
 impl Load {
-    /// Starts the clients, and returns once they have had this many answers.
+    /// Starts the clients, and returns once they have had this many responses
+    /// in total.
     pub(crate) fn start(address: SocketAddr, mode: Mode, answers: u64) -> Self {
         let counts = Arc::new(Counts::default());
         let stopping = Arc::new(AtomicBool::new(false));
@@ -72,7 +73,7 @@ impl Load {
         }
     }
 
-    /// The server is about to be stopped.
+    /// Allows connections to be refused from now on.
     pub(crate) fn expect_stop(&self) {
         self.stopping.store(true, SeqCst);
     }
@@ -86,7 +87,7 @@ impl Load {
     }
 }
 
-/// One request after the other, until a connection is refused.
+/// Sends one request after another until a connection is refused.
 fn client(
     address: SocketAddr,
     number: usize,

@@ -1,7 +1,7 @@
-//! The promise: stopped under load, it loses nobody.
+//! A stop under load loses no request.
 //!
 //! `FAREWELL_ROUNDS=50 cargo test --release --test process loss -- --nocapture`
-//! does 50 rounds of each mode and prints how long the stops took.
+//! runs 50 rounds of each mode and prints how long the stops took.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::load::Load;
 use crate::load::Mode;
 use crate::program::Program;
 
-/// How many answers the clients have had when the stop comes.
+/// How many responses the clients have had when the stop begins.
 const ANSWERS: u64 = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,11 @@ enum Stop {
     Request,
 }
 
-fn loses_nobody(mode: Mode, stop: Stop) {
-    // By hand, with the defaults. Among other tests on a busy machine a client
-    // may not get to send its next request within the default last call, which
-    // is the one limit of the contract; a longer one costs nothing here,
-    // because every client sends as soon as it runs.
+fn loses_nothing(mode: Mode, stop: Stop) {
+    // With FAREWELL_ROUNDS the program has its default options. While other
+    // tests load the machine, a client may not be able to send its next request
+    // within the default last call, which the contract allows. A longer last
+    // call costs nothing here, because every client sends as soon as it runs.
     let (rounds, options): (usize, &[&str]) = match std::env::var("FAREWELL_ROUNDS") {
         Ok(rounds) => (rounds.parse().unwrap(), &[]),
         Err(_) => (3, &["--last-call", "8s"]),
@@ -41,7 +41,8 @@ fn loses_nobody(mode: Mode, stop: Stop) {
     );
 }
 
-/// One stop under load. Returns the time from the trigger to the exit.
+/// Stops the program once under load. Returns the time from the trigger to the
+/// exit.
 fn round(mode: Mode, stop: Stop, options: &[&str]) -> Duration {
     let program = Program::start(options);
     let load = Load::start(program.address, mode, ANSWERS);
@@ -91,30 +92,30 @@ fn round(mode: Mode, stop: Stop, options: &[&str]) -> Duration {
 
 #[test]
 fn new_connections_stopped_by_sigterm() {
-    loses_nobody(Mode::New, Stop::Signal);
+    loses_nothing(Mode::New, Stop::Signal);
 }
 
 #[test]
 fn new_connections_stopped_by_request() {
-    loses_nobody(Mode::New, Stop::Request);
+    loses_nothing(Mode::New, Stop::Request);
 }
 
 #[test]
 fn keep_alive_stopped_by_sigterm() {
-    loses_nobody(Mode::KeepAlive, Stop::Signal);
+    loses_nothing(Mode::KeepAlive, Stop::Signal);
 }
 
 #[test]
 fn keep_alive_stopped_by_request() {
-    loses_nobody(Mode::KeepAlive, Stop::Request);
+    loses_nothing(Mode::KeepAlive, Stop::Request);
 }
 
 #[test]
 fn half_of_each_stopped_by_sigterm() {
-    loses_nobody(Mode::Half, Stop::Signal);
+    loses_nothing(Mode::Half, Stop::Signal);
 }
 
 #[test]
 fn half_of_each_stopped_by_request() {
-    loses_nobody(Mode::Half, Stop::Request);
+    loses_nothing(Mode::Half, Stop::Request);
 }

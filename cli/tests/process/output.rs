@@ -1,4 +1,4 @@
-//! What the program prints, and what it says to wrong input.
+//! What the program prints, and how it reports wrong input.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::program::command_of;
 use crate::program::run;
 
 #[test]
-fn it_greets_with_where_it_listens_and_how_to_stop_it() {
+fn the_greeting_shows_the_address_and_how_to_stop() {
     let program = Program::start(&["--workers", "3"]);
     let url = format!("http://{}", program.address);
     let version = env!("CARGO_PKG_VERSION");
@@ -26,7 +26,7 @@ fn it_greets_with_where_it_listens_and_how_to_stop_it() {
 }
 
 #[test]
-fn the_report_for_people_says_what_became_of_everyone() {
+fn the_text_report_counts_requests_by_outcome() {
     let mut text = command(&["--listen", "127.0.0.1:0"]);
     text.env("RUST_LOG", "off");
     let program = Program::spawn_as_is(text);
@@ -49,7 +49,7 @@ fn the_report_for_people_says_what_became_of_everyone() {
 }
 
 #[test]
-fn options_are_environment_variables_too() {
+fn options_can_be_environment_variables() {
     let mut by_variable = command(&[]);
     by_variable
         .env("FAREWELL_LISTEN", "127.0.0.1:0")
@@ -64,8 +64,8 @@ fn options_are_environment_variables_too() {
     assert!(!program.greeting.contains("curl"), "{}", program.greeting);
 }
 
-/// The program says no, in one line that contains this.
-fn refuses(options: &[&str], code: i32, says: &str) {
+/// Expects the program to fail with one line that contains `says`.
+fn rejects(options: &[&str], code: i32, says: &str) {
     let ended = run(command(options));
     assert_eq!(ended.code, Some(code), "{options:?}: {}", ended.stderr);
     assert_eq!(ended.stdout, "");
@@ -80,81 +80,81 @@ fn refuses(options: &[&str], code: i32, says: &str) {
 }
 
 #[test]
-fn wrong_usage_is_told_in_one_line_with_code_2() {
-    refuses(&["--nonsense"], 2, "--nonsense");
-    refuses(&["stray"], 2, "stray");
-    refuses(&["--workers", "0"], 2, "--workers is 0");
-    refuses(
+fn wrong_usage_is_one_line_with_code_2() {
+    rejects(&["--nonsense"], 2, "--nonsense");
+    rejects(&["stray"], 2, "stray");
+    rejects(&["--workers", "0"], 2, "--workers is 0");
+    rejects(
         &["--workers", "many"],
         2,
         "--workers is 'many': it must be a whole number",
     );
-    refuses(
+    rejects(
         &["--workers", "-1"],
         2,
         "--workers is '-1': it must not be negative",
     );
-    refuses(
+    rejects(
         &["--workers=-1"],
         2,
         "--workers is '-1': it must be a whole number",
     );
-    refuses(
+    rejects(
         &["--linger", "-1s"],
         2,
         "--linger is '-1s': it must not be negative",
     );
-    refuses(&["--linger"], 2, "--linger has no value");
-    refuses(
+    rejects(&["--linger"], 2, "--linger has no value");
+    rejects(
         &["--workers", "--linger", "3s"],
         2,
         "--workers has no value",
     );
-    refuses(&["--worker", "3"], 2, "do you mean --workers?");
-    refuses(&["--access-log=true"], 2, "--access-log takes no value");
-    refuses(&["--linger", "5"], 2, "500ms");
+    rejects(&["--worker", "3"], 2, "did you mean --workers?");
+    rejects(&["--access-log=true"], 2, "--access-log takes no value");
+    rejects(&["--linger", "5"], 2, "500ms");
     for option in ["--body-bytes-max", "--rate-min"] {
         let says = format!("{option} is '2M': write it in bytes, or as 64KiB, 2MiB or 1GiB");
-        refuses(&[option, "2M"], 2, &says);
-        refuses(&[option, "99999999999999999999"], 2, "it is too large");
+        rejects(&[option, "2M"], 2, &says);
+        rejects(&[option, "99999999999999999999"], 2, "it is too large");
     }
-    refuses(&["--report", "xml"], 2, "text, json");
+    rejects(&["--report", "xml"], 2, "text, json");
     for wrong in ["nowhere", "8081", ":", ":http", ":65536", ""] {
         let says = "write --listen as 127.0.0.1:8081, or :8081 for all addresses";
-        refuses(&["--listen", wrong], 2, says);
+        rejects(&["--listen", wrong], 2, says);
     }
-    refuses(&["dril"], 2, "do you mean drill?");
-    refuses(&["help", "nonsense"], 2, "nonsense");
-    refuses(&["--workers", "2", "drill"], 2, "drill must come first");
-    refuses(
+    rejects(&["dril"], 2, "did you mean drill?");
+    rejects(&["help", "nonsense"], 2, "nonsense");
+    rejects(&["--workers", "2", "drill"], 2, "drill must come first");
+    rejects(
         &["--lame-duck", "1s", "--drain-timeout", "0s"],
         2,
         "--drain-timeout is zero",
     );
-    refuses(&["--max-connections", "0"], 2, "--max-connections is 0");
+    rejects(&["--max-connections", "0"], 2, "--max-connections is 0");
 }
 
 #[test]
-fn what_the_system_refuses_is_told_in_one_line_with_code_1() {
+fn an_error_of_the_system_is_one_line_with_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    refuses(&["--listen", &address], 1, "in use");
-    refuses(&["--listen", &address], 1, "is another instance running?");
-    refuses(
+    rejects(&["--listen", &address], 1, "in use");
+    rejects(&["--listen", &address], 1, "is another instance running?");
+    rejects(
         &["--listen", "192.0.2.1:0"],
         1,
         "cannot listen on 192.0.2.1:0",
     );
-    refuses(
+    rejects(
         &["--shutdown-token-file", "/no/such/file"],
         1,
         "/no/such/file",
     );
-    refuses(&["--shutdown-token-file", "/dev/null"], 2, "one word");
+    rejects(&["--shutdown-token-file", "/dev/null"], 2, "one word");
 }
 
-/// The program says no to this variable, in one line that names it.
-fn refuses_variable(variable: &str, value: &str, says: &str) {
+/// Expects the program to reject this variable with one line that names it.
+fn rejects_variable(variable: &str, value: &str, says: &str) {
     let mut command = command(&[]);
     command.env(variable, value);
     let ended = run(command);
@@ -167,7 +167,7 @@ fn refuses_variable(variable: &str, value: &str, says: &str) {
 }
 
 #[test]
-fn a_wrong_variable_is_named() {
+fn an_error_names_the_wrong_variable() {
     let (number, duration) = ("a whole number", "write it as 500ms, 10s or 1m");
     let (size, flag) = ("write it in bytes, or as 64KiB", "write true or false");
     for (variable, says) in [
@@ -193,13 +193,13 @@ fn a_wrong_variable_is_named() {
         ("FAREWELL_REPORT", "text, json"),
         ("FAREWELL_SHUTDOWN_TOKEN", "one word of visible ASCII"),
     ] {
-        refuses_variable(variable, "not right", says);
-        refuses_variable(variable, "", says);
+        rejects_variable(variable, "not right", says);
+        rejects_variable(variable, "", says);
     }
-    // What only the library knows to be wrong.
-    refuses_variable("FAREWELL_WORKERS", "0", "from 1 to 4096");
-    refuses_variable("FAREWELL_IDLE_TIMEOUT", "0s", "must not be zero");
-    refuses_variable(
+    // Values that only the library can check.
+    rejects_variable("FAREWELL_WORKERS", "0", "from 1 to 4096");
+    rejects_variable("FAREWELL_IDLE_TIMEOUT", "0s", "must not be zero");
+    rejects_variable(
         "FAREWELL_LISTEN",
         "192.0.2.1:0",
         "another with FAREWELL_LISTEN",
@@ -207,7 +207,7 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
-fn the_command_line_is_to_blame_before_the_environment() {
+fn an_error_names_the_command_line_before_the_environment() {
     let mut command = command(&["--nonsense"]);
     command.env("FAREWELL_WORKERS", "many");
     let ended = run(command);
@@ -215,7 +215,7 @@ fn the_command_line_is_to_blame_before_the_environment() {
 }
 
 #[test]
-fn sizes_take_units() {
+fn sizes_may_have_units() {
     let program = Program::start(&["--body-bytes-max", "1KiB", "--rate-min", "1MiB"]);
     for (length, status) in [(1024, 200), (1025, 413)] {
         let mut client = program.connect();
@@ -228,7 +228,7 @@ fn sizes_take_units() {
 }
 
 #[test]
-fn too_few_files_are_told_as_such() {
+fn too_few_files_are_reported_with_advice() {
     let mut command = command_of(
         "sh",
         &[
@@ -245,15 +245,15 @@ fn too_few_files_are_told_as_such() {
     assert!(!ended.stderr.contains("--listen"), "{}", ended.stderr);
 }
 
-/// The second line of what it greets with, when it listens there.
-fn stop_hint(options: &[&str]) -> (Program, String) {
+/// The second line of the greeting, for these options.
+fn greeting_stop_line(options: &[&str]) -> (Program, String) {
     let program = Program::spawn_as_is(command(options));
     let hint = program.greeting.lines().nth(1).unwrap().to_owned();
     (program, hint)
 }
 
 #[test]
-fn the_hint_for_a_stop_works_where_it_listens() {
+fn the_stop_command_of_the_greeting_works() {
     for (listen, host) in [
         ("127.0.0.1:0", "127.0.0.1"),
         ("127.0.0.2:0", "127.0.0.2"),
@@ -261,7 +261,7 @@ fn the_hint_for_a_stop_works_where_it_listens() {
         ("[::]:0", "localhost"),
         (":0", "localhost"),
     ] {
-        let (program, hint) = stop_hint(&["--listen", listen]);
+        let (program, hint) = greeting_stop_line(&["--listen", listen]);
         let port = program.address.port();
         let expected = format!(
             "stop it with: curl http://{host}:{port}/shutdown  or Ctrl+C; twice to stop at once"
@@ -279,29 +279,29 @@ fn the_hint_for_a_stop_works_where_it_listens() {
         drop(client);
         assert_eq!(program.end().code, Some(0));
     }
-    // A shell must not take the brackets for a pattern.
-    let (program, hint) = stop_hint(&["--listen", "[::1]:0"]);
+    // Without quotes, a shell could take the brackets for a pattern.
+    let (program, hint) = greeting_stop_line(&["--listen", "[::1]:0"]);
     let url = format!("curl 'http://{}/shutdown'", program.address);
     assert!(hint.contains(&url), "{hint}");
 }
 
 #[test]
-fn no_hint_is_given_that_does_not_work() {
-    // An address of this machine that is no loopback address: the one that a
-    // packet to the outside would have. None is sent.
+fn the_greeting_shows_no_stop_command_that_does_not_work() {
+    // Finds a non-loopback address of this machine: the source address of a
+    // packet to another network. No packet is sent.
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     let Ok(()) = probe.connect("192.0.2.1:9") else {
         return;
     };
     let ip = probe.local_addr().unwrap().ip();
     let listen = format!("{ip}:0");
-    let (program, hint) = stop_hint(&["--listen", &listen]);
+    let (program, hint) = greeting_stop_line(&["--listen", &listen]);
     assert_eq!(
         hint,
         "stop it with: Ctrl+C; twice to stop at once \
          (on this address, /shutdown needs --shutdown-token-file)"
     );
-    // As it would be.
+    // The hint is right: this address is rejected.
     assert_eq!(program.connect().get("/shutdown").status, 403);
 
     let mut with_token = command(&["--listen", &listen]);
@@ -330,7 +330,7 @@ fn a_port_alone_listens_on_all_addresses() {
 }
 
 #[test]
-fn what_is_cut_is_named_once() {
+fn a_cut_request_is_named_once() {
     let mut text = command(&["--listen", "127.0.0.1:0", "--drain-timeout", "300ms"]);
     text.env("RUST_LOG", "info");
     let program = Program::spawn_as_is(text);
@@ -353,7 +353,7 @@ fn what_is_cut_is_named_once() {
 }
 
 #[test]
-fn nothing_is_cut_short_where_no_client_is_connected() {
+fn without_connections_nothing_is_cut_short() {
     for listen in ["127.0.0.1:0", "[::]:0"] {
         let command = command(&["--listen", listen, "--drain-timeout", "0s"]);
         let program = Program::spawn_as_is(command);
@@ -389,7 +389,10 @@ fn help_and_version_go_to_stdout() {
     }
     for (question, title) in [
         (&["help"][..], "A threaded HTTP/1.1 server"),
-        (&["help", "drill"], "Test the graceful shutdown of an HTTP/1.1 server"),
+        (
+            &["help", "drill"],
+            "Test the graceful shutdown of an HTTP/1.1 server",
+        ),
     ] {
         let help = run(command(question));
         assert_eq!(help.code, Some(0), "{}", help.stderr);
@@ -404,7 +407,7 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn a_closed_stdout_is_no_reason_to_stop_serving() {
+fn a_closed_stdout_does_not_stop_the_server() {
     let mut program = Program::start(&[]);
     program.close_stdout();
     let mut client = program.connect();
@@ -446,7 +449,7 @@ fn the_access_log_has_a_line_for_each_request() {
 }
 
 #[test]
-fn without_being_asked_for_there_is_no_access_log() {
+fn the_access_log_is_off_by_default() {
     let program = Program::start_logging(&[]);
     program.connect().get("/");
     program.signal(Signal::TERM);
@@ -454,7 +457,7 @@ fn without_being_asked_for_there_is_no_access_log() {
 }
 
 #[test]
-fn what_a_client_has_chosen_is_shown_escaped() {
+fn text_from_a_client_is_escaped() {
     let program = Program::start_logging(&["--drain-timeout", "100ms", "--access-log"]);
     let mut client = program.connect();
     client.request("/slow\u{9b}\u{202e}\u{2028}\u{fc}?delay=60s");
@@ -474,7 +477,7 @@ fn what_a_client_has_chosen_is_shown_escaped() {
 }
 
 #[test]
-fn a_burst_of_refusals_is_one_line() {
+fn a_burst_of_refused_requests_is_one_log_line() {
     const REFUSED: u64 = 40;
     let begun = Instant::now();
     let program = Program::start(&[]);
@@ -497,7 +500,7 @@ fn a_burst_of_refusals_is_one_line() {
         before.rsplit(' ').next().unwrap().parse().unwrap()
     };
     assert_eq!(lines.iter().map(count).sum::<u64>(), REFUSED, "{lines:?}");
-    // One for the burst, and if it took so long, one more each ten seconds.
+    // One line for the burst, and one more for every ten seconds that it took.
     let most =
         1 + usize::from(begun.elapsed().as_secs() > 0) + begun.elapsed().as_secs() as usize / 10;
     assert!(lines.len() <= most, "{lines:?}");
@@ -509,7 +512,7 @@ fn a_burst_of_refusals_is_one_line() {
 }
 
 #[test]
-fn the_debug_level_names_each_refusal() {
+fn the_debug_level_logs_each_refused_request() {
     let program = Program::start_logging(&[]);
     for _ in 0..3 {
         let mut client = program.connect();

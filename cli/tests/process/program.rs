@@ -20,23 +20,23 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::inherited::begin_with_default_signals;
 
-/// No test waits for this; it turns a hang into a failure.
+/// Turns a hang into a failure. No test takes as long.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// The program, listening on a free port.
 pub(crate) struct Program {
     child: Child,
-    /// Until it is closed.
+    /// `None` once it is closed.
     stdout: Option<BufReader<ChildStdout>>,
-    /// Its lines, as they come; closed at its end.
+    /// Lines of stderr. The channel is closed when the program ends.
     stderr: Receiver<String>,
     logged: RefCell<String>,
     pub(crate) address: SocketAddr,
-    /// The two lines that it greets with.
+    /// The first two lines of stdout.
     pub(crate) greeting: String,
 }
 
-/// How it ended.
+/// How the program ended.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -48,15 +48,16 @@ impl Program {
         Self::spawn(command(options))
     }
 
-    /// Likewise, with a log in which [`wait_logged`](Self::wait_logged) finds
-    /// each request when its handler starts.
+    /// Starts the program with a log in which
+    /// [`wait_logged`](Self::wait_logged) finds each request when its handler
+    /// starts.
     pub(crate) fn start_logging(options: &[&str]) -> Self {
         let mut command = command(options);
         command.env("RUST_LOG", "farewell=debug");
         Self::spawn(command)
     }
 
-    /// Starts a prepared command, whose report is to be JSON.
+    /// Starts a prepared command on a free port, with a report in JSON.
     pub(crate) fn spawn(mut command: Command) -> Self {
         command.args(["--listen", "127.0.0.1:0", "--report", "json"]);
         Self::spawn_as_is(command)
@@ -67,7 +68,7 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (lines, stderr) = crossbeam_channel::unbounded();
         let from = BufReader::new(child.stderr.take().unwrap());
-        // Ends with the child's stderr.
+        // The thread ends when the child closes its stderr.
         std::thread::spawn(move || {
             for line in from.lines() {
                 if lines.send(line.unwrap()).is_err() {
@@ -111,7 +112,7 @@ impl Program {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits for a line of its log that contains this, and returns it.
+    /// Waits for a log line that contains `part`, and returns the line.
     pub(crate) fn wait_logged(&self, part: &str) -> String {
         loop {
             let line = self
@@ -125,11 +126,13 @@ impl Program {
         }
     }
 
-    /// Waits until `/readyz` says that it is stopping, on this connection.
+    /// Waits on this connection until `/readyz` reports that the program is
+    /// stopping.
     pub(crate) fn wait_stopping(&self, client: &mut Client) {
         loop {
             let response = client.get("/readyz");
-            // The stop may come between the handler and its answer's head.
+            // The stop may begin between the handler and the head of its
+            // response.
             if response.status != 200 || response.closes() {
                 return;
             }
@@ -137,12 +140,12 @@ impl Program {
         }
     }
 
-    /// Nobody reads what it prints any more.
+    /// Closes the pipe that the program's stdout goes to.
     pub(crate) fn close_stdout(&mut self) {
         self.stdout = None;
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     pub(crate) fn end(mut self) -> Ended {
         let mut stdout = String::new();
         if let Some(mut rest) = self.stdout.take() {
@@ -160,8 +163,7 @@ impl Program {
         }
     }
 
-    /// Waits for its end, for so long at most from `start`, and says how long
-    /// it took.
+    /// Waits for the end of the program. Returns also the time since `start`.
     pub(crate) fn end_since(self, start: Instant) -> (Ended, Duration) {
         let ended = self.end();
         (ended, start.elapsed())
@@ -169,8 +171,8 @@ impl Program {
 }
 
 impl Drop for Program {
-    /// A test that failed leaves no process behind, and says what its program
-    /// had to say.
+    /// If the test has failed, stops the program and prints its output.
+    /// Otherwise kills it.
     fn drop(&mut self) {
         if !self.runs() {
             return;
@@ -194,18 +196,18 @@ impl Drop for Program {
 }
 
 impl Ended {
-    /// The report: the last line of stdout.
+    /// The report, which is the last line of stdout.
     pub(crate) fn report(&self) -> Value {
         let line = self.stdout.lines().last().expect("a report");
         serde_json::from_str(line).unwrap()
     }
 
-    /// A count of the report.
+    /// A count in the report.
     pub(crate) fn count(&self, of: &str, outcome: &str) -> u64 {
         self.report()[of]["ended"][outcome].as_u64().unwrap()
     }
 
-    /// The accounting balances.
+    /// Asserts that every connection and request has exactly one outcome.
     pub(crate) fn assert_balanced(&self) {
         let report = self.report();
         let sum = |value: &Value| -> u64 {
@@ -226,12 +228,12 @@ impl Ended {
     }
 }
 
-/// The program with these options, and an environment that sets none.
+/// The command for the program with these options and an empty environment.
 pub(crate) fn command(options: &[&str]) -> Command {
     command_of(env!("CARGO_BIN_EXE_farewell"), options)
 }
 
-/// Another program, likewise.
+/// The command for any program with an empty environment.
 pub(crate) fn command_of(program: &str, arguments: &[&str]) -> Command {
     begin_with_default_signals();
     let mut command = Command::new(program);
@@ -244,7 +246,7 @@ pub(crate) fn command_of(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the program to its end, which comes at once.
+/// Runs a command to its end.
 pub(crate) fn run(mut command: Command) -> Ended {
     let output = command.output().unwrap();
     Ended {

@@ -1,4 +1,4 @@
-//! The program's routes, and who may stop it.
+//! The routes of the program, and which requests may stop it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ fn hello_echo_and_health() {
 }
 
 #[test]
-fn other_methods_and_queries_stop_nothing() {
+fn other_methods_and_queries_do_not_stop() {
     let program = Program::start(&[]);
     let mut client = program.connect();
     for method in ["PUT", "DELETE", "OPTIONS"] {
@@ -68,9 +68,9 @@ fn a_post_without_content_type_stops() {
 }
 
 #[test]
-fn the_confirmation_counts_the_others_and_can_be_json() {
-    // The slow one has the one worker, so the other has parked the idle one
-    // before it serves the stop.
+fn the_response_to_a_stop_counts_other_requests_and_can_be_json() {
+    // One worker has the slow request. The other worker suspends the idle
+    // connection before it serves the stop, so the counts are exact.
     let program = Program::start_logging(&["--drain-timeout", "20s", "--workers", "2"]);
     let mut slow = program.connect();
     slow.request("/slow?delay=2s");
@@ -92,7 +92,7 @@ fn the_confirmation_counts_the_others_and_can_be_json() {
 }
 
 #[test]
-fn wait_ends_with_the_report_when_everyone_else_is_done() {
+fn wait_ends_with_the_report_when_all_other_requests_have_ended() {
     let program = Program::start_logging(&[]);
     let mut slow = program.connect();
     slow.request("/slow?delay=300ms");
@@ -117,7 +117,7 @@ fn wait_ends_with_the_report_when_everyone_else_is_done() {
 }
 
 #[test]
-fn now_delivers_its_confirmation_and_cuts_the_rest() {
+fn now_delivers_its_response_and_cuts_all_other_requests() {
     let program = Program::start_logging(&["--workers", "2"]);
     let mut slow = program.connect();
     slow.request("/slow?delay=60s");
@@ -151,7 +151,7 @@ fn now_with_nothing_to_cut_exits_with_0() {
 }
 
 #[test]
-fn without_the_route_shutdown_is_a_path_like_any_other() {
+fn without_the_route_shutdown_is_an_ordinary_path() {
     let program = Program::start(&["--no-shutdown-route"]);
     assert!(!program.greeting.contains("curl"), "{}", program.greeting);
     let mut client = program.connect();
@@ -165,7 +165,7 @@ fn without_the_route_shutdown_is_a_path_like_any_other() {
 }
 
 #[test]
-fn only_this_machine_itself_may_stop_it() {
+fn only_a_local_client_without_proxy_may_stop() {
     let program = Program::start(&[]);
     let mut client = program.connect();
     for field in [
@@ -215,7 +215,7 @@ impl Drop for TokenFile {
 }
 
 #[test]
-fn with_a_token_only_who_has_it_may_stop_it() {
+fn with_a_token_only_requests_that_carry_it_may_stop() {
     let file = TokenFile::new("token", "open-sesame\n");
     let mut by_variable = command(&[]);
     by_variable.env("FAREWELL_SHUTDOWN_TOKEN", "open-sesame");

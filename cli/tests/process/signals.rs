@@ -14,20 +14,20 @@ const STOPPING: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farewell");
 
-/// The program, started by a shell with this script, in which `"$@"` is the
-/// program and its options.
+/// Starts the program from a shell script in which `"$@"` is the program and
+/// its options.
 fn by_shell(script: &str) -> Command {
     command_of("/bin/sh", &["-c", script, "sh", PROGRAM])
 }
 
-/// The program, in which these signals are ignored from the start.
+/// Starts the program with these signals ignored.
 fn ignoring(signals: &str) -> Program {
     let mut command = by_shell(&format!("trap '' {signals}; exec \"$@\""));
     command.env("RUST_LOG", "farewell=debug");
     Program::spawn(command)
 }
 
-/// The name of a signal, as a shell has it.
+/// The name of the signal in a shell.
 fn name(signal: Signal) -> &'static str {
     match signal {
         Signal::HUP => "HUP",
@@ -37,11 +37,12 @@ fn name(signal: Signal) -> &'static str {
 }
 
 #[test]
-fn a_signal_that_was_ignored_at_the_start_changes_nothing() {
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     for ignored in STOPPING {
         let program = ignoring(name(ignored));
         assert!(is_ignored(&program.pid().to_string(), ignored));
-        // Were it taken, the next one would be the second, or the same one.
+        // If the program handled this signal, the next one would be the second
+        // of the stop, or part of the same one.
         program.signal(ignored);
         let mut client = program.connect();
         assert_eq!(client.get("/readyz").status, 200);
@@ -55,7 +56,7 @@ fn a_signal_that_was_ignored_at_the_start_changes_nothing() {
 }
 
 #[test]
-fn the_signals_that_were_not_ignored_still_drain_and_cut() {
+fn signals_that_were_not_ignored_still_drain_and_cut() {
     for ignored in STOPPING {
         for signal in STOPPING.into_iter().filter(|&signal| signal != ignored) {
             let program = ignoring(name(ignored));
@@ -75,19 +76,19 @@ fn the_signals_that_were_not_ignored_still_drain_and_cut() {
 }
 
 #[test]
-fn each_signal_cuts_when_it_comes_again() {
+fn each_signal_cuts_when_it_is_repeated() {
     for signal in STOPPING {
         cuts(Program::start_logging(&[]), signal);
     }
 }
 
-/// The second such signal cuts.
+/// Expects the second such signal to cut the request.
 fn cuts(mut program: Program, signal: Signal) {
     let mut slow = program.connect();
     slow.request("/slow?delay=60s");
     program.wait_logged("GET /slow");
     program.signal(signal);
-    // The first few that follow are taken for the same one.
+    // The program ignores signals that follow the first one immediately.
     while program.runs() {
         program.signal(signal);
         std::thread::yield_now();
@@ -115,7 +116,7 @@ fn a_program_that_ignores_all_three_is_stopped_by_a_request() {
 }
 
 #[test]
-fn nohup_keeps_it_alive() {
+fn sighup_does_not_stop_a_program_under_nohup() {
     let program = Program::spawn(by_shell("exec nohup \"$@\""));
     program.signal(Signal::HUP);
     let mut client = program.connect();
@@ -129,7 +130,7 @@ fn nohup_keeps_it_alive() {
 
 #[test]
 fn ctrl_c_does_not_stop_a_background_job_of_a_script() {
-    // The shell passes SIGTERM on, and ends after its job.
+    // The shell forwards SIGTERM, and ends after its background job.
     let script = r#"
         "$@" &
         job=$!

@@ -1,4 +1,4 @@
-//! Every way to stop the program, and the exit code of each.
+//! Every way to stop the program, and its exit code.
 
 use rustix::process::Signal;
 
@@ -9,7 +9,7 @@ use crate::program::Program;
 const LONG: &str = "1h";
 
 #[test]
-fn a_signal_before_the_first_request_ends_it_at_once() {
+fn a_signal_before_the_first_request_stops_at_once() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let program = Program::start(&[]);
         program.signal(signal);
@@ -22,7 +22,7 @@ fn a_signal_before_the_first_request_ends_it_at_once() {
 }
 
 #[test]
-fn a_signal_waits_for_a_slow_answer() {
+fn a_stop_by_a_signal_waits_for_a_slow_response() {
     let program = Program::start_logging(&["--last-call", LONG]);
     let mut slow = program.connect();
     slow.request("/x?delay=300ms");
@@ -46,7 +46,7 @@ fn a_second_signal_cuts_and_exits_with_130() {
     let mut queued = program.connect();
     queued.request("/queued");
     program.signal(Signal::INT);
-    // The first few that follow are taken for the same one.
+    // The program ignores signals that follow the first one immediately.
     while program.runs() {
         program.signal(Signal::INT);
         std::thread::yield_now();
@@ -68,7 +68,7 @@ fn two_signals_at_once_are_one_stop() {
     let mut slow = program.connect();
     slow.request("/slow?delay=500ms");
     program.wait_logged("GET /slow");
-    // As `timeout` does it: the process, and then its group.
+    // Like `timeout`, which signals the process and then its group.
     program.signal(Signal::TERM);
     program.signal(Signal::TERM);
     assert_eq!(slow.response().status, 200);
@@ -93,14 +93,14 @@ fn a_signal_after_shutdown_is_the_same_stop() {
 }
 
 #[test]
-fn the_deadline_cuts_names_and_exits_with_3() {
+fn the_deadline_cuts_requests_names_them_and_exits_with_3() {
     let program = Program::start_logging(&["--workers", "2", "--drain-timeout", "300ms"]);
     let mut stuck: Vec<Client> = (0..2).map(|_| program.connect()).collect();
     for (number, client) in stuck.iter_mut().enumerate() {
         client.request(&format!("/stuck/{number}?delay=60s"));
         program.wait_logged("GET /stuck");
     }
-    // Both workers are in a handler, so it is the deadline that answers these.
+    // Both workers are busy, so the deadline answers this request.
     let mut stop = program.connect();
     stop.request("/shutdown");
     program.signal(Signal::TERM);
@@ -145,7 +145,7 @@ fn a_hundred_shutdowns_at_once_are_each_answered() {
 }
 
 #[test]
-fn a_lame_duck_serves_while_readiness_says_no() {
+fn a_lame_duck_serves_while_readyz_answers_503() {
     let program = Program::start(&["--lame-duck", "1s"]);
     let mut client = program.connect();
     assert_eq!(client.get("/readyz").status, 200);
@@ -161,7 +161,7 @@ fn a_lame_duck_serves_while_readiness_says_no() {
 }
 
 #[test]
-fn both_of_a_pipelined_pair_are_answered() {
+fn two_pipelined_requests_are_both_answered() {
     let program = Program::start_logging(&["--last-call", LONG]);
     let mut client = program.connect();
     client.send(get("/1?delay=300ms") + &get("/2"));

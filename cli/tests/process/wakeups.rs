@@ -1,4 +1,4 @@
-//! Threads that have nothing to do with a request are not woken for it.
+//! A request does not wake threads that do not serve it.
 
 #![cfg(target_os = "linux")]
 
@@ -25,10 +25,10 @@ fn sleeps(program: &Program, thread: &str) -> u64 {
     panic!("no thread {thread}");
 }
 
-/// Sends requests, one after another, and gives how often the thread has gone to
-/// sleep meanwhile.
+/// Sends requests one after another, and returns how often the thread went to
+/// sleep during them.
 fn sleeps_during_requests(program: &Program, client: &mut Client, thread: &str) -> u64 {
-    // After an answer every thread is there.
+    // After the first response every thread has started.
     assert_eq!(client.get("/").status, 200);
     let before = sleeps(program, thread);
     for _ in 0..REQUESTS {
@@ -39,7 +39,7 @@ fn sleeps_during_requests(program: &Program, client: &mut Client, thread: &str) 
 
 const REQUESTS: u64 = 500;
 
-/// A thread may be woken for other reasons, a few times.
+/// Wake-ups that may have other causes.
 const FEW: u64 = REQUESTS / 20;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who may stop the program over HTTP.
+//! Which requests may stop the program.
 
 use std::env;
 use std::fs;
@@ -16,62 +16,62 @@ use subtle::ConstantTimeEq;
 use super::Failure;
 use super::args::Options;
 
-/// Where a token may be, beside a file.
+/// Environment variable that can hold the token instead of a file.
 const TOKEN_VARIABLE: &str = "FAREWELL_SHUTDOWN_TOKEN";
 
-/// Who may.
-pub(super) enum Permit {
-    /// Whoever is on this machine, and nobody on their behalf: no web page,
-    /// no proxy.
+/// Which requests may stop the program.
+pub(super) enum StopAccess {
+    /// Requests that a program on this machine sends directly. Requests from
+    /// web pages of other sites and from proxies are denied.
     Loopback,
-    /// Whoever has the token.
+    /// Requests that carry the token.
     Bearer(Token),
 }
 
-/// A secret: it has no `Debug`, so that no log can show it.
+/// A secret. It has no `Debug`, so that it cannot get into the log.
 pub(super) struct Token(String);
 
-/// Why not.
+/// Why a request may not stop the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denial {
     NoToken,
     WrongToken,
     NotLoopback,
-    ForeignHost,
+    NotLoopbackHost,
     OtherSite,
     Forwarded,
-    OldVersion,
+    Http10,
 }
 
 impl Denial {
-    /// In words, for the client and for the log.
+    /// The reason, for the client and for the log.
     pub(super) fn explain(self) -> &'static str {
         match self {
-            Self::NoToken => "it needs the header field Authorization: Bearer TOKEN",
-            Self::WrongToken => "that is not the token",
-            Self::NotLoopback => "without a token, only this machine itself may",
-            Self::ForeignHost => "the Host is not a loopback name",
-            Self::OtherSite => "a page of another site sent it",
-            Self::Forwarded => "a proxy forwarded it",
-            Self::OldVersion => "it came in HTTP/1.0, as from a proxy",
+            Self::NoToken => "the request has no field Authorization: Bearer TOKEN",
+            Self::WrongToken => "the token is wrong",
+            Self::NotLoopback => "the client is not on this machine, and no token is configured",
+            Self::NotLoopbackHost => "the host of the request is not a loopback name",
+            Self::OtherSite => "the request was sent by a page of another site",
+            Self::Forwarded => "the request was forwarded by a proxy",
+            Self::Http10 => "the request is HTTP/1.0, as from a proxy",
         }
     }
 
-    /// Whether another try with credentials could do.
+    /// Whether the client can try again with credentials.
     pub(super) fn wants_credentials(self) -> bool {
         matches!(self, Self::NoToken | Self::WrongToken)
     }
 }
 
-impl Permit {
+impl StopAccess {
     pub(super) fn from_options(options: &Options) -> Result<Self, Failure> {
-        let by_file = || options.name("shutdown_token_file");
+        let file_option = || options.name("shutdown_token_file");
         let (token, place) = match (&options.shutdown_token_file, env::var_os(TOKEN_VARIABLE)) {
             (None, None) => return Ok(Self::Loopback),
             (Some(_), Some(_)) => {
                 return Err(Failure::usage(format!(
-                    "the token is given twice: in {TOKEN_VARIABLE} and by {}",
-                    by_file()
+                    "the token is given twice, in {TOKEN_VARIABLE} and by {}: remove one",
+                    file_option()
                 )));
             }
             (None, Some(token)) => (
@@ -81,7 +81,7 @@ impl Permit {
                 TOKEN_VARIABLE.to_owned(),
             ),
             (Some(file), None) => {
-                let place = format!("{} ({})", file.display(), by_file());
+                let place = format!("{} ({})", file.display(), file_option());
                 let token = fs::read_to_string(file).map_err(|error| {
                     Failure::error(format!("cannot read the token in {place}: {error}"))
                 })?;
@@ -91,7 +91,7 @@ impl Permit {
         let token = token.trim();
         if token.is_empty() {
             return Err(Failure::usage(format!(
-                "there is no token in {place}: it must be one word of visible ASCII characters"
+                "the token in {place} is empty: it must be one word of visible ASCII characters"
             )));
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -102,24 +102,25 @@ impl Permit {
         Ok(Self::Bearer(Token(token.to_owned())))
     }
 
-    /// Whether this request may stop the program.
+    /// Checks whether this request may stop the program.
     pub(super) fn check(&self, request: &Request) -> Result<(), Denial> {
         match self {
             Self::Bearer(token) => check_token(token, request.headers()),
             Self::Loopback => {
-                // RFC 9112 section 3.2.2: the target's authority counts, not Host.
+                // The authority in the request target overrides the Host field
+                // (RFC 9112 section 3.2.2).
                 let host = request
                     .headers()
                     .get(header::HOST)
                     .map(HeaderValue::as_bytes);
                 let target = request.uri().authority();
                 if target.is_some_and(|target| Some(target.as_str().as_bytes()) != host) {
-                    return Err(Denial::ForeignHost);
+                    return Err(Denial::NotLoopbackHost);
                 }
-                // As nginx speaks to the servers behind it, with the name that
-                // it knows them by for a Host, unless it is told otherwise.
+                // nginx by default forwards requests in HTTP/1.0, with the name
+                // of the upstream server as Host, which may be a loopback name.
                 if request.version() == Version::HTTP_10 {
-                    return Err(Denial::OldVersion);
+                    return Err(Denial::Http10);
                 }
                 check_local(request.peer_addr().ip(), request.headers())
             }
@@ -145,12 +146,12 @@ fn check_local(peer: IpAddr, headers: &HeaderMap) -> Result<(), Denial> {
     if !peer.to_canonical().is_loopback() {
         return Err(Denial::NotLoopback);
     }
-    // A name that someone else's DNS points to this machine is no loopback
-    // name: the browser that followed it says so here.
+    // Protects against DNS rebinding: a page of another site may have a name
+    // that resolves to a loopback address. The browser sends that name as Host.
     let host = headers.get(header::HOST).map(|host| host.as_bytes());
     let host = host.and_then(|host| Authority::try_from(host).ok());
     if !host.as_ref().is_some_and(is_loopback_name) {
-        return Err(Denial::ForeignHost);
+        return Err(Denial::NotLoopbackHost);
     }
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let same_site = headers
@@ -166,21 +167,21 @@ fn check_local(peer: IpAddr, headers: &HeaderMap) -> Result<(), Denial> {
     if !same_site || !same_origin {
         return Err(Denial::OtherSite);
     }
-    if headers.keys().any(is_mark_of_a_proxy) {
+    if headers.keys().any(is_set_by_proxies) {
         return Err(Denial::Forwarded);
     }
     Ok(())
 }
 
-fn is_mark_of_a_proxy(name: &HeaderName) -> bool {
-    let marks = [
+fn is_set_by_proxies(name: &HeaderName) -> bool {
+    let names = [
         "forwarded",
         "via",
         "x-real-ip",
         "true-client-ip",
         "cf-connecting-ip",
     ];
-    marks.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded")
+    names.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded")
 }
 
 fn is_loopback_name(host: &Authority) -> bool {
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_may_under_its_loopback_names() {
+    fn a_loopback_client_with_a_loopback_host_may_stop() {
         for host in [
             "localhost",
             "LOCALHOST:81",
@@ -224,23 +225,23 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_may() {
+    fn other_clients_and_other_hosts_may_not_stop() {
         assert_eq!(
             local("10.0.0.1", &[("host", "localhost")]),
             Err(Denial::NotLoopback)
         );
-        assert_eq!(local("127.0.0.1", &[]), Err(Denial::ForeignHost));
+        assert_eq!(local("127.0.0.1", &[]), Err(Denial::NotLoopbackHost));
         for host in ["evil.example", "localhost.evil.example", "", "10.0.0.1"] {
             assert_eq!(
                 local("127.0.0.1", &[("host", host)]),
-                Err(Denial::ForeignHost),
+                Err(Denial::NotLoopbackHost),
                 "{host}"
             );
         }
     }
 
     #[test]
-    fn no_page_of_another_site_may() {
+    fn a_page_of_another_site_may_not_stop() {
         let with = |name, value| local("127.0.0.1", &[("host", "localhost:1"), (name, value)]);
         assert_eq!(with("sec-fetch-site", "none"), Ok(()));
         assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
@@ -252,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_may() {
-        for mark in ["forwarded", "x-forwarded-for", "via"] {
-            let fields = [("host", "localhost"), (mark, "x")];
+    fn a_proxy_may_not_stop() {
+        for name in ["forwarded", "x-forwarded-for", "via"] {
+            let fields = [("host", "localhost"), (name, "x")];
             assert_eq!(
                 local("127.0.0.1", &fields),
                 Err(Denial::Forwarded),
-                "{mark}"
+                "{name}"
             );
         }
     }
 
     #[test]
-    fn a_token_is_compared_whole() {
+    fn a_token_must_match_completely() {
         let token = Token("secret".to_owned());
         let with = |value| check_token(&token, &headers(&[("authorization", value)]));
         assert_eq!(with("Bearer secret"), Ok(()));

@@ -1,14 +1,14 @@
-//! Slow and greedy clients, all at once: 1 000 that send a byte of head a
-//! second, 1 000 that send a byte of body a second, and 1 000 that read an
-//! answer of 1 MiB at 1 KiB a second; beside them a healthy client. What they
-//! cost it, what they cost in memory, and how each of them ends.
+//! What slow clients cost a healthy client, how much memory they take, and how
+//! they end: 1 000 clients that send a byte of a head each second, 1 000 that
+//! send a byte of a body each second, and 1 000 that read a response of 1 MiB
+//! at 1 KiB a second, all at the same time.
 //!
-//! `cargo bench --bench slow`. Takes 70 seconds, and needs a limit of 8 000 open
-//! files. The server is a process of its own, with the default limits and four
-//! workers.
+//! `cargo bench --bench slow` takes 70 seconds, and needs a limit of 8 000 open
+//! files. The server runs in a process of its own with four workers, and the
+//! default limits otherwise.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot continue fails")]
 
 #[path = "../tests/support/client.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -46,31 +46,31 @@ const READ_A_SECOND: usize = 1 << 10;
 const WINDOW: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One kind of slow client, and how it ends.
+/// A kind of slow client, and how the server ends it.
 struct Kind {
     name: &'static str,
     request: &'static str,
     sends: bool,
-    /// The status that it is ended with; none if it is in the middle of its
-    /// answer.
+    /// The status of the response that ends it; `None` if the connection is cut
+    /// in the middle of its response.
     status: Option<&'static str>,
 }
 
 const KINDS: [Kind; 3] = [
     Kind {
-        name: "that dribble a body",
+        name: "that send a body slowly",
         request: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n",
         sends: true,
         status: Some("HTTP/1.1 408 "),
     },
     Kind {
-        name: "that read slowly",
+        name: "that read a response slowly",
         request: "GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
         sends: false,
         status: None,
     },
     Kind {
-        name: "that dribble a head",
+        name: "that send a head slowly",
         request: "GET / HTTP/1.1\r\nX-Slow: ",
         sends: true,
         status: Some("HTTP/1.1 408 "),
@@ -83,32 +83,35 @@ fn main() {
     }
     let (mut server, address) = start();
     let memory = || (resident(&server), kernel_memory());
-    let quiet = median(address);
-    println!("a healthy client alone: median {quiet:?}");
+    let alone = median(address);
+    println!("a healthy client alone: median {alone:?}");
     let (resident_before, kernel_before) = memory();
 
-    let (all_here, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (groups_ready, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let ended: Vec<usize> = thread::scope(|scope| {
-        let crowds: Vec<_> = KINDS
+        let groups: Vec<_> = KINDS
             .iter()
-            .map(|kind| scope.spawn(|| crowd(address, kind, &all_here, &over)))
+            .map(|kind| scope.spawn(|| run_clients(address, kind, &groups_ready, &over)))
             .collect();
-        while all_here.load(SeqCst) < KINDS.len() {
+        while groups_ready.load(SeqCst) < KINDS.len() {
             thread::yield_now();
         }
-        let beside = median(address);
+        let with_slow = median(address);
         let (resident, kernel) = memory();
-        println!("beside {} slow ones: median {beside:?}", KINDS.len() * EACH);
-        let ratio = beside.as_secs_f64() / quiet.as_secs_f64();
+        println!(
+            "with {} slow clients: median {with_slow:?}",
+            KINDS.len() * EACH
+        );
+        let ratio = with_slow.as_secs_f64() / alone.as_secs_f64();
         println!("ratio: {ratio:.2}");
         println!(
-            "memory of the server: {} KiB, before {resident_before} KiB; of all sockets: {} KiB more",
+            "memory of the server: {} KiB, {resident_before} KiB before; of all sockets: {} KiB more than before",
             resident,
             kernel.saturating_sub(kernel_before),
         );
-        crowds
+        groups
             .into_iter()
-            .map(|crowd| crowd.join().unwrap())
+            .map(|group| group.join().unwrap())
             .collect()
     });
     for (kind, ended) in KINDS.iter().zip(ended) {
@@ -116,7 +119,10 @@ fn main() {
             .status
             .unwrap_or("a cut")
             .trim_start_matches("HTTP/1.1 ");
-        println!("{ended} of {EACH} {} were ended with {how}", kind.name);
+        println!(
+            "{ended} of {EACH} clients {} were ended with {how}",
+            kind.name
+        );
     }
     over.store(true, SeqCst);
     // The server stops when its stdin is closed.
@@ -124,7 +130,7 @@ fn main() {
     server.wait().unwrap();
 }
 
-/// The server's process: until its stdin is closed.
+/// The server, which runs until its stdin is closed.
 fn serve() {
     let mut config = Config::default();
     config.workers = 4;
@@ -160,7 +166,8 @@ fn start() -> (Child, SocketAddr) {
     (server, line.trim().parse().unwrap())
 }
 
-/// The median latency of a keep-alive client's request, over a while.
+/// The median latency of requests on one keep-alive connection, over five
+/// seconds.
 fn median(address: SocketAddr) -> Duration {
     let mut client = Client::connect(address);
     let mut times = Vec::new();
@@ -174,16 +181,21 @@ fn median(address: SocketAddr) -> Duration {
     times[times.len() / 2]
 }
 
-/// A thousand clients of one kind. Says how many were ended as they should be.
-fn crowd(address: SocketAddr, kind: &Kind, all_here: &AtomicUsize, over: &AtomicBool) -> usize {
+/// Runs a thousand clients of one kind. Returns how many ended as expected.
+fn run_clients(
+    address: SocketAddr,
+    kind: &Kind,
+    groups_ready: &AtomicUsize,
+    over: &AtomicBool,
+) -> usize {
     let mut clients: Vec<Slow> = (0..EACH).map(|_| Slow::new(address, kind)).collect();
-    all_here.fetch_add(1, SeqCst);
+    groups_ready.fetch_add(1, SeqCst);
     let start = Instant::now();
     while clients.iter().any(|client| !client.ended) {
         assert!(start.elapsed() < 90 * SECOND && !over.load(SeqCst));
         let round = Instant::now();
         for client in &mut clients {
-            client.go_on(kind);
+            client.send_or_read(kind);
         }
         thread::sleep(SECOND.saturating_sub(round.elapsed()));
     }
@@ -196,7 +208,7 @@ fn crowd(address: SocketAddr, kind: &Kind, all_here: &AtomicUsize, over: &Atomic
 
 struct Slow {
     stream: TcpStream,
-    /// The beginning of what came.
+    /// The first bytes of the response.
     received: Vec<u8>,
     count: usize,
     ended: bool,
@@ -205,7 +217,8 @@ struct Slow {
 impl Slow {
     fn new(address: SocketAddr, kind: &Kind) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // What a slow link would hold is not to hide in this machine.
+        // A small receive buffer, as the response must not fit into the buffers
+        // of this machine.
         socket.set_recv_buffer_size(4 * 1024).unwrap();
         socket.connect(&address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
@@ -219,12 +232,13 @@ impl Slow {
         }
     }
 
-    fn go_on(&mut self, kind: &Kind) {
+    fn send_or_read(&mut self, kind: &Kind) {
         if self.ended {
             return;
         }
         if kind.sends && self.received.is_empty() {
-            // It fails once the server has ended it, which the read shows.
+            // The write fails once the server has ended the connection, which
+            // the read shows.
             let _ = self.stream.write(b"x");
         }
         let mut buffer = [0; READ_A_SECOND];
@@ -242,7 +256,7 @@ impl Slow {
     }
 }
 
-/// In KiB.
+/// Resident memory of the server, in KiB.
 fn resident(server: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -253,7 +267,7 @@ fn resident(server: &Child) -> u64 {
         .unwrap()
 }
 
-/// Of all TCP sockets of the machine, in KiB.
+/// Memory of all TCP sockets of this machine, in KiB.
 fn kernel_memory() -> u64 {
     let sockets = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = sockets

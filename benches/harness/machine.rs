@@ -1,4 +1,5 @@
-//! What the figures were measured on, and the kernel's sockets.
+//! Describes the machine that the figures were measured on, and reads socket
+//! statistics of the kernel.
 
 use std::fs;
 use std::process::Command;
@@ -7,8 +8,8 @@ use std::thread;
 use super::Result;
 use super::peers;
 
-/// Machine, versions, day and command, as a Markdown list. It names no host and
-/// no path. Before a run it tells how busy the machine is with other things.
+/// Machine, versions, date, command, and load average before the run, as a
+/// Markdown list without host names and paths.
 ///
 /// # Errors
 ///
@@ -45,7 +46,8 @@ pub(crate) fn description(command: &str) -> Result<String> {
     ))
 }
 
-/// The memory of all TCP sockets of this machine, both ends of each, in KiB.
+/// Memory of all TCP sockets of this machine in KiB. Both ends of a connection
+/// count.
 pub(crate) fn socket_memory() -> f64 {
     let sockets = read("/proc/net/sockstat");
     let line = sockets.lines().find(|line| line.starts_with("TCP:"));
@@ -53,8 +55,8 @@ pub(crate) fn socket_memory() -> f64 {
     pages.unwrap_or(0.0) * rustix::param::page_size() as f64 / 1024.0
 }
 
-/// Which side closed first: of the connections that wait out their time, how many have
-/// the server's port on their own side, and how many on the other.
+/// How many connections in TIME_WAIT the server closed first, and how many the
+/// client: the socket in TIME_WAIT belongs to the side that closed first.
 pub(crate) fn closed_first(port: u16) -> (usize, usize) {
     const TIME_WAIT: &str = "06";
     let suffix = format!(":{port:04X}");
@@ -79,15 +81,15 @@ fn field(path: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The first line of what a program says of its version.
+/// The first line of a program's version output.
 fn version(program: &str, option: &str) -> String {
     let Ok(output) = Command::new(program).arg(option).output() else {
-        return format!("no {program}");
+        return format!("{program} not installed");
     };
-    // nginx says it on stderr.
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let line = said.lines().next().unwrap_or_default();
+    // nginx prints it on stderr.
+    let output = [output.stdout, output.stderr].concat();
+    let output = String::from_utf8_lossy(&output);
+    let line = output.lines().next().unwrap_or_default();
     let line = line.split(" (").next().unwrap_or_default();
     let line = line.split(" [").next().unwrap_or_default();
     match program {
@@ -98,6 +100,6 @@ fn version(program: &str, option: &str) -> String {
 
 fn today() -> String {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-    // "Sun, 06 Nov 1994 08:49:37 GMT"
+    // As in "Sun, 06 Nov 1994 08:49:37 GMT".
     date.get(5..16).unwrap_or_default().to_owned()
 }

@@ -1,9 +1,9 @@
-//! What the comparisons share: the servers of `benches/peers`, processes that
-//! each have a session of their own, `wrk`, and where the figures go.
+//! Shared by the benches: the servers of `benches/peers`, processes in sessions
+//! of their own, `wrk`, and the file of results.
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
-pub(crate) mod crowd;
+pub(crate) mod idle_connections;
 pub(crate) mod machine;
 pub(crate) mod numbers;
 pub(crate) mod options;
@@ -16,7 +16,8 @@ pub(crate) mod wrk;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs a bench, whose processes end with it, and says what was wrong.
+/// Runs a bench, and prints its error. An interrupt kills the processes that it
+/// has started.
 pub(crate) fn exit_code(run: fn() -> Result<()>) -> ExitCode {
     match process::end_with_the_bench().and_then(|()| run()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,7 +29,7 @@ pub(crate) fn exit_code(run: fn() -> Result<()>) -> ExitCode {
 }
 
 /// The folder of the workspace. The benches that start the program belong to
-/// its package, in `cli/`.
+/// the package in `cli/`.
 pub(crate) fn top() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = package.ancestors();
@@ -37,5 +38,5 @@ pub(crate) fn top() -> &'static Path {
         .unwrap_or(package)
 }
 
-/// What a bench fails with: a sentence for the terminal.
+/// The error of a bench is a message for the terminal.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

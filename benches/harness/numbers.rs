@@ -1,6 +1,7 @@
-//! Medians, and numbers as a reader wants them.
+//! Statistics, and numbers as text.
 
-/// The median; the mean of the two in the middle where there are two.
+/// The median; with an even number of values, the mean of the two in the
+/// middle.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -12,8 +13,8 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The value below which so much of all values is, from 0 to 1, between its
-/// neighbours in proportion.
+/// The quantile of a share from 0 to 1, interpolated between the two nearest
+/// values.
 pub(crate) fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -22,7 +23,7 @@ pub(crate) fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> Opt
     Some(values[below] + (values[above] - values[below]) * at.fract())
 }
 
-/// The least and the greatest.
+/// The smallest and the largest value.
 pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values.into_iter().fold(None, |range, value| match range {
         None => Some((value, value)),
@@ -30,7 +31,8 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)
     })
 }
 
-/// Three significant digits at least, and thousands apart: `12 800`, `6.93`.
+/// At least three significant digits, with a space between thousands: `12 800`,
+/// `6.93`.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => thousands(value),
@@ -51,12 +53,12 @@ fn thousands(value: f64) -> String {
     text
 }
 
-/// A median, or a dash where nothing was measured.
+/// The number, or a dash if nothing was measured.
 pub(crate) fn cell(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), short)
 }
 
-/// A Markdown table; the first column is text, the others are numbers.
+/// A Markdown table. The first column is text, and the others are numbers.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = format!("| {} |\n|---|", heads.join(" | "));
     text += &"---:|".repeat(heads.len() - 1);

@@ -1,4 +1,4 @@
-//! The words after `cargo bench --bench NAME --`.
+//! The options after `cargo bench --bench NAME --`.
 
 use std::env;
 
@@ -6,80 +6,80 @@ use super::Result;
 
 /// What to run, and for how long.
 #[derive(Debug, Default)]
-pub(crate) struct Options {
-    /// `--rounds N`: how often `drain` and `loss` measure.
+pub(crate) struct BenchOptions {
+    /// `--rounds N`: number of rounds of `drain` and `loss`.
     pub(crate) rounds: Option<usize>,
-    /// `--pairs N`: how many pairs `load` measures of each two neighbours.
+    /// `--pairs N`: number of pairs that `load` measures for each comparison.
     pub(crate) pairs: Option<usize>,
-    /// `--seconds S`: how long each measurement takes, instead of the same.
+    /// `--seconds S`: duration of each measurement, for all scenarios.
     pub(crate) seconds: Option<u64>,
-    /// `--only a,b`: these servers alone.
+    /// `--only a,b`: run only options servers.
     pub(crate) only: Vec<String>,
-    /// `--base PROGRAM`: a farewell of `benches/peers` that was built elsewhere,
-    /// which `load` compares this one with.
+    /// `--base PROGRAM`: the program `farewell` of `benches/peers` from another
+    /// commit, which `load` compares with this one.
     pub(crate) base: Option<String>,
-    /// `--scenario a,b`: these alone.
+    /// `--scenario a,b`: run only options scenarios.
     pub(crate) scenarios: Vec<String>,
-    /// `--shared-session`: every process in one process session.
+    /// `--shared-session`: run all processes in one process session.
     pub(crate) shared_session: bool,
-    /// `--quick`: one round or pair of a second, for a look.
+    /// `--quick`: one round, or one pair of one second.
     pub(crate) quick: bool,
-    /// `--write`: into `RESULTS.md` although it is not the whole run.
+    /// `--write`: write `RESULTS.md` also after a partial run.
     pub(crate) write: bool,
-    /// As it was typed, for the record.
+    /// The options as they were typed, for the results.
     words: Vec<String>,
 }
 
-impl Options {
+impl BenchOptions {
     /// # Errors
     ///
-    /// A word that is no option, or an option without its value.
+    /// If an option is unknown or has no value.
     pub(crate) fn of_process() -> Result<Self> {
-        let mut these = Self::default();
-        // Cargo adds a `--bench` of its own.
+        let mut options = Self::default();
+        // cargo adds the option `--bench`.
         let mut words = env::args().skip(1).filter(|word| word != "--bench");
         while let Some(option) = words.next() {
-            these.words.push(option.clone());
+            options.words.push(option.clone());
             let mut value = || {
                 let value = words.next().ok_or(format!("{option} needs a value"))?;
-                these.words.push(value.clone());
+                options.words.push(value.clone());
                 Ok::<_, String>(value)
             };
             match option.as_str() {
-                "--rounds" => these.rounds = Some(value()?.parse()?),
-                "--pairs" => these.pairs = Some(value()?.parse()?),
-                "--seconds" => these.seconds = Some(value()?.parse()?),
-                "--base" => these.base = Some(value()?),
-                "--only" => these.only = list(&value()?),
-                "--scenario" => these.scenarios = list(&value()?),
-                "--shared-session" => these.shared_session = true,
-                "--quick" => these.quick = true,
-                "--write" => these.write = true,
-                _ => return Err(format!("{option} is no option; there are {ALL}").into()),
+                "--rounds" => options.rounds = Some(value()?.parse()?),
+                "--pairs" => options.pairs = Some(value()?.parse()?),
+                "--seconds" => options.seconds = Some(value()?.parse()?),
+                "--base" => options.base = Some(value()?),
+                "--only" => options.only = list(&value()?),
+                "--scenario" => options.scenarios = list(&value()?),
+                "--shared-session" => options.shared_session = true,
+                "--quick" => options.quick = true,
+                "--write" => options.write = true,
+                _ => return Err(format!("unknown option {option}: use {ALL}").into()),
             }
         }
-        if these.quick {
-            these.rounds = these.rounds.or(Some(1));
-            these.pairs = these.pairs.or(Some(1));
-            these.seconds = these.seconds.or(Some(1));
+        if options.quick {
+            options.rounds = options.rounds.or(Some(1));
+            options.pairs = options.pairs.or(Some(1));
+            options.seconds = options.seconds.or(Some(1));
         }
-        Ok(these)
+        Ok(options)
     }
 
-    /// Whether a server or a scenario was chosen; all are if none was named.
+    /// Whether a name is in the list. An empty list selects all names.
     pub(crate) fn chosen(names: &[String], name: &str) -> bool {
         names.is_empty() || names.iter().any(|chosen| chosen == name)
     }
 
-    /// Whether `RESULTS.md` gets the figures: those of a part of the run do not
-    /// take the place of the whole one's unasked.
+    /// Whether to write the figures to `RESULTS.md`. A partial run does not
+    /// replace the figures of a whole one, unless `--write` is given.
     pub(crate) fn writes(&self) -> bool {
         let whole = self.only.is_empty() && self.scenarios.is_empty() && !self.shared_session;
         self.write || (whole && !self.quick)
     }
 
-    /// The command that does it again. The path of a program is of this machine
-    /// alone, and does not go into the record.
+    /// The command that repeats the run. It contains PROGRAM in place of a
+    /// path, which is valid only on this machine.
     pub(crate) fn command(&self, bench: &str) -> String {
         let base = self.base.as_deref();
         let word = |word: &String| match base {

@@ -1,5 +1,4 @@
-//! The servers of `benches/peers`: how each is built, started and stopped, and
-//! what it cannot do.
+//! The servers of `benches/peers`: how each is built, started and stopped.
 
 use std::fs;
 use std::io::Read;
@@ -19,16 +18,16 @@ use super::process::Session;
 use super::process::free_port;
 use super::top;
 
-/// What a server is written in, which is how it is built and started.
+/// How a server is built and started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Rust,
     Go,
     Node,
     Nginx,
-    /// Not a server: what no server can pass.
+    /// Not a server, but an upper limit for servers.
     Limit,
-    /// farewell as it was at another commit, built elsewhere: its program.
+    /// The program of a farewell from another commit.
     Base(&'static str),
 }
 
@@ -39,7 +38,7 @@ pub(crate) struct Peer {
     pub(crate) kind: Kind,
 }
 
-/// All of them; the first is ours.
+/// All servers. The first is farewell.
 pub(crate) const PEERS: [Peer; 11] = [
     Peer::new("farewell", Kind::Rust),
     Peer::new("axum", Kind::Rust),
@@ -59,28 +58,28 @@ impl Peer {
         Self { name, kind }
     }
 
-    /// An older farewell, by its program.
+    /// A farewell from another commit, given by its program.
     pub(crate) fn base(program: String) -> &'static Self {
         let kind = Kind::Base(program.leak());
         Box::leak(Box::new(Self { name: "base", kind }))
     }
 
-    pub(crate) fn is_ours(&self) -> bool {
+    pub(crate) fn is_this_commit(&self) -> bool {
         self.name == PEERS[0].name
     }
 
-    /// Whether it is farewell, of this commit or of another: it understands what
-    /// ours is started with.
+    /// Whether it is farewell, from this or another commit, and has its
+    /// options.
     pub(crate) fn is_farewell(&self) -> bool {
-        self.is_ours() || matches!(self.kind, Kind::Base(_))
+        self.is_this_commit() || matches!(self.kind, Kind::Base(_))
     }
 
-    /// Whether it is another server, which ours is to be faster than.
+    /// Whether it is a server that farewell is compared with.
     pub(crate) fn competes(&self) -> bool {
         !self.is_farewell() && self.kind != Kind::Limit
     }
 
-    /// The signal of its graceful stop.
+    /// The signal for its graceful stop.
     pub(crate) fn stop_signal(&self) -> &'static str {
         match self.kind {
             Kind::Nginx => "QUIT",
@@ -88,7 +87,7 @@ impl Peer {
         }
     }
 
-    /// Program and arguments, without the port.
+    /// The program and its arguments, without the port.
     pub(crate) fn program(&self) -> Vec<String> {
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
         match self.kind {
@@ -100,49 +99,56 @@ impl Peer {
         }
     }
 
-    /// What has to be installed before it can be run, if anything.
+    /// Advice if a program that it needs is not installed.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let (program, advice) = match self.kind {
             Kind::Rust | Kind::Limit | Kind::Base(_) => return None,
             Kind::Go => (
                 "go",
-                "no `go`: apt-get install golang-go, or https://go.dev/dl",
+                "`go` is not installed: apt-get install golang-go, or https://go.dev/dl",
             ),
             Kind::Node => (
                 "node",
-                "no `node`: apt-get install nodejs, or https://nodejs.org",
+                "`node` is not installed: apt-get install nodejs, or https://nodejs.org",
             ),
-            Kind::Nginx => ("nginx", "no `nginx`: apt-get install nginx-light"),
+            Kind::Nginx => (
+                "nginx",
+                "`nginx` is not installed: apt-get install nginx-light",
+            ),
         };
         (!installed(program)).then_some(advice)
     }
 
-    /// Starts it and waits for its first answer.
+    /// Starts the server and waits for its first response.
     ///
     /// # Errors
     ///
-    /// When it does not start, or does not answer within ten seconds.
-    pub(crate) fn start<S: AsRef<str>>(&self, extra: &[S], session: Session) -> Result<Running> {
+    /// If the server does not start, or does not answer within ten seconds.
+    pub(crate) fn start<S: AsRef<str>>(
+        &self,
+        extra: &[S],
+        session: Session,
+    ) -> Result<RunningServer> {
         let port = free_port()?;
         let mut program = self.program();
         program.extend(["--port".to_owned(), port.to_string()]);
         program.extend(extra.iter().map(|word| word.as_ref().to_owned()));
         let process = Process::start(&program, session, Stdio::null(), Stdio::null())?;
-        let mut running = Running { process, port };
+        let mut running = RunningServer { process, port };
         running.wait_until_ready()?;
         running.process.check_session(session)?;
         Ok(running)
     }
 }
 
-/// A server that answers.
+/// A running server.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningServer {
     pub(crate) process: Process,
     pub(crate) port: u16,
 }
 
-impl Running {
+impl RunningServer {
     pub(crate) fn new(process: Process, port: u16) -> Self {
         Self { process, port }
     }
@@ -151,17 +157,19 @@ impl Running {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
             if let Some(status) = self.process.child().try_wait()? {
-                return Err(format!("ended before its first answer: {status}").into());
+                return Err(
+                    format!("the server exited before its first response: {status}").into(),
+                );
             }
             if self.answers() {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(10));
         }
-        Err("no answer within ten seconds".into())
+        Err("no response within ten seconds".into())
     }
 
-    /// Whether it answers a request with 200.
+    /// Whether the server answers a request with 200.
     pub(crate) fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
@@ -175,19 +183,20 @@ impl Running {
     }
 }
 
-/// Builds what has to be built, and says what is left out.
+/// Builds the programs of these servers.
 ///
 /// # Errors
 ///
-/// When a build fails.
+/// If a build fails.
 pub(crate) fn build(chosen: &[&Peer]) -> Result<()> {
     let manifest = folder().join("Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(manifest).arg("--target-dir").arg(target());
     run(&mut cargo).map_err(|error| {
-        // A change of our dependencies changes the peers' lock file too.
-        format!("{error}\nif its lock file is old: cargo update -w --manifest-path benches/peers/Cargo.toml")
+        // A new dependency of farewell makes the lock file of the peers
+        // outdated.
+        format!("{error}\nif the lock file is outdated, run: cargo update -w --manifest-path benches/peers/Cargo.toml")
     })?;
     if chosen.iter().any(|peer| peer.kind == Kind::Go) {
         let mut go = Command::new("go");
@@ -197,19 +206,18 @@ pub(crate) fn build(chosen: &[&Peer]) -> Result<()> {
     Ok(())
 }
 
-/// Those that were chosen and can be run; and of the others that were chosen,
-/// why they cannot.
+/// The chosen servers that can run, and for each of the others why it cannot.
 ///
 /// # Errors
 ///
-/// A name that no server has.
+/// If no server has one of the names.
 pub(crate) fn choose(only: &[String]) -> Result<(Vec<&'static Peer>, Vec<String>)> {
     if let Some(name) = only
         .iter()
         .find(|name| PEERS.iter().all(|peer| peer.name != **name))
     {
         let names: Vec<&str> = PEERS.iter().map(|peer| peer.name).collect();
-        return Err(format!("{name} is no server; there are {}", names.join(", ")).into());
+        return Err(format!("unknown server {name}: use {}", names.join(", ")).into());
     }
     let (mut there, mut skipped) = (Vec::new(), Vec::new());
     for peer in &PEERS {
@@ -230,11 +238,11 @@ pub(crate) fn installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// The versions of the crates that are compared, from the peers' lock file.
+/// The versions of the compared crates, from the lock file of the peers.
 ///
 /// # Errors
 ///
-/// When it cannot be read.
+/// If the lock file cannot be read.
 pub(crate) fn versions() -> Result<Vec<String>> {
     let lock = fs::read_to_string(folder().join("Cargo.lock"))?;
     let field = |line: Option<&str>, name: &str| -> Option<String> {

@@ -1,4 +1,4 @@
-//! The pictures: panels of bars, and a curve or two.
+//! Charts: panels of bars, and curves.
 
 use std::path::Path;
 
@@ -8,25 +8,25 @@ use plotters::prelude::*;
 use super::Result;
 use super::numbers::short;
 
-const OURS: RGBColor = RGBColor(0, 110, 150);
-const THEIRS: RGBColor = RGBColor(190, 190, 190);
+const FAREWELL: RGBColor = RGBColor(0, 110, 150);
+const OTHERS: RGBColor = RGBColor(190, 190, 190);
 const WIDTH: u32 = 960;
 const BAR: i32 = 18;
 const NAMES: i32 = 100;
 const FONT: &str = "sans-serif";
 
-/// One panel: a bar for each server, ours in colour.
+/// A panel with one bar for each server. The bar of farewell is coloured.
 #[derive(Debug)]
 pub(crate) struct Panel {
     pub(crate) title: String,
     pub(crate) bars: Vec<(&'static str, f64)>,
 }
 
-/// Panels of bars, two in a row.
+/// Draws panels of bars, two in a row.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub(crate) fn bars(file: &Path, panels: &[Panel]) -> Result<()> {
     let most = panels.iter().map(|panel| panel.bars.len()).max();
     let rows = panels.len().div_ceil(2).max(1);
@@ -50,12 +50,12 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, panel: &Panel) -> Result<()> 
         .map(|bar| bar.1)
         .fold(f64::MIN_POSITIVE, f64::max);
     let (width, _) = area.dim_in_pixel();
-    // To the right of the longest bar there is room for its number.
+    // The space to the right of the longest bar is for its number.
     let room = f64::from(width.cast_signed() - NAMES - 90);
     for (index, &(name, value)) in panel.bars.iter().enumerate() {
         let top = 36 + index as i32 * BAR;
         let right = NAMES + (value / most * room) as i32;
-        let colour = if name == "farewell" { OURS } else { THEIRS };
+        let colour = if name == "farewell" { FAREWELL } else { OTHERS };
         let bar = Rectangle::new([(NAMES, top), (right, top + BAR - 4)], colour.filled());
         area.draw(&bar)?;
         let font = || (FONT, 12).into_font();
@@ -65,14 +65,14 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, Shift>, panel: &Panel) -> Result<()> 
     Ok(())
 }
 
-/// One curve: its name and its points.
+/// A name and its points.
 pub(crate) type Curve = (&'static str, Vec<(f64, f64)>);
 
-/// Curves over one axis, both from zero.
+/// Draws curves on common axes that start at zero.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub(crate) fn curves(file: &Path, across: &str, up: &str, curves: &[Curve]) -> Result<()> {
     let points = || curves.iter().flat_map(|curve| &curve.1);
     let right = points().map(|point| point.0).fold(1.0, f64::max);
@@ -92,7 +92,7 @@ pub(crate) fn curves(file: &Path, across: &str, up: &str, curves: &[Curve]) -> R
         .y_label_formatter(&|value| short(*value))
         .light_line_style(TRANSPARENT)
         .draw()?;
-    for ((name, points), colour) in curves.iter().zip([OURS, THEIRS]) {
+    for ((name, points), colour) in curves.iter().zip([FAREWELL, OTHERS]) {
         chart
             .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
             .label(*name)

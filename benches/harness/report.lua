@@ -1,13 +1,14 @@
--- What `wrk` is to send beyond a GET, from the arguments after `--`, and its
--- figures as one line that a program can read. Times are in microseconds.
+-- Arguments after `--` make `wrk` send a POST, or pause before each request.
+-- The figures are printed as one line for a program; times are in microseconds.
 
 function init(args)
   if args[1] == "POST" then
     wrk.method = "POST"
     wrk.body = string.rep("x", tonumber(args[2]))
   elseif args[1] == "PAUSE" then
-    -- `wrk` calls it before each request, and waits for so many milliseconds. They
-    -- vary, so that the connections do not ask all at once.
+    -- `wrk` calls this before each request, and waits for the returned number
+    -- of milliseconds. The pauses vary so that the connections do not send at
+    -- the same time.
     local mean = tonumber(args[2])
     delay = function() return math.random(1, 2 * mean - 1) end
   end

@@ -1,5 +1,5 @@
-//! `benches/RESULTS.md`: each bench owns the section between its markers, and
-//! replaces no other.
+//! `benches/RESULTS.md`. Each bench replaces only the section between its own
+//! markers.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,11 +11,11 @@ use super::top;
 const FRONT: &str = "# Results\n\n\
     Each section is written by the bench that is named in it, and says what it was measured on.\n";
 
-/// Puts a section in the place of the bench's last one, or at the end.
+/// Replaces the section of a bench, or appends it.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or written.
+/// If the file cannot be read or written.
 pub(crate) fn write(bench: &str, section: &str) -> Result<()> {
     let file = folder().join("RESULTS.md");
     let before = match fs::read_to_string(&file) {
@@ -26,11 +26,11 @@ pub(crate) fn write(bench: &str, section: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where a plot of that name goes; the folder is there then.
+/// The path of a plot. Creates the folder.
 ///
 /// # Errors
 ///
-/// When the folder cannot be made.
+/// If the folder cannot be created.
 pub(crate) fn plot(name: &str) -> Result<PathBuf> {
     let folder = folder().join("results");
     fs::create_dir_all(&folder)?;

@@ -1,4 +1,4 @@
-//! `wrk`, the load generator, and what it says.
+//! The load generator `wrk`.
 
 use std::fmt;
 use std::io::Read;
@@ -12,28 +12,28 @@ use super::process::Process;
 use super::process::Session;
 use super::top;
 
-/// What to say where it is not installed.
+/// The message if `wrk` is not installed.
 pub(crate) const MISSING: &str =
-    "no `wrk`, the load generator: apt-get install wrk, or https://github.com/wg/wrk";
+    "`wrk` is not installed: apt-get install wrk, or https://github.com/wg/wrk";
 
-/// What it is to send.
+/// The load that `wrk` generates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) path: &'static str,
     pub(crate) connections: usize,
-    /// A POST with a body of so many bytes, and no GET.
+    /// Send a POST with a body of this many bytes instead of a GET.
     pub(crate) post: Option<usize>,
-    /// One connection for each request.
+    /// Use a new connection for each request.
     pub(crate) close: bool,
-    /// How long each connection pauses before its next request, in milliseconds
-    /// on average. With pauses that are long beside the answers, all servers get
-    /// the same requests a second.
+    /// Mean pause of each connection before its next request, in milliseconds.
+    /// If the pauses are much longer than the responses take, every server gets
+    /// the same number of requests a second.
     pub(crate) pause: Option<u64>,
 }
 
-/// What it measured; times in microseconds.
+/// The figures of one run. Times are in microseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Figures {
+pub(crate) struct WrkFigures {
     pub(crate) requests: f64,
     pub(crate) seconds: f64,
     pub(crate) p50: f64,
@@ -42,13 +42,13 @@ pub(crate) struct Figures {
     pub(crate) errors: Errors,
 }
 
-/// Its "Socket errors", and its "Non-2xx or 3xx responses".
+/// The counts in wrk's "Socket errors" and "Non-2xx or 3xx responses".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Errors {
     connect: u64,
     read: u64,
     write: u64,
-    /// Answers that are not 2xx or 3xx.
+    /// Responses that are not 2xx or 3xx.
     pub(crate) status: u64,
     timeout: u64,
 }
@@ -82,27 +82,27 @@ impl fmt::Display for Errors {
 }
 
 impl Load {
-    /// Runs it for so many seconds.
+    /// Runs `wrk` for this many seconds.
     ///
     /// # Errors
     ///
-    /// When it does not run, or says nothing that is understood.
-    pub(crate) fn run(&self, port: u16, seconds: u64, session: Session) -> Result<Figures> {
+    /// If `wrk` does not run, or its output is not understood.
+    pub(crate) fn run(&self, port: u16, seconds: u64, session: Session) -> Result<WrkFigures> {
         let mut wrk = self.start(port, seconds, session)?;
-        let mut said = String::new();
-        if let Some(mut output) = wrk.child().stdout.take() {
-            output.read_to_string(&mut said)?;
+        let mut output = String::new();
+        if let Some(mut stdout) = wrk.child().stdout.take() {
+            stdout.read_to_string(&mut output)?;
         }
         let status = wrk.wait(Duration::from_secs(seconds + 10))?;
-        figures(&said)
-            .ok_or_else(|| format!("wrk gave no figures, {status} {}", said.trim()).into())
+        figures(&output)
+            .ok_or_else(|| format!("wrk printed no figures ({status}): {}", output.trim()).into())
     }
 
-    /// Runs it for a time that is less than the second that it takes at least.
+    /// Runs `wrk` for less than a second, which is its minimum.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If `wrk` does not run.
     pub(crate) fn warm_up(&self, port: u16, time: Duration, session: Session) -> Result<()> {
         let mut wrk = self.start(port, time.as_secs() + 10, session)?;
         thread::sleep(time);
@@ -137,9 +137,9 @@ impl Load {
     }
 }
 
-/// The line of `report.lua`.
-fn figures(said: &str) -> Option<Figures> {
-    let line = said
+/// Parses the line that `report.lua` prints.
+fn figures(output: &str) -> Option<WrkFigures> {
+    let line = output
         .lines()
         .find_map(|line| line.strip_prefix("figures "))?;
     let numbers: Vec<u64> = line
@@ -161,7 +161,7 @@ fn figures(said: &str) -> Option<Figures> {
     else {
         return None;
     };
-    Some(Figures {
+    Some(WrkFigures {
         requests: requests as f64,
         seconds: time as f64 / 1e6,
         p50: p50 as f64,

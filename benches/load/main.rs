@@ -1,21 +1,22 @@
-//! Speed beside other servers, and in states that cost a server speed: requests
-//! a second, processor time for each, latency and memory.
+//! Compares the speed of servers, also in states that make a server slow:
+//! requests a second, processor time per request, latency and memory.
 //!
-//! `cargo bench --bench load`, about three quarters of an hour; after `--`:
-//! `--quick` for a look, `--pairs N`, `--seconds S`, `--only farewell,nginx`,
-//! `--scenario plain-64,fair`, `--base PROGRAM`, `--shared-session`. It needs
-//! `wrk`; servers that are not installed are named and left out. It writes
-//! `benches/RESULTS.md`; a part of the run does only with `--write`.
+//! `cargo bench --bench load` takes about 45 minutes. Options after `--`:
+//! `--quick` for a short run, `--pairs N`, `--seconds S`, `--only
+//! farewell,nginx`, `--scenario plain-64,fair`, `--base PROGRAM`,
+//! `--shared-session`. It needs `wrk`. Servers that are not installed are named
+//! and left out. A whole run writes `benches/RESULTS.md`; a partial run does
+//! only with `--write`.
 //!
-//! Ours and each of the others are measured in turn, a second each, A B and then
-//! B A: see [`pairs`]. Every server and every load generator is in a process
-//! session of its own, as they are when they run by themselves.
+//! farewell and each other server are measured alternately, one second each, in
+//! pairs A B and B A: see [`pairs`]. Every server and every load generator has
+//! a process session of its own, as it would if it ran alone.
 //!
-//! With `--base PROGRAM`, a `farewell` of `benches/peers` that was built at another
-//! commit, ours is compared with that too.
+//! `--base PROGRAM` adds a comparison with another commit. PROGRAM is the
+//! program `farewell` of `benches/peers`, built at that commit.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::print_stderr, reason = "and on the way what it is doing")]
+#![allow(clippy::print_stderr, reason = "and its progress")]
 
 mod client;
 #[path = "../harness/mod.rs"]
@@ -32,7 +33,7 @@ use std::time::Instant;
 
 use harness::Result;
 use harness::machine;
-use harness::options::Options;
+use harness::options::BenchOptions;
 use harness::peers;
 use harness::peers::Peer;
 use harness::plot;
@@ -46,10 +47,10 @@ use scenario::Scenario;
 use tables::Outcome;
 use tables::Row;
 
-/// For both ends of the idle connections, and some more.
+/// Enough for both ends of the idle connections.
 const OPEN_FILES: u64 = 11_000;
 
-/// How many pairs, unless the command line says otherwise.
+/// The default number of pairs.
 const PAIRS: usize = 8;
 
 fn main() -> ExitCode {
@@ -62,9 +63,9 @@ fn run() -> Result<()> {
     {
         return client::run(words);
     }
-    let options = Options::of_process()?;
+    let options = BenchOptions::of_process()?;
     if options.rounds.is_some() && !options.quick {
-        return Err("this bench measures in pairs: --pairs N".into());
+        return Err("this bench has no rounds: use --pairs N".into());
     }
     if !peers::installed("wrk") {
         println!("nothing was measured: {}", wrk::MISSING);
@@ -73,8 +74,8 @@ fn run() -> Result<()> {
     let scenarios = chosen_scenarios(&options)?;
     let (mut chosen, skipped) = peers::choose(&options.only)?;
     peers::build(&chosen)?;
-    skipped.iter().for_each(|why| println!("{why}"));
-    // Last, so that ours comes first in every table.
+    skipped.iter().for_each(|reason| println!("{reason}"));
+    // Added last, so that this commit's farewell is first in every table.
     chosen.extend(options.base.clone().map(Peer::base));
 
     let start = Instant::now();
@@ -110,17 +111,17 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-fn chosen_scenarios(options: &Options) -> Result<Vec<&'static Scenario>> {
+fn chosen_scenarios(options: &BenchOptions) -> Result<Vec<&'static Scenario>> {
     let known = |name: &String| SCENARIOS.iter().any(|scenario| scenario.name == *name);
     if let Some(name) = options.scenarios.iter().find(|name| !known(name)) {
         let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        return Err(format!("{name} is no scenario; there are {}", names.join(", ")).into());
+        return Err(format!("unknown scenario {name}: use {}", names.join(", ")).into());
     }
-    let chosen = |scenario: &&Scenario| Options::chosen(&options.scenarios, scenario.name);
+    let chosen = |scenario: &&Scenario| BenchOptions::chosen(&options.scenarios, scenario.name);
     Ok(SCENARIOS.iter().filter(chosen).collect())
 }
 
-/// All that is measured of one scenario.
+/// Runs one scenario.
 fn outcome_of(scenario: &'static Scenario, chosen: &[&'static Peer], amount: Amount) -> Outcome {
     let mut outcome = Outcome {
         scenario,
@@ -137,7 +138,10 @@ fn outcome_of(scenario: &'static Scenario, chosen: &[&'static Peer], amount: Amo
     let mut taking_part = Vec::new();
     for &peer in chosen {
         match scenario.not_for(peer) {
-            Some(why) => outcome.notes.push(format!("{}: n/a, {why}", peer.name)),
+            Some(reason) => {
+                let note = format!("{}: not measured, {reason}", peer.name);
+                outcome.notes.push(note);
+            }
             None => taking_part.push(peer),
         }
     }
@@ -149,15 +153,15 @@ fn outcome_of(scenario: &'static Scenario, chosen: &[&'static Peer], amount: Amo
     outcome
 }
 
-fn front(options: &Options, skipped: &[String], session: Session) -> Result<String> {
+fn front(options: &BenchOptions, skipped: &[String], session: Session) -> Result<String> {
     let mut text = "## Load\n\n".to_owned();
     text += &machine::description(&options.command("load"))?;
     text += match session {
         Session::Own => "- each server and each load generator in a process session of its own\n",
         Session::Shared => "- all processes in one process session\n",
     };
-    for why in skipped {
-        text += &format!("- {why}\n");
+    for reason in skipped {
+        text += &format!("- {reason}\n");
     }
     Ok(text)
 }
@@ -169,7 +173,7 @@ fn body(outcomes: &[Outcome]) -> String {
 }
 
 fn pictures(outcomes: &[Outcome]) -> Result<String> {
-    // Bars are for what has a bar for each server.
+    // The bar charts show only scenarios with one row for each server.
     let outcomes = || outcomes.iter().filter(|outcome| outcome.is_of_servers());
     let panels: Vec<_> = outcomes()
         .map(|outcome| outcome.panel(Row::requests))

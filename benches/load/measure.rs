@@ -1,134 +1,135 @@
-//! One server under one load, once.
+//! Measures one server under one load.
 
 use std::thread;
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::client::Figures;
+use crate::client::ClientFigures;
 use crate::harness::Result;
-use crate::harness::crowd::Crowd;
+use crate::harness::idle_connections::IdleConnections;
 use crate::harness::machine;
-use crate::harness::peers::Running;
+use crate::harness::peers::RunningServer;
 use crate::harness::process::Session;
 use crate::harness::wrk::Errors;
 use crate::harness::wrk::Load;
 use crate::plan::Server;
-use crate::plan::State;
+use crate::plan::ServerState;
 use crate::plan::Work;
 
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// How long a server may take to settle in its state.
+/// How long a server gets to reach its state.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// A slow request beside the quick ones.
+/// A slow request that is sent while quick requests are measured.
 const SLOW: &str = "/nap?us=3000";
 
-/// How often a slow request comes amid quick ones.
+/// How many slow requests the scenario `first-slow` sends.
 const SLOW_CALLS: u64 = 20;
 
-/// What one measurement gives.
+/// The figures of one measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) requests_per_second: f64,
-    /// User and system time of the server, in µs; none without a request.
+    /// User and system time of the server, in µs. `None` without a request.
     pub(crate) processor_per_request: Option<f64>,
-    /// How often a thread of the server has waited for something and was woken.
+    /// Voluntary context switches of the server's threads. `None` without a
+    /// request.
     pub(crate) wakeups_per_request: Option<f64>,
-    /// In µs; none without a request.
+    /// In µs. `None` without a request.
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
     pub(crate) p999: Option<f64>,
-    /// The most that it ever had in memory, in KiB.
+    /// Peak memory of the server, in KiB.
     pub(crate) peak: f64,
     pub(crate) errors: Errors,
-    /// Connections that the server closed first, and the client.
+    /// How many connections the server closed first, and how many the client.
     pub(crate) closed_first: (usize, usize),
-    /// What the bench's own client says beyond that.
-    pub(crate) client: Figures,
+    /// Further figures of the bench's own client.
+    pub(crate) client: ClientFigures,
 }
 
-/// What the idle connections did and cost.
+/// The figures of the idle connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Idle {
+pub(crate) struct IdleFigures {
     pub(crate) opened: usize,
-    /// Those that the server had not closed when the measurements were over.
+    /// Connections that were still open after the measurements.
     pub(crate) still_open: usize,
     pub(crate) failure: Option<String>,
-    /// Resident memory of the server for each, in KiB.
+    /// Resident memory of the server per connection, in KiB.
     pub(crate) memory: f64,
-    /// The kernel's for both ends of each, in KiB.
+    /// Memory of the kernel's sockets per connection, both ends, in KiB.
     pub(crate) sockets: f64,
 }
 
-/// A server that runs, in the state that it is to be measured in.
+/// A running server in the state that it is measured in.
 #[derive(Debug)]
-pub(crate) struct Ready {
-    running: Running,
-    crowd: Option<(Crowd, Idle)>,
+pub(crate) struct PreparedServer {
+    running: RunningServer,
+    connections: Option<(IdleConnections, IdleFigures)>,
     session: Session,
 }
 
-impl Ready {
-    /// Starts a server, warms it up, and brings it into its state.
+impl PreparedServer {
+    /// Starts the server, warms it up, and brings it into its state.
     ///
     /// # Errors
     ///
-    /// When it does not start, or does not get into the state.
+    /// If the server does not start or does not reach the state.
     pub(crate) fn start(server: &Server, warm_up: &Work, session: Session) -> Result<Self> {
         let mut ready = Self {
             running: server.peer.start(&server.arguments, session)?,
-            crowd: None,
+            connections: None,
             session,
         };
         if let Work::Wrk(load) | Work::Mixed { quick: load, .. } = warm_up {
             load.warm_up(ready.running.port, WARM_UP, session)?;
         }
         match server.state {
-            State::Normal => {}
-            State::Idle(count) => ready.crowd = Some(ready.open_idle(count)),
-            State::LameDuck => {
+            ServerState::Normal => {}
+            ServerState::Idle(count) => ready.connections = Some(ready.open_idle(count)),
+            ServerState::LameDuck => {
                 ready.running.process.signal("TERM")?;
                 thread::sleep(SETTLE);
                 if !ready.running.answers() {
-                    return Err("it does not answer after the signal".into());
+                    return Err("the server does not answer after the signal".into());
                 }
             }
         }
         Ok(ready)
     }
 
-    fn open_idle(&self, count: usize) -> (Crowd, Idle) {
+    fn open_idle(&self, count: usize) -> (IdleConnections, IdleFigures) {
         thread::sleep(SETTLE);
         let memory = || self.running.process.memory("VmRSS");
         let (before, sockets) = (memory(), machine::socket_memory());
-        let crowd = Crowd::open(self.running.port, count);
+        let connections = IdleConnections::open(self.running.port, count);
         thread::sleep(SETTLE);
-        let each = |more: f64| more / crowd.len().max(1) as f64;
-        let idle = Idle {
-            opened: crowd.len(),
+        let each = |more: f64| more / connections.len().max(1) as f64;
+        let idle = IdleFigures {
+            opened: connections.len(),
             still_open: 0,
-            failure: crowd.failure.as_ref().map(ToString::to_string),
+            failure: connections.failure.as_ref().map(ToString::to_string),
             memory: each(memory() - before),
             sockets: each(machine::socket_memory() - sockets),
         };
-        (crowd, idle)
+        (connections, idle)
     }
 
-    /// What the idle connections did, if there are some.
-    pub(crate) fn idle(&self) -> Option<Idle> {
-        let (crowd, idle) = self.crowd.as_ref()?;
-        Some(Idle {
-            still_open: crowd.still_open(),
+    /// The figures of the idle connections, if there are any.
+    pub(crate) fn idle(&self) -> Option<IdleFigures> {
+        let (connections, idle) = self.connections.as_ref()?;
+        Some(IdleFigures {
+            still_open: connections.still_open(),
             ..idle.clone()
         })
     }
 
-    /// Measures it for so many seconds.
+    /// Measures the server for this many seconds.
     ///
     /// # Errors
     ///
-    /// When the load generator fails, or most answers are not what was asked for.
+    /// If the load generator fails, or most responses do not have status 200.
     pub(crate) fn measure(&self, work: &Work, seconds: u64) -> Result<Sample> {
         match work {
             Work::Wrk(load) => self.wrk(load, seconds),
@@ -155,7 +156,7 @@ impl Ready {
                     false => "new",
                 };
                 let calls = SLOW_CALLS.to_string();
-                // A call with what belongs to it takes less than a second.
+                // One slow request with its pauses takes less than a second.
                 self.alone(&["first-slow", "PORT", kind, &calls], SLOW_CALLS)
             }
         }
@@ -168,7 +169,7 @@ impl Ready {
         let used = process.processor_time().saturating_sub(time);
         let wakeups = process.waits().since(&waits);
         if figures.errors.status as f64 > figures.requests / 2.0 {
-            return Err("most of its answers are not 200".into());
+            return Err("most responses do not have status 200".into());
         }
         let if_any = |figure: f64| (figures.requests > 0.0).then_some(figure);
         Ok(Sample {
@@ -184,11 +185,11 @@ impl Ready {
                 true => machine::closed_first(self.running.port),
                 false => (0, 0),
             },
-            client: Figures::new(),
+            client: ClientFigures::new(),
         })
     }
 
-    /// The quick requests are measured; the slow ones begin before them and end
+    /// Measures the quick requests. The slow ones begin before them and end
     /// after them.
     fn mixed(&self, quick: &Load, slow_per_second: u64, seconds: u64) -> Result<Sample> {
         let words = [
@@ -208,7 +209,7 @@ impl Ready {
         })
     }
 
-    /// The bench's own client alone.
+    /// Measures with the bench's own client.
     fn alone(&self, words: &[&str], seconds: u64) -> Result<Sample> {
         let process = &self.running.process;
         let port = self.running.port.to_string();
@@ -221,10 +222,10 @@ impl Ready {
             .collect();
         let client = Client::start(&words, seconds, self.session)?.figures()?;
         let figure = |name: &str| client.get(name).copied();
-        let requests = figure("requests").ok_or("the client gave no figures")?;
+        let requests = figure("requests").ok_or("the client printed no figures")?;
         Ok(Sample {
             requests_per_second: requests / figure("seconds").unwrap_or(1.0),
-            // The client's own warm-up would be in it.
+            // These would include the warm-up of the client.
             processor_per_request: None,
             wakeups_per_request: None,
             p50: figure("p50"),

@@ -1,13 +1,14 @@
-//! Measurements in pairs: A B, then B A, and so on, on servers that run all the
-//! while. The machine's speed drifts by more than the servers differ; what was
-//! measured one right after the other shares the drift, and the ratio of the two
-//! is free of it. Of the ratios the median counts.
+//! Measures servers in pairs: A B, then B A, and so on, while both run.
+//!
+//! The speed of the machine drifts by more than the servers differ. Two
+//! measurements that follow each other have about the same drift, so their
+//! ratio does not depend on it. The result is the median of these ratios.
 
 use crate::harness::process::Session;
-use crate::measure::Ready;
+use crate::measure::PreparedServer;
 use crate::measure::Sample;
 use crate::plan::Group;
-use crate::tables::Compared;
+use crate::tables::Comparison;
 use crate::tables::Outcome;
 use crate::tables::Ratios;
 use crate::tables::Row;
@@ -20,8 +21,8 @@ pub(crate) struct Amount {
     pub(crate) session: Session,
 }
 
-/// Measures a group of servers, and adds what it gives. A server that fails is
-/// named, and the others go on.
+/// Measures a group of servers and adds the figures to the outcome. A server
+/// that fails is named, and the other servers are still measured.
 pub(crate) fn measure(group: &Group, amount: Amount, outcome: &mut Outcome) {
     let mut run = Run {
         group,
@@ -35,20 +36,20 @@ pub(crate) fn measure(group: &Group, amount: Amount, outcome: &mut Outcome) {
     run.alone();
     for (side, row) in group.sides.iter().zip(&mut run.rows) {
         let server = run.servers[side.server].as_ref();
-        row.idle = server.and_then(Ready::idle);
+        row.idle = server.and_then(PreparedServer::idle);
     }
     outcome.rows.append(&mut run.rows);
     outcome.comparisons.extend(comparisons);
     outcome.notes.append(&mut run.notes);
 }
 
-/// The servers of a group, and what has been measured of them so far.
+/// The servers of a group, and their figures so far.
 struct Run<'a> {
     group: &'a Group,
     amount: Amount,
-    /// Those of the group; none where it did not start.
-    servers: Vec<Option<Ready>>,
-    /// One for each side of the group.
+    /// The servers of the group. `None` for a server that did not start.
+    servers: Vec<Option<PreparedServer>>,
+    /// One row for each side of the group.
     rows: Vec<Row>,
     notes: Vec<String>,
 }
@@ -59,7 +60,7 @@ impl Run<'_> {
         for (index, server) in group.servers.iter().enumerate() {
             let side = group.sides.iter().find(|side| side.server == index);
             let ready = side.and_then(|side| {
-                let started = Ready::start(server, &side.work, self.amount.session);
+                let started = PreparedServer::start(server, &side.work, self.amount.session);
                 if let Err(error) = &started {
                     self.notes.push(format!("{} failed: {error}", side.label));
                 }
@@ -79,14 +80,15 @@ impl Run<'_> {
             .collect();
     }
 
-    /// Each comparison in turn, and all of them again in the other order.
-    fn in_pairs(&mut self) -> Vec<Compared> {
+    /// Measures each comparison in turn, and then all of them again in the
+    /// other order.
+    fn in_pairs(&mut self) -> Vec<Comparison> {
         let label = |side: usize| self.group.sides[side].label.clone();
-        let mut compared: Vec<Compared> = self
+        let mut compared: Vec<Comparison> = self
             .group
             .comparisons
             .iter()
-            .map(|&(this, other)| Compared {
+            .map(|&(this, other)| Comparison {
                 this: label(this),
                 other: label(other),
                 peer: self.group.servers[self.group.sides[other].server].peer,
@@ -116,7 +118,7 @@ impl Run<'_> {
         compared
     }
 
-    /// The sides that are compared with nothing: fewer times, in turn.
+    /// Measures the sides that are not compared, fewer times.
     fn alone(&mut self) {
         let compared = |side: usize| {
             let mut comparisons = self.group.comparisons.iter();
@@ -127,7 +129,7 @@ impl Run<'_> {
             .collect();
         for _ in 0..self.amount.pairs.div_ceil(3) {
             for &side in &alone {
-                // What failed is in the notes.
+                // An error is in the notes.
                 let _ = self.sample(side);
             }
         }
@@ -148,7 +150,7 @@ impl Run<'_> {
             }
             Err(error) => {
                 let note = format!("{} failed: {error}", side.label);
-                // A server that fails once may well fail each time.
+                // The same error is noted once.
                 if !self.notes.contains(&note) {
                     self.notes.push(note);
                 }

@@ -1,9 +1,9 @@
-//! Which servers a scenario needs, in which state, and what is compared.
+//! Which servers a scenario starts, in which state, and what it compares.
 //!
 //! ```text
-//! group: servers that run side by side
+//! group: servers that run at the same time
 //!   server: a program with its arguments, in a state (normal, among idle
-//!           connections, in a lame duck)
+//!           connections, lame duck)
 //!   side:   a server under a load, and its row in the table
 //!   comparison of two sides: measured in turn, A B and then B A
 //! ```
@@ -13,38 +13,38 @@ use crate::harness::wrk::Load;
 use crate::scenario::MEASURE;
 use crate::scenario::Scenario;
 
-/// The label of the side that computes without handing anything over.
+/// The label of farewell without spare workers, which cannot hand a shard over.
 pub(crate) const NO_HAND_OFF: &str = "farewell without a hand-off";
 
-/// Idle connections beside the active ones.
+/// Number of idle connections in the scenario `idle`.
 pub(crate) const IDLE: usize = 10_000;
 
 const SHARDS: [&str; 4] = ["1", "2", "4", "8"];
 
-/// Servers that run side by side, and what is compared.
+/// Servers that run at the same time, and what is compared.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) servers: Vec<Server>,
     pub(crate) sides: Vec<Side>,
-    /// Two sides each, the first divided by the second. A side that is in none is
-    /// measured by itself.
+    /// Pairs of sides. The figures of the first are divided by those of the
+    /// second. A side without a comparison is measured alone.
     pub(crate) comparisons: Vec<(usize, usize)>,
 }
 
-/// A server, and the state that it is brought into before the measurements.
+/// A server, and the state that it is measured in.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) peer: &'static Peer,
     pub(crate) arguments: Vec<String>,
-    pub(crate) state: State,
+    pub(crate) state: ServerState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ServerState {
     Normal,
-    /// With so many idle connections.
+    /// With this many idle connections.
     Idle(usize),
-    /// SIGTERM has come, and the drain has not begun.
+    /// After SIGTERM and before the drain begins.
     LameDuck,
 }
 
@@ -52,34 +52,40 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) label: String,
-    /// Its place among the servers of the group.
+    /// Index of the server in the group.
     pub(crate) server: usize,
     pub(crate) work: Work,
 }
 
-/// Where the load comes from.
+/// The source of the load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     Wrk(Load),
-    /// `wrk`, and beside it so many slow requests a second.
+    /// `wrk`, while this many slow requests a second are sent.
     Mixed {
         quick: Load,
         slow_per_second: u64,
     },
-    /// A closed loop that counts the answers of each connection.
+    /// A closed loop that counts the responses of each connection.
     Counted(Load),
-    /// A slow request now and then, for a path that was quick before or for a new
-    /// one.
+    /// A slow request now and then. Its path is new, or was quick in earlier
+    /// requests.
     FirstSlow {
         known: bool,
     },
 }
 
 impl Group {
-    /// Adds a server with one side under the load of the scenario, and says which
-    /// side it is.
+    /// Adds a server with one side under the load of the scenario. Returns the
+    /// index of the side.
     fn add(&mut self, scenario: &Scenario, peer: &'static Peer) -> usize {
-        self.add_with(scenario, peer, peer.name.to_owned(), &[], State::Normal)
+        self.add_with(
+            scenario,
+            peer,
+            peer.name.to_owned(),
+            &[],
+            ServerState::Normal,
+        )
     }
 
     fn add_with(
@@ -88,7 +94,7 @@ impl Group {
         peer: &'static Peer,
         label: String,
         more: &[&str],
-        state: State,
+        state: ServerState,
     ) -> usize {
         let arguments = scenario.arguments(peer).iter().chain(more);
         self.servers.push(Server {
@@ -99,7 +105,7 @@ impl Group {
         self.side(label, Work::Wrk(scenario.load))
     }
 
-    /// Adds a side of the server that was added last.
+    /// Adds a side for the server that was added last.
     fn side(&mut self, label: String, work: Work) -> usize {
         self.sides.push(Side {
             label,
@@ -110,42 +116,48 @@ impl Group {
     }
 }
 
-/// Ours and each of the others in turn, all under the same load.
-pub(crate) fn neighbours(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
+/// farewell and each other server alternately, under the same load.
+pub(crate) fn all_servers(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let mut group = Group::default();
     for &peer in peers {
-        // At the same number of requests only latencies count, and only those of
-        // the servers that ours is measured by.
+        // With the same number of requests for every server, only latency
+        // counts, and only that of the servers in `MEASURE`.
         let counts = peer.is_farewell() || MEASURE.contains(&peer.name);
         if scenario.load.pause.is_none() || counts {
             group.add(scenario, peer);
         }
     }
-    compare_ours(&mut group);
+    compare_farewell(&mut group);
     vec![group]
 }
 
-/// Compares ours with every other side.
-fn compare_ours(group: &mut Group) {
-    let ours = group.sides.iter().position(|side| side.label == "farewell");
-    if let Some(ours) = ours {
-        let others = (0..group.sides.len()).filter(|side| *side != ours);
-        group.comparisons = others.map(|side| (ours, side)).collect();
+/// Compares farewell with every other side.
+fn compare_farewell(group: &mut Group) {
+    let farewell = group.sides.iter().position(|side| side.label == "farewell");
+    if let Some(farewell) = farewell {
+        let others = (0..group.sides.len()).filter(|side| *side != farewell);
+        group.comparisons = others.map(|side| (farewell, side)).collect();
     }
 }
 
-/// Each connection counted by itself: ours on several numbers of shards, and the
-/// servers that can be told how much may block at a time.
+/// Counts the responses of each connection: farewell with several numbers of
+/// shards, and the servers that can limit how many requests block.
 pub(crate) fn fair(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let mut group = Group::default();
     for peer in capable(peers, &["axum", "actix", "hyper", "tiny_http"]) {
-        if peer.is_ours() {
+        if peer.is_this_commit() {
             for shards in SHARDS {
                 let label = match shards {
                     "1" => "farewell, 1 shard".to_owned(),
                     _ => format!("farewell, {shards} shards"),
                 };
-                group.add_with(scenario, peer, label, &["--shards", shards], State::Normal);
+                group.add_with(
+                    scenario,
+                    peer,
+                    label,
+                    &["--shards", shards],
+                    ServerState::Normal,
+                );
             }
         } else {
             group.add(scenario, peer);
@@ -157,7 +169,7 @@ pub(crate) fn fair(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     vec![group]
 }
 
-/// Quick requests beside slow ones, and alone, on the same server.
+/// Quick requests with slow ones in between, and alone, on the same server.
 pub(crate) fn mixed(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let can = capable(peers, &["axum", "actix", "hyper", "go", "may_minihttp"]);
     can.map(|peer| {
@@ -175,24 +187,24 @@ pub(crate) fn mixed(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> 
     .collect()
 }
 
-/// Ours, ours with no more workers than shards, and the others.
+/// farewell, farewell with only one worker for each shard, and other servers.
 pub(crate) fn cpu(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = cores.to_string();
     let mut group = Group::default();
     for peer in capable(peers, &["axum", "actix", "hyper", "go", "may_minihttp"]) {
         group.add(scenario, peer);
-        if peer.is_ours() {
+        if peer.is_this_commit() {
             let arguments = ["--workers", &cores, "--shards", &cores];
             let label = NO_HAND_OFF.to_owned();
-            group.add_with(scenario, peer, label, &arguments, State::Normal);
+            group.add_with(scenario, peer, label, &arguments, ServerState::Normal);
         }
     }
-    compare_ours(&mut group);
+    compare_farewell(&mut group);
     vec![group]
 }
 
-/// A slow request for a path that is new, and for one that was quick.
+/// A slow request for a new path, and for a path that was quick.
 pub(crate) fn first_slow(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let can = capable(peers, &["axum", "actix", "hyper", "go", "may_minihttp"]);
     can.map(|peer| {
@@ -207,45 +219,62 @@ pub(crate) fn first_slow(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Gr
     .collect()
 }
 
-/// Each server among idle connections, and without them.
+/// Each server with idle connections and without.
 pub(crate) fn idle(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
-    let with = State::Idle(IDLE);
-    let states = |&peer: &&'static Peer| states(scenario, peer, "without idle ones", &[], with);
+    let with = ServerState::Idle(IDLE);
+    let states =
+        |&peer: &&'static Peer| states(scenario, peer, "without idle connections", &[], with);
     peers.iter().map(states).collect()
 }
 
-/// Ours where as many connections are open as may be.
+/// farewell at its limit of connections, and below it.
 pub(crate) fn full(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let connections = scenario.load.connections.to_string();
     let full = ["--max-connections", &connections];
-    let state = |peer| states(scenario, peer, "with room for more", &full, State::Normal);
+    let state = |peer| {
+        states(
+            scenario,
+            peer,
+            "below the limit",
+            &full,
+            ServerState::Normal,
+        )
+    };
     capable(peers, &[]).map(state).collect()
 }
 
-/// Ours after the signal, and before.
+/// farewell after the signal, and before it.
 pub(crate) fn lame_duck(scenario: &Scenario, peers: &[&'static Peer]) -> Vec<Group> {
     let long = ["--lame-duck", "3600"];
-    let state = |peer| states(scenario, peer, "before the signal", &long, State::LameDuck);
+    let state = |peer| {
+        states(
+            scenario,
+            peer,
+            "before the signal",
+            &long,
+            ServerState::LameDuck,
+        )
+    };
     capable(peers, &[]).map(state).collect()
 }
 
-/// A server in a state, and another process of it in the normal one.
+/// A server in a state, and a second process of it in the normal state.
 fn states(
     scenario: &Scenario,
     peer: &'static Peer,
     normal: &str,
     more: &[&str],
-    state: State,
+    state: ServerState,
 ) -> Group {
     let mut group = Group::default();
     let this = group.add_with(scenario, peer, peer.name.to_owned(), more, state);
     let label = format!("{}, {normal}", peer.name);
-    let other = group.add_with(scenario, peer, label, &[], State::Normal);
+    let other = group.add_with(scenario, peer, label, &[], ServerState::Normal);
     group.comparisons.push((this, other));
     group
 }
 
-/// Ours, the older one of ours, and these of the others.
+/// farewell, `--base`, and these other servers.
 fn capable(
     peers: &[&'static Peer],
     others: &'static [&'static str],

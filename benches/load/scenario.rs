@@ -1,4 +1,4 @@
-//! What is measured, and which server cannot take part.
+//! The scenarios, and which servers cannot take part in them.
 
 use crate::harness::peers::Kind;
 use crate::harness::peers::Peer;
@@ -6,29 +6,29 @@ use crate::harness::wrk::Load;
 use crate::plan;
 use crate::plan::Group;
 
-/// One load, and which servers are measured under it.
+/// One load, and the servers that are measured under it.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) load: Load,
-    /// How long a measurement takes, unless the command line says otherwise.
+    /// The default duration of a measurement.
     pub(crate) seconds: u64,
-    /// The servers and what is compared: groups that are measured one after the
-    /// other.
+    /// Returns the groups of servers, which are measured one after another.
     pub(crate) plan: fn(&Self, &[&'static Peer]) -> Vec<Group>,
 }
 
-/// Threads for handlers that block, as many as there are clients.
+/// Worker threads for blocking handlers: one for each client.
 pub(crate) const BLOCK_WORKERS: usize = 64;
 
-/// What 64 clients can get from a handler that takes 5 ms, a second.
+/// Most requests a second that 64 clients can get from a handler that takes 5
+/// ms.
 pub(crate) const BLOCK_IDEAL: f64 = BLOCK_WORKERS as f64 / 0.005;
 
-/// How long each of 64 clients waits where 16 workers take 20 ms for each, in ms.
+/// Latency for 64 clients if each request takes one of 16 workers 20 ms, in ms.
 pub(crate) const FAIR_IDEAL: f64 = 80.0;
 
-/// The servers that ours is to be as fast as, one by one.
+/// The servers whose speed farewell must reach.
 pub(crate) const MEASURE: [&str; 6] = ["hyper", "actix", "axum", "nginx", "go", "may_minihttp"];
 
 const PLAIN: Load = Load {
@@ -46,8 +46,9 @@ const fn plain(connections: usize) -> Load {
     }
 }
 
-/// As many requests a second as every server can answer: some 30 000 of 64 and of
-/// 512 connections, and of 2 connections what pauses of a millisecond leave.
+/// A load that every server can keep up with: about 30 000 requests a second on
+/// 64 and on 512 connections, and on 2 connections as many as pauses of a
+/// millisecond allow.
 const fn paused(connections: usize, pause: u64) -> Load {
     Load {
         connections,
@@ -60,48 +61,48 @@ const fn get(path: &'static str) -> Load {
     Load { path, ..PLAIN }
 }
 
-/// All of them, in the order of the report.
+/// All scenarios, in the order of the results.
 pub(crate) const SCENARIOS: [Scenario; 20] = [
     Scenario::new(
         "plain-2",
         "13 bytes of text, 2 keep-alive connections",
         plain(2),
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario::new(
         "plain-64",
         "13 bytes of text, 64 keep-alive connections",
         plain(64),
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario::new(
         "plain-512",
         "13 bytes of text, 512 keep-alive connections",
         plain(512),
-        plan::neighbours,
+        plan::all_servers,
     ),
-    // As few connections ask for little: of one second, the p99 would be the
-    // seventeenth longest answer.
+    // Two connections send few requests: within one second, the p99 would be
+    // the seventeenth longest response.
     Scenario {
         seconds: 2,
         ..Scenario::new(
             "paused-2",
             "the same number of requests for every server, 2 connections",
             paused(2, 1),
-            plan::neighbours,
+            plan::all_servers,
         )
     },
     Scenario::new(
         "paused-64",
         "the same number of requests for every server, 64 connections",
         paused(64, 2),
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario::new(
         "paused-512",
         "the same number of requests for every server, 512 connections",
         paused(512, 16),
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario::new(
         "close-64",
@@ -110,23 +111,23 @@ pub(crate) const SCENARIOS: [Scenario; 20] = [
             close: true,
             ..PLAIN
         },
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario::new(
         "post-1k",
-        "POST of 1 KiB that comes back, 64 connections",
+        "POST of 1 KiB that the response returns, 64 connections",
         Load {
             path: "/echo",
             post: Some(1024),
             ..PLAIN
         },
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario::new(
         "64k",
         "response of 64 KiB, 64 connections",
         get("/64k"),
-        plan::neighbours,
+        plan::all_servers,
     ),
     Scenario {
         seconds: 2,
@@ -134,16 +135,16 @@ pub(crate) const SCENARIOS: [Scenario; 20] = [
             "10m",
             "response of 10 MiB, 64 connections",
             get("/10m"),
-            plan::neighbours,
+            plan::all_servers,
         )
     },
     Scenario::new(
         "block",
         "a handler that blocks for 5 ms, 64 connections",
         get("/block"),
-        plan::neighbours,
+        plan::all_servers,
     ),
-    // Each connection gets 50 answers, so that one more or less is 2 %.
+    // Each connection gets about 50 responses, so that one response is 2 %.
     Scenario {
         seconds: 4,
         ..Scenario::new(
@@ -173,25 +174,25 @@ pub(crate) const SCENARIOS: [Scenario; 20] = [
     ),
     Scenario::new(
         "first-slow",
-        "a request of 50 ms amid 16 connections with quick requests",
+        "a request of 50 ms beside 16 connections with quick requests",
         PLAIN,
         plan::first_slow,
     ),
     Scenario::new(
         "idle",
-        "64 active among 10 000 idle connections",
+        "64 active connections beside 10 000 idle connections",
         PLAIN,
         plan::idle,
     ),
     Scenario::new(
         "full",
-        "64 connections where no more are allowed",
+        "64 connections at the limit of 64",
         PLAIN,
         plan::full,
     ),
     Scenario::new(
         "full-close",
-        "one connection per request, 64 at a time, where no more are allowed",
+        "one connection per request, 64 at a time at the limit of 64",
         Load {
             close: true,
             ..PLAIN
@@ -200,7 +201,7 @@ pub(crate) const SCENARIOS: [Scenario; 20] = [
     ),
     Scenario::new(
         "lame-duck",
-        "64 connections while a stop has begun",
+        "64 connections during a lame duck",
         PLAIN,
         plan::lame_duck,
     ),
@@ -222,7 +223,7 @@ impl Scenario {
         }
     }
 
-    /// Slow requests a second beside the quick ones.
+    /// Slow requests a second.
     pub(crate) fn slow_per_second(&self) -> u64 {
         match self.name {
             "mixed-2000" => 2_000,
@@ -230,7 +231,7 @@ impl Scenario {
         }
     }
 
-    /// What a server is started with beyond the port.
+    /// Arguments of a server besides the port.
     pub(crate) fn arguments(&self, peer: &Peer) -> &'static [&'static str] {
         match (peer.is_farewell(), self.name) {
             (true, "block") => &["--workers", "64"],
@@ -240,23 +241,23 @@ impl Scenario {
         }
     }
 
-    /// Why a server takes no part, if it does not.
+    /// Why a server cannot take part, if it cannot.
     pub(crate) fn not_for(&self, peer: &Peer) -> Option<&'static str> {
         match (peer.kind, peer.name, self.name) {
-            (Kind::Nginx, _, "post-1k") => Some("nothing in it gives a body back"),
+            (Kind::Nginx, _, "post-1k") => Some("it cannot return the body of a request"),
             (Kind::Nginx, _, "block") => Some("it has no handlers"),
             (Kind::Limit, _, "close-64" | "post-1k" | "64k" | "10m" | "block") => {
-                Some("it has one answer, and keeps every connection")
+                Some("it has only one response, and closes no connection")
             }
-            (_, "may_minihttp", "close-64") => Some("it takes no notice of `Connection: close`"),
+            (_, "may_minihttp", "close-64") => Some("it ignores `Connection: close`"),
             (_, "go" | "may_minihttp", "fair") => {
-                Some("it limits nothing that blocks, so that no request waits")
+                Some("it does not limit how many requests block, so no request waits")
             }
             _ => None,
         }
     }
 
-    /// What a reader has to know of a server's figures.
+    /// A remark on how a server is configured.
     pub(crate) fn remark(&self, peer: &Peer) -> Option<&'static str> {
         match (peer.name, self.name) {
             ("farewell", "block") => Some("with `--workers 64`"),
@@ -264,9 +265,9 @@ impl Scenario {
             ("farewell", "mixed-200" | "mixed-2000" | "first-slow") => {
                 Some("16 workers, the default")
             }
-            ("node", "block") => Some("a timer: it must not block"),
+            ("node", "block") => Some("a timer: the event loop must not block"),
             ("may_minihttp", "block" | "mixed-200" | "mixed-2000" | "first-slow") => {
-                Some("a coroutine's sleep: it must not block")
+                Some("a coroutine's sleep: a coroutine must not block")
             }
             ("go", "block" | "mixed-200" | "mixed-2000" | "first-slow") => {
                 Some("a goroutine's sleep, which blocks no thread")
@@ -290,7 +291,7 @@ impl Scenario {
                 Some("does not announce the close, which `wrk` counts as a read error")
             }
             ("tiny_http" | "rouille", "idle") => Some("a thread for each connection"),
-            ("node" | "actix", "idle") => Some("closes what is idle for 5 s"),
+            ("node" | "actix", "idle") => Some("closes connections that are idle for 5 s"),
             _ => None,
         }
     }

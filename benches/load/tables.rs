@@ -1,5 +1,5 @@
-//! The figures as Markdown, and as panels of bars: absolute medians, and beside
-//! them the ratios of neighbours.
+//! The figures as Markdown and as bar charts: medians of each server, and the
+//! ratios of compared servers.
 
 use crate::harness::numbers::cell;
 use crate::harness::numbers::median;
@@ -10,41 +10,41 @@ use crate::harness::numbers::table;
 use crate::harness::peers::Peer;
 use crate::harness::plot::Panel;
 use crate::harness::wrk::Errors;
-use crate::measure::Idle;
+use crate::measure::IdleFigures;
 use crate::measure::Sample;
 use crate::scenario::Scenario;
 
-/// Everything that was measured of one scenario.
+/// The figures of one scenario.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) scenario: &'static Scenario,
-    /// A row for each server and state.
+    /// One row for each server and state.
     pub(crate) rows: Vec<Row>,
-    pub(crate) comparisons: Vec<Compared>,
-    /// Which servers took no part, or failed, and why.
+    pub(crate) comparisons: Vec<Comparison>,
+    /// Which servers did not take part or failed, and why.
     pub(crate) notes: Vec<String>,
 }
 
-/// What one server did in one state, each time.
+/// The measurements of one server in one state.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) label: String,
     pub(crate) peer: &'static Peer,
     pub(crate) samples: Vec<Sample>,
-    pub(crate) idle: Option<Idle>,
+    pub(crate) idle: Option<IdleFigures>,
 }
 
-/// Two neighbours, pair by pair.
+/// The ratios of two compared sides, one for each pair.
 #[derive(Debug)]
-pub(crate) struct Compared {
+pub(crate) struct Comparison {
     pub(crate) this: String,
     pub(crate) other: String,
-    /// The server of the other.
+    /// The server of the other side.
     pub(crate) peer: &'static Peer,
     pub(crate) ratios: Vec<Ratios>,
 }
 
-/// The figures of one divided by its neighbour's.
+/// The figures of one side divided by those of the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ratios {
     pub(crate) requests: Option<f64>,
@@ -52,9 +52,9 @@ pub(crate) struct Ratios {
     pub(crate) p99: Option<f64>,
 }
 
-/// A median with its quartiles.
+/// A median and its quartiles.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Middle {
+pub(crate) struct Quartiles {
     pub(crate) median: f64,
     pub(crate) quartiles: (f64, f64),
 }
@@ -73,7 +73,7 @@ impl Ratios {
     }
 }
 
-impl Middle {
+impl Quartiles {
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let quartile = |share| quantile(values.iter().copied(), share);
@@ -89,14 +89,14 @@ impl Middle {
     }
 }
 
-impl Compared {
-    pub(crate) fn middle(&self, figure: impl Fn(&Ratios) -> Option<f64>) -> Option<Middle> {
-        Middle::of(self.ratios.iter().filter_map(figure))
+impl Comparison {
+    pub(crate) fn middle(&self, figure: impl Fn(&Ratios) -> Option<f64>) -> Option<Quartiles> {
+        Quartiles::of(self.ratios.iter().filter_map(figure))
     }
 }
 
 impl Row {
-    /// The median of one figure over the measurements.
+    /// The median of a figure over the measurements.
     pub(crate) fn median(&self, figure: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
         median(self.samples.iter().filter_map(figure))
     }
@@ -105,13 +105,13 @@ impl Row {
         self.median(|sample| Some(sample.requests_per_second))
     }
 
-    /// The median of what the bench's own client says.
+    /// The median of a figure of the bench's own client.
     pub(crate) fn client(&self, name: &str) -> Option<f64> {
         self.median(|sample| sample.client.get(name).copied())
     }
 
-    /// The answers of the connection that got the fewest, to those of the one that
-    /// got the most.
+    /// The responses of the connection with the fewest, divided by those of the
+    /// connection with the most.
     pub(crate) fn fewest_to_most(&self) -> Option<f64> {
         self.median(|sample| Some(sample.client.get("fewest")? / sample.client.get("most")?))
     }
@@ -135,7 +135,7 @@ impl Row {
     }
 }
 
-/// A column of a table of servers: its head, and a server's cell.
+/// A column: its head, and the function that gives a server's cell.
 type Column = (&'static str, fn(&Row) -> String);
 
 const REQUESTS: [Column; 2] = [
@@ -218,7 +218,7 @@ const IDLE: [Column; 4] = [
     }),
 ];
 
-fn of_idle(row: &Row, figure: fn(&Idle) -> f64) -> String {
+fn of_idle(row: &Row, figure: fn(&IdleFigures) -> f64) -> String {
     cell(row.idle.as_ref().map(figure))
 }
 
@@ -226,7 +226,7 @@ fn milliseconds(microseconds: Option<f64>) -> String {
     cell(microseconds.map(|time| time / 1e3))
 }
 
-/// The columns of a scenario's table.
+/// The columns of a scenario.
 fn columns(scenario: &Scenario) -> Vec<Column> {
     let mut columns = REQUESTS.to_vec();
     match scenario.name {
@@ -278,7 +278,7 @@ impl Outcome {
             Some(format!("{}: {remark}", row.peer.name))
         });
         let mut notes: Vec<String> = remarks.chain(self.notes.iter().cloned()).collect();
-        // A server with several rows has one remark.
+        // A server with several rows has the same remark in each.
         notes.dedup();
         if !notes.is_empty() {
             text += &format!("\n{}.\n", notes.join("; "));
@@ -288,7 +288,7 @@ impl Outcome {
 
     fn ratios(&self) -> String {
         let heads = ["ratio", "pairs", "requests/s", "CPU/request", "p99"];
-        let middle = |compared: &Compared, figure: fn(&Ratios) -> Option<f64>| {
+        let middle = |compared: &Comparison, figure: fn(&Ratios) -> Option<f64>| {
             let middle = compared.middle(figure);
             middle.map_or_else(|| "–".to_owned(), |middle| middle.text())
         };
@@ -308,13 +308,13 @@ impl Outcome {
         table(&heads, &rows)
     }
 
-    /// Whether each server has one row, under a load that is to show its speed.
+    /// Whether each server has one row, and the load shows its speed.
     pub(crate) fn is_of_servers(&self) -> bool {
         let one_each = self.rows.iter().all(|row| row.label == row.peer.name);
         one_each && self.scenario.load.pause.is_none()
     }
 
-    /// The bars of one figure.
+    /// A panel with the bars of one figure.
     pub(crate) fn panel(&self, figure: impl Fn(&Row) -> Option<f64>) -> Panel {
         let bars = self.rows.iter();
         Panel {

@@ -1,5 +1,5 @@
-//! What ours is to reach, and whether it does: ratios of neighbours, and figures
-//! that are held against an ideal.
+//! The targets of farewell, and whether it reaches them: ratios to other
+//! servers, and figures compared with an ideal.
 
 use crate::harness::numbers::table;
 use crate::harness::peers::Kind;
@@ -8,16 +8,16 @@ use crate::plan::NO_HAND_OFF;
 use crate::scenario::BLOCK_IDEAL;
 use crate::scenario::FAIR_IDEAL;
 use crate::scenario::MEASURE;
-use crate::tables::Compared;
-use crate::tables::Middle;
+use crate::tables::Comparison;
 use crate::tables::Outcome;
+use crate::tables::Quartiles;
 use crate::tables::Ratios;
 use crate::tables::Row;
 
-/// One line: a figure of ours, mostly a ratio, and its bound.
+/// A figure of farewell, in most cases a ratio, and its bound.
 struct Target {
     what: String,
-    measured: Option<Middle>,
+    measured: Option<Quartiles>,
     bound: Bound,
 }
 
@@ -42,7 +42,7 @@ impl Bound {
         }
     }
 
-    /// Of two ratios the one that is further from holding.
+    /// Whether the first of two ratios is further from holding.
     fn is_worse(self, value: f64, than: f64) -> bool {
         match self {
             Self::AtLeast(_) => value < than,
@@ -51,11 +51,12 @@ impl Bound {
     }
 }
 
-/// One figure of a pair.
+/// A figure of a pair.
 type Figure = fn(&Ratios) -> Option<f64>;
 
-/// A peer's latency counts if it answers this much of our requests a second: short
-/// queues are no merit of a server that answers a tenth of them.
+/// A peer's latency counts if the peer answers at least this share of
+/// farewell's requests a second: a server that answers a tenth of them has
+/// short queues.
 const ENOUGH: f64 = 0.5;
 
 /// The table of all targets.
@@ -83,8 +84,8 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
     }
     let heads = ["figure", "median (quartiles)", "target", ""];
     format!(
-        "### Targets\n\nEach ratio is farewell's figure divided by its neighbour's, the median of the pairs.\n\n\
-        {}\nOf the best peer only those count for p99 that reach {ENOUGH} of farewell's requests/s.\n",
+        "### Targets\n\nEach ratio is farewell's figure divided by the other server's; the median of the pairs.\n\n\
+        {}\nThe best peer for p99 is one that reaches at least {ENOUGH} of farewell's requests/s.\n",
         table(&heads, &rows)
     )
 }
@@ -109,7 +110,7 @@ fn of_scenario(outcome: &Outcome) -> Vec<Target> {
             outcome
                 .comparisons
                 .iter()
-                .find(|one| one.other == NO_HAND_OFF),
+                .find(|comparison| comparison.other == NO_HAND_OFF),
             "p99 ÷ without a hand-off",
             p99,
             Bound::AtMost(1.1),
@@ -148,17 +149,17 @@ fn p99(ratios: &Ratios) -> Option<f64> {
     ratios.p99
 }
 
-fn middle(row: &Row, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Middle> {
-    Middle::of(row.samples.iter().filter_map(figure))
+fn middle(row: &Row, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Quartiles> {
+    Quartiles::of(row.samples.iter().filter_map(figure))
 }
 
 fn plain(outcome: &Outcome) -> Vec<Target> {
-    let bound = |compared: &Compared| match (compared.peer.name, compared.peer.kind) {
+    let bound = |compared: &Comparison| match (compared.peer.name, compared.peer.kind) {
         (_, Kind::Limit) => Some(Bound::AtLeast(0.9)),
         ("may_minihttp", _) => Some(Bound::AtLeast(0.95)),
         (name, _) => MEASURE.contains(&name).then_some(Bound::AtLeast(1.0)),
     };
-    let target = |compared: &Compared| {
+    let target = |compared: &Comparison| {
         let what = format!("requests/s ÷ {}", compared.other);
         let bound = bound(compared)?;
         Some(of_comparison(
@@ -172,27 +173,26 @@ fn plain(outcome: &Outcome) -> Vec<Target> {
     outcome.comparisons.iter().filter_map(target).collect()
 }
 
-/// All servers get the same number of requests, so that their latencies can be
+/// Every server gets the same number of requests, so the latencies can be
 /// compared.
 fn paused(outcome: &Outcome) -> Vec<Target> {
     let peers = outcome.comparisons.iter();
     let peers = peers.filter(|compared| compared.peer.competes());
-    let target = |compared: &Compared| {
+    let target = |compared: &Comparison| {
         let what = format!("p99 ÷ {}", compared.other);
         of_comparison(outcome, Some(compared), &what, p99, Bound::AtMost(1.0))
     };
     peers.map(target).collect()
 }
 
-/// Of each figure the peer that does best beside ours, of those that ours is
-/// measured by.
+/// For each figure, the best of the servers in `MEASURE`.
 fn best_peer(outcome: &Outcome) -> Vec<Target> {
     let figures: [(&str, Figure, Bound); 3] = [
         ("requests/s", requests, Bound::AtLeast(1.0)),
         ("CPU/request", processor, Bound::AtMost(1.0)),
         ("p99", p99, Bound::AtMost(1.0)),
     ];
-    let enough = |compared: &&Compared| {
+    let enough = |compared: &&Comparison| {
         let ratio = compared.middle(requests);
         ratio.is_some_and(|ratio| ratio.median <= 1.0 / ENOUGH)
     };
@@ -215,7 +215,7 @@ fn best_peer(outcome: &Outcome) -> Vec<Target> {
 }
 
 fn fair(outcome: &Outcome, row: &Row) -> Vec<Target> {
-    if !row.peer.is_ours() {
+    if !row.peer.is_this_commit() {
         return Vec::new();
     }
     let what = |figure: &str| format!("{}: {}: {figure}", outcome.scenario.name, row.label);
@@ -238,7 +238,7 @@ fn fair(outcome: &Outcome, row: &Row) -> Vec<Target> {
 }
 
 fn first_slow(outcome: &Outcome, row: &Row) -> Option<Target> {
-    row.peer.is_ours().then(|| Target {
+    row.peer.is_this_commit().then(|| Target {
         what: format!("{}: {}: longest wait, ms", outcome.scenario.name, row.label),
         measured: middle(row, |sample| Some(sample.client.get("with")? / 1e3)),
         bound: Bound::AtMost(3.0),
@@ -254,8 +254,8 @@ fn wakeups(outcome: &Outcome) -> Target {
     )
 }
 
-/// Divided by the least of the Rust servers and Go, of those that let the idle
-/// connections in and did not close them at once.
+/// Divided by the smallest value of the Rust servers and Go. Servers that did
+/// not accept the idle connections are left out.
 fn memory_of_idle(outcome: &Outcome) -> Target {
     let memory = |row: &Row| {
         let idle = row.idle.as_ref()?;
@@ -269,21 +269,24 @@ fn memory_of_idle(outcome: &Outcome) -> Target {
     of_row(
         outcome,
         "memory for each ÷ the least of the Rust servers and Go",
-        |row| Middle::of([memory(row)? / least?]),
+        |row| Quartiles::of([memory(row)? / least?]),
         Bound::AtMost(1.0),
     )
 }
 
-/// Ours in a state, against ours in the normal one.
+/// farewell in a state, divided by farewell in the normal state.
 fn own(outcome: &Outcome, figure: &str, of: Figure, bound: Bound) -> Target {
-    let ours = outcome.comparisons.iter().find(|one| one.peer.is_ours());
-    let other = ours.map_or("the normal state", |ours| &ours.other);
-    of_comparison(outcome, ours, &format!("{figure} ÷ {other}"), of, bound)
+    let farewell = outcome
+        .comparisons
+        .iter()
+        .find(|comparison| comparison.peer.is_this_commit());
+    let other = farewell.map_or("the normal state", |farewell| &farewell.other);
+    of_comparison(outcome, farewell, &format!("{figure} ÷ {other}"), of, bound)
 }
 
 fn of_comparison(
     outcome: &Outcome,
-    compared: Option<&Compared>,
+    compared: Option<&Comparison>,
     what: &str,
     figure: Figure,
     bound: Bound,
@@ -295,17 +298,17 @@ fn of_comparison(
     }
 }
 
-/// A figure of the row that has ours and nothing else for its name.
+/// A figure of the row whose label is "farewell".
 fn of_row(
     outcome: &Outcome,
     what: &str,
-    figure: impl Fn(&Row) -> Option<Middle>,
+    figure: impl Fn(&Row) -> Option<Quartiles>,
     bound: Bound,
 ) -> Target {
-    let ours = outcome.rows.iter().find(|row| row.label == "farewell");
+    let farewell = outcome.rows.iter().find(|row| row.label == "farewell");
     Target {
         what: format!("{}: {what}", outcome.scenario.name),
-        measured: ours.and_then(figure),
+        measured: farewell.and_then(figure),
         bound,
     }
 }

@@ -1,10 +1,11 @@
-//! What a crowd costs a healthy client: 5 000 idle keep-alive connections, and
-//! 500 that send a byte of head a second; and what the idle ones cost a stop.
+//! What idle and slow clients cost a healthy client: 5 000 idle keep-alive
+//! connections, and 500 clients that send a byte of a head each second. Also
+//! how long a stop with the idle connections takes.
 //!
-//! `cargo bench --bench crowd`. Needs a limit of 12 000 open files.
+//! `cargo bench --bench crowd` needs a limit of 12 000 open files.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot continue fails")]
 
 #[path = "../../tests/support/client.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -25,12 +26,12 @@ use std::time::Instant;
 use client::Client;
 
 const IDLE: usize = 5_000;
-const DRIBBLERS: usize = 500;
+const SLOW_CLIENTS: usize = 500;
 const REQUESTS: usize = 5_000;
 const ROUNDS: usize = 5;
 
 fn main() {
-    // A server of 16 workers, whatever the machine.
+    // The number of workers does not depend on the machine.
     let mut server = Command::new(env!("CARGO_BIN_EXE_farewell"))
         .args([
             "--listen",
@@ -52,8 +53,8 @@ fn main() {
         .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
         .unwrap();
 
-    let quiet = median_of_rounds(address);
-    println!("a healthy client alone: median {quiet:?}");
+    let alone = median_of_rounds(address);
+    println!("a healthy client alone: median {alone:?}");
 
     let idle: Vec<Client> = (0..IDLE)
         .map(|_| {
@@ -62,22 +63,22 @@ fn main() {
             client
         })
         .collect();
-    let beside_idle = median_of_rounds(address);
-    println!("beside {IDLE} idle ones: median {beside_idle:?}");
+    let with_idle = median_of_rounds(address);
+    println!("with {IDLE} idle connections: median {with_idle:?}");
 
     let done = Arc::new(AtomicBool::new(false));
-    let dribbling = thread::spawn({
+    let sending = thread::spawn({
         let done = Arc::clone(&done);
-        move || dribble(address, &done)
+        move || send_slowly(address, &done)
     });
-    let beside_all = median_of_rounds(address);
-    println!("and {DRIBBLERS} that dribble: median {beside_all:?}");
-    let ratio = beside_all.as_secs_f64() / quiet.as_secs_f64();
+    let with_all = median_of_rounds(address);
+    println!("with {SLOW_CLIENTS} slow clients too: median {with_all:?}");
+    let ratio = with_all.as_secs_f64() / alone.as_secs_f64();
     println!("ratio: {ratio:.2}");
     done.store(true, Relaxed);
-    dribbling.join().unwrap();
+    sending.join().unwrap();
 
-    // One thread closes each idle connection when the server hangs it up.
+    // This thread closes each idle connection when the server has closed it.
     let closing = thread::spawn(move || {
         for mut client in idle {
             client.expect_eof();
@@ -90,12 +91,13 @@ fn main() {
     let time = trigger.elapsed();
     closing.join().unwrap();
     println!(
-        "stopping {IDLE} idle ones: {time:?} with a last call of 500 ms, exit code {}",
+        "a stop with {IDLE} idle connections: {time:?} with a last call of 500 ms, exit code {}",
         status.code().unwrap()
     );
 }
 
-/// The median latency of a keep-alive client's request: the median of rounds.
+/// The median latency of requests on one keep-alive connection: the median of
+/// all rounds.
 fn median_of_rounds(address: SocketAddr) -> Duration {
     let mut medians: Vec<Duration> = (0..ROUNDS).map(|_| median(address)).collect();
     medians.sort_unstable();
@@ -115,10 +117,13 @@ fn median(address: SocketAddr) -> Duration {
     times[REQUESTS / 2]
 }
 
-/// Each client sends a byte a second, spread over the second.
-fn dribble(address: SocketAddr, done: &AtomicBool) {
-    let mut clients: Vec<Client> = (0..DRIBBLERS).map(|_| Client::connect(address)).collect();
-    let between = Duration::from_secs(1) / DRIBBLERS as u32;
+/// Each client sends a byte a second. The bytes are spread evenly over the
+/// second.
+fn send_slowly(address: SocketAddr, done: &AtomicBool) {
+    let mut clients: Vec<Client> = (0..SLOW_CLIENTS)
+        .map(|_| Client::connect(address))
+        .collect();
+    let between = Duration::from_secs(1) / SLOW_CLIENTS as u32;
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nX-Slow: ");
     }

@@ -1,12 +1,12 @@
-//! How long a stop takes, from SIGTERM to the end of the process, and how that
-//! grows with idle connections and with requests in progress.
+//! How long a stop takes, from SIGTERM to the exit of the process, with idle
+//! connections and with requests in progress.
 //!
-//! `cargo bench --bench drain`, about a minute; after `--`: `--rounds N`,
-//! `--quick`, `--write`. It writes `benches/RESULTS.md`. It needs a limit of
-//! 11 000 open files for the row with 10 000 idle connections.
+//! `cargo bench --bench drain` takes about a minute. Options after `--`:
+//! `--rounds N`, `--quick`, `--write`. It writes `benches/RESULTS.md`. The row
+//! with 10 000 idle connections needs a limit of 11 000 open files.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::print_stderr, reason = "and on the way what it is doing")]
+#![allow(clippy::print_stderr, reason = "and its progress")]
 
 #[path = "../../benches/harness/mod.rs"]
 mod harness;
@@ -23,15 +23,15 @@ use std::time::Duration;
 use std::time::Instant;
 
 use harness::Result;
-use harness::crowd::Crowd;
+use harness::idle_connections::IdleConnections;
 use harness::machine;
 use harness::numbers::cell;
 use harness::numbers::median;
 use harness::numbers::short;
 use harness::numbers::spread;
 use harness::numbers::table;
-use harness::options::Options;
-use harness::peers::Running;
+use harness::options::BenchOptions;
+use harness::peers::RunningServer;
 use harness::plot;
 use harness::process::Process;
 use harness::process::Session;
@@ -43,10 +43,10 @@ const IDLE: [usize; 4] = [0, 100, 1_000, 10_000];
 const IN_PROGRESS: [usize; 3] = [0, 16, 64];
 const ROUNDS: usize = 5;
 
-/// Beside the connections: the program's own files, and the bench's.
+/// Files besides the connections, of the program and of the bench.
 const OTHER_FILES: usize = 1_000;
 
-/// How long a handler takes, and for how long it has run when the stop comes.
+/// How long a handler takes, and how long it has run when the stop begins.
 const DELAY: Duration = Duration::from_millis(100);
 const BEFORE_THE_STOP: Duration = Duration::from_millis(30);
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let options = Options::of_process()?;
+    let options = BenchOptions::of_process()?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let limit = raise_open_files();
     let mut text = format!(
@@ -104,18 +104,18 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// All stops with one count of connections.
+/// All stops with one number of connections.
 struct Row {
     count: usize,
     stops: Vec<Stop>,
 }
 
-/// One stop, timed from the signal.
+/// One stop. Times are from the signal.
 struct Stop {
     exit: Duration,
-    /// When the last client had its answer, where requests were in progress.
+    /// When the last client had its response, if requests were in progress.
     last_answer: Duration,
-    /// What the last call took of it, as nobody had a request in progress.
+    /// How much of it was the last call. Zero if requests were in progress.
     last_call: Duration,
     code: Option<i32>,
 }
@@ -143,7 +143,7 @@ impl Row {
         })
     }
 
-    /// The exit codes; 0 means that everyone was answered.
+    /// The exit codes. 0 means that every request was answered.
     fn codes(&self) -> String {
         let mut codes: Vec<String> = self
             .stops
@@ -163,7 +163,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Interleaved, as in all comparisons.
+/// The numbers of connections alternate, so that drift of the machine affects
+/// all rows alike.
 fn each(counts: &[usize], rounds: usize, stop: fn(usize) -> Result<Stop>) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = counts
         .iter()
@@ -182,7 +183,7 @@ fn each(counts: &[usize], rounds: usize, stop: fn(usize) -> Result<Stop>) -> Res
     Ok(rows)
 }
 
-fn start() -> Result<Running> {
+fn start() -> Result<RunningServer> {
     let port = free_port()?;
     let listen = format!("127.0.0.1:{port}");
     let program = env!("CARGO_BIN_EXE_farewell");
@@ -199,20 +200,20 @@ fn start() -> Result<Running> {
     ];
     let words = words.map(str::to_owned);
     let process = Process::start(&words, Session::Own, Stdio::null(), Stdio::inherit())?;
-    let mut server = Running::new(process, port);
+    let mut server = RunningServer::new(process, port);
     server.wait_until_ready()?;
     server.process.check_session(Session::Own)?;
     Ok(server)
 }
 
-/// Idle clients that close when the server does, as clients do.
+/// Idle clients that close when the server has closed.
 fn among_idle(count: usize) -> Result<Stop> {
     let mut server = start()?;
-    let crowd = Crowd::open(server.port, count);
-    if let Some(failure) = crowd.failure {
-        return Err(format!("the idle connections were not let in: {failure}").into());
+    let connections = IdleConnections::open(server.port, count);
+    if let Some(failure) = connections.failure {
+        return Err(format!("cannot open the idle connections: {failure}").into());
     }
-    let closing = thread::spawn(move || crowd.close_after_the_server());
+    let closing = thread::spawn(move || connections.close_after_the_server());
     let (exit, code) = stop(&mut server)?;
     closing.join().map_err(|_| "the closing thread panicked")?;
     let last_call = match count {
@@ -227,7 +228,7 @@ fn among_idle(count: usize) -> Result<Stop> {
     })
 }
 
-/// Clients that are in the middle of a request.
+/// Clients with requests in progress.
 fn with_requests(count: usize) -> Result<Stop> {
     let mut server = start()?;
     let asking = (0..count).map(|_| ask(server.port));
@@ -255,7 +256,7 @@ fn with_requests(count: usize) -> Result<Stop> {
     })
 }
 
-fn stop(server: &mut Running) -> Result<(Duration, Option<i32>)> {
+fn stop(server: &mut RunningServer) -> Result<(Duration, Option<i32>)> {
     let trigger = Instant::now();
     server.process.signal("TERM")?;
     let status = server.process.wait(Duration::from_secs(60))?;
@@ -272,7 +273,7 @@ fn ask(port: u16) -> io::Result<TcpStream> {
     Ok(client)
 }
 
-/// Reads to the end; whether there was an answer.
+/// Reads to the end. Returns whether there was a response with status 200.
 fn answer(mut client: TcpStream) -> io::Result<bool> {
     client.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut response = Vec::new();
@@ -281,7 +282,7 @@ fn answer(mut client: TcpStream) -> io::Result<bool> {
 }
 
 fn idle_table(rows: &[Row]) -> String {
-    // From the row before, if that has a last call too.
+    // The growth is from the row before, unless that row has no last call.
     let mut before: Option<(usize, f64)> = None;
     let cells = rows.iter().map(|row| {
         let rest = row.median(Stop::after_the_last_call);
@@ -303,13 +304,13 @@ fn idle_table(rows: &[Row]) -> String {
         "idle connections",
         "trigger to exit, ms",
         "least – most",
-        "of that the last call",
-        "the rest",
+        "of it the last call",
+        "the remaining time",
         "growth for each, µs",
         "exit code",
     ];
     format!(
-        "An idle connection is given the last call, {} ms by default, before it is closed:\n\n{}",
+        "An idle connection gets a last call, {} ms by default, before it is closed:\n\n{}",
         farewell::Config::default().last_call.as_millis(),
         table(&heads, &cells.collect::<Vec<_>>())
     )
@@ -330,12 +331,12 @@ fn in_progress_table(rows: &[Row]) -> String {
         "requests in progress",
         "trigger to exit, ms",
         "least – most",
-        "trigger to the last answer, ms",
-        "the rest",
+        "trigger to the last response, ms",
+        "the remaining time",
         "exit code",
     ];
     format!(
-        "\nEach request takes {} ms, and is {} ms old when the stop begins:\n\n{}",
+        "\nEach request takes {} ms, and has run for {} ms when the stop begins:\n\n{}",
         DELAY.as_millis(),
         BEFORE_THE_STOP.as_millis(),
         table(&heads, &cells.collect::<Vec<_>>())

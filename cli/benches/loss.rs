@@ -1,12 +1,12 @@
-//! What a stop under load loses, server by server: `farewell drill` over every
-//! server of `benches/peers`, each stopped in its own graceful way.
+//! What each server loses when it is stopped under load: runs `farewell drill`
+//! with every server of `benches/peers` and its own graceful stop.
 //!
-//! `cargo bench --bench loss`; after `--`: `--rounds N`, `--only farewell,nginx`,
-//! `--quick`, `--write`. Servers that are not installed are named and left out.
-//! It writes `benches/RESULTS.md`.
+//! Options of `cargo bench --bench loss`, after `--`: `--rounds N`, `--only
+//! farewell,nginx`, `--quick`, `--write`. Servers that are not installed are
+//! named and left out. It writes `benches/RESULTS.md`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::print_stderr, reason = "and on the way what it is doing")]
+#![allow(clippy::print_stderr, reason = "and its progress")]
 
 #[path = "../../benches/harness/mod.rs"]
 mod harness;
@@ -20,7 +20,7 @@ use harness::Result;
 use harness::machine;
 use harness::numbers::short;
 use harness::numbers::table;
-use harness::options::Options;
+use harness::options::BenchOptions;
 use harness::peers;
 use harness::peers::Peer;
 use harness::plot;
@@ -34,14 +34,14 @@ use serde_json::Value;
 const ROUNDS: usize = 20;
 const CLIENTS: &str = "64";
 
-/// A mode of the drill, and what its clients ask for.
+/// A mode of the drill, and the path that its clients request.
 type Mode = (&'static str, &'static str);
 
-/// What every server is drilled in.
+/// The modes for every server.
 const COMMON: [Mode; 2] = [("new", "/"), ("keep-alive", "/")];
 
-/// Ours in all modes: a POST needs somewhere to go, and a slow reader much to
-/// read.
+/// The modes for farewell. A POST needs a route that accepts it, and a slow
+/// reader needs a large response.
 const ALL: [Mode; 6] = [
     ("new", "/"),
     ("keep-alive", "/"),
@@ -51,7 +51,7 @@ const ALL: [Mode; 6] = [
     ("slow-reader", "/64k"),
 ];
 
-/// For one stop of one mode; a drill that takes longer has failed.
+/// Longest time for one stop in one mode. After it the drill has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -59,12 +59,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let options = Options::of_process()?;
+    let options = BenchOptions::of_process()?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let (chosen, mut notes) = peers::choose(&options.only)?;
     let chosen: Vec<&Peer> = chosen
         .into_iter()
-        .filter(|peer| peer.is_ours() || peer.competes())
+        .filter(|peer| peer.is_this_commit() || peer.competes())
         .collect();
     peers::build(&chosen)?;
     raise_open_files();
@@ -76,7 +76,7 @@ fn run() -> Result<()> {
     let mut lines = Vec::new();
     for peer in chosen {
         eprintln!("{}: {rounds} stops in each mode", peer.name);
-        let modes = match peer.is_ours() {
+        let modes = match peer.is_this_commit() {
             true => &ALL[..],
             false => &COMMON[..],
         };
@@ -97,7 +97,7 @@ fn run() -> Result<()> {
         text += "Lost in each stop:\n\n![lost in each stop](results/loss.svg)\n\n";
     }
     text += &figures(&lines);
-    text += "\n*Lost*: sent on an established connection, and no complete response came back.\n";
+    text += "\n*Lost*: the request was sent on an established connection, and no byte of a response came.\n";
     println!("\n{text}");
     if options.writes() {
         results::write("loss", &text)?;
@@ -105,7 +105,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What one server did in one mode: the drill's totals.
+/// The totals of one server in one mode, from the drill's output.
 struct Line {
     server: &'static str,
     mode: &'static str,
@@ -113,18 +113,19 @@ struct Line {
 }
 
 impl Line {
-    /// A number of the totals; none where the drill has no such number.
+    /// A number in the totals, if it is there.
     fn number(&self, name: &str) -> Option<f64> {
         self.totals.get(name).and_then(Value::as_f64)
     }
 
-    /// A loss is what a reader looks for.
+    /// Whether the cell is printed in bold.
     fn is_loss(&self, name: &str) -> bool {
         matches!(name, "lost" | "truncated") && self.number(name).is_some_and(|count| count > 0.0)
     }
 }
 
-/// A drill for each mode, so that one that fails does not hide another.
+/// Runs one drill for each mode, so that an error in one mode does not affect
+/// the others.
 fn drill(peer: &Peer, (mode, path): Mode, rounds: usize) -> Result<Line> {
     let mut words: Vec<String> = [
         env!("CARGO_BIN_EXE_farewell"),
@@ -148,17 +149,18 @@ fn drill(peer: &Peer, (mode, path): Mode, rounds: usize) -> Result<Line> {
     words.extend(["--port", "{port}"].map(str::to_owned));
 
     let mut drill = Process::start(&words, Session::Own, Stdio::piped(), Stdio::inherit())?;
-    let mut said = String::new();
-    if let Some(mut output) = drill.child().stdout.take() {
-        output.read_to_string(&mut said)?;
+    let mut output = String::new();
+    if let Some(mut stdout) = drill.child().stdout.take() {
+        stdout.read_to_string(&mut output)?;
     }
     let status = drill.wait(PATIENCE * rounds as u32)?;
-    let report: Value =
-        serde_json::from_str(&said).map_err(|_| format!("the drill said no JSON; {status}"))?;
+    let report: Value = serde_json::from_str(&output)
+        .map_err(|_| format!("the drill printed no JSON ({status})"))?;
     if let Some(error) = report.get("error").and_then(Value::as_str) {
         return Err(error.into());
     }
-    // 0: nothing was lost; 1: something was; 3: not every answer was a 200.
+    // 0: nothing was lost. 1: something was lost. 3: some responses had another
+    // status than 2xx.
     if !matches!(status.code(), Some(0 | 1 | 3)) {
         return Err(format!("the drill failed: {status}").into());
     }

@@ -1,5 +1,6 @@
-//! A closed loop: each connection asks again as soon as it has its answer. One
-//! thread has all of them, so that the client takes little of the machine.
+//! A closed loop: each connection sends its next request when it has its
+//! response. One thread has all connections, so that the client takes little
+//! processor time.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -20,24 +21,24 @@ use super::request;
 use super::would_block;
 use crate::harness::Result;
 
-/// How long the loop runs before it counts.
+/// Duration of the loop before it counts.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// The connections of a closed loop.
 pub(super) struct Closed {
     poll: Poll,
-    connections: Vec<Connection>,
+    connections: Vec<PolledConnection>,
     request: Vec<u8>,
 }
 
-struct Connection {
+struct PolledConnection {
     stream: TcpStream,
     response: Response,
     asked: Instant,
 }
 
-/// One answer: the connection that it came on, when it was asked for and when it
-/// was there.
+/// One response: its connection, when it was requested, and when it was
+/// complete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     pub(super) connection: usize,
@@ -54,14 +55,14 @@ impl Answer {
 impl Closed {
     pub(super) fn open(port: u16, path: &str, connections: usize) -> Result<Self> {
         let poll = Poll::new()?;
-        let open = |index: usize| -> Result<Connection> {
+        let open = |index: usize| -> Result<PolledConnection> {
             let stream = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry()
                 .register(&mut stream, Token(index), Interest::READABLE)?;
-            Ok(Connection {
+            Ok(PolledConnection {
                 stream,
                 response: Response::default(),
                 asked: Instant::now(),
@@ -75,12 +76,12 @@ impl Closed {
         })
     }
 
-    /// Asks on all connections until it is told to stop, which it is asked
-    /// whenever answers have come.
+    /// Sends requests on all connections until `is_over` returns true. It is
+    /// called after each poll.
     ///
     /// # Errors
     ///
-    /// When the server does not answer, or not with 200.
+    /// If the server does not answer, or not with 200.
     pub(super) fn run(
         mut self,
         mut is_over: impl FnMut() -> bool,
@@ -93,7 +94,7 @@ impl Closed {
         while !is_over() {
             self.poll.poll(&mut events, Some(PATIENCE))?;
             if events.is_empty() {
-                return Err(format!("no answer within {PATIENCE:?}").into());
+                return Err(format!("no response within {PATIENCE:?}").into());
             }
             for event in &events {
                 let index = event.token().0;
@@ -112,16 +113,17 @@ impl Closed {
     }
 }
 
-impl Connection {
-    /// A request of one line fits into the socket's buffer, which is empty.
+impl PolledConnection {
+    /// The request is short, and the send buffer is empty, so this does not
+    /// block.
     fn ask(&mut self, request: &[u8]) -> Result<()> {
         self.asked = Instant::now();
         self.stream.write_all(request)?;
         Ok(())
     }
 
-    /// Reads until the answer is whole, or no more is there. After a whole
-    /// answer nothing more can be there: nothing has been asked for.
+    /// Reads until the response is complete or no more bytes are there. No
+    /// bytes follow a complete response, because no other request was sent.
     fn has_answer(&mut self) -> Result<bool> {
         loop {
             match self.response.read_from(&mut self.stream) {
@@ -134,7 +136,7 @@ impl Connection {
     }
 }
 
-/// How many answers each connection gets, and how long they take.
+/// How many responses each connection gets, and how long they take.
 pub(super) fn counted(
     port: u16,
     path: &str,

@@ -1,8 +1,8 @@
-//! A slow request amid quick ones: how long the quick ones wait meanwhile.
+//! How long quick requests wait while the server handles a slow one.
 //!
-//! Windows with a slow request and windows without one alternate, and of each
-//! window the longest latency of a quick request counts. Those without show what
-//! the machine does by itself.
+//! Windows with a slow request alternate with windows without one. The figure
+//! of a window is the longest latency of a quick request in it. Windows without
+//! a slow request show the noise of the machine.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Connection;
+use super::BlockingConnection;
 use super::closed::Answer;
 use super::closed::Closed;
 use super::microseconds;
@@ -19,23 +19,24 @@ use crate::harness::Result;
 
 const QUICK_CONNECTIONS: usize = 16;
 
-/// How long the slow request takes.
+/// Duration of the slow request.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How long a window goes on after the slow answer: a quick request that had to
-/// wait for it is answered then.
+/// How long a window continues after the slow response. A quick request that
+/// had to wait for it is answered in this time.
 const AFTER: Duration = Duration::from_millis(20);
 
-/// How often the known path is asked for before its first slow answer, and
-/// before each further one.
+/// How many quick requests are sent for the known path before its first slow
+/// request, and before each further one.
 const QUICK_AT_FIRST: usize = 3_000;
 const QUICK_BETWEEN: usize = 200;
 
-/// From when to when.
+/// Start and end.
 type Window = (Instant, Instant);
 
-/// The longest waits of quick requests around slow requests for a path that the
-/// server has never seen, or for one that was quick thousands of times.
+/// The longest waits of quick requests, while slow requests are sent for a path
+/// that is new to the server, or for one that was quick in thousands of
+/// requests.
 pub(super) fn first_slow(port: u16, known: bool, calls: usize) -> Result<Vec<(&'static str, f64)>> {
     let quick = Closed::open(port, "/", QUICK_CONNECTIONS)?;
     let over = AtomicBool::new(false);
@@ -47,7 +48,7 @@ pub(super) fn first_slow(port: u16, known: bool, calls: usize) -> Result<Vec<(&'
             windows
         });
         quick.run(|| over.load(SeqCst), |answer| answers.push(answer))?;
-        Ok::<_, Box<dyn std::error::Error>>(slow.join().expect("asking does not panic")?)
+        Ok::<_, Box<dyn std::error::Error>>(slow.join().expect("sending requests does not panic")?)
     })?;
     let longest = |windows: &[Window]| -> Vec<Duration> {
         let mut longest: Vec<Duration> = windows
@@ -62,7 +63,7 @@ pub(super) fn first_slow(port: u16, known: bool, calls: usize) -> Result<Vec<(&'
     let elapsed = windows.with.first().zip(windows.without.last());
     let (first, last) = elapsed
         .map(|(first, last)| (first.0, last.1))
-        .ok_or("no slow request was asked for")?;
+        .ok_or("no slow request was sent")?;
     let within = |answer: &&Answer| answer.answered > first && answer.answered < last;
     Ok(vec![
         ("requests", answers.iter().filter(within).count() as f64),
@@ -81,7 +82,7 @@ struct Windows {
 }
 
 fn windows(port: u16, known: bool, calls: usize) -> Result<Windows> {
-    let mut connection = Connection::open(port)?;
+    let mut connection = BlockingConnection::open(port)?;
     let mut windows = Windows::default();
     for call in 0..calls {
         let mut path = format!("/first/new-{}-{call}", std::process::id());

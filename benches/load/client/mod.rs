@@ -1,11 +1,11 @@
-//! The load that `wrk` cannot give: each connection counted by itself, slow
-//! requests at a rate, and a slow request amid quick ones.
+//! Load that `wrk` cannot generate: responses counted for each connection, slow
+//! requests at a fixed rate, and a slow request among quick requests.
 //!
-//! It is this same program in a process of its own, so that it can have a
-//! process session of its own: `--client counted PORT PATH CONNECTIONS SECONDS`,
-//! `--client paced PORT PATH A_SECOND SECONDS`, `--client first-slow PORT new|known
-//! CALLS`. What it measured is one line of `name=number`; times are in
-//! microseconds.
+//! The client is the bench's own program in another process, which has a
+//! process session of its own: `--client counted PORT PATH CONNECTIONS
+//! SECONDS`, `--client paced PORT PATH A_SECOND SECONDS`, `--client first-slow
+//! PORT new|known CALLS`. It prints its figures as one line of `name=number`.
+//! Times are in microseconds.
 
 mod closed;
 mod first_slow;
@@ -24,32 +24,32 @@ use crate::harness::Result;
 use crate::harness::process::Process;
 use crate::harness::process::Session;
 
-/// The first word of the client's command line; the bench alone gives it.
+/// First argument of the client. Only the bench uses it.
 pub(crate) const OPTION: &str = "--client";
 
-/// How long an answer may take before the measurement has failed.
+/// Longest time that a response may take. After it the measurement fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest response with its head: no load of this client asks for more.
+/// Longest response, including its head, that this client receives.
 const RESPONSE_MAX: usize = 2048;
 
-/// What a client measured, by name.
-pub(crate) type Figures = HashMap<String, f64>;
+/// The figures of a client, by name.
+pub(crate) type ClientFigures = HashMap<String, f64>;
 
-/// The client's process, as long as it runs.
+/// The process of a client.
 #[derive(Debug)]
 pub(crate) struct Client {
     process: Process,
-    /// After this time it must have ended.
+    /// The process must end within this time.
     patience: Duration,
 }
 
 impl Client {
-    /// Starts one in a process of its own.
+    /// Starts a client in a process of its own.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If the client does not start.
     pub(crate) fn start(words: &[String], seconds: u64, session: Session) -> Result<Self> {
         let this = std::env::current_exe()?;
         let mut program = vec![this.to_string_lossy().into_owned(), OPTION.to_owned()];
@@ -60,33 +60,33 @@ impl Client {
         })
     }
 
-    /// Waits for its end, and for its figures.
+    /// Waits for the client to end, and returns its figures.
     ///
     /// # Errors
     ///
-    /// When it fails, or does not end in time.
-    pub(crate) fn figures(mut self) -> Result<Figures> {
-        let mut said = String::new();
-        if let Some(mut output) = self.process.child().stdout.take() {
-            output.read_to_string(&mut said)?;
+    /// If the client fails or does not end in time.
+    pub(crate) fn figures(mut self) -> Result<ClientFigures> {
+        let mut output = String::new();
+        if let Some(mut stdout) = self.process.child().stdout.take() {
+            stdout.read_to_string(&mut output)?;
         }
         let status = self.process.wait(self.patience)?;
         if !status.success() {
-            return Err(format!("the client failed, {status}").into());
+            return Err(format!("the client failed: {status}").into());
         }
         let figure = |word: &str| -> Option<(String, f64)> {
             let (name, number) = word.split_once('=')?;
             Some((name.to_owned(), number.parse().ok()?))
         };
-        Ok(said.split_whitespace().filter_map(figure).collect())
+        Ok(output.split_whitespace().filter_map(figure).collect())
     }
 }
 
-/// What the client's process does, with the words after `--client`.
+/// The main function of the client, with the arguments after `--client`.
 ///
 /// # Errors
 ///
-/// When the words are not understood, or the server does not answer as it should.
+/// If the arguments are wrong, or the server does not answer with 200.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let figures = match words[..] {
@@ -105,7 +105,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["first-slow", port, kind, calls] => {
             first_slow::first_slow(port.parse()?, kind == "known", calls.parse()?)?
         }
-        _ => return Err(format!("{} is no load of the client", words.join(" ")).into()),
+        _ => return Err(format!("unknown load of the client: {}", words.join(" ")).into()),
     };
     let words: Vec<String> = figures
         .iter()
@@ -115,13 +115,13 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// One keep-alive connection, whose thread waits for each answer.
-struct Connection {
+/// A keep-alive connection with blocking reads.
+struct BlockingConnection {
     stream: TcpStream,
     response: Response,
 }
 
-impl Connection {
+impl BlockingConnection {
     fn open(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
@@ -159,15 +159,15 @@ impl Default for Response {
 }
 
 impl Response {
-    /// Reads once, and says whether the response is whole; then the next read is
-    /// of the next one.
+    /// Reads once, and returns whether the response is complete. The next read
+    /// then starts the next response.
     ///
     /// # Errors
     ///
-    /// When the read fails, the server has closed, or the status is not 200.
+    /// If the read fails, the server has closed, or the status is not 200.
     fn read_from(&mut self, stream: &mut impl Read) -> Result<bool> {
         match stream.read(&mut self.bytes[self.length..])? {
-            0 => return Err("the server closed a connection, or its answer is too long".into()),
+            0 => return Err("the server closed a connection, or the response is too long".into()),
             count => self.length += count,
         }
         let bytes = &self.bytes[..self.length];
@@ -184,7 +184,7 @@ impl Response {
             let is_length = name.eq_ignore_ascii_case("content-length");
             is_length.then(|| value.trim().parse::<usize>().ok())?
         });
-        let length = length.ok_or("an answer without a Content-Length")?;
+        let length = length.ok_or("the response has no Content-Length")?;
         let is_whole = self.length >= end + 4 + length;
         if is_whole {
             self.length = 0;
@@ -193,13 +193,14 @@ impl Response {
     }
 }
 
-/// Whether a read that does not wait found nothing.
+/// Whether a nonblocking read found nothing.
 fn would_block(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = error.downcast_ref::<std::io::Error>();
     error.is_some_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Where so much of a sorted list is below, from 0 to 1; zero of none.
+/// The percentile of a sorted list, for a share from 0 to 1. Zero for an empty
+/// list.
 fn percentile(sorted: &[Duration], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let at = (last as f64 * share).round() as usize;

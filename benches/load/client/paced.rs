@@ -1,20 +1,21 @@
-//! An open loop: so many requests a second, whether the server keeps up or not.
+//! An open loop: a fixed number of requests a second, whether or not the server
+//! keeps up.
 
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Connection;
+use super::BlockingConnection;
 use super::microseconds;
 use super::percentile;
 use crate::harness::Result;
 
-/// Each with a connection of its own. With 2 000 requests a second each of them
-/// asks every 8 ms: enough for answers that take 3 ms and wait as long.
+/// Threads, each with its own connection. At 2 000 requests a second each sends
+/// one every 8 ms, which is enough for responses that wait 3 ms and take 3 ms.
 const THREADS: u32 = 16;
 
-/// The latencies of slow requests. A request that is sent late, as the answer
-/// before it was late, counts from the moment when it was due.
+/// The latencies of slow requests. If a late response delays the next request,
+/// its latency counts from the time when it was due.
 pub(super) fn paced(
     port: u16,
     path: &str,
@@ -24,7 +25,7 @@ pub(super) fn paced(
     let apart = Duration::from_secs(1) / a_second.max(1);
     let start = Instant::now();
     let of_thread = |index: u32| -> Result<Vec<Duration>> {
-        let mut connection = Connection::open(port)?;
+        let mut connection = BlockingConnection::open(port)?;
         let mut latencies = Vec::new();
         let mut due = start + apart * index;
         while due < start + time {
@@ -37,12 +38,12 @@ pub(super) fn paced(
     };
     let mut latencies: Vec<Duration> = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
-            // An error has to be sent from one thread to another: its text is.
+            // The error type is not `Send`, so the thread returns its text.
             .map(|index| scope.spawn(move || of_thread(index).map_err(|error| error.to_string())))
             .collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined
-            .map(|latencies| latencies.expect("asking does not panic"))
+            .map(|latencies| latencies.expect("sending requests does not panic"))
             .collect::<std::result::Result<Vec<_>, String>>()
     })?
     .concat();

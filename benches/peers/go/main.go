@@ -1,5 +1,5 @@
-// Go's net/http: a handler may block and compute, and the stop is Server.Shutdown as its
-// documentation shows it.
+// Go's net/http. A handler may block and compute. The stop is Server.Shutdown,
+// as in its documentation.
 package main
 
 import (
@@ -34,13 +34,13 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-// The `us` of the query.
+// The `us` in the query.
 func microseconds(r *http.Request) int {
 	number, _ := strconv.Atoi(r.URL.Query().Get("us"))
 	return number
 }
 
-// What the last computation came to, so that the compiler does not leave it out.
+// The result of the last computation, so that the compiler does not remove it.
 var computed atomic.Uint64
 
 // The same steps as in ../src/lib.rs.
@@ -80,8 +80,8 @@ func main() {
 	})
 	server := &http.Server{Addr: "127.0.0.1:" + *port, Handler: mux}
 
-	// ListenAndServe returns at once when Shutdown is called; the program waits
-	// for Shutdown itself.
+	// ListenAndServe returns when Shutdown is called, but Shutdown still runs: the
+	// program waits for it.
 	stopped := make(chan struct{})
 	go func() {
 		terminate := make(chan os.Signal, 1)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# nginx on 127.0.0.1: run.sh --port N. It becomes nginx, so signals to its pid
-# are signals to nginx: QUIT is the graceful stop. Its files are in ../target.
+# Starts nginx on 127.0.0.1: run.sh --port N. The script becomes nginx, so a
+# signal to its process number reaches nginx. QUIT is the graceful stop. The
+# files of nginx are in ../target.
 set -euo pipefail
 [[ ${1:-} == --port && -n ${2:-} ]] || { echo "usage: run.sh --port N" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,4 @@
-// Node's http: one event loop that must not block, so /block is a timer, and the
+// Node's http: one event loop that must not block, so /block is a timer. The
 // stop is server.close().
 'use strict';
 

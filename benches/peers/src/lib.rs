@@ -1,19 +1,19 @@
-//! What the servers share: the arguments, the bodies, and the signal.
+//! Shared by the servers: arguments, bodies, and the handling of the signal.
 //!
-//! Each program of `src/bin` is the same small service in another server:
+//! Each program in `src/bin` is the same small service on another server:
 //!
 //! | | |
 //! |---|---|
 //! | `GET /` | `Hello, world!` as `text/plain` |
-//! | `POST /echo` | the body back |
-//! | `GET /64k`, `GET /10m` | 64 KiB and 10 MiB, prepared once and shared |
-//! | `GET /block` | waits 5 ms in the way that the server's documentation gives for blocking |
+//! | `POST /echo` | returns the body of the request |
+//! | `GET /64k`, `GET /10m` | 64 KiB and 10 MiB from a shared buffer |
+//! | `GET /block` | blocks for 5 ms, in the way that the server's documentation recommends |
 //! | `GET /nap?us=N`, `GET /first/NAME?us=N` | the same for N microseconds |
-//! | `GET /spin?us=N` | computes for about N microseconds in the way that its documentation gives for that |
+//! | `GET /spin?us=N` | computes for about N microseconds, in the way that the server's documentation recommends |
 //!
-//! Its settings are the server's defaults, and SIGTERM makes it stop in the
-//! graceful way that the server's documentation gives. rouille and tiny_http have
-//! no `/spin`: they compute where they block, as farewell does.
+//! Each server has its default settings, and SIGTERM stops it in the graceful
+//! way that its documentation recommends. rouille and tiny_http have no
+//! `/spin`: they compute where they block, as farewell does.
 
 pub mod on_tokio;
 
@@ -31,7 +31,7 @@ use signal_hook::iterator::Signals;
 /// The body of `GET /`.
 pub const HELLO: &str = "Hello, world!";
 
-/// How long `GET /block` takes.
+/// Duration of `GET /block`.
 pub const BLOCK: Duration = Duration::from_millis(5);
 
 /// The body of `GET /64k`.
@@ -40,11 +40,11 @@ pub static KIB_64: LazyLock<&str> = LazyLock::new(|| "x".repeat(64 << 10).leak()
 /// The body of `GET /10m`.
 pub static MIB_10: LazyLock<&str> = LazyLock::new(|| "x".repeat(10 << 20).leak());
 
-/// Steps of [`spin`] in a microsecond, on a core that runs at 3 GHz: a step of
-/// xorshift is six operations of a cycle each, and each waits for the one before.
+/// Steps of [`spin`] in a microsecond on a core at 3 GHz. A step of xorshift
+/// has six operations of one cycle, and each depends on the one before.
 const STEPS_IN_A_MICROSECOND: u64 = 500;
 
-/// How long the request is to take: the `us` of its query, in microseconds.
+/// Duration of the request: `us` in its query, in microseconds.
 pub fn duration_in(query: Option<&str>) -> Duration {
     let value = query.and_then(|query| query.strip_prefix("us="));
     Duration::from_micros(value.and_then(|value| value.parse().ok()).unwrap_or(0))
@@ -58,9 +58,9 @@ pub fn path_and_query(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Computes for about so long. It does a fixed amount of work, and does not look
-/// at the clock: a thread that the kernel has suspended meanwhile has to do the
-/// rest, as a real computation has.
+/// Computes for about this time. The amount of work is fixed and does not
+/// depend on the clock, so a thread that the kernel has suspended still has to
+/// do the rest.
 pub fn spin(time: Duration) {
     let steps = time.as_micros() as u64 * STEPS_IN_A_MICROSECOND;
     let mut number = hint::black_box(1_u64);
@@ -72,12 +72,12 @@ pub fn spin(time: Duration) {
     hint::black_box(number);
 }
 
-/// The command line: `--port N`, and limits. Each server takes notice of those
-/// that it has a setting for; `--shards`, `--max-connections` and `--lame-duck`
-/// are farewell's.
+/// The command line: `--port N`, and limits. A server ignores limits that it
+/// has no setting for. Only farewell has `--shards`, `--max-connections` and
+/// `--lame-duck`.
 pub struct Arguments {
     port: u16,
-    /// How many requests may block at a time.
+    /// How many requests may block at the same time.
     pub workers: Option<usize>,
     pub max_connections: Option<usize>,
     pub shards: Option<usize>,
@@ -85,11 +85,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Those of this process.
+    /// Parses the arguments of this process.
     ///
     /// # Panics
     ///
-    /// When they are not understood: only the benches call these programs.
+    /// If the arguments are invalid. Only the benches call these programs.
     pub fn of_process() -> Self {
         let mut these = Self {
             port: 0,
@@ -118,13 +118,13 @@ impl Arguments {
         these
     }
 
-    /// Where to listen.
+    /// The address to listen on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 }
 
-/// Calls `stop` in a thread of its own at the first SIGTERM.
+/// Calls `stop` on a new thread at the first SIGTERM.
 pub fn on_sigterm(stop: impl FnOnce() + Send + 'static) {
     let mut signals = Signals::new([SIGTERM]).expect("a handler for SIGTERM can be set");
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What the servers on tokio's multi-threaded runtime share.
+//! Shared by the servers on tokio's multi-threaded runtime.
 
 use std::io;
 use std::sync::LazyLock;
@@ -11,18 +11,18 @@ use tokio::task;
 
 use crate::{Arguments, spin};
 
-/// tokio's documentation of `spawn_blocking`: where many requests compute, a
-/// semaphore limits how many do so at a time.
+/// Limits how many requests compute at the same time, as tokio's documentation
+/// of `spawn_blocking` recommends.
 static COMPUTING: LazyLock<Semaphore> = LazyLock::new(|| {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     Semaphore::new(cores)
 });
 
-/// The runtime, with as many blocking threads as the arguments say.
+/// The runtime, with the number of blocking threads in the arguments.
 ///
 /// # Errors
 ///
-/// The system has no thread for it.
+/// If the system cannot start its threads.
 pub fn runtime(arguments: &Arguments) -> io::Result<Runtime> {
     let mut runtime = Builder::new_multi_thread();
     if let Some(workers) = arguments.workers {
@@ -31,22 +31,22 @@ pub fn runtime(arguments: &Arguments) -> io::Result<Runtime> {
     runtime.enable_all().build()
 }
 
-/// Waits for so long, on a blocking thread.
+/// Blocks a blocking thread for this time.
 ///
 /// # Panics
 ///
-/// Never: sleeping does not.
+/// Never: sleeping does not panic.
 pub async fn nap(time: Duration) {
     task::spawn_blocking(move || thread::sleep(time))
         .await
         .expect("sleeping does not panic");
 }
 
-/// Computes for about so long, on a blocking thread.
+/// Computes for about this time on a blocking thread.
 ///
 /// # Panics
 ///
-/// Never: computing does not.
+/// Never: computing does not panic.
 pub async fn compute(time: Duration) {
     let permit = COMPUTING.acquire().await;
     task::spawn_blocking(move || spin(time))

@@ -1,9 +1,9 @@
-//! How many instructions a worker takes for a request, counted by callgrind.
+//! How many instructions a worker executes for a request, counted by callgrind.
 //!
-//! What the kernel does is not in it. Two runs of the program that differ in
-//! nothing but the number of requests are compared, so what is done once is not
-//! in it either, and of the threads only the worker that serves them counts:
-//! the others look around at times that depend on the clock.
+//! The kernel's instructions are not included. The count is the difference of
+//! two runs with different numbers of requests, so that work that is done once
+//! is not included either. Only the worker that serves the requests counts: the
+//! instructions of other threads depend on the clock.
 
 use std::error::Error;
 use std::fs;
@@ -23,11 +23,11 @@ use std::process::Stdio;
 use rustix::process::Pid;
 use rustix::process::Signal;
 
-/// What a request took when this was written: a plain GET with three fields, on
-/// a connection that is kept.
+/// The count when this was written, for a GET with three fields on a keep-alive
+/// connection.
 const BOUND: u64 = 8_350;
 
-/// Compilers differ a little.
+/// Allowance for differences between compilers.
 const SLACK_PERCENT: u64 = 5;
 
 const FEW: u64 = 1_000;
@@ -39,21 +39,21 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\
     Accept: */*\r\n\
     \r\n";
 
-const ANSWER_ENDS: &[u8] = b"Hello, you requested /\n";
+const RESPONSE_END: &[u8] = b"Hello, you requested /\n";
 
-/// Counts, and compares with the bound.
+/// Counts the instructions and compares them with the bound.
 pub(crate) fn check() -> ExitCode {
     let found = Command::new("valgrind").arg("--version").output();
     if !found.is_ok_and(|output| output.status.success()) {
-        say("skipped: the instructions of a request are counted by valgrind, which is not here");
-        say("install it, for example by: apt-get install valgrind");
+        print_line("skipped: valgrind, which counts the instructions, is not installed");
+        print_line("to install it: apt-get install valgrind");
         return ExitCode::SUCCESS;
     }
     let most = BOUND + BOUND * SLACK_PERCENT / 100;
-    match a_request_takes() {
+    match instructions_per_request() {
         Ok(instructions) => {
-            say(&format!(
-                "{instructions} instructions a request; the bound is {BOUND} and {SLACK_PERCENT} %, {most}"
+            print_line(&format!(
+                "{instructions} instructions a request; at most {most} are allowed ({BOUND} + {SLACK_PERCENT} %)"
             ));
             match instructions <= most {
                 true => ExitCode::SUCCESS,
@@ -61,22 +61,22 @@ pub(crate) fn check() -> ExitCode {
             }
         }
         Err(error) => {
-            // Nobody is left to tell if stderr is closed.
+            // If stderr is closed, there is no other place for the message.
             let _ = writeln!(stderr(), "instructions: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn a_request_takes() -> Result<u64, Box<dyn Error>> {
+fn instructions_per_request() -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let few = serving(FEW, folder.path(), "few")?;
-    let many = serving(MANY, folder.path(), "many")?;
+    let few = instructions_of_worker(FEW, folder.path(), "few")?;
+    let many = instructions_of_worker(MANY, folder.path(), "many")?;
     Ok(many.saturating_sub(few) / (MANY - FEW))
 }
 
-/// The instructions of the worker that serves so many requests.
-fn serving(requests: u64, folder: &Path, name: &str) -> Result<u64, Box<dyn Error>> {
+/// The instructions of the worker that serves this many requests.
+fn instructions_of_worker(requests: u64, folder: &Path, name: &str) -> Result<u64, Box<dyn Error>> {
     let counts = folder.join(name);
     let mut program = Running(
         Command::new("valgrind")
@@ -87,7 +87,7 @@ fn serving(requests: u64, folder: &Path, name: &str) -> Result<u64, Box<dyn Erro
             .stdout(Stdio::piped())
             .spawn()?,
     );
-    let output = program.0.stdout.take().ok_or("no output to read")?;
+    let output = program.0.stdout.take().ok_or("the program has no stdout")?;
     let mut output = BufReader::new(output);
     let mut greeting = String::new();
     output.read_line(&mut greeting)?;
@@ -95,34 +95,34 @@ fn serving(requests: u64, folder: &Path, name: &str) -> Result<u64, Box<dyn Erro
         .split_whitespace()
         .find_map(|word| word.strip_prefix("http://"))
         .ok_or_else(|| format!("no address in {greeting:?}"))?;
-    request(address, requests)?;
+    send_requests(address, requests)?;
     rustix::process::kill_process(Pid::from_child(&program.0), Signal::TERM)?;
-    // To its end, so that nothing it prints is in its way.
+    // Reads stdout to its end, so that the program's output does not block it.
     std::io::copy(&mut output, &mut std::io::sink())?;
     program.0.wait()?;
-    most_of_a_thread(folder, name)
+    largest_count(folder, name)
 }
 
-fn request(address: &str, requests: u64) -> Result<(), Box<dyn Error>> {
+fn send_requests(address: &str, requests: u64) -> Result<(), Box<dyn Error>> {
     let mut client = TcpStream::connect(address)?;
     client.set_nodelay(true)?;
     let mut piece = [0; 4096];
     for _ in 0..requests {
         client.write_all(REQUEST)?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(ANSWER_ENDS) {
+        let mut response = Vec::new();
+        while !response.ends_with(RESPONSE_END) {
             match client.read(&mut piece)? {
-                0 => return Err("the connection ended in the middle of an answer".into()),
-                count => answer.extend_from_slice(&piece[..count]),
+                0 => return Err("the connection ended in the middle of an response".into()),
+                count => response.extend_from_slice(&piece[..count]),
             }
         }
     }
     Ok(())
 }
 
-/// Callgrind writes a file for each thread; the one that does the work is the
-/// one with most instructions.
-fn most_of_a_thread(folder: &Path, name: &str) -> Result<u64, Box<dyn Error>> {
+/// Callgrind writes a file for each thread. The worker has the most
+/// instructions.
+fn largest_count(folder: &Path, name: &str) -> Result<u64, Box<dyn Error>> {
     let mut most = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -139,23 +139,23 @@ fn most_of_a_thread(folder: &Path, name: &str) -> Result<u64, Box<dyn Error>> {
         most = most.max(totals.max().unwrap_or(0));
     }
     match most {
-        0 => Err("callgrind has counted nothing".into()),
+        0 => Err("callgrind has written no counts".into()),
         most => Ok(most),
     }
 }
 
-/// Killed if it is still there when this is dropped.
+/// Dropping it kills the process.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended, as a rule; then there is nothing to kill.
+        // An error means that the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn say(text: &str) {
-    // Nobody is left to tell if stdout is closed.
+fn print_line(text: &str) {
+    // If stdout is closed, there is no other place for the message.
     let _ = writeln!(stdout(), "{text}");
 }

@@ -1,17 +1,18 @@
-//! What the pieces of a request cost, each by itself:
+//! Measures each step of a request separately:
 //!
 //! ```text
 //! cargo bench --bench micro
 //! ```
 //!
-//! and how many instructions a whole request takes, which noise does not touch:
+//! and counts the instructions of a whole request, which do not depend on
+//! noise:
 //!
 //! ```text
 //! cargo bench --bench micro -- instructions
 //! ```
 //!
-//! The second needs valgrind, and fails if a request takes more than the bound
-//! in `instructions.rs` allows.
+//! The second command needs valgrind. It fails if a request takes more
+//! instructions than the bound in `instructions.rs`.
 
 mod instructions;
 
@@ -23,7 +24,7 @@ use farewell::internals;
 use farewell::internals::Parser;
 use farewell::internals::Rig;
 
-/// What a browser sends.
+/// A request of a browser.
 const HEAD: &[u8] = b"GET /path?query=1 HTTP/1.1\r\n\
     Host: localhost:8081\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
@@ -34,7 +35,7 @@ const HEAD: &[u8] = b"GET /path?query=1 HTTP/1.1\r\n\
     Upgrade-Insecure-Requests: 1\r\n\
     \r\n";
 
-/// What a load generator sends.
+/// A request of a load generator.
 const SHORT_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost:8081\r\n\r\n";
 
 fn main() -> ExitCode {
@@ -62,7 +63,7 @@ fn pieces(criterion: &mut Criterion) {
             internals::encode_head(black_box(&mut out));
         });
     });
-    let mut rig = Rig::new().expect("sockets and an epoll can be made");
+    let mut rig = Rig::new().expect("sockets and an epoll can be created");
     criterion.bench_function(
         "send a job through the run queue, and receive it",
         |bencher| {

@@ -1,5 +1,5 @@
-//! actix-web: blocking work and computing go to `web::block`, and the stop is
-//! the one that its server does by itself at SIGTERM.
+//! actix-web. Blocking work and computation go to `web::block`. The server
+//! handles SIGTERM itself.
 
 use std::io;
 use std::thread;
@@ -25,7 +25,8 @@ async fn main() -> io::Result<()> {
             .route("/spin", web::get().to(spin_for))
     });
     if let Some(workers) = arguments.workers {
-        // Each of its event loops, one a core, has a pool of its own.
+        // Each event loop has its own pool. There is one event loop for each
+        // core.
         let cores = thread::available_parallelism().map_or(1, usize::from);
         server = server.worker_max_blocking_threads(workers.div_ceil(cores));
     }

@@ -1,5 +1,5 @@
-//! axum: blocking work goes to `spawn_blocking`, as does computing behind a
-//! semaphore, and the stop is `with_graceful_shutdown`.
+//! axum. Blocking work goes to `spawn_blocking`, and so does computation,
+//! behind a semaphore. The stop is `with_graceful_shutdown`.
 
 use std::io;
 

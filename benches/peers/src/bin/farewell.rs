@@ -1,5 +1,5 @@
-//! farewell: a handler may block and compute, and the stop is the handle's
-//! `shutdown()`.
+//! farewell. A handler may block and compute. The stop is
+//! `ShutdownHandle::shutdown()`.
 
 use std::process::ExitCode;
 use std::thread;

@@ -1,5 +1,5 @@
-//! hyper alone, on tokio's multi-threaded runtime: blocking work goes to
-//! `spawn_blocking`, as does computing behind a semaphore, and the stop is
+//! hyper alone, on tokio's multi-threaded runtime. Blocking work goes to
+//! `spawn_blocking`, and so does computation, behind a semaphore. The stop is
 //! hyper-util's `GracefulShutdown`.
 
 use std::convert::Infallible;
@@ -40,7 +40,7 @@ async fn serve(arguments: &Arguments) -> io::Result<()> {
             http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // An error is a client that has gone.
+            // An error means that the client has closed.
             let _ = connection.await;
         });
     }

@@ -1,5 +1,5 @@
-//! No server: two event loops that count the ends of heads and write a constant
-//! response for each. What is left for a server to be slower than.
+//! Not a server: two event loops that search for the end of each head and write
+//! a constant response. An upper limit for the speed of a server.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
         thread::spawn(move || serve(poll, &receiver));
         loops.push((sender, waker));
     }
-    // In turn, so that two connections are in two loops.
+    // Connections alternate between the loops.
     for (stream, (sender, waker)) in listener.incoming().zip(loops.iter().cycle()) {
         let stream = stream?;
         stream.set_nonblocking(true)?;
@@ -76,13 +76,13 @@ fn serve(mut poll: Poll, accepted: &Receiver<Connection>) -> io::Result<()> {
 
 struct Connection {
     stream: TcpStream,
-    /// How many bytes of the end of a head the last ones that came match.
+    /// How many bytes of the end of a head have been matched.
     matched: usize,
 }
 
 impl Connection {
-    /// Answers what has come. A client that closes, or whose buffer is full, is
-    /// an error.
+    /// Writes a response for each complete head. An error means that the client
+    /// has closed, or that its buffer is full.
     fn advance(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16 << 10];
         loop {

@@ -1,6 +1,7 @@
-//! may_minihttp: a coroutine for each connection, which must not block its
-//! thread but sleeps as a coroutine. It computes where it is, as nothing else is
-//! documented. It has no graceful stop: SIGTERM ends it.
+//! may_minihttp: a coroutine for each connection. A coroutine must not block
+//! its thread, so `/block` is a coroutine's sleep. It computes in the
+//! coroutine, because its documentation recommends nothing else. It has no
+//! graceful stop: SIGTERM ends the process.
 
 use std::io::{self, Read};
 

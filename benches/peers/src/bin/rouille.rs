@@ -1,4 +1,4 @@
-//! rouille: a thread for each request, which may block, and a stop by
+//! rouille: a thread for each request, which may block. The stop is
 //! `Server::stoppable`.
 
 use std::error::Error;
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let server = Server::new(Arguments::of_process().address(), respond)?;
     let (serving, stop) = server.stoppable();
     on_sigterm(move || {
-        // An error means that it has stopped already.
+        // An error means that the server has stopped already.
         let _ = stop.send(());
     });
     serving.join().expect("the serving thread does not panic");

@@ -1,5 +1,5 @@
-//! tiny_http: threads that each call `recv`, which may block, and a stop by
-//! `unblock` and joining them.
+//! tiny_http: threads that call `recv` and may block. The stop calls `unblock`
+//! for each thread and joins them.
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use farewell_peers::{
 };
 use tiny_http::{Header, Method, Request, Response, Server, StatusCode};
 
-/// How many, without `--workers`.
+/// Number of threads without `--workers`.
 const THREADS: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 fn work(server: &Server, stopping: &AtomicBool) {
     while !stopping.load(SeqCst) {
         if let Ok(request) = server.recv() {
-            // An error is a client that has gone.
+            // An error means that the client has closed.
             let _ = respond(request);
         }
     }

@@ -1,4 +1,4 @@
-//! Connections that are open and idle, after one request each.
+//! Connections that stay open and idle after one request each.
 
 use std::io;
 use std::io::ErrorKind;
@@ -15,14 +15,14 @@ const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Idle connections to one server.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct IdleConnections {
     streams: Vec<TcpStream>,
-    /// Why it is smaller than it should be, if it is.
+    /// The error that kept it from opening the requested number.
     pub(crate) failure: Option<io::Error>,
 }
 
-impl Crowd {
-    /// As many as were asked for, or as many as the server took.
+impl IdleConnections {
+    /// Opens this many connections, or as many as the server accepts.
     pub(crate) fn open(port: u16, count: usize) -> Self {
         let shares = (0..THREADS).map(|index| (count + index) / THREADS);
         let opened: Vec<Self> = thread::scope(|scope| {
@@ -31,7 +31,7 @@ impl Crowd {
                 .collect();
             let joined = opening.into_iter().map(|opening| opening.join());
             joined
-                .map(|opened| opened.expect("opening does not panic"))
+                .map(|opened| opened.expect("opening connections does not panic"))
                 .collect()
         });
         let mut all = Self {
@@ -49,7 +49,7 @@ impl Crowd {
         self.streams.len()
     }
 
-    /// How many the server has not closed.
+    /// How many connections the server has not closed.
     pub(crate) fn still_open(&self) -> usize {
         let open = |mut stream: &TcpStream| {
             let asked = stream.set_nonblocking(true);
@@ -59,11 +59,11 @@ impl Crowd {
         self.streams.iter().filter(|stream| open(stream)).count()
     }
 
-    /// Closes each as soon as the server has, as a client does; ends when all
-    /// are closed.
+    /// Closes each connection when the server has closed it, as a client does.
+    /// Returns when all are closed.
     pub(crate) fn close_after_the_server(self) {
         for mut stream in self.streams {
-            // A connection that fails is closed too.
+            // A connection with an error is closed too.
             let _ = stream.set_nonblocking(false);
             let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
             while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
@@ -71,20 +71,21 @@ impl Crowd {
     }
 }
 
-fn open(port: u16, count: usize) -> Crowd {
+fn open(port: u16, count: usize) -> IdleConnections {
     let mut streams = Vec::with_capacity(count);
     let failure = (0..count).find_map(|_| match one(port) {
         Ok(stream) => {
             streams.push(stream);
             None
         }
-        // What a read that waited too long says of itself is "try again".
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            Some(io::Error::new(ErrorKind::TimedOut, "no answer within 5 s"))
-        }
+        // A read that times out reports `WouldBlock`.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Some(io::Error::new(
+            ErrorKind::TimedOut,
+            "no response within 5 s",
+        )),
         Err(error) => Some(error),
     });
-    Crowd { streams, failure }
+    IdleConnections { streams, failure }
 }
 
 fn one(port: u16) -> io::Result<TcpStream> {
@@ -104,7 +105,7 @@ fn one(port: u16) -> io::Result<TcpStream> {
     }
 }
 
-/// Whether a head, and as much body as it announces, is there.
+/// Whether the response is complete by its `Content-Length`.
 fn is_whole(response: &[u8]) -> bool {
     let text = String::from_utf8_lossy(response);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {

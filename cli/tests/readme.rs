@@ -1,7 +1,8 @@
-//! Each example of the README builds in a new package with its own `Cargo.toml`
-//! block, and loses no request when it is stopped.
+//! Each example of the README works for a user who pastes it, together with
+//! its `Cargo.toml` block, into a new package; and loses nothing when it is
+//! stopped.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
 use std::env;
@@ -20,22 +21,22 @@ mod inherited;
 
 /// An example of the README.
 struct Example {
-    /// Counts from 1.
+    /// Its number, from 1.
     number: usize,
-    /// The TOML block before the example.
+    /// The block that belongs into `Cargo.toml`.
     dependencies: String,
     code: String,
 }
 
-/// The address that the examples listen on.
+/// Where the examples listen.
 const ADDRESS: &str = "\"127.0.0.1:8081\"";
 
-/// The folder of the README and of the library.
+/// The folder of the README, and of the library.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The Rust blocks of a Markdown text, each with the TOML block before it.
+/// The Rust blocks of a text in Markdown, each with the TOML block before it.
 fn examples(markdown: &str) -> Vec<Example> {
     let mut examples = Vec::new();
     let mut dependencies = None;
@@ -66,13 +67,12 @@ fn examples(markdown: &str) -> Vec<Example> {
 }
 
 impl Example {
-    /// Creates a package with this code and builds it. Returns the path of the
-    /// program.
+    /// Makes the package, with this code, and builds it: the program.
     fn build(&self, name: &str, code: &str) -> PathBuf {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
         let package = home.join(name);
-        // The version in the block may not be published, so this working copy
-        // replaces it.
+        // The version that the block names is the one that is here, which need
+        // not be published.
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
              {}\n[patch.crates-io]\nfarewell = {{ path = '{}' }}\n\n[workspace]\n",
@@ -81,8 +81,7 @@ impl Example {
         );
         write(&package.join("Cargo.toml"), &manifest);
         write(&package.join("src/main.rs"), code);
-        // The versions of this workspace. cargo removes the packages that are
-        // not needed.
+        // The versions that are here already; what is not needed is left out.
         fs::copy(root().join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
 
         let target = home.join("target");
@@ -101,8 +100,8 @@ impl Example {
     }
 }
 
-/// Writes a file only if its content changes, so that cargo does not rebuild
-/// it.
+/// Leaves a file alone that has this content, so that cargo builds nothing
+/// again.
 fn write(file: &Path, content: &str) {
     if fs::read_to_string(file).is_ok_and(|old| old == content) {
         return;
@@ -113,7 +112,7 @@ fn write(file: &Path, content: &str) {
 
 fn cargo_build(package: &Path, target: &Path, further: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO"));
-    // These variables describe the package of this test, not the new one.
+    // What cargo says of the package of this test is not true of that one.
     for (variable, _) in env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -142,10 +141,10 @@ fn every_example_builds_with_its_own_dependencies() {
 }
 
 #[test]
-fn the_first_example_loses_no_request_when_it_is_stopped() {
+fn the_first_example_loses_nothing_when_it_is_stopped() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let example = examples(&readme).remove(0);
-    // The drill passes the address, because it picks a free port.
+    // Only its address differs: the drill chooses a free port.
     assert_eq!(example.code.matches(ADDRESS).count(), 1);
     let argument = "std::env::args().nth(1).unwrap()";
     let server = example.build("drilled", &example.code.replace(ADDRESS, argument));

@@ -134,8 +134,8 @@ impl Queue {
     /// Whether there is nothing to write. The notice of dropped lines waits for
     /// a stream whose writes succeed.
     pub(super) fn is_empty(&self) -> bool {
-        let told = self.dropped == 0 || self.last_write_failed;
-        self.messages.is_empty() && told && !self.live_changed
+        let is_reported = self.dropped == 0 || self.last_write_failed;
+        self.messages.is_empty() && is_reported && !self.live_changed
     }
 }
 

@@ -109,10 +109,10 @@ fn draw_title(area: &Area<'_>, options: &DrillOptions, result: &DrillResult) -> 
         counted(result.rounds.len() as u64, "stop"),
     );
     let error = result.error.as_ref().map(ToString::to_string);
-    let error = failure.unwrap_or_default();
+    let error = error.unwrap_or_default();
     // The advice in the second part of the message is printed on the terminal
     // only.
-    let what_happened = failure.split("; ").next().unwrap_or_default();
+    let what_happened = error.split("; ").next().unwrap_or_default();
     let lines = [
         (command.as_str(), 20, &INK),
         (&how, 14, &FAINT),

@@ -64,7 +64,7 @@ pub(super) enum SendError {
 #[derive(Debug)]
 pub(super) struct ClientConnection {
     stream: TcpStream,
-    /// Bytes that were read and belong to a later response.
+    /// Bytes that were read and not parsed yet.
     buffer: Vec<u8>,
     read_speed: ReadSpeed,
     /// Whether a write has failed. The write consumes the error of a reset, so

@@ -37,7 +37,7 @@ impl Interrupt {
         start: impl FnOnce() -> Result<Server, DrillError>,
     ) -> Result<Arc<Server>, DrillError> {
         // The lock is held until the server is registered, so that an interrupt
-        // cannot come between its start and that and miss it.
+        // during its start kills it too.
         let mut state = self.state();
         if state.interrupted {
             return Err(DrillError::interrupted());

@@ -44,7 +44,7 @@ pub(super) struct ModeTotal {
     /// Each way in which the server ended, and how often, in order of first
     /// occurrence.
     pub(super) exits: Vec<(String, usize)>,
-    /// How many rounds the server did not stop in.
+    /// Rounds in which the server did not stop.
     pub(super) did_not_stop: usize,
     /// Of the rounds in which the server stopped.
     pub(super) exit_median: Option<Duration>,

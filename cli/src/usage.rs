@@ -152,12 +152,12 @@ fn is_negative_number(argument: &str) -> bool {
 
 /// Joins the lines of a clap message up to its usage.
 fn joined(message: &str) -> String {
-    let said: Vec<&str> = message
+    let lines: Vec<&str> = message
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .filter(|line| !line.is_empty())
         .collect();
-    let said = said.join(" ");
-    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+    let lines = lines.join(" ");
+    lines.strip_prefix("error: ").unwrap_or(&lines).to_owned()
 }

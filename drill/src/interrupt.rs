@@ -25,8 +25,8 @@ impl Interrupt {
     /// the server has ended, whatever it waits for.
     pub(super) fn handle() -> Result<Self, DrillError> {
         let interrupt = Self::default();
-        let here = interrupt.clone();
-        system::on_interrupt(move || here.interrupt())
+        let shared = interrupt.clone();
+        system::on_interrupt(move || shared.interrupt())
             .map_err(|error| DrillError::failed(format!("cannot handle signals: {error}")))?;
         Ok(interrupt)
     }

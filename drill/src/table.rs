@@ -111,10 +111,10 @@ fn unexpected(result: &DrillResult) -> String {
             *counts.entry(status).or_default() += count;
         }
     }
-    let said = counts
+    let parts = counts
         .iter()
         .map(|(status, count)| format!("{count} of {status}"));
-    said.collect::<Vec<_>>().join(", ")
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn most_frequent(statuses: &Statuses) -> Option<u16> {

@@ -18,7 +18,7 @@ use crate::program::run;
 
 #[test]
 fn a_server_that_cannot_be_tested_is_an_error() {
-    for (fault, options, says) in [
+    for (fault, options, expected_text) in [
         ("never-listens", "--start-timeout 300ms", "does not listen"),
         (
             "never-answers",
@@ -42,9 +42,9 @@ fn a_server_that_cannot_be_tested_is_an_error() {
         let json = output.json();
         assert_eq!(json["exit"], 4, "{json}");
         let error = json["error"].as_str().unwrap();
-        assert!(error.contains(says), "{json}");
+        assert!(error.contains(expected_text), "{json}");
         assert!(error.starts_with("new, round 1: "), "{json}");
-        assert!(output.stderr.contains(says), "{}", output.stderr);
+        assert!(output.stderr.contains(expected_text), "{}", output.stderr);
         assert!(output.stderr.contains("--show-output"), "{}", output.stderr);
     }
 }

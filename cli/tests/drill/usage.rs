@@ -14,7 +14,7 @@ use crate::program::short;
 
 #[test]
 fn wrong_usage_is_one_line() {
-    for (options, says) in [
+    for (options, expected_text) in [
         (
             vec!["--url", "https://localhost/"],
             "https is not supported: the drill speaks plain http",
@@ -51,7 +51,7 @@ fn wrong_usage_is_one_line() {
     ] {
         let output = run(command(&options, &["true"]));
         assert_eq!(output.code, Some(2), "{options:?}");
-        assert!(output.stderr.contains(says), "{}", output.stderr);
+        assert!(output.stderr.contains(expected_text), "{}", output.stderr);
         assert!(
             output.stderr.starts_with("farewell drill: "),
             "{}",

@@ -33,11 +33,11 @@ fn drill_script(script: &str, options: &[&str]) -> DrillOutput {
     output
 }
 
-fn assert_fails(output: &DrillOutput, says: &[&str]) {
+fn assert_fails(output: &DrillOutput, expected_text: &[&str]) {
     assert_eq!(output.code, Some(4), "{}", output.stdout);
     let json = output.json();
     let error = json["error"].as_str().unwrap();
-    for words in says {
+    for words in expected_text {
         assert!(error.contains(words), "{error}");
     }
     // Requests that fail because the drill kills the server are not losses.
@@ -57,13 +57,13 @@ fn a_server_that_outlives_its_wrapper_is_reported_and_killed() {
         "(SERVER never-stops PORT; true) & wait",
     ] {
         let output = drill_script(script, &[]);
-        let says = [
+        let expected_text = [
             "new, round 1: the command ended (",
             "accepts connections",
             "`exec`",
             "--stop TERM:group",
         ];
-        assert_fails(&output, &says);
+        assert_fails(&output, &expected_text);
     }
 }
 
@@ -73,12 +73,12 @@ fn a_server_in_its_own_group_is_reported_and_killed() {
     let output = drill_script(script, &[]);
     assert_fails(&output, &["faulty (process ", "--stop url:/path"]);
     let output = drill_script(script, &["--stop", "TERM:group", "--stop-timeout", "300ms"]);
-    let says = [
+    let expected_text = [
         "did not stop within 300ms",
         "faulty (process ",
         "has left the process group",
     ];
-    assert_fails(&output, &says);
+    assert_fails(&output, &expected_text);
 }
 
 #[test]

@@ -64,8 +64,8 @@ fn options_can_be_environment_variables() {
     assert!(!program.greeting.contains("curl"), "{}", program.greeting);
 }
 
-/// Expects the program to fail with one line that contains `says`.
-fn rejects(options: &[&str], code: i32, says: &str) {
+/// Expects the program to fail with one line that contains `expected_text`.
+fn rejects(options: &[&str], code: i32, expected_text: &str) {
     let ended = run(command(options));
     assert_eq!(ended.code, Some(code), "{options:?}: {}", ended.stderr);
     assert_eq!(ended.stdout, "");
@@ -76,7 +76,11 @@ fn rejects(options: &[&str], code: i32, says: &str) {
         ended.stderr
     );
     assert!(ended.stderr.starts_with("farewell: "), "{}", ended.stderr);
-    assert!(ended.stderr.contains(says), "{options:?}: {}", ended.stderr);
+    assert!(
+        ended.stderr.contains(expected_text),
+        "{options:?}: {}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -114,14 +118,15 @@ fn wrong_usage_is_one_line_with_code_2() {
     rejects(&["--access-log=true"], 2, "--access-log takes no value");
     rejects(&["--linger", "5"], 2, "500ms");
     for option in ["--body-bytes-max", "--rate-min"] {
-        let says = format!("{option} is '2M': write it in bytes, or as 64KiB, 2MiB or 1GiB");
-        rejects(&[option, "2M"], 2, &says);
+        let expected_text =
+            format!("{option} is '2M': write it in bytes, or as 64KiB, 2MiB or 1GiB");
+        rejects(&[option, "2M"], 2, &expected_text);
         rejects(&[option, "99999999999999999999"], 2, "it is too large");
     }
     rejects(&["--report", "xml"], 2, "text, json");
     for wrong in ["nowhere", "8081", ":", ":http", ":65536", ""] {
-        let says = "write --listen as 127.0.0.1:8081, or :8081 for all addresses";
-        rejects(&["--listen", wrong], 2, says);
+        let expected_text = "write --listen as 127.0.0.1:8081, or :8081 for all addresses";
+        rejects(&["--listen", wrong], 2, expected_text);
     }
     rejects(&["dril"], 2, "did you mean drill?");
     rejects(&["help", "nonsense"], 2, "nonsense");
@@ -154,13 +159,13 @@ fn an_error_of_the_system_is_one_line_with_code_1() {
 }
 
 /// Expects the program to reject this variable with one line that names it.
-fn rejects_variable(variable: &str, value: &str, says: &str) {
+fn rejects_variable(variable: &str, value: &str, expected_text: &str) {
     let mut command = command(&[]);
     command.env(variable, value);
     let ended = run(command);
     assert_ne!(ended.code, Some(0));
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-    for part in [variable, says] {
+    for part in [variable, expected_text] {
         assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
     }
     assert!(!ended.stderr.contains("--listen"), "{}", ended.stderr);
@@ -170,7 +175,7 @@ fn rejects_variable(variable: &str, value: &str, says: &str) {
 fn an_error_names_the_wrong_variable() {
     let (number, duration) = ("a whole number", "write it as 500ms, 10s or 1m");
     let (size, flag) = ("write it in bytes, or as 64KiB", "write true or false");
-    for (variable, says) in [
+    for (variable, expected_text) in [
         ("FAREWELL_LISTEN", "write FAREWELL_LISTEN as 127.0.0.1:8081"),
         ("FAREWELL_WORKERS", number),
         ("FAREWELL_MAX_CONNECTIONS", number),
@@ -193,8 +198,8 @@ fn an_error_names_the_wrong_variable() {
         ("FAREWELL_REPORT", "text, json"),
         ("FAREWELL_SHUTDOWN_TOKEN", "one word of visible ASCII"),
     ] {
-        rejects_variable(variable, "not right", says);
-        rejects_variable(variable, "", says);
+        rejects_variable(variable, "not right", expected_text);
+        rejects_variable(variable, "", expected_text);
     }
     // Values that only the library can check.
     rejects_variable("FAREWELL_WORKERS", "0", "from 1 to 4096");

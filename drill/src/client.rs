@@ -198,7 +198,8 @@ impl<'a> Client<'a> {
 
     /// One request that the drill itself sends, such as the request to stop.
     pub(super) fn single_request(mut self) -> Vec<Attempt> {
-        self.attempt(Mode::New);
+        // The flow matters only to a client that makes further attempts.
+        let _ = self.attempt(Mode::New);
         self.attempts
     }
 

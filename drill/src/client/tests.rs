@@ -74,7 +74,7 @@ fn outcomes_within(
                     thread::yield_now();
                 }
             }
-            client.attempt(mode);
+            let _ = client.attempt(mode);
         }
         client.kept_alive = None;
     });

@@ -20,6 +20,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+use client::Client;
+use client::Loss;
 use running::Running;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -310,28 +312,82 @@ fn websocket_that_its_client_closes_is_closed() {
     example.stop();
 }
 
-#[test]
-fn take_over_confirms_and_is_gone() {
-    let example = Running::start("take_over", &[]);
-    let mut bystander = example.connect();
-    assert_eq!(bystander.get("/").body, "hello\n");
+/// A client whose request has begun and is not complete: a stop that loses
+/// requests loses this one.
+fn with_half_a_request(example: &Running) -> Client {
     let mut client = example.connect();
-    client.send("POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
-    let response = client.response();
-    assert_eq!(response.status, 200);
-    assert_eq!(response.body, "goodbye\n");
-    drop(client);
+    assert_eq!(client.get("/").body, "hello\n");
+    client.send("GET / HTTP/1.1\r\n");
+    client
+}
+
+const REST_OF_THE_REQUEST: &str = "Host: localhost\r\n\r\n";
+
+#[test]
+fn stop_1_exit_ends_before_it_confirms_and_loses_the_others() {
+    let example = Running::start("stop_1_exit", &[]);
+    let mut other = with_half_a_request(&example);
+    let mut client = example.connect();
+    client.request("/shutdown");
+    assert_eq!(client.try_response(false), Err(Loss::Lost));
     assert_eq!(example.end().0, Some(0));
-    bystander.expect_end();
+    assert_eq!(other.try_response(false), Err(Loss::Lost));
 }
 
 #[test]
-fn take_over_gives_up_on_a_client_that_does_not_close() {
-    let example = Running::start("take_over", &[]);
+fn stop_2_sleep_confirms_and_loses_the_others() {
+    let example = Running::start("stop_2_sleep", &[]);
+    let mut other = with_half_a_request(&example);
     let mut client = example.connect();
-    client.send("POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(client.response().body, "goodbye\n");
+    let confirmation = client.get("/shutdown");
+    assert_eq!(confirmation.status, 202);
+    assert_eq!(confirmation.body, "shutting down\n");
+    assert_eq!(example.end().0, Some(0));
+    assert_eq!(other.try_response(false), Err(Loss::Lost));
+}
+
+#[test]
+fn stop_3_take_over_confirms_and_loses_the_others() {
+    let example = Running::start("stop_3_take_over", &[]);
+    let mut other = with_half_a_request(&example);
+    let mut client = example.connect();
+    let confirmation = client.get("/shutdown");
+    assert_eq!(confirmation.status, 202);
+    assert_eq!(confirmation.body, "shutting down\n");
+    drop(client);
+    assert_eq!(example.end().0, Some(0));
+    assert_eq!(other.try_response(false), Err(Loss::Lost));
+}
+
+#[test]
+fn stop_3_take_over_gives_up_on_a_client_that_does_not_close() {
+    let example = Running::start("stop_3_take_over", &[]);
+    let mut client = example.connect();
+    assert_eq!(client.get("/shutdown").body, "shutting down\n");
     assert_eq!(example.end().0, Some(1));
+}
+
+#[test]
+fn stop_4_graceful_confirms_and_loses_nothing() {
+    let example = Running::start("stop_4_graceful", &[]);
+    let mut other = with_half_a_request(&example);
+    let mut client = example.connect();
+    let confirmation = client.get("/shutdown");
+    assert_eq!(confirmation.status, 202);
+    assert_eq!(confirmation.body, "shutting down\n");
+    assert!(confirmation.closes());
+    drop(client);
+    example.wait_refusing();
+    other.send(REST_OF_THE_REQUEST);
+    let response = other.response();
+    assert_eq!(response.body, "hello\n");
+    assert!(response.closes());
+    drop(other);
+
+    let (code, stdout) = example.end();
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains(" by a request from 127.0.0.1:"), "{stdout}");
+    assert!(stdout.contains("3 requests in all: 3 answered"), "{stdout}");
 }
 
 #[test]

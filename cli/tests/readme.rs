@@ -1,6 +1,6 @@
-//! Each example of the README works for a user who pastes it, together with
-//! its `Cargo.toml` block, into a new package; and loses nothing when it is
-//! stopped.
+//! Each example of the README and of `docs/` works for a user who pastes it,
+//! together with its `Cargo.toml` block, into a new package. The first one loses
+//! nothing when it is stopped. `docs/` names every option and every outcome.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
@@ -13,15 +13,18 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
+use farewell::ConnectionOutcome;
+use farewell::Outcome;
+use farewell::RequestOutcome;
 use serde_json::Value;
 
 #[path = "../../tests/support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
 
-/// An example of the README.
+/// An example of a page.
 struct Example {
-    /// Its number, from 1.
+    /// Its number in the page, from 1.
     number: usize,
     /// The block that belongs into `Cargo.toml`.
     dependencies: String,
@@ -37,6 +40,7 @@ fn root() -> &'static Path {
 }
 
 /// The Rust blocks of a text in Markdown, each with the TOML block before it.
+/// Those that are to be ignored are excerpts of `examples/`.
 fn examples(markdown: &str) -> Vec<Example> {
     let mut examples = Vec::new();
     let mut dependencies = None;
@@ -47,10 +51,9 @@ fn examples(markdown: &str) -> Vec<Example> {
         };
         let block: Vec<&str> = lines.by_ref().take_while(|&line| line != "```").collect();
         let block = block.join("\n") + "\n";
-        let language = info.split(',').next().unwrap();
-        match language {
+        match info {
             "toml" => dependencies = Some(block),
-            "rust" => {
+            "rust" | "rust,no_run" => {
                 let number = examples.len() + 1;
                 let dependencies = dependencies.take();
                 examples.push(Example {
@@ -129,14 +132,127 @@ fn cargo_build(package: &Path, target: &Path, further: &[&str]) -> Output {
         .unwrap()
 }
 
+/// The pages for users: each with a name for a package, and its text.
+fn pages() -> Vec<(String, String)> {
+    let docs = fs::read_dir(root().join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let mut pages: Vec<(String, String)> = docs
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .chain([root().join("README.md")])
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_lowercase();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// The text of one of the pages of `docs/`.
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap()
+}
+
 #[test]
 fn every_example_builds_with_its_own_dependencies() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for example in examples(&text) {
+            let name = format!("{page}-{}", example.number);
+            example.build(&name, &example.code);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count} examples are found");
+}
+
+/// Without indentation.
+fn flat(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn every_excerpt_is_part_of_an_example() {
+    let sources = fs::read_dir(root().join("examples")).unwrap();
+    let sources = sources.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let sources: Vec<String> = sources.map(|source| flat(&source)).collect();
+    let mut count = 0;
+    for (page, text) in pages() {
+        for excerpt in text.split("```rust,ignore\n").skip(1) {
+            let (excerpt, _) = excerpt.split_once("```").unwrap();
+            let is_part_of = |source: &String| {
+                let mut parts = excerpt.split("// ...\n");
+                parts.all(|part| source.contains(flat(part).trim()))
+            };
+            assert!(
+                sources.iter().any(is_part_of),
+                "{page}: no example has this:\n{excerpt}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no excerpt is found");
+}
+
+#[test]
+fn every_page_is_linked_from_the_readme_and_every_link_leads_to_a_file() {
+    let pages = pages();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let examples = examples(&readme);
-    assert!(!examples.is_empty());
-    for example in examples {
-        let name = format!("example-{}", example.number);
-        example.build(&name, &example.code);
+    for (name, text) in &pages {
+        let folder = if name == "readme" { "" } else { "docs" };
+        assert!(
+            name == "readme" || readme.contains(&format!("](docs/{name}.md)")),
+            "the README has no link to docs/{name}.md"
+        );
+        for link in text.split("](").skip(1) {
+            let (link, _) = link.split_once(')').unwrap();
+            let is_file = !link.starts_with("http");
+            let target = root().join(folder).join(link);
+            assert!(!is_file || target.exists(), "{name} links to {link}");
+        }
+    }
+}
+
+#[test]
+fn docs_name_every_option() {
+    for (arguments, page) in [
+        (&["--help"][..], page("operating.md")),
+        (&["drill", "--help"], page("drill.md")),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_farewell"))
+            .args(arguments)
+            .env_clear()
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let options = help.lines().filter_map(|line| {
+            let option = line.trim_start().split_once("--")?;
+            let is_first = option.0.is_empty();
+            is_first.then(|| option.1.split_whitespace().next())?
+        });
+        let mut count = 0;
+        for option in options {
+            assert!(
+                page.contains(&format!("| `--{option}` |")),
+                "the page has no --{option}"
+            );
+            count += 1;
+        }
+        assert!(count > 10, "{count} options are found");
+    }
+}
+
+#[test]
+fn docs_explain_every_outcome() {
+    let page = page("operating.md");
+    let requests = RequestOutcome::ALL.iter().map(|outcome| outcome.name());
+    let connections = ConnectionOutcome::ALL.iter().map(|outcome| outcome.name());
+    for outcome in requests.chain(connections) {
+        assert!(
+            page.contains(&format!("\n| {outcome} | ")),
+            "the page does not explain {outcome}"
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use std::{env, error::Error, process};
 use farewell::{Body, Config, Request, Router, Server, StatusCode};
 
 fn shutdown(_: Request) -> (StatusCode, Body) {
-    let body = Body::take_over(|mut connection| {
+    let body = Body::upgrade(|mut connection| {
         let written = connection.write_all(b"shutting down\n");
         // Returns when the client has closed its side: it has read everything.
         let code = match written.and_then(|()| connection.close()) {

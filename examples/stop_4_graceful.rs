@@ -34,6 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let report = server.serve(routes)?;
     println!("{report}");
-    let all_answered = report.everyone_answered().then_some(());
+    let all_answered = report.all_answered().then_some(());
     all_answered.ok_or("the deadline cut a request".into())
 }

@@ -1,149 +1,83 @@
-//! A blocking, threaded HTTP/1.1 server that answers everyone before it leaves.
+//! A blocking, threaded HTTP/1.1 server that answers every request before it stops.
+//!
+//! Most servers lose requests when they are stopped under load, and say nothing. This one
+//! accepts what the kernel has begun to accept, answers every request that has arrived,
+//! and delivers each answer before the process ends. Then it reports how every connection
+//! and every request ended. It has no async runtime and no `unsafe` code.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), farewell::Error> {
-//! let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
-//! server.stop_on_signals()?;
-//! let report = server.serve(|request: farewell::Request| {
-//!     format!("you asked for {}\n", request.uri().path())
-//! })?;
-//! println!("{report}");
-//! # Ok(())
-//! # }
+//! # #[cfg(feature = "signals")]
+//! fn main() -> Result<(), farewell::Error> {
+//!     let server = farewell::Server::bind("127.0.0.1:8081", farewell::Config::default())?;
+//!     server.stop_on_signals()?;
+//!     let report = server.serve(|request: farewell::Request| {
+//!         format!("you asked for {}\n", request.uri().path())
+//!     })?;
+//!     println!("{report}");
+//!     Ok(())
+//! }
+//! # #[cfg(not(feature = "signals"))]
+//! # fn main() {}
 //! ```
 //!
-//! With more than one thing to serve, a [`Router`] finds the handler for each
-//! request. The features `json` and `form` read and write bodies as values:
-//! `Json`, [`Request`]`::json`, `query` and `form`. The feature `signals` has
-//! Ctrl+C, SIGTERM and SIGHUP stop a server: the first drains, the second aborts,
-//! and one that was ignored from the start stays ignored
-//! (`Server::stop_on_signals`).
+//! # How to use it
 //!
-//! # The contract
+//! - [`Server::bind`] takes an address and a [`Config`]; [`Server::serve`] takes a
+//!   [`Handler`], and returns a [`Report`] when the server has stopped.
+//!   [`Server::spawn`] serves on a thread of its own.
+//! - A handler is a function from a [`Request`] to something that is
+//!   [`IntoResponse`]. It may block: a slow handler holds up its own client, and no other
+//!   one as long as one worker is free. A panic in it is a 500.
+//! - A [`Router`] finds the handler by method and path. Layers go around handlers.
+//! - The body of a request streams in while the handler reads it ([`RequestBody`]). The
+//!   [`Body`] of a response is bytes, a file, a reader, an iterator, a writer function,
+//!   or [`Events`]. [`Body::upgrade`] takes the connection out of HTTP.
+//! - [`Server::shutdown_handle`] gives what stops the server, from any thread.
 //!
-//! The *trigger* is the first call of [`ShutdownHandle::shutdown`], wherever it
-//! comes from: a signal, a request, the program itself. From then on:
+//! # What it promises
 //!
-//! 1. Every connection whose handshake the kernel had begun when it started to
-//!    refuse new ones is accepted and served, if the handshake ends within
-//!    [`Config::handshake_grace`]. None is reset.
-//! 2. Every request whose bytes reach us before we half-close its connection
-//!    is answered in full, and the last answer on a connection says
-//!    `Connection: close`. What a client pipelines after it has been told so
-//!    is not answered (RFC 9112 section 9.6).
-//! 3. A connection with no request in progress, used or fresh, gets the last
-//!    call, [`Config::last_call`], before it is half-closed.
-//! 4. A response counts as delivered when the client has closed its side after
-//!    it. Until then, or until the client has been silent for
-//!    [`Config::linger`], the server stays; a client that is still sending its
-//!    request is read on, so that it gets to read an early answer
-//!    ([`Config::linger_max`]). A client that half-closes before it has its
-//!    answer proves nothing by that; it gets it all the same.
-//! 5. New connections are refused by the kernel, never accepted and then
-//!    dropped.
-//! 6. It is bounded, whatever the application's code, the logger or a client
-//!    does: at [`Config::drain_timeout`] what is left is cut. Requests that no
-//!    handler has started get a 503 with `Retry-After`; the rest is closed; what
-//!    was cut is named. Code that does not return (a handler, a body's next
-//!    piece, a drop, a call after a delivery) is left behind on its thread, and
-//!    named in [`Report::unreturned`]. [`ShutdownHandle::abort`] cuts at once.
-//! 7. The accounting adds up: every accepted connection ends in exactly one
-//!    [`ConnectionOutcome`], every request in exactly one [`RequestOutcome`],
-//!    and the [`Report`] adds up.
+//! The stop begins at the first *trigger*: a signal, a request, or a call of
+//! [`ShutdownHandle::shutdown`].
 //!
-//! Its one limit: a request that crosses our half-close on the wire, after the
-//! last call, is not answered. No server can rule that out (RFC 9112 section
-//! 9.3.1 has clients retry it); the report counts it as
-//! [`CrossedClose`](ConnectionOutcome::CrossedClose).
+//! 1. Every connection that the kernel has begun to open is served.
+//! 2. Every request that reaches the server before it half-closes the connection is
+//!    answered in full.
+//! 3. A connection without a request in progress may still start one for a while: the
+//!    last call.
+//! 4. An answer counts as delivered when the client has closed its side after it. Until
+//!    then the process stays, within a bound.
+//! 5. The kernel refuses new connections. None is accepted and then dropped.
+//! 6. A stop is bounded, whatever code of the application, the logger or a client does.
+//!    What is cut is named.
+//! 7. Every connection and every request ends in exactly one outcome, and the
+//!    [`Report`] adds up.
 //!
-//! Points 1 and 5 need Linux, and a listener that is ours alone. Elsewhere the
-//! backlog is emptied and the listener closed, and a connection that arrives in
-//! between is reset.
+//! [`guide::contract`] has each of them with its limits. Points 1 and 5 need Linux.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `signals` | yes | `Server::stop_on_signals`: Ctrl+C, SIGTERM and SIGHUP stop the server |
+//! | `json` | yes | `Json`, `Request::json` |
+//! | `form` | no | `Request::query`, `Request::form` |
 //!
 //! # The log
 //!
-//! The library logs with the [`log`](https://docs.rs/log) crate, from a thread of
-//! its own, `farewell-log`. No thread that accepts, serves or stops waits for the
-//! logger: one that blocks or panics costs lines of the log, and nothing else.
-//! 1024 lines may wait for it; further ones are dropped, and counted in the log
-//! as soon as it takes lines again. The logger sees a line a little after what it
-//! tells, and dates it so. When the server stops, the logger has a
-//! second for what is left. What handlers log themselves, they log on their own
-//! threads: there a logger that blocks holds the worker, as any call does.
+//! The library logs with the [`log`](https://docs.rs/log) crate, from a thread of its own,
+//! `farewell-log`. No thread that accepts, serves or stops waits for the logger. A logger
+//! that blocks or panics costs lines of the log, and nothing else. 1024 lines may wait for
+//! it; further lines are dropped, and their number is logged as soon as the logger takes
+//! lines again. A line is dated when the logger gets it. When the server stops, the
+//! logger has a second for the lines that are left. A handler that logs does so on its
+//! worker's thread: a logger that blocks there holds the worker, as any call does.
 //!
-//! # The life of a connection
+//! # Where to read on
 //!
-//! ```text
-//!  kernel accept queue
-//!         |
-//!    acceptor --> connection --> its shard: suspended until readable, writable, woken, or a deadline
-//!                                  |            ^
-//!    run queue <---- jobs: a shard +            +---- suspend ----+
-//!         |          and its ready connections                    |
-//!         +--> worker: owns the shard, polls it, serves: advance, call the handler --> close
-//! ```
-//!
-//! One thread accepts. The connections are divided among *shards*, one for each
-//! core: a shard is an epoll, its connections, and their deadlines. A fixed pool
-//! of workers takes *jobs* from a channel, the run queue: a job is a shard, with
-//! those of its connections that are ready. The worker that has it owns the shard:
-//! it serves the connections one after another, polls for more, and wakes no other
-//! thread. What has to wait is suspended in its shard, and costs no worker; only
-//! the application's code may block. Before a call that is expected to wait, the
-//! worker hands its job to the next one; if a call turns out to be long, the job
-//! is taken from it. So a slow handler holds up its own client alone, as long as
-//! one worker is free. Follow a request through `engine/acceptor.rs`,
-//! `engine/shard/`, `engine/worker.rs`, `engine/connection/` and
-//! `engine/user_code.rs`; `engine/mod.rs` draws the machine.
-//!
-//! A request's body streams in while its handler reads it ([`RequestBody`]), a
-//! response's while its client does ([`Body`]). A handler may upgrade
-//! the connection ([`Body::upgrade`]), or feed it events ([`Events`]);
-//! [`Router`] finds the handler for a request. How each rule of HTTP/1.1 is kept
-//! stands in `http1/mod.rs`.
-//!
-//! # The life of a shutdown
-//!
-//! [`Phase`] only moves forwards: `Running`, `LameDuck`, `Draining`,
-//! `Aborting`, `Stopped`. One function orders the steps, `drain` in
-//! `shutdown/drain.rs`: the trigger; the lame duck; waking the acceptor, which
-//! stops accepting new connections, drains the backlog and closes the listener; the
-//! last call; waiting for everyone, or the deadline; joining every thread; the
-//! report.
-//!
-//! # Vocabulary
-//!
-//! *Backlog*: completed by the kernel, not accepted. *Shard*: one epoll with its
-//! connections and deadlines. *Job*: a shard and its ready connections, for the
-//! worker that owns it. *Run queue*: jobs without a worker. *Exchange*: one request
-//! and its response. *Suspended*: waiting in its shard.
-//! *Last call*: the time in which an idle connection may still begin a request.
-//! *Linger*: half-closed, reading to EOF. *Upgraded*: no longer HTTP, and on a
-//! thread of its own. *Drain*: stop and finish. *Cut*:
-//! ended by us before its answer was complete. *Timeout*: a `Duration` in the
-//! [`Config`]. *Deadline*: an `Instant`.
-//!
-//! # Map
-//!
-//! From the bottom up; a file imports only from its own layer or from below.
-//!
-//! | | |
-//! |---|---|
-//! | `sync.rs`, `waiting.rs` | locks, atomics and the channel, for code that is modelled too; waiting for a condition |
-//! | `error.rs`, `escaped.rs` | why a server does not start; what a client chose, for people |
-//! | `isolate.rs`, `journal.rs` | calling the application's code; lines on their way to the logger |
-//! | `http1/` | the protocol without I/O: bytes in, values out |
-//! | `config.rs` | limits and timeouts |
-//! | `lifecycle/` | where the server is in its life; the accounting; the report |
-//! | `message/`, `handler.rs` | what a handler sees: requests, responses and their bodies |
-//! | `router/` | which handler answers which request |
-//! | `net/` | sockets, no HTTP; in `net/os/`, all that differs between systems |
-//! | `engine/` | the connection, and the threads that carry it |
-//! | `shutdown/` | the handle, what its followers are told, and the steps of a stop |
-//! | `signals.rs` | the first signal drains, the second aborts |
-//! | `server.rs` | assembly |
-//! | `internals.rs` | what the bench `micro` measures; in no other build |
-//! | `fuzzing/` | what `fuzz/` calls, and the unit tests; in no other build |
+//! - [`guide::stopping`]: how to stop a service well.
+//! - [`guide::contract`]: what is promised, and what is not.
+//! - [`guide::architecture`]: how it works inside.
+//! - [`Config`]: every limit and timeout, with its default.
 
 mod config;
 mod engine;
@@ -152,6 +86,7 @@ mod escaped;
 #[cfg(all(unix, any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod handler;
 mod http1;
 #[cfg(feature = "internals")]

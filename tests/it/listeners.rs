@@ -60,8 +60,5 @@ fn an_address_in_use_and_a_wrong_config_are_errors_with_a_reason() {
     config.workers = 0;
     let error = Server::bind("127.0.0.1:0", config).unwrap_err();
     assert!(error.is_config());
-    assert_eq!(
-        error.to_string(),
-        "workers is 0: it must be from 1 to 4096"
-    );
+    assert_eq!(error.to_string(), "workers is 0: it must be from 1 to 4096");
 }

@@ -33,6 +33,8 @@ const LAYERS: &[&str] = &[
     "server",
     "internals",
     "fuzzing",
+    // Text for users.
+    "guide",
     "lib",
 ];
 

@@ -1,0 +1,84 @@
+//! How it works inside, for readers of the source.
+//!
+//! # The machine
+//!
+//! ```text
+//!  kernel accept queue
+//!         |
+//!     acceptor --> new connection --> its shard: suspended until readable, writable, woken, or a deadline
+//!                                       |
+//!     run queue <---- job: a shard, ----+------------- suspend <------+
+//!         |           and its ready connections                       |
+//!         +--> worker: owns the shard, polls it, serves: advance, call the handler --> close
+//! ```
+//!
+//! - The **acceptor** is one thread. It waits in `accept`. A stop wakes it by an atomic
+//!   flag and a connection to itself.
+//! - A **connection** is a state machine. Any worker can take it up where the last one
+//!   left it. It never waits; it says what it waits for, and is *suspended*.
+//! - A **shard** is one epoll, with its connections and their deadlines. There is one
+//!   for each core, and a connection stays in its shard for life.
+//! - A **job** is a shard with those of its connections that are ready. The worker that
+//!   holds the job *owns* the shard: it serves the connections, polls for more, and
+//!   wakes no other thread.
+//! - The **run queue** is a crossbeam channel with the jobs that no worker holds. It is
+//!   closed by dropping its sender, and that ends the workers' loops.
+//! - A **worker** is a thread of a fixed pool. Only code of the application may block
+//!   it. Before a call that is expected to wait, the worker sends its job to the run
+//!   queue, and another worker goes on with the shard.
+//! - The **monitor** is a thread that takes the job from a worker whose call turns out
+//!   to be long. It sleeps while no call is in progress.
+//!
+//! # The map
+//!
+//! From below. A file imports only from its own layer or from a layer below.
+//!
+//! | folder | what it holds |
+//! |---|---|
+//! | `http1/` | the protocol without I/O: bytes in, values out |
+//! | `lifecycle/` | phase, accounting, outcomes, report: values and counters, no threads |
+//! | `message/` | what a handler sees: `Request`, `Response`, `Body`, `Json`, `Form` |
+//! | `router/` | which handler answers a request |
+//! | `net/` | sockets; `net/os/` is what differs between systems |
+//! | `engine/` | shards, run queue, workers, monitor, acceptor; `engine/connection/` is the state machine |
+//! | `shutdown/` | the handle, the steps of a stop from top to bottom, and what follows a stop |
+//! | `server.rs` | assembly |
+//!
+//! Below all of them stand the single files that every layer uses: `sync.rs` and
+//! `waiting.rs` (locks, atomics, waiting for a condition), `error.rs`, `escaped.rs` (text
+//! that a client chose, for people), `isolate.rs` (calls of the application, whose panics
+//! end there), and `journal.rs` (lines on their way to the logger).
+//!
+//! # The way of a keep-alive request
+//!
+//! 1. `engine/shard/job.rs`: the owner's poll finds an event, takes the connection out of
+//!    its slot (`engine/shard/slots.rs`), and puts it into the batch of the job.
+//! 2. `engine/worker.rs`: `own` takes the connection from the batch, and `serve` advances
+//!    it.
+//! 3. `engine/connection/input.rs`: the connection reads, and `http1/head.rs` parses the
+//!    head. A body is in `engine/connection/incoming.rs` and `http1/body/`.
+//! 4. `engine/worker.rs` and `engine/user_code.rs`: the worker puts the connection and the
+//!    job into its slot (`engine/in_flight_slot.rs`), and calls the handler. A router
+//!    (`router/`) is a handler.
+//! 5. `engine/connection/answer.rs`: the response becomes a message; `http1/encode.rs`
+//!    makes its head.
+//! 6. `engine/connection/writing.rs`: the message is written.
+//! 7. The connection is idle again. `engine/shard/mod.rs` suspends it, with the keep-alive
+//!    timeout as its deadline (`engine/connection/input.rs` computes it).
+//!
+//! # The way of a stop
+//!
+//! 1. `shutdown/handle.rs`: `ShutdownHandle::shutdown` moves the phase in
+//!    `lifecycle/phase.rs`. That wakes `drain` in `shutdown/drain.rs`, which orders all
+//!    further steps.
+//! 2. After the lame duck, `drain` wakes the acceptor (`net/listener.rs`).
+//! 3. `engine/acceptor.rs`: the acceptor has the kernel refuse new connections
+//!    (`net/os/`), accepts what the kernel has begun, closes the listener, and ends.
+//! 4. `engine/shard/slots.rs`: `announce` gives idle connections the end of the last call
+//!    as their deadline.
+//! 5. Handlers, answers and lingering connections finish. At the deadline
+//!    `engine/worker_pool.rs` takes the connections from the slots of workers that are
+//!    still in a call.
+//! 6. `engine/worker_pool.rs`: `join` closes the run queue and joins every thread, with a
+//!    bound.
+//! 7. `lifecycle/report.rs`: the report, which `serve` returns.

@@ -1,0 +1,74 @@
+//! How to stop a service well.
+//!
+//! # Three ways to ask
+//!
+//! A server stops at the first *trigger*. Later ones belong to the same stop.
+//!
+//! | trigger | how |
+//! |---|---|
+//! | a signal | [`Server::stop_on_signals`](crate::Server) (feature `signals`): Ctrl+C, SIGTERM, SIGHUP |
+//! | a request | a handler calls [`ShutdownHandle::shutdown_by`](crate::ShutdownHandle::shutdown_by) with [`Trigger::Request`](crate::Trigger::Request), and returns its answer |
+//! | the program | [`ShutdownHandle::shutdown`](crate::ShutdownHandle::shutdown), from any thread |
+//!
+//! The answer to a request that stops the server arrives like every other answer. The
+//! handler needs no delay and no thread for that:
+//!
+//! ```no_run
+//! use farewell::{Request, Router, Server, Trigger};
+//!
+//! fn main() -> Result<(), farewell::Error> {
+//!     let server = Server::bind("127.0.0.1:8081", farewell::Config::default())?;
+//!     let stop = server.shutdown_handle();
+//!     let routes = Router::new()
+//!         .get("/", |_: Request| "hello\n")
+//!         .post("/shutdown", move |request: Request| {
+//!             stop.shutdown_by(Trigger::Request(request.peer_addr()));
+//!             "shutting down\n"
+//!         })
+//!         .build()?;
+//!     let report = server.serve(routes)?;
+//!     println!("{report}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Guard such a route: a client that may call it may stop the service.
+//!
+//! # The time that a stop takes
+//!
+//! A stop with idle keep-alive connections takes `last_call` (500 ms), because their
+//! clients may have sent a request already. After that it takes as long as the
+//! slowest request, and `drain_timeout` (10 s) at most. Whatever then is left is cut.
+//!
+//! - **Give the supervisor more time than the server.** `docker stop` kills after 10 s
+//!   and Kubernetes after 30 s. Their time has to be longer than `lame_duck +
+//!   drain_timeout + 2 * linger`, or the kill cuts what the drain would have
+//!   finished.
+//! - **Behind a load balancer, set [`Config::lame_duck`](crate::Config::lame_duck)** to the time in which
+//!   the balancer notices that the service is not ready. During the lame duck the
+//!   server serves as before, and [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) says
+//!   [`Phase::LameDuck`](crate::Phase::LameDuck): a readiness route answers 503 from then on.
+//! - **Endless answers end by themselves.** [`Events`](crate::Events) and other streams without an end
+//!   are told at the drain, and are closed with a complete message.
+//! - **Long handlers can ask.** [`Request::phase`](crate::Request::phase) says whether a stop has begun, and
+//!   [`Request::deadline`](crate::Request::deadline) when what is left will be cut. So a handler may
+//!   shorten its work.
+//!
+//! # After `serve`
+//!
+//! [`Server::serve`](crate::Server::serve) returns when every connection has ended and every thread of
+//! the server is joined. Save state, flush files and stop your own threads after it.
+//! Not before: a handler may still run.
+//!
+//! The [`Report`](crate::Report) says what became of each connection and each request:
+//!
+//! - [`Report::all_answered`](crate::Report::all_answered) is `true` if nothing was cut and no request got a 503.
+//!   Use it for the exit code, so that a supervisor sees a stop that lost something.
+//! - [`Report::cut`](crate::Report::cut) names the requests that the deadline has cut.
+//! - [`Report::unreturned`](crate::Report::unreturned) names code of the application that has not returned. Its
+//!   threads are left behind, and end with the process.
+//!
+//! # Is it true?
+//!
+//! The drill of this project stops any server under load, and counts the answers that
+//! clients lost. Run it against your own service: `farewell drill --help`.

@@ -115,6 +115,8 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Flaw> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, Flaw> {
@@ -128,6 +130,20 @@ mod tests {
         let found = pairs(b"a+b=1%262&%C3%BC&a%20b=3").unwrap();
         assert_eq!(found, expected);
         assert_eq!(pairs(b"").unwrap(), []);
+    }
+
+    #[test]
+    fn a_repeated_field_is_refused_by_a_struct_and_replaced_in_a_map() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct One {
+            a: u8,
+        }
+        assert_eq!(parse(b"a=1&b=2"), Ok(One { a: 1 }));
+        assert!(matches!(parse::<One>(b"a=1&a=2"), Err(Flaw::Data(_))));
+        let map: HashMap<String, u8> = parse(b"a=1&a=2").unwrap();
+        assert_eq!(map["a"], 2);
+        let lists = parse::<HashMap<String, Vec<u8>>>(b"a=1");
+        assert!(matches!(lists, Err(Flaw::Data(_))));
     }
 
     #[test]

@@ -492,7 +492,10 @@ fn a_program_that_hangs_after_its_server_is_ended_by_signals() {
         let mut example = Running::start("hangs", &[]);
         example.signal(signal);
         let report = example.line();
-        assert!(report.contains(" by a signal: 0 answered"), "{report}");
+        assert!(
+            report.contains(" by a signal: after the trigger 0 answered"),
+            "{report}"
+        );
         // For a second the program may be writing what it knows.
         while example.runs() {
             example.signal(signal);

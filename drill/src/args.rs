@@ -125,7 +125,7 @@ Each request counts as one of:
   truncated        a part of a response came, or bytes that are not a response
 
 A response without a length is complete when the server closes the connection
-in an orderly way. A kept-alive connection that the server closes before the
+in an orderly way. A keep-alive connection that the server closes before the
 next request is sent is not a loss: the client connects again. A request that
 crosses the server's close on the wire is lost: the client cannot tell it from a
 request that the server dropped.

@@ -23,14 +23,14 @@
 //! | 3 | request lines may be parsed leniently | requires single spaces, and no blanks within the target; otherwise 400 | `a_request_line_has_three_parts_and_two_spaces` |
 //! | 3 | a line too long to be read is 414; 8000 octets should be supported | 414 beyond `target_bytes_max`, 8 KiB | `a_head_is_bounded_in_every_direction` |
 //! | 3 | a method longer than any that is implemented should be 501 | 501 beyond 32 bytes, whether the method has ended or not | `a_method_longer_than_any_is_501` |
-//! | 3.1 | an unknown method is 501, a forbidden one 405 | passes any token to the handler, or to the router's 405 | `a_method_without_a_handler_is_a_405_that_names_the_others` |
+//! | 3.1 | an unknown method is 501, a forbidden one 405 | passes any token to the handler, or to the router's 405 | `a_method_without_a_handler_is_a_405_that_names_the_allowed_methods` |
 //! | 3.2 | no `Host` in HTTP/1.1, several, or an invalid one is 400 | 400; several or an invalid one in HTTP/1.0 too | `a_host_is_there_once_and_valid` |
 //! | 3.2 | a host is a name, with escapes, or an address; the port is digits (RFC 3986 section 3.2.2) | checks `Host` and targets alike; 400 for a port beyond 65535, a zone, and a port without a host | `a_host_is_there_once_and_valid`, `a_host_is_a_name_or_an_address_and_perhaps_a_port` |
 //! | 3.2.1 | the origin-form is a path with an optional query | accepts it | `a_target_is_in_one_of_four_forms` |
 //! | 3.2.1 | path and query are those of RFC 3986 | accepts them, and in both also UTF-8, and what browsers do not encode: ``[ ] \ ^ { | } ` `` and a `%` that begins no escape; 400 for all else, such as `"`, `<` and `>` | `one_rule_for_path_and_query` |
 //! | 3.2.2 | the absolute-form must be accepted | accepts it; 400 for userinfo, no host, or a scheme other than `http` | `a_target_is_in_one_of_four_forms` |
 //! | 3.2.2 | the host of an absolute target counts, not the field | replaces the field | `the_host_of_the_target_counts` |
-//! | 3.2.3 | the authority-form is for CONNECT | 501, CONNECT is not supported; 400 without a port, or with another method | `there_are_no_tunnels`, `a_target_is_in_one_of_four_forms` |
+//! | 3.2.3 | the authority-form is for CONNECT | 501, CONNECT is not supported; 400 without a port, or with another method | `connect_is_501`, `a_target_is_in_one_of_four_forms` |
 //! | 3.2.4 | the asterisk-form is for OPTIONS | otherwise 400 | `a_target_is_in_one_of_four_forms` |
 //! | 4 | the space behind the status stays though no reason follows | sends it | `a_status_without_a_name_has_its_space` |
 //! | 5 | a field is a token, a colon, a value | otherwise 400 | `a_field_is_a_token_and_a_colon_with_no_blank_between` |
@@ -54,15 +54,15 @@
 //! | 7.1 | a chunk is as long as it says | otherwise 400 | `a_chunk_is_as_long_as_it_says` |
 //! | 7.1.1 | unknown extensions are ignored, and ought to be bounded | ignores up to 16 KiB of them in a body; otherwise 400 | `a_chunk_line_that_never_ends_is_refused` |
 //! | 7.1.1 | an extension is a token, optionally with `=` and a token or a quoted string; blanks only before `;` and `=` and behind them | otherwise 400 | `a_chunk_extension_is_a_name_and_perhaps_a_value` |
-//! | 7.1.2 | trailers are kept apart from the head, or dropped | keeps them apart; they may be as large as a head | `trailers_are_there_after_the_body` |
+//! | 7.1.2 | trailers are kept apart from the head, or dropped | keeps them apart; they may be as large as a head | `trailers_are_available_after_the_body` |
 //! | 7.1.2 | no trailer frames, routes or changes the message | 400 | `a_trailer_frames_and_routes_nothing` |
-//! | 7.4 | no trailers to a client that does not want them | sends none | `every_kind_of_body_arrives_whole_and_the_connection_goes_on` |
+//! | 7.4 | no trailers to a client that does not want them | sends none | `every_kind_of_body_arrives_complete_and_the_connection_persists` |
 //! | 8 | an incomplete request may get an error | closes the connection; a handler that reads gets an error | `a_request_that_breaks_off_gets_no_handler` |
 //! | 8 | the client must be able to detect an incomplete response | sends no last chunk, too few bytes, or a reset | `a_body_that_fails_is_cut_so_that_the_client_can_tell` |
 //! | 9.2, 9.3.2 | responses in the order of the requests | handles one request of a connection at a time | `answers_come_in_the_order_of_the_requests` |
 //! | 9.3 | a connection persists unless the client says `close`; in HTTP/1.0 only if it says `keep-alive` | does so | `http_1_1_persists_unless_told_to_close`, `http_1_0_closes_unless_told_to_persist` |
-//! | 9.3 | read the whole body, or close after the response | discards up to `discard_bytes_max` that have arrived; otherwise closes | `what_a_handler_does_not_read_closes_the_connection_if_it_is_much` |
-//! | 9.4 | a server may limit connections | accepts `max_connections`, the rest wait in the backlog; 429 beyond `connections_per_peer` | `one_connection_too_many_of_a_peer_is_told_so` |
+//! | 9.3 | read the whole body, or close after the response | discards up to `discard_bytes_max` that have arrived; otherwise closes | `a_large_body_that_the_handler_does_not_read_closes_the_connection` |
+//! | 9.4 | a server may limit connections | accepts `max_connections`, the rest wait in the backlog; 429 beyond `connections_per_peer` | `a_connection_beyond_the_limit_of_its_peer_gets_429` |
 //! | 9.5 | a server may time out, and should close gracefully | 408 in the middle of a request; closes an idle connection without a response | `a_head_that_does_not_end_is_408`, `an_idle_connection_is_closed_without_a_word` |
 //! | 9.6 | a server that closes says so in the last response | `Connection: close`; in a stop too | `both_of_a_pipelined_pair_are_answered_and_the_last_says_close` |
 //! | 9.6 | nothing behind a `close` is processed | processes nothing | `what_follows_a_request_that_closes_is_not_answered` |
@@ -74,10 +74,10 @@
 //! |---|---|---|---|
 //! | 4.2.1 | an `http` URI has a host | otherwise 400 | `a_target_is_in_one_of_four_forms` |
 //! | 7.4 | an `https` target needs a secure connection | 421: there is no TLS | `a_target_is_in_one_of_four_forms` |
-//! | 7.8 | no switch of protocols unless the client asked for it | 500 | `nobody_is_switched_who_did_not_ask` |
-//! | 9.3.2 | no response to HEAD has a body | sends none with a refusal either; if too little has arrived to tell the method, the body is empty | `a_refusal_to_a_head_has_no_body`, `what_may_become_a_head_gets_an_empty_body` |
-//! | 10.1.1 | `100 Continue` before the body is read | sends it when the handler first reads | `the_body_is_asked_for_when_the_handler_reads` |
-//! | 10.1.1 | no `100 Continue` if the body has begun, or in HTTP/1.0 | sends none | `a_client_that_does_not_wait_is_not_asked`, `without_a_body_or_in_http_1_0_there_is_nothing_to_ask_for` |
+//! | 7.8 | no switch of protocols unless the client asked for it | 500 | `a_101_to_a_request_without_an_upgrade_is_a_500` |
+//! | 9.3.2 | no response to HEAD has a body | sends none with a refusal either; if too little has arrived to tell the method, the body is empty | `a_refusal_to_a_head_has_no_body`, `a_refusal_to_the_beginning_of_a_head_has_no_body` |
+//! | 10.1.1 | `100 Continue` before the body is read | sends it when the handler first reads | `a_100_is_sent_when_the_handler_reads` |
+//! | 10.1.1 | no `100 Continue` if the body has begun, or in HTTP/1.0 | sends none | `no_100_is_sent_to_a_client_that_does_not_wait`, `no_100_is_sent_without_a_body_or_in_http_1_0` |
 //! | 10.1.1 | other expectations may be 417 | 417 | `other_expectations_are_417` |
 //! | 5.5 | no CR, LF or NUL in a field that is sent | impossible by type | `a_response_cannot_be_split` |
 

@@ -23,7 +23,7 @@ fn server() -> TestServer {
 }
 
 #[test]
-fn the_body_is_asked_for_when_the_handler_reads() {
+fn a_100_is_sent_when_the_handler_reads() {
     let server = server();
     let mut client = server.connect();
     for body in ["hello".to_owned(), "x".repeat(100_000)] {
@@ -59,7 +59,7 @@ fn no_100_is_sent_if_the_handler_does_not_read() {
 }
 
 #[test]
-fn a_client_that_does_not_wait_is_not_asked() {
+fn no_100_is_sent_to_a_client_that_does_not_wait() {
     let server = server();
     let mut client = server.connect();
     client.send(
@@ -87,7 +87,7 @@ fn other_expectations_are_417() {
 }
 
 #[test]
-fn without_a_body_or_in_http_1_0_there_is_nothing_to_ask_for() {
+fn no_100_is_sent_without_a_body_or_in_http_1_0() {
     let server = server();
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");

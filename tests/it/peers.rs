@@ -27,7 +27,7 @@ fn a_request_has_the_number_of_its_connection_and_its_own_number_and_age() {
 }
 
 #[test]
-fn one_connection_too_many_of_a_peer_is_told_so() {
+fn a_connection_beyond_the_limit_of_its_peer_gets_429() {
     let mut config = config();
     config.connections_per_peer = Some(2);
     let server = TestServer::hello(config);

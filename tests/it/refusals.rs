@@ -196,7 +196,7 @@ fn a_head_that_is_answered_503_gets_no_body_either() {
 /// The beginning of a method that may become HEAD gets a refusal without a body, which is
 /// correct for every method.
 #[test]
-fn what_may_become_a_head_gets_an_empty_body() {
+fn a_refusal_to_the_beginning_of_a_head_has_no_body() {
     let mut config = config();
     config.head_timeout = Duration::from_millis(50);
     let server = TestServer::hello(config);
@@ -252,7 +252,7 @@ fn refusals_say_what_is_wrong_with_the_request_line() {
 }
 
 #[test]
-fn there_are_no_tunnels() {
+fn connect_is_501() {
     refused("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501);
 }
 

@@ -155,7 +155,7 @@ fn read_all(mut request: Request) -> Result<String, Unread> {
 }
 
 #[test]
-fn trailers_are_there_after_the_body() {
+fn trailers_are_available_after_the_body() {
     let server = TestServer::start(config(), |mut request: Request| {
         let before = request.body_mut().trailers().is_some();
         let body = request.text()?;
@@ -262,7 +262,7 @@ fn a_client_that_sends_below_the_minimum_rate_gets_408() {
 }
 
 #[test]
-fn what_a_handler_does_not_read_closes_the_connection_if_it_is_much() {
+fn a_large_body_that_the_handler_does_not_read_closes_the_connection() {
     let mut config = config();
     config.discard_bytes_max = 10;
     let server = TestServer::start(config, |_: Request| "read nothing");

@@ -90,7 +90,7 @@ fn server(workers: usize) -> TestServer {
 }
 
 #[test]
-fn every_kind_of_body_arrives_whole_and_the_connection_goes_on() {
+fn every_kind_of_body_arrives_complete_and_the_connection_persists() {
     let server = server(2);
     let mut client = server.connect();
     let expected = String::from_utf8(large()).unwrap();

@@ -160,7 +160,7 @@ fn a_path_without_a_route_is_a_404_and_a_trailing_slash_matters() {
 }
 
 #[test]
-fn a_method_without_a_handler_is_a_405_that_names_the_others() {
+fn a_method_without_a_handler_is_a_405_that_names_the_allowed_methods() {
     let server = serve(
         Router::new()
             .post("/a", say("post"))

@@ -391,7 +391,7 @@ fn a_panic_closes_the_connection_and_stops_nothing_else() {
 }
 
 #[test]
-fn nobody_is_switched_who_did_not_ask() {
+fn a_101_to_a_request_without_an_upgrade_is_a_500() {
     let server = server(config());
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",

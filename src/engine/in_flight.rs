@@ -73,10 +73,7 @@ impl InFlight {
     /// A thread that has no connection and no job begins to run code of the
     /// application. The call ends with [`finish`](InFlightSlot::finish).
     pub(crate) fn begin_alone(&self, code: UserCode, subject: Option<Subject>) {
-        // Never refused, so there is nothing to hand back.
-        let _begun = self
-            .slot
-            .begin(Call::new(code, subject), None, None, || false);
+        self.slot.begin_alone(Call::new(code, subject), None);
     }
 
     /// Runs `deferred` on a thread that has no connection and no job.

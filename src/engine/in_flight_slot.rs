@@ -48,38 +48,30 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         }
     }
 
-    /// Begins a call of code of the application, for `connection` if it is `Some`.
-    ///
-    /// # Errors
-    ///
-    /// `refused`, which is called under the lock, returns true. The connection and the
-    /// job are handed back.
+    /// Code of the application is about to run for this connection. Hands back what
+    /// it was given if `refused`, which is asked under the lock.
     pub(crate) fn begin(
         &self,
         note: N,
-        connection: Option<C>,
+        connection: C,
         job: Option<J>,
         refused: impl FnOnce() -> bool,
-    ) -> Result<(), (Option<C>, Option<J>)> {
+    ) -> Result<(), (C, Option<J>)> {
         let mut contents = self.lock();
         if refused() {
             return Err((connection, job));
         }
-        let has_job = job.is_some();
-        *contents = Contents {
-            connection,
-            job,
-            note: Some(note),
-        };
-        if has_job {
-            self.count();
-        }
+        self.enter(&mut contents, note, Some(connection), job);
         Ok(())
     }
 
-    /// The code has returned: returns the connection that needs the outcome, and the
-    /// job. If an abort has taken the connection, it returns `None`, and the call is
-    /// not over.
+    /// Code of the application is about to run that no connection waits for.
+    pub(crate) fn begin_alone(&self, note: N, job: Option<J>) {
+        self.enter(&mut self.lock(), note, None, job);
+    }
+
+    /// The code has returned: gives the connection that waited for it, and the
+    /// job. `None` if a stop has taken the connection; the call goes on then.
     pub(crate) fn end(&self) -> Option<(C, Option<J>)> {
         let mut contents = self.lock();
         let connection = contents.connection.take()?;
@@ -141,6 +133,24 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         f(self.lock().note.as_ref())
     }
 
+    fn enter(
+        &self,
+        contents: &mut Contents<C, J, N>,
+        note: N,
+        connection: Option<C>,
+        job: Option<J>,
+    ) {
+        let has_job = job.is_some();
+        *contents = Contents {
+            connection,
+            job,
+            note: Some(note),
+        };
+        if has_job {
+            self.count();
+        }
+    }
+
     fn take_job_of(&self, contents: &mut Contents<C, J, N>) -> Option<J> {
         let job = contents.job.take()?;
         self.count();
@@ -167,7 +177,10 @@ mod tests {
     type TestSlot = InFlightSlot<&'static str, u32, &'static str>;
 
     fn begin(slot: &TestSlot, connection: Option<&'static str>, job: Option<u32>) {
-        slot.begin("note", connection, job, || false).unwrap();
+        match connection {
+            Some(connection) => slot.begin("note", connection, job, || false).unwrap(),
+            None => slot.begin_alone("note", job),
+        }
     }
 
     #[test]
@@ -228,8 +241,8 @@ mod tests {
     #[test]
     fn a_call_that_is_refused_hands_back_both_and_leaves_the_slot_empty() {
         let slot = TestSlot::new();
-        let refused = slot.begin("note", Some("connection"), Some(1), || true);
-        assert_eq!(refused, Err((Some("connection"), Some(1))));
+        let refused = slot.begin("note", "connection", Some(1), || true);
+        assert_eq!(refused, Err(("connection", Some(1))));
         assert_eq!(slot.call(), None);
         assert!(slot.with_note(|note| note.is_none()));
         assert_eq!(slot.take_connection(|_| true, |_, _| ()), None);

@@ -137,7 +137,7 @@ mod tests {
 
     fn begin(slot: &InFlight) {
         let call = Call::new(UserCode::Handler, None);
-        slot.slot.begin(call, None, Some(job()), || false).unwrap();
+        slot.slot.begin_alone(call, Some(job()));
     }
 
     /// How many jobs a look at this time takes, while every core is busy.

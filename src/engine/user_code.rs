@@ -64,18 +64,27 @@ impl<'a> Runner<'a> {
         connection: Box<Connection>,
         refused: impl FnOnce() -> bool,
     ) -> Result<Begun, Box<Connection>> {
+        let expected = self.expect(key);
         let call = Call::new(code, None);
-        self.enter(call, key, Some(connection), refused)
-            .map_err(|connection| connection.expect("a connection was passed to `enter`"))
+        let job = self.job.take();
+        let has_job = job.is_some();
+        match self.slot.slot.begin(call, connection, job, refused) {
+            Ok(()) => Ok(self.begun(key, expected, has_job)),
+            Err((connection, job)) => {
+                self.job = job;
+                Err(connection)
+            }
+        }
     }
 
     /// Begins a call whose outcome no connection needs.
     pub(crate) fn begin_alone(&mut self, code: UserCode, key: CallKey, subject: Subject) -> Begun {
+        let expected = self.expect(key);
         let call = Call::new(code, Some(subject));
-        match self.enter(call, key, None, || false) {
-            Ok(begun) => begun,
-            Err(_) => unreachable!("`refused` returns false"),
-        }
+        let job = self.job.take();
+        let has_job = job.is_some();
+        self.slot.slot.begin_alone(call, job);
+        self.begun(key, expected, has_job)
     }
 
     /// Runs the code of a call that has begun for a connection. `code` must catch its
@@ -136,34 +145,29 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn enter(
-        &mut self,
-        call: Call,
-        key: CallKey,
-        connection: Option<Box<Connection>>,
-        refused: impl FnOnce() -> bool,
-    ) -> Result<Begun, Option<Box<Connection>>> {
+    /// What is expected of a call that is about to begin. If it may wait, the job is
+    /// handed off first.
+    fn expect(&mut self, key: CallKey) -> Expected {
         let expected = self.engine.slow_calls.expected(key);
         // During an abort there may be no thread left that takes the job from the slot.
         let aborting = self.engine.services.life.is_aborting();
         if aborting || matches!(expected, Expected::Waits | Expected::Unknown) {
             self.hand_off();
         }
-        self.calls = self.calls.wrapping_add(1);
-        let job = self.job.take();
-        let has_job = job.is_some();
-        if let Err((connection, job)) = self.slot.slot.begin(call, connection, job, refused) {
-            self.job = job;
-            return Err(connection);
-        }
-        // After the call is in the slot: see `MonitorWaker`.
+        expected
+    }
+
+    /// The call is in the slot, and so is the job if this worker had it.
+    fn begun(&mut self, key: CallKey, expected: Expected, has_job: bool) -> Begun {
+        // After the slot: see `MonitorWaker`.
         if has_job {
             self.engine.monitor_waker.wake_if_asleep();
         }
-        Ok(Begun {
+        self.calls = self.calls.wrapping_add(1);
+        Begun {
             key,
             stopwatch: Stopwatch::start(expected, self.calls),
-        })
+        }
     }
 
     fn returned(&mut self, begun: Begun) {

@@ -37,7 +37,7 @@ fn calls(number: usize) {
     let monitor = spawn_monitor(&slot);
     let returned: Vec<_> = (1..=number)
         .map(|call| {
-            let begun = slot.begin((), Some(Connection), Some(call), || false);
+            let begun = slot.begin((), Connection, Some(call), || false);
             assert!(begun.is_ok());
             slot.end().expect("no abort takes the connection").1
         })
@@ -122,10 +122,10 @@ struct Kept {
 /// As `Runner::begin` and `Runner::run`.
 fn call(slot: &Shared, aborting: &AtomicBool, code: impl FnOnce()) -> Kept {
     let refused = || aborting.load(SeqCst);
-    if let Err((connection, job)) = slot.begin((), Some(Connection), Some(1), refused) {
+    if let Err((connection, job)) = slot.begin((), Connection, Some(1), refused) {
         return Kept {
             refused: true,
-            connection,
+            connection: Some(connection),
             job,
         };
     }

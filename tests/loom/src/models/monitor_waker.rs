@@ -91,9 +91,9 @@ fn deadline() {
     monitor.join().unwrap();
 }
 
-/// As `Runner::enter`.
+/// As `Runner::begin_alone`.
 fn begin(waker: &MonitorWaker, slot: &Shared) {
-    assert!(slot.begin((), None, Some(()), || false).is_ok());
+    slot.begin_alone((), Some(()));
     waker.wake_if_asleep();
 }
 

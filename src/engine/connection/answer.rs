@@ -279,7 +279,7 @@ impl Connection {
         if self.in_time_bytes.is_none() {
             if cx.buffer.has_room() {
                 // If the connection is broken, the write of the answer finds that.
-                cx.buffer.fill(&self.stream);
+                cx.buffer.fill(&self.socket.stream);
             }
             let last_call_ends = cx.services.life.last_call_ends();
             if last_call_ends.is_some_and(|ends| cx.now >= ends) {

@@ -271,7 +271,7 @@ impl Connection {
         if body.len() >= enough_bytes {
             return self.acquire_upload_permit(cx);
         }
-        match cx.buffer.fill(&self.stream) {
+        match cx.buffer.fill(&self.socket.stream) {
             Received::Bytes(count) => {
                 incoming.minimum_rate.moved(count, cx.now);
                 Step::Continue
@@ -300,7 +300,7 @@ impl Connection {
         }
         let latest = cx.now + cx.services.config.body_timeout;
         let until = *partial.permit_deadline.get_or_insert(latest);
-        match self.stream.look() {
+        match self.socket.stream.look() {
             Received::Gone => self.close_disconnected_request(cx),
             // With an empty buffer, the body can never be whole.
             Received::Eof if cx.buffer.is_empty() => self.close_disconnected_request(cx),
@@ -356,7 +356,7 @@ impl Connection {
                 Some(error) => Pulled::Failed(error),
                 None => {
                     incoming.load_input(&mut self.unused_input, self.in_time_bytes.unwrap_or(0));
-                    incoming.pull(out, &self.stream, now)
+                    incoming.pull(out, &self.socket.stream, now)
                 }
             },
         }
@@ -380,7 +380,7 @@ impl Connection {
 
     /// The socket, for a thread that waits for it.
     pub(crate) fn share_stream(&self) -> Stream {
-        self.stream.share()
+        self.socket.stream.share()
     }
 
     /// Takes back the input that the handler has not used. The handler has returned.
@@ -425,7 +425,7 @@ impl Connection {
             if discarded_bytes > cx.services.config.discard_bytes_max {
                 return false;
             }
-            if before == 0 && !matches!(cx.buffer.fill(&self.stream), Received::Bytes(_)) {
+            if before == 0 && !matches!(cx.buffer.fill(&self.socket.stream), Received::Bytes(_)) {
                 return false;
             }
         }

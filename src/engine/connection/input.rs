@@ -53,7 +53,7 @@ impl Connection {
         if waits && self.has_nothing_to_read(cx) {
             return cx.suspend(Wait::Input, Some(until));
         }
-        match cx.buffer.fill(&self.stream) {
+        match cx.buffer.fill(&self.socket.stream) {
             // Empty lines do not keep a connection open.
             Received::Bytes(_) if cx.now < until || cx.holds_request() => Step::Continue,
             Received::Eof => Step::close(ConnectionOutcome::Completed),
@@ -108,7 +108,7 @@ impl Connection {
                 Err(refusal) => return self.refuse(refusal, cx),
             }
         }
-        match cx.buffer.fill(&self.stream) {
+        match cx.buffer.fill(&self.socket.stream) {
             Received::Bytes(_) => Step::Continue,
             Received::Eof | Received::Gone => self.close_disconnected_request(cx),
             Received::Wait => {

@@ -62,7 +62,7 @@ impl Connection {
         let crossed = is_server_initiated && cx.holds_request();
         cx.buffer.clear();
         // This fails only on a broken connection, which the next read finds.
-        let _ = self.stream.half_close();
+        let _ = self.socket.stream.half_close();
         cx.services.accounting.lingering_begun();
         self.state = State::Lingering(Lingering {
             linger: Linger::new(&cx.services.config, cx.now),
@@ -91,7 +91,7 @@ impl Connection {
         if !is_over && has_nothing_to_read {
             return self.await_eof(until, cx);
         }
-        let received = cx.buffer.fill(&self.stream);
+        let received = cx.buffer.fill(&self.socket.stream);
         cx.buffer.clear();
         match received {
             Received::Eof => Step::close(outcome),
@@ -212,7 +212,7 @@ impl Connection {
     /// discards what the kernel still holds for a client that was too slow.
     fn reset_if_end_is_unclear(&self, outcome: ConnectionOutcome) {
         if self.ends_by_reset(outcome) {
-            self.stream.reset_on_close();
+            self.socket.stream.reset_on_close();
         }
     }
 
@@ -226,7 +226,7 @@ impl Connection {
         debug_assert!(self.exchange.is_none(), "its request is answered");
         self.deregister();
         UpgradeParts {
-            stream: self.stream,
+            stream: self.socket.stream,
             peer: self.peer,
             local: self.local,
             input: Bytes::from(self.unused_input),
@@ -252,11 +252,10 @@ impl Connection {
         );
         let is_reset = self.ends_by_reset(outcome);
         let Self {
-            stream,
+            socket,
             peer,
             state,
             shard,
-            key,
             guard,
             place,
             share,
@@ -264,9 +263,8 @@ impl Connection {
             ..
         } = *self;
         note!(services.journal, Debug, "{peer}: {outcome:?}");
-        if let Some(key) = key {
-            shard.remove(key);
-        }
+        shard.remove(&socket);
+        let stream = socket.stream;
         // A thread that waits for the socket, or sends a file to it, has it too.
         if stream.is_shared() {
             match is_reset {

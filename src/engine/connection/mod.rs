@@ -63,8 +63,9 @@ use super::deferred::Subject;
 use super::peers::PeerShare;
 use super::places::Place;
 use super::services::Services;
-use super::shard::Key;
+use super::shard::HasSocket;
 use super::shard::Shard;
+use super::shard::Socket;
 use super::shard::Suspend;
 use super::shard::Suspendable;
 use super::shard::Suspended;
@@ -97,7 +98,7 @@ pub(crate) struct Admitted {
 
 /// A client's connection, from accept to its outcome.
 pub(crate) struct Connection {
-    stream: Stream,
+    socket: Socket,
     peer: SocketAddr,
     local: SocketAddr,
     state: State,
@@ -116,8 +117,6 @@ pub(crate) struct Connection {
     after_delivery: Option<Deferred>,
     /// The shard in which the connection is suspended.
     shard: Arc<Shard<Self>>,
-    /// The connection's slot in the shard, once it is registered there.
-    key: Option<Key>,
     guard: ConnectionGuard,
     place: Place,
     share: PeerShare,
@@ -162,7 +161,7 @@ impl Connection {
             share,
         } = admitted;
         Self {
-            stream,
+            socket: Socket::new(stream),
             peer,
             local,
             state: State::Idle { since: now },
@@ -173,7 +172,6 @@ impl Connection {
             may_be_at_eof: false,
             after_delivery: None,
             shard,
-            key: None,
             guard,
             place,
             share,
@@ -358,7 +356,7 @@ impl Connection {
     /// Whether bytes or an EOF can be read.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn has_input(&self) -> bool {
-        self.stream.look() != Received::Wait
+        self.socket.stream.look() != Received::Wait
     }
 
     pub(crate) fn peer_addr(&self) -> SocketAddr {
@@ -380,30 +378,16 @@ impl Connection {
 
     /// Wakes this connection when it is suspended with [`Wait::Wake`].
     fn waker(&mut self) -> Waker {
-        let shard = Arc::clone(&self.shard);
-        shard.waker(self)
+        self.shard.waker(&mut self.socket)
     }
 
     /// Stops events of this connection until it is suspended again.
     pub(crate) fn deregister(&mut self) {
-        let shard = Arc::clone(&self.shard);
-        shard.deregister(self);
+        self.shard.deregister(&mut self.socket);
     }
 }
 
 impl Suspendable for Connection {
-    fn stream(&mut self) -> &mut Stream {
-        &mut self.stream
-    }
-
-    fn key(&self) -> Option<Key> {
-        self.key
-    }
-
-    fn set_key(&mut self, key: Option<Key>) {
-        self.key = key;
-    }
-
     fn note_eof(&mut self) {
         self.may_be_at_eof = true;
     }
@@ -414,6 +398,12 @@ impl Suspendable for Connection {
 
     fn is_endless(&self) -> bool {
         matches!(&self.state, State::Writing(writing) if writing.kind == BodyKind::Endless)
+    }
+}
+
+impl HasSocket for Connection {
+    fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
     }
 }
 

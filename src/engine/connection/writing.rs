@@ -108,7 +108,7 @@ impl Connection {
             unreachable!("called in Writing only");
         };
         if !writing.output.is_done() {
-            let sent = writing.output.write(&self.stream);
+            let sent = writing.output.write(&self.socket.stream);
             return self.after_write(sent, cx);
         }
         match &mut writing.rest {
@@ -118,7 +118,7 @@ impl Connection {
                 Step::Continue
             }
             Rest::File { file, offset, left } => Step::Next(Next::SendFile(FilePart {
-                stream: self.stream.share(),
+                stream: self.socket.stream.share(),
                 file: Arc::clone(file),
                 offset: *offset,
                 length: (*left).min(FILE_BYTES_AT_A_TIME),
@@ -293,7 +293,7 @@ impl Connection {
     /// Waits for the source's next piece. The time does not count against the
     /// client.
     fn await_piece(&mut self, cx: &mut Context<'_>) -> Step {
-        let received = self.stream.look();
+        let received = self.socket.stream.look();
         let State::Writing(writing) = &mut self.state else {
             unreachable!("called in Writing only");
         };

@@ -40,15 +40,10 @@ use crate::net::stream::Stream;
 /// The token of the epoll's wake-up event.
 const WAKE_UP: Token = Token(usize::MAX);
 
-/// What a shard needs to know about a connection.
+/// What the slots have to know of a connection.
 pub(crate) trait Suspendable: Send {
-    /// The socket to register with the epoll.
-    fn stream(&mut self) -> &mut Stream;
-    /// The connection's slot. `None` until it is registered.
-    fn key(&self) -> Option<Key>;
-    fn set_key(&mut self, key: Option<Key>);
-    /// The client has closed its side, or the connection is broken. The kernel reports
-    /// this only once.
+    /// The client has closed its side, or the connection is broken. An event
+    /// says so once.
     fn note_eof(&mut self);
     /// No request is in progress.
     fn is_idle(&self) -> bool;
@@ -56,9 +51,28 @@ pub(crate) trait Suspendable: Send {
     fn is_endless(&self) -> bool;
 }
 
-/// A connection's slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+/// What the epoll registers of a connection.
+pub(crate) trait HasSocket: Suspendable {
+    fn socket(&mut self) -> &mut Socket;
+}
+
+/// A connection's socket, and its slot.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) stream: Stream,
+    /// Set while the socket is registered.
+    key: Option<Key>,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self { stream, key: None }
+    }
+}
+
+/// A slot.
+#[derive(Clone, Copy, Debug)]
+struct Key {
     index: usize,
     /// The connection is registered for room too, not only for input.
     for_room: bool,
@@ -88,20 +102,23 @@ pub(crate) struct Shard<C> {
 }
 
 impl<C: Suspendable> Shard<C> {
-    /// Suspends a connection until what it waits for happens, or until its deadline.
-    pub(crate) fn suspend(&self, mut connection: Box<C>, suspend: Suspend) -> Suspended<C> {
+    /// Suspends a connection until what it waits for has come, or its deadline.
+    pub(crate) fn suspend(&self, mut connection: Box<C>, suspend: Suspend) -> Suspended<C>
+    where
+        C: HasSocket,
+    {
         if matches!(suspend.wait, Wait::Turn | Wait::Time) {
             let put_off = self.lock().put_off(connection, suspend);
             return self.suspended(put_off, || {
                 self.interrupt();
             });
         }
+        let socket = connection.socket();
         let registered = match suspend.wait {
-            Wait::Room => self.register_for_room(&mut connection).map(Some),
-            // `waker` has registered the connection. If that failed, the waker does
-            // nothing, and the connection cannot be suspended.
-            Wait::Wake => Ok(connection.key()),
-            _ => self.register(&mut connection).map(Some),
+            Wait::Room => self.register_for_room(socket).map(Some),
+            // Its waker has registered it, or could not, and then wakes nothing.
+            Wait::Wake => Ok(socket.key),
+            _ => self.register(socket).map(Some),
         };
         let key = match registered {
             Ok(Some(key)) => key,
@@ -127,12 +144,13 @@ impl<C: Suspendable> Shard<C> {
         }
     }
 
-    /// A waker, which makes this connection ready, from any thread, at any time.
-    pub(crate) fn waker(self: &Arc<Self>, connection: &mut C) -> Waker
+    /// Calls the connection of this socket back to work, from any thread, at any
+    /// time.
+    pub(crate) fn waker(self: &Arc<Self>, socket: &mut Socket) -> Waker
     where
         C: 'static,
     {
-        let index = match self.register(connection) {
+        let index = match self.register(socket) {
             Ok(key) => Some(key.index),
             // `suspend` refuses the connection then.
             Err(error) => {
@@ -148,26 +166,27 @@ impl<C: Suspendable> Shard<C> {
         })
     }
 
-    /// Deregisters a connection, and frees its slot. It gets another slot when it is
-    /// suspended again.
-    pub(crate) fn deregister(&self, connection: &mut C) {
-        let Some(key) = connection.key() else {
+    /// Frees the slot of a connection, and has its events told no more. It gets
+    /// another slot when it is suspended again.
+    pub(crate) fn deregister(&self, socket: &mut Socket) {
+        let Some(key) = socket.key.take() else {
             return;
         };
-        // Before the slot is freed, so that events of this connection rarely reach the
-        // slot's next connection. Such an event costs that connection a useless turn.
-        if let Err(error) = connection.stream().deregister(&self.registry) {
+        // First: so hardly an event of this connection reaches the slot's next
+        // one. One that does costs that connection a turn for nothing.
+        if let Err(error) = socket.stream.deregister(&self.registry) {
             note!(self.journal, Debug, "cannot deregister a socket: {error}");
         }
         self.lock().remove(key.index);
-        connection.set_key(None);
     }
 
-    /// Frees the slot of a connection whose socket is about to be closed, which also
-    /// deregisters it. A waker that still has this slot may give the slot's next
-    /// connection a useless turn.
-    pub(crate) fn remove(&self, key: Key) {
-        self.lock().remove(key.index);
+    /// Frees the slot of a connection whose socket is about to be closed, which
+    /// deregisters it. A waker that still points to the slot wakes its next
+    /// connection once for nothing.
+    pub(crate) fn remove(&self, socket: &Socket) {
+        if let Some(key) = socket.key {
+            self.lock().remove(key.index);
+        }
     }
 
     /// Wakes the owner, if it sleeps. Returns whether it slept.
@@ -203,20 +222,17 @@ impl<C: Suspendable> Shard<C> {
         suspended
     }
 
-    /// Registers a connection for input only. With room registered too, the kernel
-    /// would report an event at once, a useless wake-up.
-    fn register(&self, connection: &mut C) -> io::Result<Key> {
-        if let Some(key) = connection.key() {
+    /// Registers a connection for input. An event that it could be written to as
+    /// well would come at once, and be a wake-up for nothing.
+    fn register(&self, socket: &mut Socket) -> io::Result<Key> {
+        if let Some(key) = socket.key {
             return Ok(key);
         }
         // Before the registration, because its first events may arrive at once.
         let index = self.lock().insert();
         let token = Token(index);
         let interest = Interest::READABLE;
-        if let Err(error) = connection
-            .stream()
-            .register(&self.registry, token, interest)
-        {
+        if let Err(error) = socket.stream.register(&self.registry, token, interest) {
             self.lock().remove(index);
             return Err(error);
         }
@@ -224,26 +240,26 @@ impl<C: Suspendable> Shard<C> {
             index,
             for_room: false,
         };
-        connection.set_key(Some(key));
+        socket.key = Some(key);
         Ok(key)
     }
 
-    /// Registers a connection for room too. If there is room already, the kernel
-    /// reports that as an event.
-    fn register_for_room(&self, connection: &mut C) -> io::Result<Key> {
-        let key = self.register(connection)?;
+    /// Registers a connection for room as well. If there is room already, that
+    /// is an event.
+    fn register_for_room(&self, socket: &mut Socket) -> io::Result<Key> {
+        let key = self.register(socket)?;
         if key.for_room {
             return Ok(key);
         }
         let interest = Interest::READABLE | Interest::WRITABLE;
-        connection
-            .stream()
+        socket
+            .stream
             .reregister(&self.registry, Token(key.index), interest)?;
         let key = Key {
             for_room: true,
             ..key
         };
-        connection.set_key(Some(key));
+        socket.key = Some(key);
         Ok(key)
     }
 

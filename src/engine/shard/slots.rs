@@ -178,7 +178,7 @@ impl<C: Suspendable> Slots<C> {
             return SlotSuspended::Ready(connection);
         }
         let Slot::Away(changes) = &mut self.slots[index] else {
-            unreachable!("the caller has the connection, so its slot says that it is away");
+            unreachable!("a slot whose connection is with the caller is `Away` until its removal");
         };
         let noted = mem::take(changes);
         if noted.closed {

@@ -66,7 +66,7 @@ mod lifecycle {
     }
 }
 
-/// Replaces the trait of the shard, which also has the socket.
+/// In the place of the shard's.
 pub(crate) trait Suspendable {
     fn note_eof(&mut self);
     fn is_idle(&self) -> bool;

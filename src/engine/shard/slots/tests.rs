@@ -1,8 +1,6 @@
 //! Tests of the slots without an epoll or threads.
 
 use super::*;
-use crate::engine::shard::Key;
-use crate::net::stream::Stream;
 
 #[derive(Debug, Default)]
 struct Fake {
@@ -13,16 +11,6 @@ struct Fake {
 }
 
 impl Suspendable for Fake {
-    fn stream(&mut self) -> &mut Stream {
-        unreachable!("slots register nothing")
-    }
-
-    fn key(&self) -> Option<Key> {
-        None
-    }
-
-    fn set_key(&mut self, _: Option<Key>) {}
-
     fn note_eof(&mut self) {
         self.eof = true;
     }

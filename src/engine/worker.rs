@@ -21,8 +21,10 @@ use super::connection::Answer;
 use super::connection::BodyTask;
 use super::connection::Connection;
 use super::connection::Context;
+use super::connection::FileBody;
 use super::connection::FilePart;
 use super::connection::Next;
+use super::connection::StreamBody;
 use super::date::DateClock;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
@@ -41,8 +43,6 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::body::source::PieceSource;
-use crate::message::body::source::Waker;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
 
@@ -281,18 +281,18 @@ impl Worker<'_> {
                     );
                 }
                 Next::SendFile(part) => {
-                    let Some((back, sent)) = self.send_file(connection, part) else {
+                    let Some((back, file, sent)) = self.send_file(connection, part) else {
                         return;
                     };
                     connection = back;
-                    next = connection.file_sent(sent, &mut self.context());
+                    next = connection.file_sent(file, sent, &mut self.context());
                 }
-                Next::Pull(source, waker) => {
-                    let Some((back, source, piece)) = self.pull(connection, source, &waker) else {
+                Next::Pull(stream) => {
+                    let Some((back, stream, piece)) = self.pull(connection, stream) else {
                         return;
                     };
                     connection = back;
-                    next = connection.resume_with_piece(source, piece, &mut self.context());
+                    next = connection.resume_with_piece(stream, piece, &mut self.context());
                 }
                 Next::Call(request) => {
                     let is_upload = connection.body_follows();
@@ -368,12 +368,11 @@ impl Worker<'_> {
     fn pull(
         &mut self,
         connection: Box<Connection>,
-        mut source: Box<dyn PieceSource>,
-        waker: &Waker,
-    ) -> Option<(Box<Connection>, Box<dyn PieceSource>, Piece)> {
-        // At an abort, a finite body is cut. Other bodies are still completed, as long
-        // as connections can be suspended.
-        let to_the_end = source.kind() != BodyKind::Finite;
+        mut stream: StreamBody,
+    ) -> Option<(Box<Connection>, StreamBody, Piece)> {
+        // At an abort a body that ends by itself is cut; the others are to end
+        // in good order, as long as connections can be suspended.
+        let to_the_end = stream.kind() != BodyKind::Finite;
         let engine = self.engine;
         let refused = || {
             let aborting = engine.services.life.is_aborting();
@@ -383,21 +382,19 @@ impl Worker<'_> {
         let key = connection.call_key().for_code(code);
         let begun = match self.runner.begin(code, key, connection, refused) {
             Ok(begun) => begun,
-            Err(connection) => return Some((connection, source, Piece::NotYet)),
+            Err(connection) => return Some((connection, stream, Piece::NotYet)),
         };
-        let waker = Arc::clone(waker);
         let next = move || {
-            let piece = isolate(|| match source.next(&waker) {
-                // The error may be the application's: its text and its drop are then
-                // code of the application too.
+            let piece = isolate(|| match stream.next() {
+                // The error may be the application's, and so are its text and drop.
                 Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
                 piece => piece,
             });
-            (source, piece)
+            (stream, piece)
         };
-        let (connection, (source, piece)) = self.runner.run(begun, next)?;
+        let (connection, (stream, piece)) = self.runner.run(begun, next)?;
         let piece = piece.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
-        Some((connection, source, piece))
+        Some((connection, stream, piece))
     }
 
     /// Sends a part of a file. Returns `None` if an abort has taken the connection
@@ -406,14 +403,15 @@ impl Worker<'_> {
         &mut self,
         connection: Box<Connection>,
         part: FilePart,
-    ) -> Option<(Box<Connection>, io::Result<Sent>)> {
+    ) -> Option<(Box<Connection>, FileBody, io::Result<Sent>)> {
         let code = UserCode::File;
         let key = connection.call_key().for_code(code);
         let refused = || self.engine.is_evicted();
-        match self.runner.begin(code, key, connection, refused) {
-            Ok(begun) => self.runner.run(begun, || part.send()),
-            Err(connection) => Some((connection, Ok(Sent::Wait))),
-        }
+        let (connection, (file, sent)) = match self.runner.begin(code, key, connection, refused) {
+            Ok(begun) => self.runner.run(begun, || part.send())?,
+            Err(connection) => (connection, part.keep()),
+        };
+        Some((connection, file, sent))
     }
 
     fn context(&mut self) -> Context<'_> {

@@ -17,8 +17,8 @@ pub(crate) const HEADERS_CAP: usize = 256;
 /// The longest name that a [`HeaderMap`] can hold.
 const NAME_BYTES_MAX: usize = u16::MAX as usize;
 
-/// The fields of a head that has been parsed.
-#[derive(Debug)]
+/// A head whose fields were found to be well-formed.
+#[derive(Debug, Default)]
 pub(crate) struct Fields {
     head: Bytes,
     /// Replaces the field `Host`: the host of an absolute target.

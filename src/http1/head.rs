@@ -31,8 +31,8 @@ pub(crate) struct Limits {
     pub(crate) target_bytes: usize,
 }
 
-/// A complete and valid request head.
-#[derive(Debug)]
+/// A request head that is syntactically whole.
+#[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) uri: Uri,

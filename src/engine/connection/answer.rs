@@ -2,7 +2,6 @@
 //! becomes of the connection after it.
 
 use std::mem;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -12,11 +11,12 @@ use http::Version;
 use http::header;
 
 use super::BodyTask;
-use super::Connection;
 use super::Context;
-use super::Handling;
-use super::State;
-use super::writing::Rest;
+use super::common::Common;
+use super::handling::Handling;
+use super::rest::FileBody;
+use super::rest::Rest;
+use super::rest::StreamBody;
 use super::writing::Writing;
 use crate::engine::deferred::Deferred;
 use crate::engine::minimum_rate::MinimumRate;
@@ -121,19 +121,15 @@ impl Answer {
 /// The initial capacity for a response's head, in bytes. Most heads fit.
 const HEAD_BYTES: usize = 512;
 
-impl Connection {
-    /// `Handling` becomes `Writing`.
-    pub(super) fn answer(&mut self, answer: Answer, cx: &mut Context<'_>) {
-        let State::Handling(mut handling) =
-            mem::replace(&mut self.state, State::Idle { since: cx.now })
-        else {
-            unreachable!("only a request in Handling is answered");
-        };
-        let body_is_read = self.discard_body(handling.incoming.take(), cx);
-        handling.persist = handling
-            .persist
-            .close_if(!body_is_read, CloseReason::UnreadBody);
-
+impl Handling {
+    /// Makes a message of the answer: `Handling` becomes `Writing`.
+    pub(super) fn answer(
+        &mut self,
+        answer: Answer,
+        common: &mut Common,
+        cx: &mut Context<'_>,
+    ) -> Writing {
+        let body_is_read = self.discard_body(common, cx);
         let Answer {
             status,
             mut head,
@@ -141,7 +137,7 @@ impl Connection {
             body,
             outcome,
             drop_panicked,
-        } = self.replace_invalid(answer, &handling, body_is_read, cx);
+        } = self.replace_invalid(answer, body_is_read, common, cx);
         if drop_panicked {
             note!(cx.services.journal, Error, "{} panicked", UserCode::Drop);
         }
@@ -150,26 +146,26 @@ impl Connection {
             after_delivery,
         } = body;
         let wants_delivery = after_delivery.is_some();
-        self.after_delivery = after_delivery
-            .map(|call| Deferred::call(UserCode::AfterDelivery, call, self.subject()));
+        common.after_delivery = after_delivery
+            .map(|call| Deferred::call(UserCode::AfterDelivery, call, common.subject()));
 
-        let is_upgrade = is_upgrade(&content, &handling, status);
+        let is_upgrade = is_upgrade(&content, self, status);
         if !is_upgrade && matches!(content, Content::Upgrade(_)) {
             let unused = mem::take(&mut content);
-            self.defer_drop(unused, cx);
+            defer_drop(unused, common, cx);
         }
-        let length = length(&content, &handling, stated);
+        let length = length(&content, self, stated);
         let kind = content.kind();
         let persist = match status {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
-            _ => handling
+            _ => self
                 .persist
                 .close_if(is_upgrade, CloseReason::Upgraded)
                 .close_if(wants_delivery, CloseReason::Delivery)
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
         let persist = persist_after(persist, kind, stated);
-        let is_last = cx.phase >= Phase::Draining && !self.answers_next_request(persist, cx);
+        let is_last = cx.phase >= Phase::Draining && !common.answers_next_request(persist, cx);
         let persist = persist.close_if(is_last, CloseReason::Draining);
 
         let parts = HeadParts {
@@ -177,21 +173,21 @@ impl Connection {
             stated,
             length,
             persist,
-            version: handling.version,
+            version: self.version,
             date: cx.date.at(cx.now),
         };
         encode::finish_head(&mut head, &parts);
-        self.set_answer_head(status, head.len());
-        let may_have_body = is_upgrade || encode::may_have_body(&handling.method, status);
+        common.set_answer_head(status, head.len());
+        let may_have_body = is_upgrade || encode::may_have_body(&self.method, status);
         let (body, rest) = match may_have_body {
-            true => self.split_body(content, cx),
+            true => split_body(content, common, cx),
             false => {
-                self.defer_drop(content, cx);
-                (Bytes::new(), Rest::Nothing)
+                defer_drop(content, common, cx);
+                (Bytes::new(), None)
             }
         };
         let config = &cx.services.config;
-        self.state = State::Writing(Writing {
+        Writing {
             output: Output::new(head, body, b""),
             rest,
             length,
@@ -199,75 +195,87 @@ impl Connection {
             outcome,
             kind,
             minimum_rate: MinimumRate::new(config.write_timeout, config.rate_min).start(cx.now),
-        });
+        }
+    }
+
+    /// Discards what the handler has not read of the request's body. Says whether
+    /// nothing of it is left. Otherwise the connection is closed after the answer.
+    fn discard_body(&mut self, common: &Common, cx: &mut Context<'_>) -> bool {
+        let is_read = match self.incoming.take() {
+            Some(mut incoming) => incoming.discard(common, cx),
+            None => true,
+        };
+        self.persist = self.persist.close_if(!is_read, CloseReason::UnreadBody);
+        is_read
     }
 
     /// The answer, or a 500 if the answer cannot be sent.
     fn replace_invalid(
         &self,
         answer: Answer,
-        handling: &Handling,
         body_is_read: bool,
+        common: &Common,
         cx: &mut Context<'_>,
     ) -> Answer {
-        let Some(problem) = problem(&answer, handling, body_is_read) else {
+        let Some(problem) = problem(&answer, self, body_is_read) else {
             return answer;
         };
-        let peer = self.peer;
+        let peer = common.peer;
         note!(
             cx.services.journal,
             Error,
             "invalid response of a handler, {peer} gets a 500 instead: {problem}"
         );
         let outcome = answer.outcome;
-        let unsent = Deferred::drop_of(answer.body, self.subject());
+        let unsent = Deferred::drop_of(answer.body, common.subject());
         cx.deferred.push(unsent);
         Answer::new(StatusCode::INTERNAL_SERVER_ERROR.into_response(), outcome)
     }
+}
 
-    /// Has content dropped that is not sent. The drop may run code of the
-    /// application.
-    fn defer_drop(&self, mut content: Content, cx: &mut Context<'_>) {
-        match &mut content {
-            Content::Full(_) | Content::File { .. } => return,
-            Content::Stream(source, _) => source.end(),
-            Content::Shared(_) | Content::Upgrade(_) => {}
-        }
-        let unsent = Deferred::drop_of(content, self.subject());
-        cx.deferred.push(unsent);
+/// Has content dropped that is not sent. The drop may run code of the application.
+fn defer_drop(mut content: Content, common: &Common, cx: &mut Context<'_>) {
+    match &mut content {
+        Content::Full(_) | Content::File { .. } => return,
+        Content::Stream(source, _) => source.end(),
+        Content::Shared(_) | Content::Upgrade(_) => {}
     }
+    let unsent = Deferred::drop_of(content, common.subject());
+    cx.deferred.push(unsent);
+}
 
-    /// The part of a body that is written with the head, and the rest.
-    fn split_body(&mut self, content: Content, cx: &mut Context<'_>) -> (Bytes, Rest) {
-        match content {
-            Content::Full(bytes) => (bytes, Rest::Nothing),
-            Content::Shared(bytes) => (bytes.clone(), Rest::Shared(bytes)),
-            Content::File {
-                file,
-                offset,
-                length,
-            } => {
-                let (file, left) = (Arc::new(file), length);
-                (Bytes::new(), Rest::File { file, offset, left })
+/// The part of a body that is written with the head, and the rest.
+fn split_body(
+    content: Content,
+    common: &mut Common,
+    cx: &mut Context<'_>,
+) -> (Bytes, Option<Rest>) {
+    match content {
+        Content::Full(bytes) => (bytes, None),
+        Content::Shared(bytes) => (bytes.clone(), Some(Rest::Shared(bytes))),
+        Content::File {
+            file,
+            offset,
+            length,
+        } => {
+            let file = FileBody::new(file, offset, length);
+            (Bytes::new(), Some(Rest::File(file)))
+        }
+        Content::Upgrade(function) => (Bytes::new(), Some(Rest::Upgrade(function))),
+        Content::Stream(mut source, length) => {
+            source.begin();
+            let waker = common.waker();
+            if let Some(run) = source.take_writer() {
+                let subject = common.subject();
+                cx.body_tasks.push(BodyTask { run, subject });
             }
-            Content::Upgrade(function) => (Bytes::new(), Rest::Upgrade(function)),
-            Content::Stream(mut source, left) => {
-                source.begin();
-                let waker = self.waker();
-                if let Some(run) = source.take_writer() {
-                    let subject = self.subject();
-                    cx.body_tasks.push(BodyTask { run, subject });
-                }
-                let rest = Rest::Stream {
-                    source: Some(source),
-                    waker,
-                    left,
-                };
-                (Bytes::new(), rest)
-            }
+            let stream = StreamBody::new(source, waker, length);
+            (Bytes::new(), Some(Rest::Stream(stream)))
         }
     }
+}
 
+impl Common {
     /// Whether, in a drain, the next request is answered too, because it has arrived
     /// already (RFC 9112 section 9.3.2). After the last call, only what has arrived
     /// at the first such check counts: a client that goes on pipelining must not

@@ -1,14 +1,14 @@
 //! What a connection works with in its turn, and what it asks for at the turn's
 //! end.
 
-use std::fs::File;
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::Step;
+use super::rest::FilePart;
+use super::rest::StreamBody;
 use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
@@ -21,12 +21,9 @@ use crate::engine::shard::Wait;
 use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Phase;
-use crate::message::body::source::PieceSource;
-use crate::message::body::source::Waker;
 use crate::message::body::source::WriterFn;
 use crate::message::body::upgrade::UpgradeFn;
 use crate::message::request::Request;
-use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
 /// What the worker does next with a connection.
@@ -35,29 +32,14 @@ pub(crate) enum Next {
     Call(Request),
     Suspend(Suspend),
     /// Send a part of a file, and [`file_sent`](super::Connection::file_sent) with
-    /// what became of it.
+    /// the file and what became of the part.
     SendFile(FilePart),
     Close(ConnectionOutcome),
-    /// Ask the source for a piece, and
-    /// [`resume_with_piece`](super::Connection::resume_with_piece) with it.
-    Pull(Box<dyn PieceSource>, Waker),
+    /// Ask the body for a piece, and
+    /// [`resume_with_piece`](super::Connection::resume_with_piece) with both.
+    Pull(StreamBody),
     /// Give the connection to the function that upgrades it.
     Upgrade(Box<Upgrade>),
-}
-
-/// A part of a file that is a body. To send it may have to wait for a disk; the
-/// connection may end meanwhile.
-pub(crate) struct FilePart {
-    pub(super) stream: Stream,
-    pub(super) file: Arc<File>,
-    pub(super) offset: u64,
-    pub(super) length: u64,
-}
-
-impl FilePart {
-    pub(crate) fn send(self) -> io::Result<Sent> {
-        self.stream.send_file(&self.file, self.offset, self.length)
-    }
 }
 
 /// How a connection is upgraded.
@@ -91,20 +73,6 @@ pub(crate) struct BodyTask {
     pub(crate) subject: Subject,
 }
 
-/// The outcome of a step.
-pub(super) enum Step {
-    /// The next step can follow.
-    Continue,
-    /// The turn ends here.
-    Next(Next),
-}
-
-impl Step {
-    pub(super) fn close(outcome: ConnectionOutcome) -> Self {
-        Self::Next(Next::Close(outcome))
-    }
-}
-
 /// What a connection works with in its turn.
 pub(crate) struct Context<'a> {
     pub(crate) services: &'a Services,
@@ -133,10 +101,14 @@ impl Context<'_> {
     }
 
     pub(super) fn suspend(&self, wait: Wait, until: Option<Instant>) -> Step {
-        Step::Next(Next::Suspend(Suspend {
+        Step::Next(self.suspended(wait, until))
+    }
+
+    pub(super) fn suspended(&self, wait: Wait, until: Option<Instant>) -> Next {
+        Next::Suspend(Suspend {
             wait,
             until,
             seen: self.phase,
-        }))
+        })
     }
 }

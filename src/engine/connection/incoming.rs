@@ -1,28 +1,22 @@
-//! The body of a request. It is read before its handler is called (`Body`), read by
-//! the handler (`Handling`), or discarded because the handler has not read it.
+//! The part of a request's body that has not been read yet. It is read before its
+//! handler is called (`Body`), read by the handler (`Handling`), or discarded because
+//! the handler has not read it.
 
-use std::io;
-use std::io::PipeReader;
 use std::io::PipeWriter;
+use std::mem;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::Version;
 
-use super::Connection;
 use super::Context;
-use super::Handling;
-use super::State;
-use super::Step;
+use super::common::Common;
 use crate::config::Config;
 use crate::engine::buffer::Buffer;
 use crate::engine::minimum_rate::MinimumRate;
 use crate::engine::minimum_rate::RateMeter;
 use crate::engine::output::Output;
-use crate::engine::shard::Wait;
 use crate::engine::upload_limit::UploadPermit;
-use crate::engine::upload_limit::UploadWaiter;
 use crate::http1::Refusal;
 use crate::http1::body::Decoded;
 use crate::http1::body::Decoder;
@@ -30,49 +24,31 @@ use crate::http1::encode;
 use crate::http1::framing;
 use crate::http1::framing::Framing;
 use crate::http1::head::Head;
-use crate::http1::persist;
-use crate::journal::note;
 use crate::message::request_body::BodyError;
 use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// The most memory that is reserved for a body before its bytes arrive, in bytes: a
-/// client that only announces a large body must not cost much.
-const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
-
 /// How much of a chunked body is read at a time while its handler runs, in bytes.
 /// What is unused when the handler returns has to fit into a worker's buffer.
 const INPUT_BYTES: usize = 16 * 1024;
 
-/// A head, and the part of its body that has arrived.
-#[derive(Debug)]
-pub(super) struct PartialBody {
-    head: Head,
-    body: Vec<u8>,
-    incoming: Box<Incoming>,
-    /// Set while the connection waits for a permit of the upload limit.
-    waiter: Option<UploadWaiter>,
-    /// When that wait ends without a permit.
-    permit_deadline: Option<Instant>,
-}
-
 /// A body that is not read to its end yet.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    decoder: Decoder,
-    minimum_rate: RateMeter,
+    pub(super) decoder: Decoder,
+    pub(super) minimum_rate: RateMeter,
     /// The 100 (Continue) for which the client waits before it sends the body.
-    interim: Option<Output>,
+    pub(super) interim: Option<Output>,
     /// Input that was read while the handler runs, and is not used yet.
     input: Option<Buffer>,
-    failed: Option<BodyError>,
+    pub(super) failed: Option<BodyError>,
     /// Held while the handler may wait for the body.
-    permit: Option<UploadPermit>,
+    pub(super) permit: Option<UploadPermit>,
     /// Set if the handler waits for the socket. The drop ends that wait, when the
     /// connection goes on without the body or is closed.
-    handler_wait: Option<PipeWriter>,
+    pub(super) handler_wait: Option<PipeWriter>,
 }
 
 /// What a handler gets when it reads its request's body.
@@ -117,24 +93,28 @@ impl Incoming {
         })))
     }
 
-    /// Moves in the input that was read before the handler began.
-    fn load_input(&mut self, unused_input: &mut Box<[u8]>, in_time_bytes: usize) {
-        if self.input.is_none() {
-            let unused_input = std::mem::take(unused_input);
-            let mut input = Buffer::new(INPUT_BYTES.max(unused_input.len()));
-            input.load(&unused_input, in_time_bytes);
-            self.input = Some(input);
+    /// Reads the next piece into `out`, from the input that was read before the handler
+    /// began, and then from the socket.
+    pub(super) fn pull(&mut self, out: &mut [u8], common: &mut Common, now: Instant) -> Pulled {
+        if let Some(error) = self.failed {
+            return Pulled::Failed(error);
         }
+        let mut input = self.input.take().unwrap_or_else(|| take_input(common));
+        let pulled = self.pull_from(&mut input, out, &common.socket.stream, now);
+        self.input = Some(input);
+        pulled
     }
 
-    /// Reads the next piece into `out`.
-    fn pull(&mut self, out: &mut [u8], stream: &Stream, now: Instant) -> Pulled {
-        if let Some(nothing_yet) = self.send_continue(stream, now) {
+    fn pull_from(
+        &mut self,
+        input: &mut Buffer,
+        out: &mut [u8],
+        stream: &Stream,
+        now: Instant,
+    ) -> Pulled {
+        if let Some(nothing_yet) = self.send_continue(input, stream, now) {
             return nothing_yet;
         }
-        let Some(input) = &mut self.input else {
-            unreachable!("the input is loaded before the first pull");
-        };
         loop {
             if self.decoder.is_done() {
                 self.permit = None;
@@ -185,10 +165,9 @@ impl Incoming {
     /// Sends the 100 (Continue), if the client waits for it and nothing of the body
     /// has arrived (RFC 9110 section 10.1.1). If it cannot be sent now, gives the
     /// outcome of the pull.
-    fn send_continue(&mut self, stream: &Stream, now: Instant) -> Option<Pulled> {
+    fn send_continue(&mut self, input: &Buffer, stream: &Stream, now: Instant) -> Option<Pulled> {
         let interim = self.interim.as_mut()?;
-        let body_has_begun = self.input.as_ref().is_some_and(|input| !input.is_empty());
-        while !body_has_begun && !interim.is_done() {
+        while input.is_empty() && !interim.is_done() {
             match interim.write(stream) {
                 Sent::Bytes(_) => {}
                 Sent::Wait => return Some(self.not_yet(Ready::Room, now)),
@@ -213,211 +192,29 @@ impl Incoming {
         self.failed = Some(error);
         Pulled::Failed(error)
     }
-}
 
-impl Connection {
-    /// Begins to read the body that the head announces.
-    pub(super) fn begin_body(
-        &mut self,
-        head: Head,
-        mut incoming: Box<Incoming>,
-        cx: &Context<'_>,
-    ) -> Step {
-        // A client that sends the body without waiting gets no 100 (Continue)
-        // (RFC 9110 section 10.1.1).
-        if !cx.buffer.is_empty() {
-            incoming.interim = None;
-        }
-        let reserved_bytes = incoming
-            .decoder
-            .left()
-            .unwrap_or(0)
-            .min(BODY_RESERVE_BYTES_MAX);
-        self.state = State::Body(Box::new(PartialBody {
-            head,
-            body: Vec::with_capacity(usize::try_from(reserved_bytes).unwrap_or(0)),
-            incoming,
-            waiter: None,
-            permit_deadline: None,
-        }));
-        Step::Continue
-    }
-
-    /// `Body`: reads until the body is whole, or until enough of it has arrived for
-    /// its handler to be called. If the client waits for a 100 (Continue), the
-    /// handler is called at once.
-    pub(super) fn read_body(&mut self, cx: &mut Context<'_>) -> Step {
-        let State::Body(partial) = &mut self.state else {
-            unreachable!("called in Body only");
-        };
-        let PartialBody { body, incoming, .. } = &mut **partial;
-        let enough_bytes = match incoming.interim {
-            Some(_) => 0,
-            None => cx.services.config.body_buffer,
-        };
-        let decoder = &mut incoming.decoder;
-        while !decoder.is_done() && body.len() < enough_bytes && !cx.buffer.is_empty() {
-            match decoder.decode(cx.buffer.unused()) {
-                Ok(Decoded { used, data }) => {
-                    body.extend_from_slice(data);
-                    cx.buffer.consume(used);
-                }
-                Err(refusal) => return self.refuse(refusal, cx),
-            }
-        }
-        if decoder.is_done() {
-            return self.call_with_body(cx);
-        }
-        if body.len() >= enough_bytes {
-            return self.acquire_upload_permit(cx);
-        }
-        match cx.buffer.fill(&self.socket.stream) {
-            Received::Bytes(count) => {
-                incoming.minimum_rate.moved(count, cx.now);
-                Step::Continue
-            }
-            Received::Eof | Received::Gone => self.close_disconnected_request(cx),
-            Received::Wait => {
-                let until = incoming.minimum_rate.wait(cx.now);
-                self.await_rest_of_request(until, "the body came too slowly", cx)
-            }
-        }
-    }
-
-    /// Has the handler called once there is a permit: it may have to wait for the
-    /// rest of the body, and the upload limit bounds how many handlers do.
-    fn acquire_upload_permit(&mut self, cx: &mut Context<'_>) -> Step {
-        let waker = self.waker();
-        let State::Body(partial) = &mut self.state else {
-            unreachable!("called in Body only");
-        };
-        // The time of the wait for a permit does not count against the client.
-        partial.incoming.minimum_rate.start_again(cx.now);
-        let limit = &cx.services.upload_limit;
-        partial.incoming.permit = limit.acquire(waker, &mut partial.waiter);
-        if partial.incoming.permit.is_some() {
-            return self.call_with_body(cx);
-        }
-        let latest = cx.now + cx.services.config.body_timeout;
-        let until = *partial.permit_deadline.get_or_insert(latest);
-        match self.socket.stream.look() {
-            Received::Gone => self.close_disconnected_request(cx),
-            // With an empty buffer, the body can never be whole.
-            Received::Eof if cx.buffer.is_empty() => self.close_disconnected_request(cx),
-            _ if cx.now < until && !cx.is_aborting() => cx.suspend(Wait::Wake, Some(until)),
-            _ => {
-                if !cx.is_aborting() {
-                    let peer = self.peer;
-                    note!(
-                        cx.services.journal,
-                        Warn,
-                        "{peer} gets a 503: too many handlers wait for slow request bodies"
-                    );
-                }
-                self.answer_unavailable(cx)
-            }
-        }
-    }
-
-    fn call_with_body(&mut self, cx: &Context<'_>) -> Step {
-        let idle = State::Idle { since: cx.now };
-        let State::Body(partial) = std::mem::replace(&mut self.state, idle) else {
-            unreachable!("called in Body only");
-        };
-        let PartialBody {
-            head,
-            body,
-            mut incoming,
-            ..
-        } = *partial;
-        let arrived = Bytes::from(body);
-        if incoming.decoder.is_done() {
-            let (length, trailers) = (arrived.len() as u64, incoming.decoder.take_trailers());
-            return self.call_handler(head, arrived, Some(length), trailers, None, cx);
-        }
-        let left = incoming.decoder.left();
-        let length = left.map(|left| left + arrived.len() as u64);
-        self.call_handler(head, arrived, length, None, Some(incoming), cx)
-    }
-
-    /// Whether the handler may read a part of the body that has not arrived yet.
-    pub(crate) fn body_follows(&self) -> bool {
-        matches!(&self.state, State::Handling(handling) if handling.incoming.is_some())
-    }
-
-    /// Reads the next piece of the body for the handler.
-    pub(crate) fn pull_body(&mut self, out: &mut [u8], now: Instant) -> Pulled {
-        let State::Handling(handling) = &mut self.state else {
-            return Pulled::Failed(BodyError::OVER);
-        };
-        match &mut handling.incoming {
-            None => Pulled::Failed(BodyError::OVER),
-            Some(incoming) => match incoming.failed {
-                Some(error) => Pulled::Failed(error),
-                None => {
-                    incoming.load_input(&mut self.unused_input, self.in_time_bytes.unwrap_or(0));
-                    incoming.pull(out, &self.socket.stream, now)
-                }
-            },
-        }
-    }
-
-    /// The handler waits for the socket itself: events of it wake no worker any
-    /// more. Gives a pipe that is closed when the connection goes on without the
-    /// body, or ends.
-    pub(crate) fn leave_to_handler(&mut self) -> io::Result<PipeReader> {
-        let (reader, writer) = io::pipe()?;
-        self.deregister();
-        if let State::Handling(Handling {
-            incoming: Some(incoming),
-            ..
-        }) = &mut self.state
-        {
-            incoming.handler_wait = Some(writer);
-        }
-        Ok(reader)
-    }
-
-    /// The socket, for a thread that waits for it.
-    pub(crate) fn share_stream(&self) -> Stream {
-        self.socket.stream.share()
-    }
-
-    /// Takes back the input that the handler has not used. The handler has returned.
-    pub(super) fn take_back_input(&mut self) {
-        let State::Handling(handling) = &mut self.state else {
-            return;
-        };
-        let Some(incoming) = &mut handling.incoming else {
-            return;
-        };
-        incoming.handler_wait = None;
-        if let Some(input) = incoming.input.take() {
-            self.unused_input = input.to_unused();
-            self.in_time_bytes = self.in_time_bytes.map(|_| input.in_time_bytes());
+    /// Gives back the input that the handler has not used.
+    pub(super) fn give_back_input(&mut self, common: &mut Common) {
+        if let Some(input) = self.input.take() {
+            common.unused_input = input.to_unused();
+            common.in_time_bytes = common.in_time_bytes.map(|_| input.in_time_bytes());
         }
     }
 
     /// Discards the part of the body that the handler has not read. `false` if the
     /// connection has to be closed after the answer, because that part has not
     /// arrived or is too large.
-    pub(super) fn discard_body(
-        &self,
-        incoming: Option<Box<Incoming>>,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        let Some(mut incoming) = incoming else {
-            return true;
-        };
+    pub(super) fn discard(&mut self, common: &Common, cx: &mut Context<'_>) -> bool {
         // A client that waits for a 100 (Continue) may or may not send the body when
         // it gets the answer instead.
-        if incoming.interim.is_some() || incoming.failed.is_some() {
+        if self.interim.is_some() || self.failed.is_some() {
             return false;
         }
+        let stream = &common.socket.stream;
         let mut discarded_bytes = 0;
-        while !incoming.decoder.is_done() {
+        while !self.decoder.is_done() {
             let before = cx.buffer.unused().len();
-            let Ok(Decoded { used, .. }) = incoming.decoder.decode(cx.buffer.unused()) else {
+            let Ok(Decoded { used, .. }) = self.decoder.decode(cx.buffer.unused()) else {
                 return false;
             };
             cx.buffer.consume(used);
@@ -425,7 +222,7 @@ impl Connection {
             if discarded_bytes > cx.services.config.discard_bytes_max {
                 return false;
             }
-            if before == 0 && !matches!(cx.buffer.fill(&self.socket.stream), Received::Bytes(_)) {
+            if before == 0 && !matches!(cx.buffer.fill(stream), Received::Bytes(_)) {
                 return false;
             }
         }
@@ -433,9 +230,10 @@ impl Connection {
     }
 }
 
-/// Whether the client asks for another protocol (RFC 9110 section 7.8).
-pub(super) fn asks_for_upgrade(head: &Head) -> bool {
-    head.present.upgrade
-        && head.version == Version::HTTP_11
-        && persist::has_token(head.headers(), "upgrade")
+/// A buffer with the unused input of the connection.
+fn take_input(common: &mut Common) -> Buffer {
+    let unused_input = mem::take(&mut common.unused_input);
+    let mut input = Buffer::new(INPUT_BYTES.max(unused_input.len()));
+    input.load(&unused_input, common.in_time_bytes.unwrap_or(0));
+    input
 }

@@ -11,18 +11,14 @@ use super::Context;
 use super::State;
 use super::Step;
 use super::UpgradeParts;
-use super::access_log;
-use crate::engine::deferred;
+use super::common::Common;
 use crate::engine::deferred::Deferred;
 use crate::engine::linger::Linger;
 use crate::engine::services::Services;
 use crate::engine::shard::Wait;
 use crate::journal::note;
 use crate::lifecycle::outcome::ConnectionOutcome;
-use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
-use crate::lifecycle::report::CutRequest;
-use crate::message::body::source::BodyKind;
 use crate::net::stream::Received;
 
 /// A connection that waits for the client to close its side.
@@ -41,12 +37,7 @@ pub(super) struct Lingering {
 /// wake-up for an event.
 const EOF_DELAY: Duration = Duration::from_millis(5);
 
-impl Connection {
-    /// Half-closes an idle connection: no request began in time.
-    pub(super) fn close_idle(&mut self, cx: &mut Context<'_>) -> Step {
-        self.half_close(ConnectionOutcome::ClosedIdle, true, cx)
-    }
-
+impl Lingering {
     /// Half-closes the connection, and lingers. A close at once could destroy an
     /// answer on its way: with unread input, it resets the connection
     /// (RFC 9112 section 9.6).
@@ -54,17 +45,17 @@ impl Connection {
     /// `is_server_initiated`: the server ends the connection, so the client may have
     /// sent a request before it learns of that.
     pub(super) fn half_close(
-        &mut self,
         outcome: ConnectionOutcome,
         is_server_initiated: bool,
+        common: &Common,
         cx: &mut Context<'_>,
-    ) -> Step {
+    ) -> Self {
         let crossed = is_server_initiated && cx.holds_request();
         cx.buffer.clear();
         // This fails only on a broken connection, which the next read finds.
-        let _ = self.socket.stream.half_close();
+        let _ = common.socket.stream.half_close();
         cx.services.accounting.lingering_begun();
-        self.state = State::Lingering(Lingering {
+        Self {
             linger: Linger::new(&cx.services.config, cx.now),
             outcome: if crossed {
                 ConnectionOutcome::CrossedClose
@@ -73,167 +64,97 @@ impl Connection {
             },
             is_server_initiated,
             has_waited: false,
-        });
-        Step::Continue
+        }
     }
 
-    /// `Lingering`: reads and discards until the client's EOF, which confirms that
-    /// the client has read everything.
-    pub(super) fn linger(&mut self, cx: &mut Context<'_>) -> Step {
+    /// Reads and discards until the client's EOF, which confirms that the client has
+    /// read everything.
+    pub(super) fn step(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         cx.buffer.clear();
-        let has_nothing_to_read = self.has_nothing_to_read(cx);
-        let State::Lingering(lingering) = &mut self.state else {
-            unreachable!("called in Lingering only");
-        };
-        let until = lingering.linger.until(cx.now, cx.aborting_since());
-        let outcome = lingering.outcome;
+        let until = self.linger.until(cx.now, cx.aborting_since());
         let is_over = cx.now >= until || cx.services.life.abort_was_requested();
-        if !is_over && has_nothing_to_read {
-            return self.await_eof(until, cx);
+        if !is_over && common.has_nothing_to_read(cx) {
+            return self.await_eof(until, common, cx);
         }
-        let received = cx.buffer.fill(&self.socket.stream);
+        let received = cx.buffer.fill(&common.socket.stream);
         cx.buffer.clear();
         match received {
-            Received::Eof => Step::close(outcome),
+            Received::Eof => Step::close(self.outcome),
             Received::Bytes(_)
-                if lingering.is_server_initiated && outcome != ConnectionOutcome::CrossedClose =>
+                if self.is_server_initiated && self.outcome != ConnectionOutcome::CrossedClose =>
             {
-                lingering.outcome = ConnectionOutcome::CrossedClose;
+                self.outcome = ConnectionOutcome::CrossedClose;
                 Step::Continue
             }
             Received::Bytes(count) if !is_over => {
-                lingering.linger.received(count, cx.now);
+                self.linger.received(count, cx.now);
                 Step::Continue
             }
-            Received::Wait if !is_over => self.await_eof(until, cx),
-            Received::Bytes(_) | Received::Wait | Received::Gone => {
-                Step::close(unconfirmed(outcome))
-            }
+            Received::Wait if !is_over => self.await_eof(until, common, cx),
+            Received::Bytes(_) | Received::Wait | Received::Gone => Step::close(self.unconfirmed()),
         }
     }
 
-    fn await_eof(&mut self, until: Instant, cx: &Context<'_>) -> Step {
-        let State::Lingering(lingering) = &mut self.state else {
-            unreachable!("called in Lingering only");
-        };
+    fn await_eof(&mut self, until: Instant, common: &mut Common, cx: &Context<'_>) -> Step {
         // A drain waits for this connection, and at a limit of connections others
         // wait for its place: then its end must not be delayed.
         let services = cx.services;
         let is_urgent = cx.phase >= Phase::Draining
             || services.peers.are_limited()
             || !services.places.has_room();
-        if lingering.has_waited || is_urgent {
+        if self.has_waited || is_urgent {
             return cx.suspend(Wait::Input, Some(until));
         }
-        lingering.has_waited = true;
-        self.deregister();
+        self.has_waited = true;
+        common.deregister();
         let due = until.min(cx.now + EOF_DELAY);
         cx.suspend(Wait::Time, Some(due))
     }
 
-    /// Cuts the answer: the server ends the connection before the answer is complete.
-    pub(super) fn cut_answer(&mut self, cx: &mut Context<'_>) -> Step {
-        self.close_mid_exchange(RequestOutcome::Cut, ConnectionOutcome::Cut, cx)
-    }
-
-    /// Ends the request in progress and the connection, with these outcomes.
-    pub(super) fn close_mid_exchange(
-        &mut self,
-        request: RequestOutcome,
-        connection: ConnectionOutcome,
-        cx: &mut Context<'_>,
-    ) -> Step {
-        self.end_exchange(request, cx.services, cx.deferred);
-        self.reset_if_end_is_unclear(connection);
-        Step::close(connection)
-    }
-
-    /// Enters the outcome of the request in progress. What is left of the
-    /// application's answer is dropped later.
-    pub(super) fn end_exchange(
-        &mut self,
-        outcome: RequestOutcome,
-        services: &Services,
-        deferred: &mut Vec<Deferred>,
-    ) {
-        if let State::Writing(writing) = &mut self.state
-            && let Some(rest) = writing.take_user_rest()
-        {
-            deferred.push(Deferred::drop_of(rest, self.subject()));
-        }
-        let Some(exchange) = self.exchange.take() else {
-            debug_assert!(false, "an exchange ends once");
-            return;
-        };
-        self.guard.request_ended(outcome, exchange.on_last_call);
-        services.refusals.log_if_due(&services.journal);
-        if services.config.access_log {
-            access_log::write(&services.journal, self.peer, &exchange);
-        }
-        if outcome == RequestOutcome::Cut {
-            services.name_cut(CutRequest {
-                route: deferred::named(exchange.request_line.as_ref()),
-                peer: self.peer,
-                age: exchange.began.elapsed(),
-                handler_running: matches!(self.state, State::Handling(_)),
-            });
+    /// The outcome if the client has not closed its side.
+    fn unconfirmed(&self) -> ConnectionOutcome {
+        match self.outcome {
+            ConnectionOutcome::Completed => ConnectionOutcome::DeliveryUnconfirmed,
+            other => other,
         }
     }
+}
 
+impl Connection {
     /// Closes the connection at once, in whatever state it is.
     pub(crate) fn close_now(
         mut self: Box<Self>,
         services: &Services,
         deferred: &mut Vec<Deferred>,
     ) {
-        let (request, connection) = match &self.state {
-            State::Idle { .. } => {
-                return self.close(ConnectionOutcome::ClosedIdle, services, deferred);
+        let Self { common, state } = &mut *self;
+        let outcome = match state {
+            State::Idle(_) => ConnectionOutcome::ClosedIdle,
+            State::Head(_) | State::Body(_) | State::Handling(_) => {
+                let handler_running = matches!(state, State::Handling(_));
+                common.cut_exchange(handler_running, services);
+                ConnectionOutcome::Cut
             }
-            State::Lingering(lingering) => {
-                let outcome = unconfirmed(lingering.outcome);
-                return self.close(outcome, services, deferred);
-            }
-            State::Writing(writing) if writing.kind == BodyKind::Follower => (
-                RequestOutcome::ClientStalled,
-                ConnectionOutcome::ClientStalled,
-            ),
-            State::Head { .. } | State::Body(_) | State::Handling(_) | State::Writing(_) => {
-                (RequestOutcome::Cut, ConnectionOutcome::Cut)
-            }
+            State::Writing(writing) => writing.close_now(common, services, deferred),
+            State::Lingering(lingering) => lingering.unconfirmed(),
         };
-        self.end_exchange(request, services, deferred);
-        self.reset_if_end_is_unclear(connection);
-        self.close(connection, services, deferred);
-    }
-
-    /// Has the close reset the connection, where the client could take a cut answer
-    /// for a whole one because the framing does not tell its end. The reset also
-    /// discards what the kernel still holds for a client that was too slow.
-    fn reset_if_end_is_unclear(&self, outcome: ConnectionOutcome) {
-        if self.ends_by_reset(outcome) {
-            self.socket.stream.reset_on_close();
-        }
-    }
-
-    fn ends_by_reset(&self, outcome: ConnectionOutcome) -> bool {
-        let is_unclear = matches!(&self.state, State::Writing(writing) if writing.ends_by_close());
-        is_unclear || outcome == ConnectionOutcome::ClientStalled
+        self.close(outcome, services, deferred);
     }
 
     /// Takes the connection apart for an upgrade.
-    pub(crate) fn into_parts(mut self) -> UpgradeParts {
-        debug_assert!(self.exchange.is_none(), "its request is answered");
-        self.deregister();
+    pub(crate) fn into_parts(self) -> UpgradeParts {
+        let mut common = self.common;
+        debug_assert!(common.exchange.is_none(), "its request is answered");
+        common.deregister();
         UpgradeParts {
-            stream: self.socket.stream,
-            peer: self.peer,
-            local: self.local,
-            input: Bytes::from(self.unused_input),
-            guard: self.guard,
-            place: self.place,
-            share: self.share,
-            after_delivery: self.after_delivery,
+            stream: common.socket.stream,
+            peer: common.peer,
+            local: common.local,
+            input: Bytes::from(common.unused_input),
+            guard: common.guard,
+            place: common.place,
+            share: common.share,
+            after_delivery: common.after_delivery,
         }
     }
 
@@ -246,32 +167,29 @@ impl Connection {
         services: &Services,
         deferred: &mut Vec<Deferred>,
     ) {
-        debug_assert!(
-            self.exchange.is_none(),
-            "closed in the middle of an exchange"
-        );
-        let is_reset = self.ends_by_reset(outcome);
-        let Self {
+        let Self { common, state } = *self;
+        let Common {
             socket,
             peer,
-            state,
+            exchange,
+            after_delivery,
             shard,
             guard,
             place,
             share,
-            after_delivery,
             ..
-        } = *self;
+        } = common;
+        debug_assert!(exchange.is_none(), "closed in the middle of an exchange");
         note!(services.journal, Debug, "{peer}: {outcome:?}");
         shard.remove(&socket);
         let stream = socket.stream;
         // A thread that waits for the socket, or sends a file to it, has it too.
         if stream.is_shared() {
-            match is_reset {
+            match &state {
                 // Not with our half of the close, which the client could take for
                 // the end of a whole answer: the reset comes with the last handle.
-                true => stream.stop_reading(),
-                false => stream.shut_down(),
+                State::Writing(writing) if writing.ends_by_reset(outcome) => stream.stop_reading(),
+                _ => stream.shut_down(),
             }
         }
         drop(stream);
@@ -285,13 +203,5 @@ impl Connection {
         // ended in the accounting.
         drop(place);
         deferred.extend(after_delivery);
-    }
-}
-
-/// The outcome if the client has not closed its side.
-fn unconfirmed(outcome: ConnectionOutcome) -> ConnectionOutcome {
-    match outcome {
-        ConnectionOutcome::Completed => ConnectionOutcome::DeliveryUnconfirmed,
-        other => other,
     }
 }

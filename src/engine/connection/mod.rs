@@ -17,48 +17,55 @@
 //! abort. At an abort, a request that no handler has started is answered with 503
 //! first, and an answer that has no end of its own is completed first.
 //!
-//! `Idle` and `Head` are in [`input`]. A request's body is in [`incoming`], before
-//! and while its handler runs. [`answer`] makes a message of a response, and
-//! [`writing`] sends it. Every way to the end is in [`leave`].
+//! A [`State`] owns what only it needs; what every state has is in [`common`]. A
+//! state takes steps, and a [`Step`] says where the connection goes: the arrows of
+//! the picture are in [`Connection::follow`].
+//!
+//! `Idle` and `Head` are in [`input`], `Body` is in [`partial_body`], [`handling`] and
+//! [`writing`] have their own files, and so has what follows the output of an answer:
+//! [`rest`]. A body that is not read yet is [`incoming`], in `Body` and in `Handling`.
+//! [`answer`] makes a message of a response, [`refuse`] one of the server's own. Every
+//! way to the end is in [`leave`].
 
 mod access_log;
 mod answer;
+mod common;
 mod context;
 pub(super) mod exchange;
+mod handling;
 mod incoming;
 mod input;
 mod leave;
+mod partial_body;
+mod refuse;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod writing;
 
 use std::fmt;
-use std::mem;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http::Method;
-use http::StatusCode;
-use http::Version;
-
 pub(crate) use self::answer::Answer;
+use self::common::Common;
 pub(crate) use self::context::BodyTask;
 pub(crate) use self::context::Context;
-pub(crate) use self::context::FilePart;
 pub(crate) use self::context::Next;
-use self::context::Step;
 pub(crate) use self::context::Upgrade;
 pub(crate) use self::context::UpgradeParts;
-use self::exchange::Exchange;
-use self::incoming::Incoming;
-use self::incoming::PartialBody;
+use self::handling::Handling;
 pub(crate) use self::incoming::Pulled;
+use self::input::Idle;
+use self::input::PartialHead;
 use self::leave::Lingering;
+use self::partial_body::PartialBody;
+pub(crate) use self::rest::FileBody;
+pub(crate) use self::rest::FilePart;
+pub(crate) use self::rest::StreamBody;
 use self::writing::Writing;
-use super::deferred::Deferred;
 use super::deferred::Subject;
 use super::peers::PeerShare;
 use super::places::Place;
@@ -71,18 +78,15 @@ use super::shard::Suspendable;
 use super::shard::Suspended;
 use super::shard::Wait;
 use super::slow_calls::CallKey;
-use crate::http1::head::Head;
-use crate::http1::persist::Persist;
+use crate::http1::Refusal;
 use crate::lifecycle::accounting::ConnectionGuard;
+use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::body::source::PieceSource;
-use crate::message::body::source::Waker;
-use crate::message::request::Origin;
 use crate::message::request::Request;
-use crate::message::request_body::RequestBody;
 #[cfg(any(test, fuzzing))]
 use crate::net::stream::Received;
+use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
 /// What a new connection is made of.
@@ -98,36 +102,15 @@ pub(crate) struct Admitted {
 
 /// A client's connection, from accept to its outcome.
 pub(crate) struct Connection {
-    socket: Socket,
-    peer: SocketAddr,
-    local: SocketAddr,
+    common: Common,
     state: State,
-    /// Input that was read in an earlier turn and is not used yet.
-    unused_input: Box<[u8]>,
-    /// How much of the unused input arrived in time, so that requests in it are
-    /// answered. `None` until this is decided, in a drain after the last call.
-    in_time_bytes: Option<usize>,
-    /// The request in progress, from its first byte to the end of its answer.
-    exchange: Option<Exchange>,
-    /// How many requests have begun on this connection.
-    exchange_count: u64,
-    /// An event has said that the client has closed its side.
-    may_be_at_eof: bool,
-    /// What the application wants to be called when the connection has ended.
-    after_delivery: Option<Deferred>,
-    /// The shard in which the connection is suspended.
-    shard: Arc<Shard<Self>>,
-    guard: ConnectionGuard,
-    place: Place,
-    share: PeerShare,
 }
 
 enum State {
     /// No request is in progress.
-    Idle { since: Instant },
-    /// A part of a head has arrived. `until` is the deadline for the rest;
-    /// `parsed_lines` is the number of lines at the last parse.
-    Head { until: Instant, parsed_lines: usize },
+    Idle(Idle),
+    /// A part of a head has arrived.
+    Head(PartialHead),
     /// A head has arrived, and a part of its body.
     Body(Box<PartialBody>),
     /// The request is with its handler.
@@ -138,43 +121,43 @@ enum State {
     Lingering(Lingering),
 }
 
-/// What the answer to the request depends on.
-#[derive(Debug)]
-struct Handling {
-    method: Method,
-    version: Version,
-    persist: Persist,
-    /// The client asks for another protocol.
-    asks_for_upgrade: bool,
-    /// The part of the request's body that has not been read yet.
-    incoming: Option<Box<Incoming>>,
+/// Where a step leads.
+enum Step {
+    /// To the next step of the same state.
+    Continue,
+    /// The turn ends here, in the same state.
+    Next(Next),
+    /// A request begins: to `Head`.
+    ReadHead,
+    /// The head is whole, and announces a body: to `Body`.
+    ReadBody(Box<PartialBody>),
+    /// Enough of the request has arrived: to `Handling`.
+    Call(Handling, Request),
+    /// The server itself answers, and closes the connection after that: to `Writing`.
+    Refuse(Refusal),
+    /// As `Refuse`, with 503: no handler will start the request.
+    Unavailable,
+    /// The answer is written, and the connection is kept: to `Idle`.
+    KeepAlive,
+    /// The connection has had its last answer, or none: to `Lingering`.
+    HalfClose {
+        outcome: ConnectionOutcome,
+        /// The client may have sent a request before it learns of this.
+        is_server_initiated: bool,
+    },
+}
+
+impl Step {
+    fn close(outcome: ConnectionOutcome) -> Self {
+        Self::Next(Next::Close(outcome))
+    }
 }
 
 impl Connection {
     pub(crate) fn new(admitted: Admitted, shard: Arc<Shard<Self>>, now: Instant) -> Self {
-        let Admitted {
-            stream,
-            peer,
-            local,
-            guard,
-            place,
-            share,
-        } = admitted;
         Self {
-            socket: Socket::new(stream),
-            peer,
-            local,
-            state: State::Idle { since: now },
-            unused_input: Box::default(),
-            in_time_bytes: None,
-            exchange: None,
-            exchange_count: 0,
-            may_be_at_eof: false,
-            after_delivery: None,
-            shard,
-            guard,
-            place,
-            share,
+            common: Common::new(admitted, shard),
+            state: State::Idle(Idle { since: now }),
         }
     }
 
@@ -182,8 +165,8 @@ impl Connection {
     pub(crate) fn first_suspend(&self, services: &Services) -> Suspend {
         // Read first, since the deadline depends on the phase.
         let seen = services.life.phase();
-        let until = match self.state {
-            State::Idle { since } => Some(input::idle_until(since, services)),
+        let until = match &self.state {
+            State::Idle(idle) => Some(idle.until(services)),
             _ => None,
         };
         Suspend {
@@ -196,19 +179,23 @@ impl Connection {
     /// Runs the state machine until it has to wait.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) -> Next {
         cx.buffer.begin_turn();
-        self.load_input(cx);
+        self.common.load_input(cx);
         let next = self.run(cx);
-        self.store_input(cx);
+        self.common.store_input(cx);
         next
     }
 
     /// Continues with the answer to the request of the last [`Next::Call`].
     pub(crate) fn resume(&mut self, answer: Answer, cx: &mut Context<'_>) -> Next {
-        self.take_back_input();
-        self.load_input(cx);
-        self.answer(answer, cx);
+        let Self { common, state } = self;
+        let State::Handling(handling) = state else {
+            unreachable!("`Next::Call` comes with `Handling`, which only its answer ends");
+        };
+        handling.take_back_input(common);
+        common.load_input(cx);
+        self.state = State::Writing(handling.answer(answer, common, cx));
         let next = self.run(cx);
-        self.store_input(cx);
+        self.common.store_input(cx);
         next
     }
 
@@ -216,128 +203,108 @@ impl Connection {
     /// and the source of the next one.
     pub(crate) fn resume_with_piece(
         &mut self,
-        source: Box<dyn PieceSource>,
+        stream: StreamBody,
         piece: Piece,
         cx: &mut Context<'_>,
     ) -> Next {
-        self.run_from(cx, |connection, cx| {
-            connection.take_piece(source, piece, cx)
+        self.resume_writing(cx, |writing, common, cx| {
+            writing.take_piece(stream, piece, common, cx)
         })
     }
 
-    /// Takes this step, and further steps until the connection has to wait.
-    fn run_from(
+    /// Continues with the outcome of a [`Next::SendFile`].
+    pub(crate) fn file_sent(
+        &mut self,
+        file: FileBody,
+        sent: io::Result<Sent>,
+        cx: &mut Context<'_>,
+    ) -> Next {
+        self.resume_writing(cx, |writing, common, cx| {
+            writing.file_sent(file, sent, common, cx)
+        })
+    }
+
+    fn resume_writing(
         &mut self,
         cx: &mut Context<'_>,
-        step: impl FnOnce(&mut Self, &mut Context<'_>) -> Step,
+        step: impl FnOnce(&mut Writing, &mut Common, &mut Context<'_>) -> Step,
     ) -> Next {
-        self.load_input(cx);
-        let next = match step(self, cx) {
-            Step::Continue => self.run(cx),
-            Step::Next(next) => next,
+        let Self { common, state } = self;
+        let State::Writing(writing) = state else {
+            unreachable!("only `Writing` lends a body, and it waits until it has it back");
         };
-        self.store_input(cx);
+        common.load_input(cx);
+        let step = step(writing, common, cx);
+        let next = match self.follow(step, cx) {
+            Some(next) => next,
+            None => self.run(cx),
+        };
+        self.common.store_input(cx);
         next
     }
 
-    /// Moves the unused input into the worker's buffer.
-    fn load_input(&mut self, cx: &mut Context<'_>) {
-        let unused_input = mem::take(&mut self.unused_input);
-        cx.buffer
-            .load(&unused_input, self.in_time_bytes.unwrap_or(0));
-    }
-
-    /// Keeps what is unused in the worker's buffer.
-    fn store_input(&mut self, cx: &Context<'_>) {
-        self.unused_input = cx.buffer.to_unused();
-        self.in_time_bytes = self.in_time_bytes.map(|_| cx.buffer.in_time_bytes());
-    }
-
+    /// Takes steps until the connection has to wait.
     fn run(&mut self, cx: &mut Context<'_>) -> Next {
         while *cx.budget > 0 {
             *cx.budget -= 1;
-            let step = match self.state {
-                State::Idle { since } => self.await_request(since, cx),
-                State::Head { .. } => self.read_head(cx),
-                State::Body(_) => self.read_body(cx),
-                State::Writing(_) => self.write(cx),
-                State::Lingering(_) => self.linger(cx),
-                State::Handling(_) => unreachable!("a handler's answer is given to `resume`"),
+            let common = &mut self.common;
+            let step = match &mut self.state {
+                State::Idle(idle) => idle.step(common, cx),
+                State::Head(head) => head.step(common, cx),
+                State::Body(body) => body.step(common, cx),
+                State::Handling(_) => {
+                    unreachable!("it is not suspended in `Handling`: its answer comes next")
+                }
+                State::Writing(writing) => writing.step(common, cx),
+                State::Lingering(lingering) => lingering.step(common, cx),
             };
-            if let Step::Next(next) = step {
+            if let Some(next) = self.follow(step, cx) {
                 return next;
             }
         }
-        Next::Suspend(Suspend {
-            wait: Wait::Turn,
-            until: None,
-            seen: cx.phase,
-        })
+        cx.suspended(Wait::Turn, None)
     }
 
-    /// Enough of the request has arrived: has its handler called. `length` is the
-    /// length of its body, `incoming` the part of the body that has not been read.
-    fn call_handler(
-        &mut self,
-        head: Head,
-        body: Bytes,
-        length: Option<u64>,
-        trailers: Option<Box<HeaderMap>>,
-        incoming: Option<Box<Incoming>>,
-        cx: &Context<'_>,
-    ) -> Step {
-        self.state = State::Handling(Handling {
-            method: head.method.clone(),
-            version: head.version,
-            persist: match head.present.connection || head.version == Version::HTTP_10 {
-                true => Persist::asked(head.version, head.headers()),
-                false => Persist::KeepAlive,
-            },
-            asks_for_upgrade: incoming::asks_for_upgrade(&head),
-            incoming,
-        });
-        let origin = Origin {
-            peer: self.peer,
-            local: self.local,
-            arrived: self
-                .exchange
-                .as_ref()
-                .map_or(cx.now, |exchange| exchange.began),
-            connection: self.guard.number(),
-            number: self.exchange_count,
-        };
-        let body = RequestBody::new(body, length, trailers);
-        let request = Request::new(head, body, origin, cx.services.life.clone());
-        Step::Next(Next::Call(request))
+    /// Goes where a step leads: these are the arrows of the picture. Gives what the
+    /// worker does next, if the turn ends there.
+    // Called for every step of every request.
+    #[inline(always)]
+    fn follow(&mut self, step: Step, cx: &mut Context<'_>) -> Option<Next> {
+        let common = &mut self.common;
+        match step {
+            Step::Continue => {}
+            Step::Next(next) => return Some(next),
+            Step::ReadHead => self.state = State::Head(PartialHead::new(cx)),
+            Step::ReadBody(body) => self.state = State::Body(body),
+            Step::Call(handling, request) => {
+                self.state = State::Handling(handling);
+                return Some(Next::Call(request));
+            }
+            Step::Refuse(refusal) => {
+                self.state = State::Writing(Writing::refusal(refusal, common, cx));
+            }
+            Step::Unavailable => self.state = State::Writing(Writing::unavailable(common, cx)),
+            Step::KeepAlive => self.state = State::Idle(Idle { since: cx.now }),
+            Step::HalfClose {
+                outcome,
+                is_server_initiated,
+            } => {
+                let lingering = Lingering::half_close(outcome, is_server_initiated, common, cx);
+                self.state = State::Lingering(lingering);
+            }
+        }
+        None
     }
 
     /// The number of the connection, and the number of the request in progress on
     /// it.
     pub(crate) fn exchange_number(&self) -> (u64, u64) {
-        (self.guard.number(), self.exchange_count)
+        (self.common.guard.number(), self.common.exchange_count)
     }
 
     /// The request in progress, for the report and the log.
     pub(crate) fn subject(&self) -> Subject {
-        let exchange = self.exchange.as_ref();
-        Subject {
-            request_line: exchange.and_then(|exchange| exchange.request_line.clone().map(Box::new)),
-            peer: self.peer,
-            since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
-        }
-    }
-
-    /// The answer has this status, and a head of so many bytes.
-    fn set_answer_head(&mut self, status: StatusCode, head_bytes: usize) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.set_answer_head(status, head_bytes);
-        }
-    }
-
-    fn count_sent(&mut self, bytes: usize) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.count_sent(bytes);
-        }
+        self.common.subject()
     }
 
     /// Whether the answer that is being written is completed at an abort too, and
@@ -346,54 +313,37 @@ impl Connection {
         matches!(&self.state, State::Writing(writing) if writing.kind != BodyKind::Finite)
     }
 
-    /// Whether another read would find nothing, so that the connection can wait for
-    /// an event at once. An EOF that arrived together with bytes that were read
-    /// gives no further event, so it has to be read.
-    fn has_nothing_to_read(&self, cx: &Context<'_>) -> bool {
-        cx.buffer.is_empty() && cx.buffer.has_emptied_socket() && !self.may_be_at_eof
-    }
-
     /// Whether bytes or an EOF can be read.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn has_input(&self) -> bool {
-        self.socket.stream.look() != Received::Wait
+        self.common.socket.stream.look() != Received::Wait
     }
 
     pub(crate) fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.common.peer
     }
 
     /// The entry of [`SlowCalls`](super::slow_calls::SlowCalls) for the request in
     /// progress.
     pub(crate) fn call_key(&self) -> CallKey {
-        let exchange = self.exchange.as_ref();
+        let exchange = self.common.exchange.as_ref();
         exchange.map_or_else(CallKey::default, |exchange| exchange.call_key)
     }
 
     /// Suspends the connection until what it waits for happens.
     pub(crate) fn suspend(self: Box<Self>, suspend: Suspend) -> Suspended<Self> {
-        let shard = Arc::clone(&self.shard);
+        let shard = Arc::clone(&self.common.shard);
         shard.suspend(self, suspend)
-    }
-
-    /// Wakes this connection when it is suspended with [`Wait::Wake`].
-    fn waker(&mut self) -> Waker {
-        self.shard.waker(&mut self.socket)
-    }
-
-    /// Stops events of this connection until it is suspended again.
-    pub(crate) fn deregister(&mut self) {
-        self.shard.deregister(&mut self.socket);
     }
 }
 
 impl Suspendable for Connection {
     fn note_eof(&mut self) {
-        self.may_be_at_eof = true;
+        self.common.may_be_at_eof = true;
     }
 
     fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle { .. })
+        matches!(self.state, State::Idle(_))
     }
 
     fn is_endless(&self) -> bool {
@@ -403,20 +353,20 @@ impl Suspendable for Connection {
 
 impl HasSocket for Connection {
     fn socket(&mut self) -> &mut Socket {
-        &mut self.socket
+        &mut self.common.socket
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Idle { .. } => "idle",
-            State::Head { .. } => "head",
+            State::Idle(_) => "idle",
+            State::Head(_) => "head",
             State::Body(_) => "body",
             State::Handling(_) => "handling",
             State::Writing(_) => "writing",
             State::Lingering(_) => "lingering",
         };
-        write!(f, "Connection({}, {state})", self.peer)
+        write!(f, "Connection({}, {state})", self.common.peer)
     }
 }

@@ -187,7 +187,7 @@ fn an_idle_connection_holds_no_buffer() {
         bench.advance(&mut seen);
     }
     assert!(bench.connection.is_idle());
-    assert!(bench.connection.unused_input.is_empty());
+    assert!(bench.connection.common.unused_input.is_empty());
     drop(bench.client.shutdown(Shutdown::Both));
     bench.finish(&mut seen);
 }

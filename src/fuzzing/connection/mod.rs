@@ -28,6 +28,7 @@ use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
 use crate::engine::connection::Next;
 use crate::engine::connection::Pulled;
+use crate::engine::connection::StreamBody;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
 use crate::engine::monitor_waker::MonitorWaker;
@@ -45,7 +46,6 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Trigger;
 use crate::message::body::Body;
 use crate::message::body::source::Piece;
-use crate::message::body::source::PieceSource;
 use crate::message::request::Request;
 use crate::message::request_body::BodyError;
 use crate::message::response::IntoResponse;
@@ -153,9 +153,9 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
     for _ in 0..1000 + 32 * stream.len() {
         match driver.step(std::mem::take(&mut given)) {
             Next::Call(request) => given = Given::Answer(driver.handle(request)),
-            Next::Pull(mut source, waker) => {
-                let piece = source.next(&waker);
-                given = Given::Piece(source, piece);
+            Next::Pull(mut stream) => {
+                let piece = stream.next();
+                given = Given::Piece(stream, piece);
             }
             Next::Suspend(suspend) => {
                 // A worker does the same after each turn of a connection.
@@ -164,7 +164,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
             }
             Next::Close(outcome) => return driver.close(outcome),
             Next::Upgrade(..) | Next::SendFile(_) => {
-                unreachable!("no response upgrades the connection or sends a file")
+                unreachable!("its answers are bytes and chunks")
             }
         }
     }
@@ -177,7 +177,7 @@ enum Given {
     #[default]
     Nothing,
     Answer(Answer),
-    Piece(Box<dyn PieceSource>, Piece),
+    Piece(StreamBody, Piece),
 }
 
 /// The client, the connection, and what the connection works with.
@@ -252,8 +252,8 @@ impl<'a> Driver<'a> {
         match given {
             Given::Nothing => self.connection.advance(&mut cx),
             Given::Answer(answer) => self.connection.resume(answer, &mut cx),
-            Given::Piece(source, piece) => {
-                self.connection.resume_with_piece(source, piece, &mut cx)
+            Given::Piece(stream, piece) => {
+                self.connection.resume_with_piece(stream, piece, &mut cx)
             }
         }
     }

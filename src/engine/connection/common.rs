@@ -1,0 +1,193 @@
+//! What a connection has in every state: its socket, its unused input, the request in
+//! progress, and its entries in the accounting.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::StatusCode;
+
+use super::Admitted;
+use super::Connection;
+use super::Context;
+use super::Step;
+use super::access_log;
+use super::exchange::Exchange;
+use crate::engine::deferred;
+use crate::engine::deferred::Deferred;
+use crate::engine::deferred::Subject;
+use crate::engine::peers::PeerShare;
+use crate::engine::places::Place;
+use crate::engine::services::Services;
+use crate::engine::shard::Shard;
+use crate::engine::shard::Socket;
+use crate::engine::slow_calls::CallKey;
+use crate::lifecycle::accounting::ConnectionGuard;
+use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::outcome::RequestOutcome;
+use crate::lifecycle::phase::Phase;
+use crate::lifecycle::report::CutRequest;
+use crate::message::body::source::Waker;
+
+/// See the module.
+pub(super) struct Common {
+    pub(super) socket: Socket,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    /// Input that was read in an earlier turn and is not used yet.
+    pub(super) unused_input: Box<[u8]>,
+    /// How much of the unused input arrived in time, so that requests in it are
+    /// answered. `None` until this is decided, in a drain after the last call.
+    pub(super) in_time_bytes: Option<usize>,
+    /// The request in progress, from its first byte to the end of its answer.
+    pub(super) exchange: Option<Exchange>,
+    /// How many requests have begun on this connection.
+    pub(super) exchange_count: u64,
+    /// An event has said that the client has closed its side.
+    pub(super) may_be_at_eof: bool,
+    /// What the application wants to be called when the connection has ended.
+    pub(super) after_delivery: Option<Deferred>,
+    /// The shard in which the connection is suspended.
+    pub(super) shard: Arc<Shard<Connection>>,
+    pub(super) guard: ConnectionGuard,
+    pub(super) place: Place,
+    pub(super) share: PeerShare,
+}
+
+impl Common {
+    pub(super) fn new(admitted: Admitted, shard: Arc<Shard<Connection>>) -> Self {
+        let Admitted {
+            stream,
+            peer,
+            local,
+            guard,
+            place,
+            share,
+        } = admitted;
+        Self {
+            socket: Socket::new(stream),
+            peer,
+            local,
+            unused_input: Box::default(),
+            in_time_bytes: None,
+            exchange: None,
+            exchange_count: 0,
+            may_be_at_eof: false,
+            after_delivery: None,
+            shard,
+            guard,
+            place,
+            share,
+        }
+    }
+
+    /// Moves the unused input into the worker's buffer.
+    pub(super) fn load_input(&mut self, cx: &mut Context<'_>) {
+        let unused_input = mem::take(&mut self.unused_input);
+        cx.buffer
+            .load(&unused_input, self.in_time_bytes.unwrap_or(0));
+    }
+
+    /// Keeps what is unused in the worker's buffer.
+    pub(super) fn store_input(&mut self, cx: &Context<'_>) {
+        self.unused_input = cx.buffer.to_unused();
+        self.in_time_bytes = self.in_time_bytes.map(|_| cx.buffer.in_time_bytes());
+    }
+
+    /// Whether another read would find nothing, so that the connection can wait for
+    /// an event at once. An EOF that arrived together with bytes that were read
+    /// gives no further event, so it has to be read.
+    pub(super) fn has_nothing_to_read(&self, cx: &Context<'_>) -> bool {
+        cx.buffer.is_empty() && cx.buffer.has_emptied_socket() && !self.may_be_at_eof
+    }
+
+    /// Wakes this connection when it is suspended with [`Wait::Wake`].
+    ///
+    /// [`Wait::Wake`]: crate::engine::shard::Wait::Wake
+    pub(super) fn waker(&mut self) -> Waker {
+        self.shard.waker(&mut self.socket)
+    }
+
+    /// Stops events of this connection until it is suspended again.
+    pub(super) fn deregister(&mut self) {
+        self.shard.deregister(&mut self.socket);
+    }
+
+    pub(super) fn begin_exchange(&mut self, cx: &Context<'_>) {
+        self.guard.request_begun();
+        self.exchange_count += 1;
+        self.exchange = Some(Exchange {
+            status: None,
+            body_bytes_sent: 0,
+            began: cx.now,
+            // Not `cx.phase`: the drain may have begun since the turn began.
+            on_last_call: cx.services.life.phase() >= Phase::Draining,
+            request_line: None,
+            call_key: CallKey::default(),
+        });
+    }
+
+    /// Ends the exchange, and enters its outcome.
+    pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, services: &Services) {
+        if let Some(exchange) = self.take_exchange() {
+            self.enter(&exchange, outcome, services);
+        }
+    }
+
+    /// Ends the exchange, which is cut, and names it for the report.
+    pub(super) fn cut_exchange(&mut self, handler_running: bool, services: &Services) {
+        if let Some(exchange) = self.take_exchange() {
+            self.enter(&exchange, RequestOutcome::Cut, services);
+            services.name_cut(CutRequest {
+                route: deferred::named(exchange.request_line.as_ref()),
+                peer: self.peer,
+                age: exchange.began.elapsed(),
+                handler_running,
+            });
+        }
+    }
+
+    fn take_exchange(&mut self) -> Option<Exchange> {
+        let exchange = self.exchange.take();
+        debug_assert!(exchange.is_some(), "an exchange ends once");
+        exchange
+    }
+
+    fn enter(&mut self, exchange: &Exchange, outcome: RequestOutcome, services: &Services) {
+        self.guard.request_ended(outcome, exchange.on_last_call);
+        services.refusals.log_if_due(&services.journal);
+        if services.config.access_log {
+            access_log::write(&services.journal, self.peer, exchange);
+        }
+    }
+
+    /// Closes the connection: the client has closed it in the middle of its request.
+    pub(super) fn close_disconnected_request(&mut self, cx: &Context<'_>) -> Step {
+        self.end_exchange(RequestOutcome::ClientDisconnected, cx.services);
+        Step::close(ConnectionOutcome::ClientDisconnected)
+    }
+
+    /// The answer has this status, and a head of so many bytes.
+    pub(super) fn set_answer_head(&mut self, status: StatusCode, head_bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.set_answer_head(status, head_bytes);
+        }
+    }
+
+    pub(super) fn count_sent(&mut self, bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.count_sent(bytes);
+        }
+    }
+
+    /// The request in progress, for the report and the log.
+    pub(super) fn subject(&self) -> Subject {
+        let exchange = self.exchange.as_ref();
+        Subject {
+            request_line: exchange.and_then(|exchange| exchange.request_line.clone().map(Box::new)),
+            peer: self.peer,
+            since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
+        }
+    }
+}

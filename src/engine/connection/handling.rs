@@ -1,0 +1,136 @@
+//! `Handling`: the request is with its handler, which may read the rest of the body.
+
+use std::io;
+use std::io::PipeReader;
+use std::time::Instant;
+
+use http::Method;
+use http::Version;
+
+use super::Connection;
+use super::Context;
+use super::State;
+use super::Step;
+use super::common::Common;
+use super::incoming::Incoming;
+use super::incoming::Pulled;
+use crate::http1::head::Head;
+use crate::http1::persist;
+use crate::http1::persist::CloseReason;
+use crate::http1::persist::Persist;
+use crate::message::request::Origin;
+use crate::message::request::Request;
+use crate::message::request_body::BodyError;
+use crate::message::request_body::RequestBody;
+use crate::net::stream::Stream;
+
+/// What the answer to the request depends on.
+#[derive(Debug)]
+pub(super) struct Handling {
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) persist: Persist,
+    /// The client asks for another protocol.
+    pub(super) asks_for_upgrade: bool,
+    /// The part of the request's body that has not been read yet.
+    pub(super) incoming: Option<Box<Incoming>>,
+}
+
+impl Handling {
+    /// Enough of the request has arrived: has its handler called.
+    pub(super) fn call(
+        head: Head,
+        body: RequestBody,
+        incoming: Option<Box<Incoming>>,
+        common: &Common,
+        cx: &Context<'_>,
+    ) -> Step {
+        let handling = Self {
+            method: head.method.clone(),
+            version: head.version,
+            persist: match head.present.connection || head.version == Version::HTTP_10 {
+                true => Persist::asked(head.version, head.headers()),
+                false => Persist::KeepAlive,
+            },
+            asks_for_upgrade: asks_for_upgrade(&head),
+            incoming,
+        };
+        let exchange = common.exchange.as_ref();
+        let origin = Origin {
+            peer: common.peer,
+            local: common.local,
+            arrived: exchange.map_or(cx.now, |exchange| exchange.began),
+            connection: common.guard.number(),
+            number: common.exchange_count,
+        };
+        let request = Request::new(head, body, origin, cx.services.life.clone());
+        Step::Call(handling, request)
+    }
+
+    /// Of a request that no handler gets.
+    pub(super) fn without_handler(method: Method) -> Self {
+        Self {
+            method,
+            version: Version::HTTP_11,
+            persist: Persist::Close(CloseReason::Rejected),
+            asks_for_upgrade: false,
+            incoming: None,
+        }
+    }
+
+    /// The handler has returned: what it has not used of the input is the
+    /// connection's again.
+    pub(super) fn take_back_input(&mut self, common: &mut Common) {
+        if let Some(incoming) = &mut self.incoming {
+            incoming.handler_wait = None;
+            incoming.give_back_input(common);
+        }
+    }
+}
+
+/// What a handler that runs may do with its connection.
+impl Connection {
+    /// Whether the handler may read a part of the body that has not arrived yet.
+    pub(crate) fn body_follows(&self) -> bool {
+        matches!(&self.state, State::Handling(handling) if handling.incoming.is_some())
+    }
+
+    /// Reads the next piece of the body for the handler.
+    pub(crate) fn pull_body(&mut self, out: &mut [u8], now: Instant) -> Pulled {
+        match &mut self.state {
+            State::Handling(Handling {
+                incoming: Some(incoming),
+                ..
+            }) => incoming.pull(out, &mut self.common, now),
+            _ => Pulled::Failed(BodyError::OVER),
+        }
+    }
+
+    /// The handler waits for the socket itself: events of it wake no worker any
+    /// more. Gives a pipe that is closed when the connection goes on without the
+    /// body, or ends.
+    pub(crate) fn leave_to_handler(&mut self) -> io::Result<PipeReader> {
+        let (reader, writer) = io::pipe()?;
+        self.common.deregister();
+        if let State::Handling(Handling {
+            incoming: Some(incoming),
+            ..
+        }) = &mut self.state
+        {
+            incoming.handler_wait = Some(writer);
+        }
+        Ok(reader)
+    }
+
+    /// The socket, for a thread that waits for it.
+    pub(crate) fn share_stream(&self) -> Stream {
+        self.common.socket.stream.share()
+    }
+}
+
+/// Whether the client asks for another protocol (RFC 9110 section 7.8).
+fn asks_for_upgrade(head: &Head) -> bool {
+    head.present.upgrade
+        && head.version == Version::HTTP_11
+        && persist::has_token(head.headers(), "upgrade")
+}

@@ -1,0 +1,152 @@
+//! `Body`: reads the body of a request until enough of it has arrived for its handler
+//! to be called.
+
+use std::mem;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Context;
+use super::Step;
+use super::common::Common;
+use super::handling::Handling;
+use super::incoming::Incoming;
+use crate::engine::shard::Wait;
+use crate::engine::upload_limit::UploadWaiter;
+use crate::http1::body::Decoded;
+use crate::http1::head::Head;
+use crate::journal::note;
+use crate::message::request_body::RequestBody;
+use crate::net::stream::Received;
+
+/// The most memory that is reserved for a body before its bytes arrive, in bytes: a
+/// client that only announces a large body must not cost much.
+const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
+
+/// A head, and the part of its body that has arrived.
+#[derive(Debug)]
+pub(super) struct PartialBody {
+    head: Head,
+    body: Vec<u8>,
+    /// The part of the body that has not arrived; `None` if all of it has.
+    incoming: Option<Box<Incoming>>,
+    /// Set while the connection waits for a permit of the upload limit.
+    waiter: Option<UploadWaiter>,
+    /// When that wait ends without a permit.
+    permit_deadline: Option<Instant>,
+}
+
+impl PartialBody {
+    /// Begins to read the body that the head announces.
+    pub(super) fn new(head: Head, mut incoming: Box<Incoming>, cx: &Context<'_>) -> Box<Self> {
+        // A client that sends the body without waiting gets no 100 (Continue)
+        // (RFC 9110 section 10.1.1).
+        if !cx.buffer.is_empty() {
+            incoming.interim = None;
+        }
+        let reserved_bytes = incoming
+            .decoder
+            .left()
+            .unwrap_or(0)
+            .min(BODY_RESERVE_BYTES_MAX);
+        Box::new(Self {
+            head,
+            body: Vec::with_capacity(usize::try_from(reserved_bytes).unwrap_or(0)),
+            incoming: Some(incoming),
+            waiter: None,
+            permit_deadline: None,
+        })
+    }
+
+    /// Reads until the body is whole, or until enough of it has arrived for its
+    /// handler to be called. If the client waits for a 100 (Continue), the handler is
+    /// called at once.
+    pub(super) fn step(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
+        let Some(incoming) = &mut self.incoming else {
+            return self.call_handler(common, cx);
+        };
+        let enough_bytes = match incoming.interim {
+            Some(_) => 0,
+            None => cx.services.config.body_buffer,
+        };
+        let (body, decoder) = (&mut self.body, &mut incoming.decoder);
+        while !decoder.is_done() && body.len() < enough_bytes && !cx.buffer.is_empty() {
+            match decoder.decode(cx.buffer.unused()) {
+                Ok(Decoded { used, data }) => {
+                    body.extend_from_slice(data);
+                    cx.buffer.consume(used);
+                }
+                Err(refusal) => return Step::Refuse(refusal),
+            }
+        }
+        if decoder.is_done() {
+            return self.call_handler(common, cx);
+        }
+        if body.len() >= enough_bytes {
+            // The handler may have to wait for the rest of the body, and the upload
+            // limit bounds how many handlers do. The time of the wait for a permit does
+            // not count against the client.
+            incoming.minimum_rate.start_again(cx.now);
+            let limit = &cx.services.upload_limit;
+            incoming.permit = limit.acquire(common.waker(), &mut self.waiter);
+            return match incoming.permit {
+                Some(_) => self.call_handler(common, cx),
+                None => self.await_permit(common, cx),
+            };
+        }
+        match cx.buffer.fill(&common.socket.stream) {
+            Received::Bytes(count) => {
+                incoming.minimum_rate.moved(count, cx.now);
+                Step::Continue
+            }
+            Received::Eof | Received::Gone => common.close_disconnected_request(cx),
+            Received::Wait => {
+                let until = incoming.minimum_rate.wait(cx.now);
+                cx.await_rest_of_request(until, "the body came too slowly")
+            }
+        }
+    }
+
+    fn await_permit(&mut self, common: &mut Common, cx: &Context<'_>) -> Step {
+        let latest = cx.now + cx.services.config.body_timeout;
+        let until = *self.permit_deadline.get_or_insert(latest);
+        match common.socket.stream.look() {
+            Received::Gone => common.close_disconnected_request(cx),
+            // With an empty buffer, the body can never be whole.
+            Received::Eof if cx.buffer.is_empty() => common.close_disconnected_request(cx),
+            _ if cx.now < until && !cx.is_aborting() => cx.suspend(Wait::Wake, Some(until)),
+            _ => {
+                if !cx.is_aborting() {
+                    let peer = common.peer;
+                    note!(
+                        cx.services.journal,
+                        Warn,
+                        "{peer} gets a 503: too many handlers wait for slow request bodies"
+                    );
+                }
+                Step::Unavailable
+            }
+        }
+    }
+
+    /// Has the handler called. It gets all that is here: the connection does not come
+    /// back to this state.
+    fn call_handler(&mut self, common: &Common, cx: &Context<'_>) -> Step {
+        let head = mem::take(&mut self.head);
+        let arrived = Bytes::from(mem::take(&mut self.body));
+        let arrived_bytes = arrived.len() as u64;
+        match self.incoming.take() {
+            Some(incoming) if !incoming.decoder.is_done() => {
+                let left = incoming.decoder.left();
+                let length = left.map(|left| left + arrived_bytes);
+                let body = RequestBody::new(arrived, length, None);
+                Handling::call(head, body, Some(incoming), common, cx)
+            }
+            whole => {
+                let trailers = whole.and_then(|mut incoming| incoming.decoder.take_trailers());
+                let body = RequestBody::new(arrived, Some(arrived_bytes), trailers);
+                Handling::call(head, body, None, common, cx)
+            }
+        }
+    }
+}

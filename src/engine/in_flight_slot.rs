@@ -48,8 +48,12 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         }
     }
 
-    /// Code of the application is about to run for this connection. Hands back what
-    /// it was given if `refused`, which is asked under the lock.
+    /// Begins a call of code of the application for `connection`.
+    ///
+    /// # Errors
+    ///
+    /// `refused`, which is called under the lock, returns true. The connection and the
+    /// job are handed back.
     pub(crate) fn begin(
         &self,
         note: N,
@@ -65,13 +69,14 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         Ok(())
     }
 
-    /// Code of the application is about to run that no connection waits for.
+    /// Begins a call of code of the application that no connection waits for.
     pub(crate) fn begin_alone(&self, note: N, job: Option<J>) {
         self.enter(&mut self.lock(), note, None, job);
     }
 
-    /// The code has returned: gives the connection that waited for it, and the
-    /// job. `None` if a stop has taken the connection; the call goes on then.
+    /// The code has returned: returns the connection that needs the outcome, and the
+    /// job. If an abort has taken the connection, it returns `None`, and the call is
+    /// not over.
     pub(crate) fn end(&self) -> Option<(C, Option<J>)> {
         let mut contents = self.lock();
         let connection = contents.connection.take()?;

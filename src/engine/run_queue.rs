@@ -144,26 +144,18 @@ impl<J: Queued> RunQueue<J> {
     /// Returns the job that has waited longest: `first`, or a job behind it in the
     /// channel. The other jobs keep their order.
     fn longest_waiting(&self, mut first: J, dispatch: &Dispatch<J>) -> J {
-        // Once the queue is closed, a job cannot be sent back, and the order does not
-        // matter.
-        let Some(sender) = &dispatch.sender else {
-            return first;
-        };
-        let behind: Vec<J> = self.receiver.try_iter().collect();
-        for mut job in behind {
+        self.visit_waiting(dispatch, |job| {
             if job.goes_before(&first) {
-                mem::swap(&mut job, &mut first);
+                mem::swap(job, &mut first);
             }
-            // The send does not fail: `self` has a receiver.
-            let _ = sender.send(job);
-        }
+        });
         first
     }
 
     /// Receives a job, if a job waits.
     pub(crate) fn try_receive(&self) -> Option<J> {
         // The lock keeps `for_each` from holding jobs outside of the channel meanwhile.
-        let _state = self.lock();
+        let _dispatch = self.lock();
         let job = self.receiver.try_recv().ok()?;
         self.balance.fetch_add(1, SeqCst);
         Some(job)
@@ -176,8 +168,13 @@ impl<J: Queued> RunQueue<J> {
 
     /// Calls `f` with each job that waits. The jobs keep their order. No job is sent or
     /// received meanwhile.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&mut J)) {
-        let dispatch = self.lock();
+    pub(crate) fn for_each(&self, f: impl FnMut(&mut J)) {
+        self.visit_waiting(&self.lock(), f);
+    }
+
+    /// As [`for_each`](Self::for_each), under the caller's lock. Once the queue is closed,
+    /// a job could not be sent back, and none is visited.
+    fn visit_waiting(&self, dispatch: &Dispatch<J>, mut f: impl FnMut(&mut J)) {
         let Some(sender) = &dispatch.sender else {
             return;
         };

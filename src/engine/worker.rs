@@ -370,8 +370,8 @@ impl Worker<'_> {
         connection: Box<Connection>,
         mut stream: StreamBody,
     ) -> Option<(Box<Connection>, StreamBody, Piece)> {
-        // At an abort a body that ends by itself is cut; the others are to end
-        // in good order, as long as connections can be suspended.
+        // At an abort, a finite body is cut. Other bodies are still completed, as long
+        // as connections can be suspended.
         let to_the_end = stream.kind() != BodyKind::Finite;
         let engine = self.engine;
         let refused = || {
@@ -386,7 +386,8 @@ impl Worker<'_> {
         };
         let next = move || {
             let piece = isolate(|| match stream.next() {
-                // The error may be the application's, and so are its text and drop.
+                // The error may be the application's: its text and its drop are then
+                // code of the application too.
                 Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
                 piece => piece,
             });

@@ -17,7 +17,7 @@ pub(crate) const HEADERS_CAP: usize = 256;
 /// The longest name that a [`HeaderMap`] can hold.
 const NAME_BYTES_MAX: usize = u16::MAX as usize;
 
-/// A head whose fields were found to be well-formed.
+/// The fields of a head that has been parsed.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     head: Bytes,

@@ -31,7 +31,7 @@ pub(crate) struct Limits {
     pub(crate) target_bytes: usize,
 }
 
-/// A request head that is syntactically whole.
+/// A complete and valid request head.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) method: Method,

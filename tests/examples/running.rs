@@ -74,7 +74,7 @@ impl Running {
         self.child.wait().unwrap().signal()
     }
 
-    /// Waits until the stop has got so far that nobody is let in any more.
+    /// Waits until the kernel refuses new connections.
     pub(crate) fn wait_refusing(&self) {
         while Client::try_connect(self.address).is_ok() {
             std::thread::yield_now();

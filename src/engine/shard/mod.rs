@@ -40,10 +40,10 @@ use crate::net::stream::Stream;
 /// The token of the epoll's wake-up event.
 const WAKE_UP: Token = Token(usize::MAX);
 
-/// What the slots have to know of a connection.
+/// What the slots need to know about a connection.
 pub(crate) trait Suspendable: Send {
-    /// The client has closed its side, or the connection is broken. An event
-    /// says so once.
+    /// The client has closed its side, or the connection is broken. The kernel reports
+    /// this only once.
     fn note_eof(&mut self);
     /// No request is in progress.
     fn is_idle(&self) -> bool;
@@ -102,7 +102,7 @@ pub(crate) struct Shard<C> {
 }
 
 impl<C: Suspendable> Shard<C> {
-    /// Suspends a connection until what it waits for has come, or its deadline.
+    /// Suspends a connection until what it waits for happens, or until its deadline.
     pub(crate) fn suspend(&self, mut connection: Box<C>, suspend: Suspend) -> Suspended<C>
     where
         C: HasSocket,
@@ -116,7 +116,8 @@ impl<C: Suspendable> Shard<C> {
         let socket = connection.socket();
         let registered = match suspend.wait {
             Wait::Room => self.register_for_room(socket).map(Some),
-            // Its waker has registered it, or could not, and then wakes nothing.
+            // `waker` has registered the connection. If that failed, the waker does
+            // nothing, and the connection cannot be suspended.
             Wait::Wake => Ok(socket.key),
             _ => self.register(socket).map(Some),
         };
@@ -144,8 +145,8 @@ impl<C: Suspendable> Shard<C> {
         }
     }
 
-    /// Calls the connection of this socket back to work, from any thread, at any
-    /// time.
+    /// A waker, which makes the connection of this socket ready, from any thread, at
+    /// any time.
     pub(crate) fn waker(self: &Arc<Self>, socket: &mut Socket) -> Waker
     where
         C: 'static,
@@ -166,23 +167,23 @@ impl<C: Suspendable> Shard<C> {
         })
     }
 
-    /// Frees the slot of a connection, and has its events told no more. It gets
-    /// another slot when it is suspended again.
+    /// Deregisters a connection, and frees its slot. It gets another slot when it is
+    /// suspended again.
     pub(crate) fn deregister(&self, socket: &mut Socket) {
         let Some(key) = socket.key.take() else {
             return;
         };
-        // First: so hardly an event of this connection reaches the slot's next
-        // one. One that does costs that connection a turn for nothing.
+        // Before the slot is freed, so that events of this connection rarely reach the
+        // slot's next connection. Such an event costs that connection a useless turn.
         if let Err(error) = socket.stream.deregister(&self.registry) {
             note!(self.journal, Debug, "cannot deregister a socket: {error}");
         }
         self.lock().remove(key.index);
     }
 
-    /// Frees the slot of a connection whose socket is about to be closed, which
-    /// deregisters it. A waker that still points to the slot wakes its next
-    /// connection once for nothing.
+    /// Frees the slot of a connection whose socket is about to be closed, which also
+    /// deregisters it. A waker that still has this slot may give the slot's next
+    /// connection a useless turn.
     pub(crate) fn remove(&self, socket: &Socket) {
         if let Some(key) = socket.key {
             self.lock().remove(key.index);
@@ -222,8 +223,8 @@ impl<C: Suspendable> Shard<C> {
         suspended
     }
 
-    /// Registers a connection for input. An event that it could be written to as
-    /// well would come at once, and be a wake-up for nothing.
+    /// Registers a connection for input only. With room registered too, the kernel
+    /// would report an event at once, a useless wake-up.
     fn register(&self, socket: &mut Socket) -> io::Result<Key> {
         if let Some(key) = socket.key {
             return Ok(key);
@@ -244,8 +245,8 @@ impl<C: Suspendable> Shard<C> {
         Ok(key)
     }
 
-    /// Registers a connection for room as well. If there is room already, that
-    /// is an event.
+    /// Registers a connection for room too. If there is room already, the kernel
+    /// reports that as an event.
     fn register_for_room(&self, socket: &mut Socket) -> io::Result<Key> {
         let key = self.register(socket)?;
         if key.for_room {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::program::DrillOutput;
+use crate::program::SERVER;
 use crate::program::drill;
 use crate::program::drill_faulty;
 
@@ -56,21 +57,11 @@ fn assert_adds_up(json: &Value) {
 
 #[test]
 fn a_server_without_faults_loses_nothing() {
-    let server = [
-        env!("CARGO_BIN_EXE_farewell"),
-        "--listen",
-        "127.0.0.1:{port}",
-        // While other tests load the machine, a client may not be able to send
-        // within the default last call. A longer one costs nothing, because
-        // every client sends soon.
-        "--last-call",
-        "8s",
-    ];
     let options = format!(
         "--json --rounds 2 --open-rate 100 --mode {}",
         MODES.join(",")
     );
-    let output = drill(&options, &server);
+    let output = drill(&options, &SERVER);
     let json = output.json();
     assert_eq!(output.code, Some(0), "{json}");
     assert_eq!(json["exit"], 0);
@@ -82,7 +73,7 @@ fn a_server_without_faults_loses_nothing() {
     }
     assert_adds_up(&json);
 
-    let output = drill("--stop url:/shutdown?wait --rounds 2", &server);
+    let output = drill("--stop url:/shutdown?wait --rounds 2", &SERVER);
     assert_eq!(output.code, Some(0), "{}", output.stdout);
     assert!(output.stdout.contains("Nothing was lost in 4 stops."));
 }
@@ -90,15 +81,7 @@ fn a_server_without_faults_loses_nothing() {
 #[test]
 fn the_drill_and_the_server_have_the_same_counts() {
     for mode in MODES {
-        let server = [
-            env!("CARGO_BIN_EXE_farewell"),
-            "--listen",
-            "127.0.0.1:{port}",
-            "--last-call",
-            "8s",
-            "--report",
-            "json",
-        ];
+        let server = [&SERVER[..], &["--report", "json"]].concat();
         let output = drill(&format!("--json --show-output --mode {mode}"), &server);
         let round = &output.json()["rounds"][0];
         let report = output.stderr.lines().find(|line| line.starts_with('{'));

@@ -8,6 +8,18 @@ use serde_json::Value;
 use crate::built::built;
 use crate::inherited::begin_with_default_signals;
 
+/// The command of a server that loses nothing: `farewell` itself.
+///
+/// While other tests load the machine, a client may not be able to send within the
+/// default last call. A longer one costs nothing, because every client sends soon.
+pub(crate) const SERVER: [&str; 5] = [
+    env!("CARGO_BIN_EXE_farewell"),
+    "--listen",
+    "127.0.0.1:{port}",
+    "--last-call",
+    "8s",
+];
+
 /// The output and the exit code of a drill.
 pub(crate) struct DrillOutput {
     pub(crate) code: Option<i32>,

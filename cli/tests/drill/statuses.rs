@@ -1,6 +1,7 @@
 //! The statuses of responses. The drill reports a wrong URL.
 
 use crate::program::DrillOutput;
+use crate::program::SERVER;
 use crate::program::command;
 use crate::program::drill_faulty;
 use crate::program::run;
@@ -11,14 +12,7 @@ fn drill_path(path: &str, options: &[&str]) -> DrillOutput {
     let mut all = vec!["--url", &url, "--rounds", "2", "--clients", "8"];
     all.extend(["--load-for", "100ms"]);
     all.extend(options);
-    let server = [
-        env!("CARGO_BIN_EXE_farewell"),
-        "--listen",
-        "127.0.0.1:{port}",
-        "--last-call",
-        "8s",
-    ];
-    run(command(&all, &server))
+    run(command(&all, &SERVER))
 }
 
 #[test]

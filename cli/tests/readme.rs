@@ -1,4 +1,4 @@
-//! Each example of the README and of `docs/` works for a user who pastes it,
+//! Each example of the README and of `docs/` works when it is pasted,
 //! together with its `Cargo.toml` block, into a new package. The first one loses
 //! nothing when it is stopped. `docs/` names every option and every outcome.
 

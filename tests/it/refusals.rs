@@ -202,9 +202,9 @@ fn a_refusal_to_the_beginning_of_a_head_has_no_body() {
     let server = TestServer::hello(config);
     for (begun, body) in [
         ("HE", ""),
-        ("HEADER ", "the head was not complete in time\n"),
-        ("head ", "the head was not complete in time\n"),
-        ("G", "the head was not complete in time\n"),
+        ("HEADER ", "request head was not complete in time\n"),
+        ("head ", "request head was not complete in time\n"),
+        ("G", "request head was not complete in time\n"),
     ] {
         let mut client = server.connect();
         client.send(begun);

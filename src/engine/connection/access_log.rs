@@ -1,12 +1,12 @@
-//! The access log. It has one line for each request: the common log format, and
-//! the seconds that the request took.
+//! The access log. It has one line for each request: the common log format, followed by
+//! the duration of the request in seconds.
 //!
 //! ```text
 //! 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a HTTP/1.1" 200 2326 0.000211
 //! ```
 //!
-//! The time is that of the request's first byte. A `-` stands for what is not
-//! known: the request line if the head was never whole, the status if the request
+//! The time is the arrival of the request's first byte. A `-` stands for an unknown
+//! value: the request line if the head was never complete, the status if the request
 //! got no answer.
 
 use std::net::SocketAddr;
@@ -56,8 +56,8 @@ fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration
     )
 }
 
-/// `06/Nov/1994:08:49:37 +0000`, made of `Sun, 06 Nov 1994 08:49:37 GMT`; or `-` for
-/// a time outside of the years 1970 to 9999.
+/// Returns `06/Nov/1994:08:49:37 +0000` for `Sun, 06 Nov 1994 08:49:37 GMT`. Returns
+/// `-` for a time outside of the years 1970 to 9999.
 fn date(at: SystemTime) -> String {
     let last = UNIX_EPOCH + Duration::from_secs(LAST_DATE);
     if !(UNIX_EPOCH..=last).contains(&at) {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_without_a_date_gives_a_dash() {
+    fn a_time_without_an_http_date_is_a_dash() {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         assert_eq!(date(at(LAST_DATE)), "31/Dec/9999:23:59:59 +0000");
         assert_eq!(date(at(LAST_DATE + 1)), "-");

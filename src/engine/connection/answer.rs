@@ -1,5 +1,5 @@
-//! Makes a message of a handler's response: decides what its head says, and what
-//! becomes of the connection after it.
+//! Turns a handler's response into a message: decides what the head of the message
+//! says, and whether the connection is kept after it.
 
 use std::mem;
 
@@ -40,7 +40,7 @@ use crate::message::body::source::BodyKind;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 
-/// A response, taken apart, and the outcome of its request for the accounting.
+/// The parts of a response, and the outcome of its request for the accounting.
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: StatusCode,
@@ -49,15 +49,15 @@ pub(crate) struct Answer {
     stated: Stated,
     body: Body,
     outcome: RequestOutcome,
-    /// The drop of something that the response held has panicked. The answer is
-    /// whole nevertheless.
+    /// The drop of a value in the response has panicked. The answer is complete
+    /// nevertheless.
     drop_panicked: bool,
 }
 
 impl Answer {
-    /// Takes a response apart. This drops its fields, its extensions and a small
-    /// body. The drops may run code of the application, so this is called where
-    /// such code may run.
+    /// Takes a response apart. This drops its fields, its extensions and a small body.
+    /// The drops may run code of the application, so `new` is called only where such
+    /// code may run.
     pub(crate) fn new(response: Response, outcome: RequestOutcome) -> Self {
         let (parts, mut body) = response.into_parts();
         let status = parts.status;
@@ -81,7 +81,7 @@ impl Answer {
         }
     }
 
-    /// The answer if the handler panicked.
+    /// Returns the answer to a request whose handler panicked.
     pub(crate) fn failed() -> Self {
         let mut response =
             (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response();
@@ -91,8 +91,9 @@ impl Answer {
         Self::new(response, RequestOutcome::HandlerPanicked)
     }
 
-    /// The same answer with an empty body. Only for answers of the server itself:
-    /// the body is dropped here, so it must not be the application's.
+    /// Returns the same answer with an empty body. Only for answers of the server
+    /// itself: the body is dropped here, and the drop of a body of the application
+    /// could run its code.
     pub(super) fn without_body(self) -> Self {
         Self {
             body: Body::default(),
@@ -100,16 +101,16 @@ impl Answer {
         }
     }
 
-    /// The answer of the server itself to a request that it refuses.
+    /// Returns the answer to a request that the server refuses.
     pub(crate) fn refusal(Refusal { status, reason }: Refusal) -> Self {
         let response = (status, format!("{reason}\n")).into_response();
         Self::new(response, RequestOutcome::Rejected)
     }
 
-    /// The answer to a request that no handler will start: the server stops, or has
-    /// no capacity.
+    /// Returns the answer to a request that no handler will start, because the server
+    /// stops or has no capacity.
     pub(crate) fn unavailable() -> Self {
-        let text = "the server cannot take the request now: try again later\n";
+        let text = "server cannot handle the request now: try again later\n";
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -122,7 +123,7 @@ impl Answer {
 const HEAD_BYTES: usize = 512;
 
 impl Handling {
-    /// Makes a message of the answer: `Handling` becomes `Writing`.
+    /// Turns the answer into a message, and `Handling` into `Writing`.
     pub(super) fn answer(
         &mut self,
         answer: Answer,
@@ -198,8 +199,9 @@ impl Handling {
         }
     }
 
-    /// Discards what the handler has not read of the request's body. Says whether
-    /// nothing of it is left. Otherwise the connection is closed after the answer.
+    /// Discards the part of the request's body that the handler has not read. True if
+    /// nothing of the body is left. Otherwise the connection is closed after the
+    /// answer.
     fn discard_body(&mut self, common: &Common, cx: &mut Context<'_>) -> bool {
         let is_read = match self.incoming.take() {
             Some(mut incoming) => incoming.discard(common, cx),
@@ -209,7 +211,7 @@ impl Handling {
         is_read
     }
 
-    /// The answer, or a 500 if the answer cannot be sent.
+    /// Returns the answer, or a 500 if the answer cannot be sent.
     fn replace_invalid(
         &self,
         answer: Answer,
@@ -224,7 +226,7 @@ impl Handling {
         note!(
             cx.services.journal,
             Error,
-            "invalid response of a handler, {peer} gets a 500 instead: {problem}"
+            "invalid response of the handler: {problem} ({peer} gets a 500)"
         );
         let outcome = answer.outcome;
         let unsent = Deferred::drop_of(answer.body, common.subject());
@@ -233,7 +235,8 @@ impl Handling {
     }
 }
 
-/// Has content dropped that is not sent. The drop may run code of the application.
+/// Drops content that is not sent, after the turn if the drop may run code of the
+/// application.
 fn defer_drop(mut content: Content, common: &Common, cx: &mut Context<'_>) {
     match &mut content {
         Content::Full(_) | Content::File { .. } => return,
@@ -244,7 +247,7 @@ fn defer_drop(mut content: Content, common: &Common, cx: &mut Context<'_>) {
     cx.deferred.push(unsent);
 }
 
-/// The part of a body that is written with the head, and the rest.
+/// Returns the part of a body that is written with the head, and the rest.
 fn split_body(
     content: Content,
     common: &mut Common,
@@ -276,9 +279,9 @@ fn split_body(
 }
 
 impl Common {
-    /// Whether, in a drain, the next request is answered too, because it has arrived
-    /// already (RFC 9112 section 9.3.2). After the last call, only what has arrived
-    /// at the first such check counts: a client that goes on pipelining must not
+    /// True if, in a drain, the next request is answered too, because it has already
+    /// arrived (RFC 9112 section 9.3.2). After the last call, only the bytes count that
+    /// have arrived at the first such check: a client that keeps pipelining must not
     /// keep its connection open.
     fn answers_next_request(&mut self, persist: Persist, cx: &mut Context<'_>) -> bool {
         if persist != Persist::KeepAlive || cx.is_aborting() {
@@ -286,7 +289,8 @@ impl Common {
         }
         if self.in_time_bytes.is_none() {
             if cx.buffer.has_room() {
-                // If the connection is broken, the write of the answer finds that.
+                // The result is ignored: if the connection is broken, the write of the
+                // answer reports it.
                 cx.buffer.fill(&self.socket.stream);
             }
             let last_call_ends = cx.services.life.last_call_ends();
@@ -299,7 +303,8 @@ impl Common {
     }
 }
 
-/// What becomes of the connection after an answer of this kind, with these fields.
+/// Returns whether the connection is kept after an answer of this kind with these
+/// fields.
 fn persist_after(persist: Persist, kind: BodyKind, stated: Stated) -> Persist {
     persist
         .close_if(stated.close, CloseReason::Handler)
@@ -307,8 +312,8 @@ fn persist_after(persist: Persist, kind: BodyKind, stated: Stated) -> Persist {
         .close_if(kind == BodyKind::Endless, CloseReason::Endless)
 }
 
-/// Why a handler's answer cannot be sent, if it cannot. `body_is_read`: nothing of
-/// the request's body is left.
+/// Returns the reason why a handler's answer cannot be sent, if it cannot.
+/// `body_is_read`: nothing of the request's body is left.
 fn problem(answer: &Answer, handling: &Handling, body_is_read: bool) -> Option<&'static str> {
     let status = answer.status;
     let upgrades = matches!(answer.body.content, Content::Upgrade(_));
@@ -319,20 +324,20 @@ fn problem(answer: &Answer, handling: &Handling, body_is_read: bool) -> Option<&
                 Some("status 101, but the client did not ask for an upgrade")
             }
             true if !answer.stated.upgrade => Some("status 101 without an Upgrade field"),
-            true if !body_is_read => Some("status 101 before the request's body was read"),
+            true if !body_is_read => Some("status 101 before the request body was read"),
             true => None,
         };
     }
     if status.is_informational() {
-        return Some("an informational status, which is not final");
+        return Some("informational status, which is not final");
     }
     if upgrades && status.is_success() && !body_is_read {
-        return Some("an upgrade before the request's body was read");
+        return Some("upgrade before the request body was read");
     }
     None
 }
 
-/// Whether the connection is upgraded after the head.
+/// True if the connection is upgraded after the head is written.
 fn is_upgrade(content: &Content, handling: &Handling, status: StatusCode) -> bool {
     let without_body = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT];
     let has_fitting_status = status == StatusCode::SWITCHING_PROTOCOLS
@@ -342,11 +347,12 @@ fn is_upgrade(content: &Content, handling: &Handling, status: StatusCode) -> boo
     has_fitting_status && matches!(content, Content::Upgrade(_))
 }
 
-/// How the client finds the end of the body.
+/// Returns how the client finds the end of the body.
 fn length(content: &Content, handling: &Handling, stated: Stated) -> Length {
     match content {
         Content::Upgrade(_) => Length::None,
-        // The length that a GET would get, if the handler has stated it.
+        // An answer to HEAD has the length that a GET would get, if the handler has
+        // stated it.
         Content::Full(bytes) if handling.method == Method::HEAD && bytes.is_empty() => {
             Length::Known(stated.length.unwrap_or(0))
         }

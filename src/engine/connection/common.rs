@@ -1,5 +1,5 @@
-//! What a connection has in every state: its socket, its unused input, the request in
-//! progress, and its entries in the accounting.
+//! The data that a connection has in every state: its socket, its unused input, the
+//! request in progress, and its entries in the accounting.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -37,16 +37,17 @@ pub(super) struct Common {
     pub(super) local: SocketAddr,
     /// Input that was read in an earlier turn and is not used yet.
     pub(super) unused_input: Box<[u8]>,
-    /// How much of the unused input arrived in time, so that requests in it are
-    /// answered. `None` until this is decided, in a drain after the last call.
+    /// How many bytes of the unused input arrived before the end of the last call.
+    /// Requests in these bytes are answered. `None` until this number is decided, in a
+    /// drain after the last call.
     pub(super) in_time_bytes: Option<usize>,
     /// The request in progress, from its first byte to the end of its answer.
     pub(super) exchange: Option<Exchange>,
     /// How many requests have begun on this connection.
     pub(super) exchange_count: u64,
-    /// An event has said that the client has closed its side.
+    /// An event has reported that the client has closed its side.
     pub(super) may_be_at_eof: bool,
-    /// What the application wants to be called when the connection has ended.
+    /// The function of the application that is called when the connection has ended.
     pub(super) after_delivery: Option<Deferred>,
     /// The shard in which the connection is suspended.
     pub(super) shard: Arc<Shard<Connection>>,
@@ -89,27 +90,27 @@ impl Common {
             .load(&unused_input, self.in_time_bytes.unwrap_or(0));
     }
 
-    /// Keeps what is unused in the worker's buffer.
+    /// Copies the unused bytes out of the worker's buffer.
     pub(super) fn store_input(&mut self, cx: &Context<'_>) {
         self.unused_input = cx.buffer.to_unused();
         self.in_time_bytes = self.in_time_bytes.map(|_| cx.buffer.in_time_bytes());
     }
 
-    /// Whether another read would find nothing, so that the connection can wait for
-    /// an event at once. An EOF that arrived together with bytes that were read
-    /// gives no further event, so it has to be read.
+    /// True if another read would find nothing, so that the connection can wait for an
+    /// event at once. An EOF that arrives together with bytes causes no further event
+    /// after these bytes are read, so the EOF has to be read too.
     pub(super) fn has_nothing_to_read(&self, cx: &Context<'_>) -> bool {
         cx.buffer.is_empty() && cx.buffer.has_emptied_socket() && !self.may_be_at_eof
     }
 
-    /// Wakes this connection when it is suspended with [`Wait::Wake`].
+    /// Returns a waker, which ends a wait for [`Wait::Wake`].
     ///
     /// [`Wait::Wake`]: crate::engine::shard::Wait::Wake
     pub(super) fn waker(&mut self) -> Waker {
         self.shard.waker(&mut self.socket)
     }
 
-    /// Stops events of this connection until it is suspended again.
+    /// Ends the events of this connection, until it is suspended again.
     pub(super) fn deregister(&mut self) {
         self.shard.deregister(&mut self.socket);
     }
@@ -121,21 +122,21 @@ impl Common {
             status: None,
             body_bytes_sent: 0,
             began: cx.now,
-            // Not `cx.phase`: the drain may have begun since the turn began.
+            // Not `cx.phase`, because the drain may have begun since the turn began.
             on_last_call: cx.services.life.phase() >= Phase::Draining,
             request_line: None,
             call_key: CallKey::default(),
         });
     }
 
-    /// Ends the exchange, and enters its outcome.
+    /// Ends the exchange, and enters its outcome in the accounting.
     pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, services: &Services) {
         if let Some(exchange) = self.take_exchange() {
             self.enter(&exchange, outcome, services);
         }
     }
 
-    /// Ends the exchange, which is cut, and names it for the report.
+    /// Ends the exchange with the outcome `Cut`, and names its request in the report.
     pub(super) fn cut_exchange(&mut self, handler_running: bool, services: &Services) {
         if let Some(exchange) = self.take_exchange() {
             self.enter(&exchange, RequestOutcome::Cut, services);
@@ -162,13 +163,14 @@ impl Common {
         }
     }
 
-    /// Closes the connection: the client has closed it in the middle of its request.
+    /// Closes the connection, because the client has closed it in the middle of its
+    /// request.
     pub(super) fn close_disconnected_request(&mut self, cx: &Context<'_>) -> Step {
         self.end_exchange(RequestOutcome::ClientDisconnected, cx.services);
         Step::close(ConnectionOutcome::ClientDisconnected)
     }
 
-    /// The answer has this status, and a head of so many bytes.
+    /// Notes the status of the answer, and the length of its head in bytes.
     pub(super) fn set_answer_head(&mut self, status: StatusCode, head_bytes: usize) {
         if let Some(exchange) = &mut self.exchange {
             exchange.set_answer_head(status, head_bytes);
@@ -181,7 +183,7 @@ impl Common {
         }
     }
 
-    /// The request in progress, for the report and the log.
+    /// Returns the request in progress, for the report and the log.
     pub(super) fn subject(&self) -> Subject {
         let exchange = self.exchange.as_ref();
         Subject {

@@ -1,5 +1,4 @@
-//! What a connection works with in its turn, and what it asks for at the turn's
-//! end.
+//! What a connection uses in its turn, and what it returns at the end of the turn.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -28,17 +27,19 @@ use crate::net::stream::Stream;
 
 /// What the worker does next with a connection.
 pub(crate) enum Next {
-    /// Call the handler, and [`resume`](super::Connection::resume) with its answer.
+    /// Call the handler, then call [`resume`](super::Connection::resume) with its
+    /// answer.
     Call(Request),
     Suspend(Suspend),
-    /// Send a part of a file, and [`file_sent`](super::Connection::file_sent) with
-    /// the file and what became of the part.
+    /// Send a part of a file, then call [`file_sent`](super::Connection::file_sent)
+    /// with the file and the result.
     SendFile(FilePart),
     Close(ConnectionOutcome),
-    /// Ask the body for a piece, and
-    /// [`resume_with_piece`](super::Connection::resume_with_piece) with both.
+    /// Get the next piece of the body, then call
+    /// [`resume_with_piece`](super::Connection::resume_with_piece) with the body and
+    /// the piece.
     Pull(StreamBody),
-    /// Give the connection to the function that upgrades it.
+    /// Pass the connection to the application's function that upgrades it.
     Upgrade(Box<Upgrade>),
 }
 
@@ -48,8 +49,8 @@ pub(crate) struct Upgrade {
     pub(crate) function: UpgradeFn,
     /// The request that asked for the upgrade.
     pub(crate) subject: Subject,
-    /// What the application writes is the body of an answer, which ends with the
-    /// connection.
+    /// The bytes that the application writes are the body of an answer, which ends with
+    /// the connection.
     pub(crate) ends_by_close: bool,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct UpgradeParts {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
-    /// What the client has sent after its request.
+    /// The bytes that the client has sent after its request.
     pub(crate) input: Bytes,
     pub(crate) guard: ConnectionGuard,
     pub(crate) place: Place,
@@ -73,7 +74,7 @@ pub(crate) struct BodyTask {
     pub(crate) subject: Subject,
 }
 
-/// What a connection works with in its turn.
+/// What a connection uses in its turn.
 pub(crate) struct Context<'a> {
     pub(crate) services: &'a Services,
     pub(crate) buffer: &'a mut Buffer,
@@ -81,11 +82,11 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) phase: Phase,
     /// How many steps the turn may still take. A connection that has more to do
-    /// goes on in its next turn, after the other connections.
+    /// continues in its next turn, after the other connections.
     pub(crate) budget: &'a mut usize,
-    /// Code of the application that is to run after the turn.
+    /// Code of the application that runs after the turn.
     pub(crate) deferred: &'a mut Vec<Deferred>,
-    /// Code of the application that is to run on threads of its own.
+    /// Code of the application that runs on threads of its own.
     pub(crate) body_tasks: &'a mut Vec<BodyTask>,
 }
 
@@ -94,7 +95,7 @@ impl Context<'_> {
         self.phase.is_aborting()
     }
 
-    /// When the abort began, if this turn is in that phase.
+    /// Returns when the abort began, if this turn is in that phase.
     pub(super) fn aborting_since(&self) -> Option<Instant> {
         let since = self.services.life.aborting_since();
         since.filter(|_| self.is_aborting())

@@ -1,4 +1,4 @@
-//! `Handling`: the request is with its handler, which may read the rest of the body.
+//! `Handling`: the handler has the request, and may read the rest of the body.
 
 use std::io;
 use std::io::PipeReader;
@@ -37,7 +37,7 @@ pub(super) struct Handling {
 }
 
 impl Handling {
-    /// Enough of the request has arrived: has its handler called.
+    /// Has the handler called: enough of the request has arrived.
     pub(super) fn call(
         head: Head,
         body: RequestBody,
@@ -67,7 +67,7 @@ impl Handling {
         Step::Call(handling, request)
     }
 
-    /// Of a request that no handler gets.
+    /// For the answer to a request that no handler gets.
     pub(super) fn without_handler(method: Method) -> Self {
         Self {
             method,
@@ -78,8 +78,8 @@ impl Handling {
         }
     }
 
-    /// The handler has returned: what it has not used of the input is the
-    /// connection's again.
+    /// Moves the input that the handler has not used back to the connection, after the
+    /// handler has returned.
     pub(super) fn take_back_input(&mut self, common: &mut Common) {
         if let Some(incoming) = &mut self.incoming {
             incoming.handler_wait = None;
@@ -88,9 +88,9 @@ impl Handling {
     }
 }
 
-/// What a handler that runs may do with its connection.
+/// The calls of a running handler on its connection.
 impl Connection {
-    /// Whether the handler may read a part of the body that has not arrived yet.
+    /// True if the handler may read a part of the body that has not arrived yet.
     pub(crate) fn body_follows(&self) -> bool {
         matches!(&self.state, State::Handling(handling) if handling.incoming.is_some())
     }
@@ -106,9 +106,13 @@ impl Connection {
         }
     }
 
-    /// The handler waits for the socket itself: events of it wake no worker any
-    /// more. Gives a pipe that is closed when the connection goes on without the
-    /// body, or ends.
+    /// Lets the handler wait for the socket itself: events of the socket no longer wake
+    /// a worker. Returns a pipe, which is closed when the connection continues without
+    /// the body, or ends.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot create a pipe.
     pub(crate) fn leave_to_handler(&mut self) -> io::Result<PipeReader> {
         let (reader, writer) = io::pipe()?;
         self.common.deregister();
@@ -122,13 +126,13 @@ impl Connection {
         Ok(reader)
     }
 
-    /// The socket, for a thread that waits for it.
+    /// Returns a handle of the socket, for a thread that waits for it.
     pub(crate) fn share_stream(&self) -> Stream {
         self.common.socket.stream.share()
     }
 }
 
-/// Whether the client asks for another protocol (RFC 9110 section 7.8).
+/// True if the client asks for another protocol (RFC 9110 section 7.8).
 fn asks_for_upgrade(head: &Head) -> bool {
     head.present.upgrade
         && head.version == Version::HTTP_11

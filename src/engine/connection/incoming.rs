@@ -1,6 +1,6 @@
-//! The part of a request's body that has not been read yet. It is read before its
-//! handler is called (`Body`), read by the handler (`Handling`), or discarded because
-//! the handler has not read it.
+//! The part of a request's body that has not been read yet. The connection reads it
+//! before the handler is called (`Body`), or the handler reads it (`Handling`). If the
+//! handler does not read it, the server discards it.
 
 use std::io::PipeWriter;
 use std::mem;
@@ -30,11 +30,11 @@ use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// How much of a chunked body is read at a time while its handler runs, in bytes.
-/// What is unused when the handler returns has to fit into a worker's buffer.
+/// How much of a chunked body is read at a time while its handler runs, in bytes. The
+/// bytes that are unused when the handler returns have to fit into a worker's buffer.
 const INPUT_BYTES: usize = 16 * 1024;
 
-/// A body that is not read to its end yet.
+/// A body that has not been read to its end.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) decoder: Decoder,
@@ -47,24 +47,25 @@ pub(super) struct Incoming {
     /// Held while the handler may wait for the body.
     pub(super) permit: Option<UploadPermit>,
     /// Set if the handler waits for the socket. The drop ends that wait, when the
-    /// connection goes on without the body or is closed.
+    /// connection continues without the body or is closed.
     pub(super) handler_wait: Option<PipeWriter>,
 }
 
-/// What a handler gets when it reads its request's body.
+/// The result of a handler's read of its request's body.
 #[derive(Debug)]
 pub(crate) enum Pulled {
-    /// So many bytes, at least one.
+    /// The number of bytes read, at least one.
     Bytes(usize),
-    /// The end of the body. The first time, with its trailers if it has some.
+    /// The end of the body. The first such result has the trailers, if the body has
+    /// some.
     End(Option<Box<HeaderMap>>),
     Failed(BodyError),
-    /// Nothing yet: the socket has to be ready before this deadline.
+    /// No byte can be read yet. The socket has to be ready before this deadline.
     Wait(Ready, Instant),
 }
 
 impl Incoming {
-    /// The body that a head announces; `None` if it announces none.
+    /// Returns the body that a head announces; `None` if it announces none.
     pub(super) fn announced(
         head: &Head,
         config: &Config,
@@ -93,8 +94,8 @@ impl Incoming {
         })))
     }
 
-    /// Reads the next piece into `out`, from the input that was read before the handler
-    /// began, and then from the socket.
+    /// Reads the next piece into `out`: from the input that was read before the handler
+    /// was called, and then from the socket.
     pub(super) fn pull(&mut self, out: &mut [u8], common: &mut Common, now: Instant) -> Pulled {
         if let Some(error) = self.failed {
             return Pulled::Failed(error);
@@ -162,9 +163,9 @@ impl Incoming {
         }
     }
 
-    /// Sends the 100 (Continue), if the client waits for it and nothing of the body
-    /// has arrived (RFC 9110 section 10.1.1). If it cannot be sent now, gives the
-    /// outcome of the pull.
+    /// Sends the 100 (Continue), if the client waits for it and no byte of the body has
+    /// arrived (RFC 9110 section 10.1.1). Returns the result of the pull, if the 100
+    /// cannot be sent now.
     fn send_continue(&mut self, input: &Buffer, stream: &Stream, now: Instant) -> Option<Pulled> {
         let interim = self.interim.as_mut()?;
         while input.is_empty() && !interim.is_done() {
@@ -179,7 +180,8 @@ impl Incoming {
         None
     }
 
-    /// Nothing yet, or an error if the client has been too slow.
+    /// Returns [`Pulled::Wait`], or an error if the client has been below the minimum
+    /// rate.
     fn not_yet(&mut self, ready: Ready, now: Instant) -> Pulled {
         let until = self.minimum_rate.wait(now);
         match now < until {
@@ -193,7 +195,7 @@ impl Incoming {
         Pulled::Failed(error)
     }
 
-    /// Gives back the input that the handler has not used.
+    /// Moves the input that the handler has not used back to the connection.
     pub(super) fn give_back_input(&mut self, common: &mut Common) {
         if let Some(input) = self.input.take() {
             common.unused_input = input.to_unused();
@@ -201,12 +203,12 @@ impl Incoming {
         }
     }
 
-    /// Discards the part of the body that the handler has not read. `false` if the
-    /// connection has to be closed after the answer, because that part has not
-    /// arrived or is too large.
+    /// Discards the part of the body that the handler has not read. False if the
+    /// connection has to be closed after the answer, because that part has not arrived,
+    /// is too large, or is invalid.
     pub(super) fn discard(&mut self, common: &Common, cx: &mut Context<'_>) -> bool {
-        // A client that waits for a 100 (Continue) may or may not send the body when
-        // it gets the answer instead.
+        // A client that waits for a 100 (Continue) and gets the answer instead may send
+        // the body, or may not.
         if self.interim.is_some() || self.failed.is_some() {
             return false;
         }
@@ -230,7 +232,7 @@ impl Incoming {
     }
 }
 
-/// A buffer with the unused input of the connection.
+/// Moves the unused input of the connection into a buffer.
 fn take_input(common: &mut Common) -> Buffer {
     let unused_input = mem::take(&mut common.unused_input);
     let mut input = Buffer::new(INPUT_BYTES.max(unused_input.len()));

@@ -1,4 +1,4 @@
-//! `Idle` and `Head`: from the first byte of a request to its whole head.
+//! `Idle` and `Head`: from the first byte of a request to its complete head.
 
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ pub(super) struct Idle {
 pub(super) struct PartialHead {
     /// The deadline for the rest.
     until: Instant,
-    /// The number of lines at the last parse.
+    /// The number of line ends in the buffer at the last parse.
     parsed_lines: usize,
 }
 
@@ -43,8 +43,9 @@ impl Idle {
     pub(super) fn step(&self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         if cx.holds_request() {
             if !cx.deferred.is_empty() {
-                // Code that the last answer has left to run may block. The request
-                // does not wait for it: another worker can serve the connection.
+                // The last answer has deferred code to the end of this turn, and this
+                // code may block. So the request waits for another turn, and another
+                // worker can serve it.
                 return cx.suspend(Wait::Turn, None);
             }
             common.begin_exchange(cx);
@@ -64,7 +65,7 @@ impl Idle {
             Received::Eof => Step::close(ConnectionOutcome::Completed),
             Received::Gone => Step::close(ConnectionOutcome::DeliveryUnconfirmed),
             Received::Wait if waits => cx.suspend(Wait::Input, Some(until)),
-            // At an abort there is no time for a last call, nor to linger.
+            // At an abort, there is no time for a last call or for a linger.
             Received::Wait if cx.is_aborting() => Step::close(ConnectionOutcome::ClosedIdle),
             // No request began in time.
             Received::Bytes(_) | Received::Wait => Step::HalfClose {
@@ -74,8 +75,8 @@ impl Idle {
         }
     }
 
-    /// How long the connection may be idle: until its idle timeout, and in a drain
-    /// until the end of its last call if that is earlier.
+    /// Returns how long the connection may be idle: until its idle timeout, or in a
+    /// drain until the end of its last call if that is earlier.
     pub(super) fn until(&self, services: &Services) -> Instant {
         let timeout = self.since + services.config.idle_timeout;
         let last_call_ends = services.life.last_call_ends_for(self.since);
@@ -91,8 +92,9 @@ impl PartialHead {
         }
     }
 
-    /// Reads until the head is whole, or refused.
-    // Apart from the other steps: the parse reserves some KiB of stack.
+    /// Reads until the head is complete, or is refused.
+    // Not inlined, because the parse reserves some KiB of stack, which the other steps
+    // do not need.
     #[inline(never)]
     pub(super) fn step(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         // Only a new line can complete a head. So the head is not parsed again for
@@ -114,13 +116,13 @@ impl PartialHead {
             Received::Bytes(_) => Step::Continue,
             Received::Eof | Received::Gone => common.close_disconnected_request(cx),
             Received::Wait => {
-                cx.await_rest_of_request(self.until, "the head was not complete in time")
+                cx.await_rest_of_request(self.until, "request head was not complete in time")
             }
         }
     }
 }
 
-/// The head is whole: refuses the request, reads its body, or has its handler
+/// The head is complete: refuses the request, reads its body, or has its handler
 /// called.
 fn process_head(head: Head, common: &mut Common, cx: &Context<'_>) -> Step {
     if let Some(exchange) = &mut common.exchange {
@@ -150,15 +152,15 @@ const TOO_MANY_CONNECTIONS: Refusal = Refusal::new(
 );
 
 impl Context<'_> {
-    /// Whether the buffer holds the beginning of a request. Empty lines are skipped, and
-    /// half an empty line does not begin a request.
+    /// Skips empty lines. True if the buffer then holds the beginning of a request.
+    /// Half an empty line, which is a CR alone, does not begin a request.
     pub(super) fn holds_request(&mut self) -> bool {
         self.buffer.skip_empty_lines();
         !matches!(self.buffer.unused(), [] | [b'\r'])
     }
 
-    /// Waits for the rest of a request that has begun. At the deadline the client
-    /// gets a 408, at an abort a 503.
+    /// Waits for the rest of a request that has begun. At the deadline, the client gets
+    /// a 408; at an abort, it gets a 503.
     pub(super) fn await_rest_of_request(
         &self,
         until: Instant,

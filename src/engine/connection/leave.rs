@@ -1,5 +1,5 @@
-//! Every way to the end of a connection: it is closed while idle, lingers until the
-//! client has closed its side, or is cut. Each enters an outcome in the accounting.
+//! The ends of a connection: it is closed while idle, lingers until the client has
+//! closed its side, or is cut. Each end enters an outcome in the accounting.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -26,24 +26,25 @@ use crate::net::stream::Received;
 pub(super) struct Lingering {
     linger: Linger,
     outcome: ConnectionOutcome,
-    /// The server ends the connection: what the client sends may be a request.
+    /// The server decides to end the connection: bytes that the client sends may be a
+    /// request.
     is_server_initiated: bool,
     /// The connection has waited for the EOF once, without events.
     has_waited: bool,
 }
 
-/// How long to wait for the client's EOF before an event is asked for. As a rule a
-/// client closes its side at once, and a read after a while costs less than the
+/// How long the connection waits for the client's EOF before it waits for events. Most
+/// clients close their side at once, and a read after this delay costs less than the
 /// wake-up for an event.
 const EOF_DELAY: Duration = Duration::from_millis(5);
 
 impl Lingering {
-    /// Half-closes the connection, and lingers. A close at once could destroy an
-    /// answer on its way: with unread input, it resets the connection
+    /// Half-closes the connection, and lingers. A full close at once could destroy an
+    /// answer that is on its way: if input is unread, the close resets the connection
     /// (RFC 9112 section 9.6).
     ///
-    /// `is_server_initiated`: the server ends the connection, so the client may have
-    /// sent a request before it learns of that.
+    /// `is_server_initiated`: the server decides to end the connection, so the client
+    /// may have sent a request before it notices the half-close.
     pub(super) fn half_close(
         outcome: ConnectionOutcome,
         is_server_initiated: bool,
@@ -52,7 +53,8 @@ impl Lingering {
     ) -> Self {
         let crossed = is_server_initiated && cx.holds_request();
         cx.buffer.clear();
-        // This fails only on a broken connection, which the next read finds.
+        // The error is ignored: it occurs only on a broken connection, and the next
+        // read reports that.
         let _ = common.socket.stream.half_close();
         cx.services.accounting.lingering_begun();
         Self {
@@ -96,8 +98,8 @@ impl Lingering {
     }
 
     fn await_eof(&mut self, until: Instant, common: &mut Common, cx: &Context<'_>) -> Step {
-        // A drain waits for this connection, and at a limit of connections others
-        // wait for its place: then its end must not be delayed.
+        // The end must not be delayed if something waits for it. A drain waits for this
+        // connection. At a limit of connections, a new connection waits for its place.
         let services = cx.services;
         let is_urgent = cx.phase >= Phase::Draining
             || services.peers.are_limited()
@@ -111,7 +113,7 @@ impl Lingering {
         cx.suspend(Wait::Time, Some(due))
     }
 
-    /// The outcome if the client has not closed its side.
+    /// Returns the outcome if the client has not closed its side.
     fn unconfirmed(&self) -> ConnectionOutcome {
         match self.outcome {
             ConnectionOutcome::Completed => ConnectionOutcome::DeliveryUnconfirmed,
@@ -121,7 +123,7 @@ impl Lingering {
 }
 
 impl Connection {
-    /// Closes the connection at once, in whatever state it is.
+    /// Closes the connection at once, in any state.
     pub(crate) fn close_now(
         mut self: Box<Self>,
         services: &Services,
@@ -158,9 +160,9 @@ impl Connection {
         }
     }
 
-    /// Closes the socket and then enters the outcome: so the count of open
-    /// connections reaches zero only after the last socket is closed. The
-    /// application's call after the delivery is deferred.
+    /// Closes the socket, and then enters the outcome in the accounting. In this order,
+    /// the count of open connections reaches zero only after the last socket is closed.
+    /// The application's call after the delivery is deferred.
     pub(crate) fn close(
         self: Box<Self>,
         outcome: ConnectionOutcome,
@@ -183,11 +185,13 @@ impl Connection {
         note!(services.journal, Debug, "{peer}: {outcome:?}");
         shard.remove(&socket);
         let stream = socket.stream;
-        // A thread that waits for the socket, or sends a file to it, has it too.
+        // A thread that waits for the socket, or sends a file to it, has another
+        // handle. Then the drop of this handle does not close the socket.
         if stream.is_shared() {
             match &state {
-                // Not with our half of the close, which the client could take for
-                // the end of a whole answer: the reset comes with the last handle.
+                // The sending side is not shut down, because the client could take this
+                // for the end of a complete answer. The drop of the last handle resets
+                // the connection.
                 State::Writing(writing) if writing.ends_by_reset(outcome) => stream.stop_reading(),
                 _ => stream.shut_down(),
             }
@@ -199,8 +203,8 @@ impl Connection {
         }
         drop(state);
         guard.end(outcome);
-        // Last, since the drop wakes the acceptor, which then finds the connection
-        // ended in the accounting.
+        // Last, because the drop wakes the acceptor. The acceptor then finds in the
+        // accounting that the connection has ended.
         drop(place);
         deferred.extend(after_delivery);
     }

@@ -1,5 +1,6 @@
-//! A connection: a state machine that any worker can take up where the last
-//! worker left it. It never waits; it says what it waits for.
+//! A connection: a state machine. Any worker can continue it where the last worker
+//! stopped. A connection never blocks its worker: at the end of a turn, it returns what
+//! it waits for.
 //!
 //! ```text
 //!          +------------------------ keep-alive --------------------------+
@@ -14,18 +15,23 @@
 //! ```
 //!
 //! In every state, the connection ends at once when the client closes it, and at an
-//! abort. At an abort, a request that no handler has started is answered with 503
-//! first, and an answer that has no end of its own is completed first.
+//! abort. Two things come first at an abort: a request that no handler has started is
+//! answered with 503, and an answer whose body does not end by itself is completed.
 //!
-//! A [`State`] owns what only it needs; what every state has is in [`common`]. A
-//! state takes steps, and a [`Step`] says where the connection goes: the arrows of
-//! the picture are in [`Connection::follow`].
+//! A [`State`] owns the data that only this state needs. The data of all states is in
+//! [`common`]. A state takes steps, and a [`Step`] says where the step leads. The
+//! arrows of the picture are in [`Connection::follow`].
 //!
-//! `Idle` and `Head` are in [`input`], `Body` is in [`partial_body`], [`handling`] and
-//! [`writing`] have their own files, and so has what follows the output of an answer:
-//! [`rest`]. A body that is not read yet is [`incoming`], in `Body` and in `Handling`.
-//! [`answer`] makes a message of a response, [`refuse`] one of the server's own. Every
-//! way to the end is in [`leave`].
+//! - [`input`]: `Idle` and `Head`
+//! - [`partial_body`]: `Body`
+//! - [`incoming`]: the part of a request's body that has not been read, in `Body` and in
+//!   `Handling`
+//! - [`handling`]: `Handling`
+//! - [`answer`]: the message that is made of a handler's response
+//! - [`refuse`]: the server's own answers
+//! - [`writing`]: `Writing`
+//! - [`rest`]: the part of an answer that follows its first output
+//! - [`leave`]: `Lingering`, and every other end of a connection
 
 mod access_log;
 mod answer;
@@ -89,7 +95,7 @@ use crate::net::stream::Received;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// What a new connection is made of.
+/// The parts of a new connection.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) stream: Stream,
@@ -113,7 +119,7 @@ enum State {
     Head(PartialHead),
     /// A head has arrived, and a part of its body.
     Body(Box<PartialBody>),
-    /// The request is with its handler.
+    /// The handler has the request.
     Handling(Handling),
     /// The answer is being written.
     Writing(Writing),
@@ -129,20 +135,23 @@ enum Step {
     Next(Next),
     /// A request begins: to `Head`.
     ReadHead,
-    /// The head is whole, and announces a body: to `Body`.
+    /// The head is complete, and announces a body: to `Body`.
     ReadBody(Box<PartialBody>),
     /// Enough of the request has arrived: to `Handling`.
     Call(Handling, Request),
-    /// The server itself answers, and closes the connection after that: to `Writing`.
+    /// The server refuses the request, and closes the connection after the answer: to
+    /// `Writing`.
     Refuse(Refusal),
-    /// As `Refuse`, with 503: no handler will start the request.
+    /// As `Refuse`, but with 503, because no handler will get the request.
     Unavailable,
     /// The answer is written, and the connection is kept: to `Idle`.
     KeepAlive,
-    /// The connection has had its last answer, or none: to `Lingering`.
+    /// The server half-closes the connection, after its last answer or without an
+    /// answer: to `Lingering`.
     HalfClose {
         outcome: ConnectionOutcome,
-        /// The client may have sent a request before it learns of this.
+        /// The server decides to end the connection. The client may have sent a request
+        /// before it notices the half-close.
         is_server_initiated: bool,
     },
 }
@@ -161,9 +170,10 @@ impl Connection {
         }
     }
 
-    /// How a new connection waits for its first byte.
+    /// Returns how a new connection waits for its first byte.
     pub(crate) fn first_suspend(&self, services: &Services) -> Suspend {
-        // Read first, since the deadline depends on the phase.
+        // The phase is read before the deadline, which depends on it: if the phase
+        // changes in between, the wait ends at once.
         let seen = services.life.phase();
         let until = match &self.state {
             State::Idle(idle) => Some(idle.until(services)),
@@ -176,7 +186,7 @@ impl Connection {
         }
     }
 
-    /// Runs the state machine until it has to wait.
+    /// Runs the state machine until the turn ends. Returns what the worker does next.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) -> Next {
         cx.buffer.begin_turn();
         self.common.load_input(cx);
@@ -189,7 +199,7 @@ impl Connection {
     pub(crate) fn resume(&mut self, answer: Answer, cx: &mut Context<'_>) -> Next {
         let Self { common, state } = self;
         let State::Handling(handling) = state else {
-            unreachable!("`Next::Call` comes with `Handling`, which only its answer ends");
+            unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
         };
         handling.take_back_input(common);
         common.load_input(cx);
@@ -199,8 +209,8 @@ impl Connection {
         next
     }
 
-    /// Continues with the outcome of a [`Next::Pull`]: a piece of the answer's body,
-    /// and the source of the next one.
+    /// Continues with the result of a [`Next::Pull`]: the stream, and the piece that it
+    /// has returned.
     pub(crate) fn resume_with_piece(
         &mut self,
         stream: StreamBody,
@@ -212,7 +222,8 @@ impl Connection {
         })
     }
 
-    /// Continues with the outcome of a [`Next::SendFile`].
+    /// Continues with the result of a [`Next::SendFile`]: the file, and how much of it
+    /// was sent.
     pub(crate) fn file_sent(
         &mut self,
         file: FileBody,
@@ -231,7 +242,7 @@ impl Connection {
     ) -> Next {
         let Self { common, state } = self;
         let State::Writing(writing) = state else {
-            unreachable!("only `Writing` lends a body, and it waits until it has it back");
+            unreachable!("only `Writing` lends a body, and the worker returns it in this state");
         };
         common.load_input(cx);
         let step = step(writing, common, cx);
@@ -243,7 +254,7 @@ impl Connection {
         next
     }
 
-    /// Takes steps until the connection has to wait.
+    /// Takes steps until the turn ends, or until its budget is used up.
     fn run(&mut self, cx: &mut Context<'_>) -> Next {
         while *cx.budget > 0 {
             *cx.budget -= 1;
@@ -253,7 +264,7 @@ impl Connection {
                 State::Head(head) => head.step(common, cx),
                 State::Body(body) => body.step(common, cx),
                 State::Handling(_) => {
-                    unreachable!("it is not suspended in `Handling`: its answer comes next")
+                    unreachable!("in `Handling`, the worker calls `resume` and not `advance`")
                 }
                 State::Writing(writing) => writing.step(common, cx),
                 State::Lingering(lingering) => lingering.step(common, cx),
@@ -265,9 +276,9 @@ impl Connection {
         cx.suspended(Wait::Turn, None)
     }
 
-    /// Goes where a step leads: these are the arrows of the picture. Gives what the
-    /// worker does next, if the turn ends there.
-    // Called for every step of every request.
+    /// Enters the state to which a step leads: these are the arrows of the picture.
+    /// Returns what the worker does next, if the turn ends.
+    // Inlined, because it is called for every step of every request.
     #[inline(always)]
     fn follow(&mut self, step: Step, cx: &mut Context<'_>) -> Option<Next> {
         let common = &mut self.common;
@@ -296,24 +307,23 @@ impl Connection {
         None
     }
 
-    /// The number of the connection, and the number of the request in progress on
-    /// it.
+    /// Returns the number of the connection, and the number of its request in progress.
     pub(crate) fn exchange_number(&self) -> (u64, u64) {
         (self.common.guard.number(), self.common.exchange_count)
     }
 
-    /// The request in progress, for the report and the log.
+    /// Returns the request in progress, for the report and the log.
     pub(crate) fn subject(&self) -> Subject {
         self.common.subject()
     }
 
-    /// Whether the answer that is being written is completed at an abort too, and
-    /// not cut: it ends when the server says so.
+    /// True if an abort completes the answer that is being written, and does not cut
+    /// it: the server decides when the body of this answer ends.
     pub(crate) fn completes_at_abort(&self) -> bool {
         matches!(&self.state, State::Writing(writing) if writing.kind != BodyKind::Finite)
     }
 
-    /// Whether bytes or an EOF can be read.
+    /// True if bytes or an EOF can be read.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn has_input(&self) -> bool {
         self.common.socket.stream.look() != Received::Wait
@@ -323,8 +333,8 @@ impl Connection {
         self.common.peer
     }
 
-    /// The entry of [`SlowCalls`](super::slow_calls::SlowCalls) for the request in
-    /// progress.
+    /// Returns the entry of [`SlowCalls`](super::slow_calls::SlowCalls) for the request
+    /// in progress.
     pub(crate) fn call_key(&self) -> CallKey {
         let exchange = self.common.exchange.as_ref();
         exchange.map_or_else(CallKey::default, |exchange| exchange.call_key)

@@ -19,8 +19,8 @@ use crate::journal::note;
 use crate::message::request_body::RequestBody;
 use crate::net::stream::Received;
 
-/// The most memory that is reserved for a body before its bytes arrive, in bytes: a
-/// client that only announces a large body must not cost much.
+/// The most memory that is reserved for a body before its bytes arrive, in bytes. A
+/// client that only announces a large body must not cost much memory.
 const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
 
 /// A head, and the part of its body that has arrived.
@@ -28,7 +28,7 @@ const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
 pub(super) struct PartialBody {
     head: Head,
     body: Vec<u8>,
-    /// The part of the body that has not arrived; `None` if all of it has.
+    /// The part of the body that has not arrived; `None` if the whole body has.
     incoming: Option<Box<Incoming>>,
     /// Set while the connection waits for a permit of the upload limit.
     waiter: Option<UploadWaiter>,
@@ -84,8 +84,8 @@ impl PartialBody {
         }
         if body.len() >= enough_bytes {
             // The handler may have to wait for the rest of the body, and the upload
-            // limit bounds how many handlers do. The time of the wait for a permit does
-            // not count against the client.
+            // limit bounds how many handlers wait at a time. The time of the wait for a
+            // permit does not count against the client.
             incoming.minimum_rate.start_again(cx.now);
             let limit = &cx.services.upload_limit;
             incoming.permit = limit.acquire(common.waker(), &mut self.waiter);
@@ -102,7 +102,7 @@ impl PartialBody {
             Received::Eof | Received::Gone => common.close_disconnected_request(cx),
             Received::Wait => {
                 let until = incoming.minimum_rate.wait(cx.now);
-                cx.await_rest_of_request(until, "the body came too slowly")
+                cx.await_rest_of_request(until, "request body arrived too slowly")
             }
         }
     }
@@ -112,7 +112,7 @@ impl PartialBody {
         let until = *self.permit_deadline.get_or_insert(latest);
         match common.socket.stream.look() {
             Received::Gone => common.close_disconnected_request(cx),
-            // With an empty buffer, the body can never be whole.
+            // If the buffer is empty too, the rest of the body can no longer arrive.
             Received::Eof if cx.buffer.is_empty() => common.close_disconnected_request(cx),
             _ if cx.now < until && !cx.is_aborting() => cx.suspend(Wait::Wake, Some(until)),
             _ => {
@@ -129,8 +129,8 @@ impl PartialBody {
         }
     }
 
-    /// Has the handler called. It gets all that is here: the connection does not come
-    /// back to this state.
+    /// Has the handler called, with everything that has arrived. The head and the body
+    /// are moved out, because the connection does not return to this state.
     fn call_handler(&mut self, common: &Common, cx: &Context<'_>) -> Step {
         let head = mem::take(&mut self.head);
         let arrived = Bytes::from(mem::take(&mut self.body));

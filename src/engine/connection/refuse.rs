@@ -1,4 +1,4 @@
-//! Answers of the server itself, to a request that no handler gets.
+//! The server's own answers to requests that no handler gets.
 
 use http::Method;
 
@@ -12,7 +12,7 @@ use crate::http1::request_line::AsksForHead;
 use crate::journal::note;
 
 impl Writing {
-    /// Refuses the request, and closes the connection after that.
+    /// Makes the answer that refuses the request. The connection is closed after it.
     pub(super) fn refusal(refusal: Refusal, common: &mut Common, cx: &mut Context<'_>) -> Self {
         let Refusal { status, reason } = refusal;
         note!(
@@ -25,14 +25,15 @@ impl Writing {
         without_handler(Answer::refusal(refusal), common, cx)
     }
 
-    /// Answers with 503: no handler has started the request, and none will.
+    /// Makes the answer with 503: no handler has started the request, and no handler
+    /// will.
     pub(super) fn unavailable(common: &mut Common, cx: &mut Context<'_>) -> Self {
         without_handler(Answer::unavailable(), common, cx)
     }
 }
 
-/// The answer to a HEAD has no body, however little of the request has arrived
-/// (RFC 9110 section 9.3.2).
+/// Begins to write an answer of the server itself. The answer to a HEAD has no body,
+/// even if only a part of the request has arrived (RFC 9110 section 9.3.2).
 fn without_handler(mut answer: Answer, common: &mut Common, cx: &mut Context<'_>) -> Writing {
     let exchange = common.exchange.as_ref();
     let method = match exchange.and_then(|exchange| exchange.request_line.as_ref()) {
@@ -42,7 +43,7 @@ fn without_handler(mut answer: Answer, common: &mut Common, cx: &mut Context<'_>
             AsksForHead::Yes => Method::HEAD,
             AsksForHead::No => Method::GET,
             AsksForHead::Unknown => {
-                // An empty body is right for every method.
+                // An empty body is valid for every method.
                 answer = answer.without_body();
                 Method::GET
             }

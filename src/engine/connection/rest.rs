@@ -1,4 +1,5 @@
-//! What follows the output of an answer: the rest of its body, or another protocol.
+//! The part of an answer that follows its first output: the rest of its body, or the
+//! upgrade to another protocol.
 
 use std::fs::File;
 use std::io;
@@ -17,18 +18,19 @@ use crate::message::body::upgrade::UpgradeFn;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
-/// How much of a file is sent at a time, in bytes, so that the other connections
+/// How much of a file is sent at a time, in bytes. The limit lets the other connections
 /// have their turn.
 const FILE_BYTES_AT_A_TIME: u64 = 256 * 1024;
 
 /// See the module.
 pub(super) enum Rest {
-    /// Nothing more to send. This is a second handle of the output's memory, which may
-    /// be the application's: so the output does not drop the last one.
+    /// Nothing more is sent. This is a second handle of the output's memory, which may
+    /// belong to the application. While it exists, the output's drop is not the drop of
+    /// the last handle, which may run code of the application.
     Shared(Bytes),
     File(FileBody),
     Stream(StreamBody),
-    /// The worker has the file or the stream, and gives it back with the outcome.
+    /// The worker has the file or the stream, and returns it with the result.
     Lent,
     /// The function of the application that gets the connection.
     Upgrade(UpgradeFn),
@@ -37,30 +39,30 @@ pub(super) enum Rest {
 /// A file that is a body.
 pub(crate) struct FileBody {
     file: File,
-    /// Where the part begins that is still to be sent.
+    /// The offset of the first byte that has not been sent.
     offset: u64,
     left: u64,
 }
 
-/// A part of a file that is to be sent. This may have to wait for a disk; the
+/// A part of a file that is sent next. The send may have to wait for a disk, and the
 /// connection may end meanwhile.
 pub(crate) struct FilePart {
     pub(super) stream: Stream,
     pub(super) file: FileBody,
 }
 
-/// A body that comes piece by piece.
+/// A body that is sent piece by piece.
 pub(crate) struct StreamBody {
     source: Box<dyn PieceSource>,
-    /// Called when there may be a piece after there was none.
+    /// The source calls it when there may be a piece after there was none.
     waker: Waker,
-    /// How many bytes are still to come, if the length was stated.
+    /// How many bytes are left, if the length was stated.
     left: Option<u64>,
 }
 
 impl Rest {
-    /// Nothing more of it is sent. Says whether the application made it: then its drop
-    /// may run code of the application, and has to be deferred.
+    /// Ends the rest: nothing more of it is sent. True if the application made it. Then
+    /// its drop may run code of the application, and has to be deferred.
     pub(super) fn end(&mut self) -> bool {
         match self {
             Self::Stream(stream) => {
@@ -91,7 +93,11 @@ impl FileBody {
         self.left -= bytes as u64;
     }
 
-    /// What is left of it, read piece by piece.
+    /// Returns the unsent part of the file as a stream.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot seek, as a pipe cannot.
     pub(super) fn into_stream(mut self, waker: Waker) -> io::Result<StreamBody> {
         self.file.seek(SeekFrom::Start(self.offset))?;
         let source = Box::new(ReaderSource::new(self.file.take(self.left)));
@@ -100,7 +106,7 @@ impl FileBody {
 }
 
 impl FilePart {
-    /// Sends it. Gives the file back, with what became of the part.
+    /// Sends the part. Returns the file, and the result.
     pub(crate) fn send(self) -> (FileBody, io::Result<Sent>) {
         let FileBody {
             ref file,
@@ -112,7 +118,7 @@ impl FilePart {
         (self.file, sent)
     }
 
-    /// Gives the file back: this is no time to send it.
+    /// Sends nothing, as if the socket had no room. Returns the file, and that result.
     pub(crate) fn keep(self) -> (FileBody, io::Result<Sent>) {
         (self.file, Ok(Sent::Wait))
     }
@@ -127,12 +133,12 @@ impl StreamBody {
         }
     }
 
-    /// Asks for the next piece, which may run code of the application.
+    /// Returns the next piece. This may run code of the application.
     pub(crate) fn next(&mut self) -> Piece {
         self.source.next(&self.waker)
     }
 
-    /// What its end depends on.
+    /// Returns what the end of the body depends on.
     pub(crate) fn kind(&self) -> BodyKind {
         self.source.kind()
     }
@@ -143,17 +149,18 @@ impl StreamBody {
         }
     }
 
-    /// Whether its stated length is not reached yet.
+    /// True if the length was stated, and is not reached yet.
     pub(super) fn is_short(&self) -> bool {
         self.left.is_some_and(|left| left > 0)
     }
 
-    /// The server drains.
+    /// Tells the source that the server drains.
     pub(super) fn drain(&mut self) {
         self.source.drain();
     }
 
-    /// The last call is over: what is there is the rest.
+    /// Tells the source that the last call is over: the body ends after the pieces that
+    /// exist.
     pub(super) fn close(&mut self) {
         self.source.close();
     }

@@ -1,5 +1,4 @@
-//! The state machine alone, on a real socket: without a worker, a poll or a run
-//! queue.
+//! The state machine on a real socket, without a worker, a poll or a run queue.
 
 use std::io::Read;
 use std::io::Write;
@@ -27,7 +26,7 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::message::response::IntoResponse;
 
-/// A client's socket, the connection, and what the connection works with.
+/// A client's socket, the connection, and what the connection uses in its turn.
 struct Bench {
     services: Arc<Services>,
     buffer: Buffer,
@@ -74,7 +73,7 @@ impl Bench {
         }
     }
 
-    /// Advances the connection until it would wait, or is to be closed. Answers its
+    /// Advances the connection until it would wait or is to be closed. Answers its
     /// requests.
     fn advance(&mut self, seen: &mut Vec<Observed>) -> Next {
         let mut answer: Option<Answer> = None;
@@ -147,7 +146,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_split_of_a_request_stream_gives_the_same_exchanges(
+    fn any_split_of_a_request_stream_leads_to_the_same_exchanges(
         requests in prop::collection::vec(a_request(), 1..8),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -192,7 +191,7 @@ fn an_idle_connection_holds_no_buffer() {
     bench.finish(&mut seen);
 }
 
-/// Sends a stream byte by byte. Gives the requests, the outcome and the answers.
+/// Sends a stream byte by byte. Returns the requests, the outcome and the answers.
 fn byte_by_byte(stream: &[u8]) -> (Vec<Observed>, ConnectionOutcome, String) {
     let mut bench = Bench::new();
     let mut seen = Vec::new();
@@ -227,7 +226,7 @@ fn between_requests_there_may_be_empty_lines_and_nothing_else() {
 }
 
 #[test]
-fn half_an_empty_line_does_not_keep_a_draining_server() {
+fn half_an_empty_line_does_not_delay_a_drain() {
     let mut bench = Bench::new();
     bench
         .client
@@ -290,7 +289,7 @@ fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
         next = bench.connection.resume(answer, &mut cx);
     }
     let Next::Suspend(suspend) = next else {
-        panic!("the connection was not suspended");
+        panic!("the connection is not suspended");
     };
     assert_eq!(suspend.wait, Wait::Turn);
     assert!(calls < 10, "{calls} calls in six steps");

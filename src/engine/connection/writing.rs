@@ -1,4 +1,4 @@
-//! `Writing`: sends an answer to its last byte.
+//! `Writing`: writes an answer, up to its last byte.
 
 use std::fmt;
 use std::io;
@@ -47,7 +47,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    /// Writes the output, and then what follows it.
+    /// Writes the output, and then the rest.
     pub(super) fn step(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         if cx.phase >= Phase::Draining && self.kind == BodyKind::Endless {
             self.drain_endless_body(common, cx);
@@ -73,18 +73,18 @@ impl Writing {
                 Step::Next(Next::SendFile(FilePart { stream, file }))
             }
             Rest::Stream(stream) => {
-                // The source keeps a handle of the last piece until it is asked for
-                // the next one. So this is not the last handle, whose drop may run
-                // code of the application.
+                // The source keeps a handle of its last piece until its next call. So
+                // the output does not drop the last handle, whose drop may run code of
+                // the application.
                 self.output = Output::default();
                 Step::Next(Next::Pull(stream))
             }
-            Rest::Lent => self.cut_broken_body(&"its source is gone", common, cx),
+            Rest::Lent => self.cut_broken_body(&"the source of the body is gone", common, cx),
             Rest::Upgrade(function) => self.upgrade(function, common, cx),
         }
     }
 
-    /// Goes on with what became of the [`FilePart`] that was to be sent.
+    /// Continues with the result of a [`Next::SendFile`].
     pub(super) fn file_sent(
         &mut self,
         mut file: FileBody,
@@ -101,7 +101,8 @@ impl Writing {
                 self.rest = Some(Rest::File(file));
                 self.after_write(sent, common, cx)
             }
-            // The system has no call to send a file.
+            // The kernel cannot send this file, so it is read and written piece by
+            // piece.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 match file.into_stream(common.waker()) {
                     Ok(stream) => {
@@ -115,7 +116,7 @@ impl Writing {
         }
     }
 
-    /// Goes on with what a stream has given: makes output of a piece.
+    /// Continues with a piece of a stream: makes output of it.
     pub(super) fn take_piece(
         &mut self,
         mut stream: StreamBody,
@@ -132,7 +133,11 @@ impl Writing {
             Piece::NotYet => return self.await_piece(common, cx),
             Piece::Failed(error) => return self.cut_broken_body(&error, common, cx),
             Piece::End if is_short => {
-                return self.cut_broken_body(&"it is shorter than its length", common, cx);
+                return self.cut_broken_body(
+                    &"the body is shorter than its stated length",
+                    common,
+                    cx,
+                );
             }
             Piece::End => {
                 if self.length == Length::Chunked {
@@ -149,7 +154,7 @@ impl Writing {
         Step::Continue
     }
 
-    /// Continues after a write, according to its outcome.
+    /// Continues with the result of a write.
     fn after_write(&mut self, sent: Sent, common: &mut Common, cx: &mut Context<'_>) -> Step {
         match sent {
             Sent::Bytes(count) => {
@@ -175,14 +180,15 @@ impl Writing {
         }
     }
 
-    /// Waits for the source's next piece. The time does not count against the
-    /// client.
+    /// Waits for the source's next piece. The time of this wait does not count against
+    /// the client.
     fn await_piece(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         let received = common.socket.stream.look();
         self.minimum_rate.start_again(cx.now);
         match received {
             Received::Gone => return self.close_disconnected(common, cx),
-            // Any other client may have half-closed to say that its request is whole.
+            // With a body of another kind, an EOF may only mean that the client has
+            // sent its whole request, and still reads.
             Received::Eof if self.kind == BodyKind::Endless => {
                 return self.close_disconnected(common, cx);
             }
@@ -190,11 +196,12 @@ impl Writing {
         }
         match self.kind {
             BodyKind::Finite if cx.is_aborting() => self.cut(common, cx),
-            // A follower of the shutdown is told of its end at an abort too.
+            // A follower is suspended at an abort too, because it reports the end of
+            // the shutdown to its client.
             BodyKind::Finite | BodyKind::Follower => cx.suspend(Wait::Wake, None),
             BodyKind::Endless if cx.phase < Phase::Draining => cx.suspend(Wait::Wake, None),
-            // The drain may have begun after the pull, and have been announced before
-            // this connection is suspended. So the source is told here too.
+            // The drain may have begun after the pull, and may have been announced
+            // before this connection is suspended. So the source is told here too.
             BodyKind::Endless => match self.drain_endless_body(common, cx) {
                 Some(until) => cx.suspend(Wait::Wake, Some(until)),
                 None => Step::Continue,
@@ -202,8 +209,8 @@ impl Writing {
         }
     }
 
-    /// Tells an endless body of the drain, and ends it with the last call. Gives the
-    /// end of the last call, if that is not over.
+    /// Tells an endless body that the server drains, and ends the body when the last
+    /// call is over. Returns the end of the last call, if it is not over.
     fn drain_endless_body(&mut self, common: &Common, cx: &Context<'_>) -> Option<Instant> {
         let exchange = common.exchange.as_ref();
         let began = exchange.map_or(cx.now, |exchange| exchange.began);
@@ -242,7 +249,8 @@ impl Writing {
         Step::Next(Next::Upgrade(Box::new(upgrade)))
     }
 
-    /// Closes the connection: the client has closed it in the middle of its answer.
+    /// Closes the connection, because the client has closed it in the middle of its
+    /// answer.
     fn close_disconnected(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         let (request, connection) = (
             RequestOutcome::ClientDisconnected,
@@ -251,7 +259,8 @@ impl Writing {
         self.close(request, connection, common, cx)
     }
 
-    /// Cuts a body that cannot be completed, so that the client can tell.
+    /// Cuts the answer, because its body cannot be completed. The client can tell that
+    /// the answer is incomplete.
     fn cut_broken_body(
         &mut self,
         why: &dyn fmt::Display,
@@ -273,7 +282,7 @@ impl Writing {
         self.close(RequestOutcome::Cut, ConnectionOutcome::Cut, common, cx)
     }
 
-    /// Ends the request in progress and the connection, with these outcomes.
+    /// Ends the exchange and the connection, with these outcomes.
     fn close(
         &mut self,
         request: RequestOutcome,
@@ -285,7 +294,7 @@ impl Writing {
         Step::close(connection)
     }
 
-    /// Breaks off the answer, in whatever it waits for. Gives the outcome of its
+    /// Cuts the answer at once, whatever it waits for. Returns the outcome of the
     /// connection.
     pub(super) fn close_now(
         &mut self,
@@ -304,7 +313,7 @@ impl Writing {
         connection
     }
 
-    /// Ends the request in progress in the middle of its answer.
+    /// Ends the exchange in the middle of its answer.
     fn break_off(
         &mut self,
         request: RequestOutcome,
@@ -323,17 +332,18 @@ impl Writing {
         }
     }
 
-    /// Has the rest dropped later, if its drop may run code of the application.
+    /// Ends the rest, and drops it after the turn if the drop may run code of the
+    /// application.
     fn defer_rest(&mut self, common: &Common, deferred: &mut Vec<Deferred>) {
         if let Some(rest) = self.rest.take_if(Rest::end) {
             deferred.push(Deferred::drop_of(rest, common.subject()));
         }
     }
 
-    /// Whether the close has to reset the connection, if it ends so in the middle of
-    /// this answer: the client could take a cut answer for a whole one because the
-    /// framing does not tell its end. The reset also discards what the kernel still
-    /// holds for a client that was too slow.
+    /// True if the close has to reset a connection that ends with this outcome in the
+    /// middle of this answer. If the framing does not tell the end of the body, the
+    /// client could take a cut answer for a complete one. If the client was too slow,
+    /// the reset also discards what the kernel still holds for it.
     pub(super) fn ends_by_reset(&self, outcome: ConnectionOutcome) -> bool {
         self.length == Length::UntilClose || outcome == ConnectionOutcome::ClientStalled
     }

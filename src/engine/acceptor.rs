@@ -3,6 +3,7 @@
 //! closes the listener.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -98,11 +99,7 @@ impl Acceptor {
         let life = &self.engine.services.life;
         let refuses_new = self.refuse_new_connections();
         if let Err(error) = self.listener.set_nonblocking() {
-            note!(
-                self.engine.services.journal,
-                Error,
-                "cannot drain the backlog, its connections are reset: {error}"
-            );
+            self.abandon_backlog(format_args!("cannot drain it: {error}"));
             return;
         }
         let handshake_grace = self.engine.services.config.handshake_grace;
@@ -166,25 +163,25 @@ impl Acceptor {
         loop {
             let before = Instant::now();
             if !self.wait_for_place() {
-                self.abandon_backlog();
+                self.abandon_backlog(format_args!("too many connections are open"));
                 return false;
             }
             *grace_ends += before.elapsed();
-            // If the kernel does not refuse them, connections may arrive without end.
-            if !refuses_new && Instant::now() >= *grace_ends {
-                note!(
-                    self.engine.services.journal,
-                    Warn,
-                    "connections keep arriving: those still in the backlog are reset"
-                );
-                return false;
-            }
             match self.listener.accept() {
-                Accepted::Connection(stream, peer) => self.admit(stream, peer),
+                Accepted::Connection(stream, peer) => {
+                    let is_own = self.engine.acceptor_waker.is_own(peer);
+                    self.admit(stream, peer);
+                    // If the kernel does not refuse them, connections may arrive without
+                    // end.
+                    if !refuses_new && !is_own && Instant::now() >= *grace_ends {
+                        self.abandon_backlog(format_args!("connections keep arriving"));
+                        return false;
+                    }
+                }
                 Accepted::Empty => return true,
                 Accepted::Failed(error) => {
                     if self.is_past_deadline() {
-                        self.abandon_backlog();
+                        self.abandon_backlog(format_args!("cannot accept: {error}"));
                         return false;
                     }
                     self.back_off(&error);
@@ -193,11 +190,11 @@ impl Acceptor {
         }
     }
 
-    fn abandon_backlog(&self) {
+    fn abandon_backlog(&self, reason: fmt::Arguments<'_>) {
         note!(
             self.engine.services.journal,
             Error,
-            "the listener is closed with connections in its backlog: they are reset"
+            "the listener is closed, and connections in its backlog are reset: {reason}"
         );
         self.engine.services.accounting.backlog_abandoned();
     }

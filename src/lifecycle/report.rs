@@ -164,9 +164,16 @@ pub struct Report {
     /// The requests that were cut, the first 100 of them.
     pub cut: Vec<CutRequest>,
     /// Whether the listener was closed when there may have been connections in
-    /// its backlog, which the kernel then reset. The reason is that
-    /// [`Config::max_connections`](crate::Config::max_connections) connections
-    /// were open until the stop was over.
+    /// its backlog, which the kernel then reset. The log says why:
+    ///
+    /// - [`Config::max_connections`](crate::Config::max_connections) connections
+    ///   were open until the stop was over.
+    /// - `accept` failed until the stop was over, as it does without a free file
+    ///   descriptor.
+    /// - The kernel does not refuse new connections
+    ///   ([`Config::refuse_new_connections`](crate::Config::refuse_new_connections)),
+    ///   and they arrived for longer than
+    ///   [`Config::handshake_grace`](crate::Config::handshake_grace).
     pub backlog_abandoned: bool,
     /// Threads that could not be joined, because code of the application had
     /// not returned. A thread ends when its code returns, or when `main` does.
@@ -189,8 +196,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every request got an answer: none was cut or answered with 503, no
-    /// connection was cut, and the backlog was not abandoned.
+    /// Whether the server failed no request: it cut none and answered none with
+    /// 503, cut no connection, and did not abandon the backlog. This is about the
+    /// whole life of the server, not only about its stop.
+    ///
+    /// It says nothing about clients that disconnected or stalled, about handlers
+    /// that panicked (their clients got a 500), or about bodies that failed: these are
+    /// in [`requests`](Self::requests).
     pub fn all_answered(&self) -> bool {
         self.requests.count(RequestOutcome::Cut) == 0
             && self.requests.count(RequestOutcome::Unavailable) == 0

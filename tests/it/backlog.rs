@@ -102,3 +102,33 @@ fn nothing_is_lost_where_new_connections_cannot_be_refused_and_none_comes_late()
     assert_eq!(report.accepted, 20);
     assert_eq!(report.refusing_after, None);
 }
+
+#[test]
+fn a_backlog_that_is_given_up_is_in_the_report() {
+    let mut config = config();
+    config.refuse_new_connections = false;
+    config.handshake_grace = std::time::Duration::ZERO;
+    let server = farewell::Server::bind("127.0.0.1:0", config).unwrap();
+    let clients: Vec<_> = (0..5)
+        .map(|_| Client::connect(server.local_addr()))
+        .collect();
+    server.shutdown_handle().shutdown();
+    let server = TestServer::spawn(server, |_: farewell::Request| "hello");
+    drop(clients);
+    let report = server.join();
+    assert_eq!(report.accepted, 1, "the grace of zero is for one accept");
+    assert!(report.backlog_abandoned);
+    assert!(!report.all_answered());
+}
+
+#[test]
+fn an_empty_backlog_is_not_given_up() {
+    let mut config = config();
+    config.refuse_new_connections = false;
+    config.handshake_grace = std::time::Duration::ZERO;
+    let server = TestServer::start(config, |_: farewell::Request| "hello");
+    server.stop.shutdown();
+    let report = server.join();
+    assert!(!report.backlog_abandoned);
+    assert!(report.all_answered());
+}

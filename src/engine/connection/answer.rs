@@ -337,7 +337,7 @@ fn problem(answer: &Answer, handling: &Handling, body_is_read: bool) -> Option<&
     None
 }
 
-/// True if the connection is upgraded after the head is written.
+/// Whether the connection is upgraded after the head is written.
 fn is_upgrade(content: &Content, handling: &Handling, status: StatusCode) -> bool {
     let without_body = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT];
     let has_fitting_status = status == StatusCode::SWITCHING_PROTOCOLS

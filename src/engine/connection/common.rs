@@ -96,7 +96,7 @@ impl Common {
         self.in_time_bytes = self.in_time_bytes.map(|_| cx.buffer.in_time_bytes());
     }
 
-    /// True if another read would find nothing, so that the connection can wait for an
+    /// Whether another read would find nothing, so that the connection can wait for an
     /// event at once. An EOF that arrives together with bytes causes no further event
     /// after these bytes are read, so the EOF has to be read too.
     pub(super) fn has_nothing_to_read(&self, cx: &Context<'_>) -> bool {

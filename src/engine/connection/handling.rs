@@ -90,7 +90,7 @@ impl Handling {
 
 /// The calls of a running handler on its connection.
 impl Connection {
-    /// True if the handler may read a part of the body that has not arrived yet.
+    /// Whether the handler may read a part of the body that has not arrived yet.
     pub(crate) fn body_follows(&self) -> bool {
         matches!(&self.state, State::Handling(handling) if handling.incoming.is_some())
     }
@@ -132,7 +132,7 @@ impl Connection {
     }
 }
 
-/// True if the client asks for another protocol (RFC 9110 section 7.8).
+/// Whether the client asks for another protocol (RFC 9110 section 7.8).
 fn asks_for_upgrade(head: &Head) -> bool {
     head.present.upgrade
         && head.version == Version::HTTP_11

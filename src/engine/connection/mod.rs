@@ -22,16 +22,12 @@
 //! [`common`]. A state takes steps, and a [`Step`] says where the step leads. The
 //! arrows of the picture are in [`Connection::follow`].
 //!
-//! - [`input`]: `Idle` and `Head`
-//! - [`partial_body`]: `Body`
-//! - [`incoming`]: the part of a request's body that has not been read, in `Body` and in
-//!   `Handling`
-//! - [`handling`]: `Handling`
-//! - [`answer`]: the message that is made of a handler's response
-//! - [`refuse`]: the server's own answers
-//! - [`writing`]: `Writing`
-//! - [`rest`]: the part of an answer that follows its first output
-//! - [`leave`]: `Lingering`, and every other end of a connection
+//! The states `Idle` and `Head` are in [`input`], `Body` in [`partial_body`], `Handling` and
+//! `Writing` in [`handling`] and [`writing`], and `Lingering` in [`leave`], with every other
+//! end of a connection. [`incoming`] is the part of a request's body that has not been
+//! read, in `Body` and in `Handling`. [`answer`] makes an answer of a handler's response,
+//! [`refuse`] makes one of the server's own, and [`rest`] is the part of an answer that
+//! follows its first output.
 
 mod access_log;
 mod answer;
@@ -317,13 +313,13 @@ impl Connection {
         self.common.subject()
     }
 
-    /// True if an abort completes the answer that is being written, and does not cut
+    /// Whether an abort completes the answer that is being written, and does not cut
     /// it: the server decides when the body of this answer ends.
     pub(crate) fn completes_at_abort(&self) -> bool {
         matches!(&self.state, State::Writing(writing) if writing.kind != BodyKind::Finite)
     }
 
-    /// True if bytes or an EOF can be read.
+    /// Whether bytes or an EOF can be read.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn has_input(&self) -> bool {
         self.common.socket.stream.look() != Received::Wait

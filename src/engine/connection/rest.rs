@@ -149,7 +149,7 @@ impl StreamBody {
         }
     }
 
-    /// True if the length was stated, and is not reached yet.
+    /// Whether the length was stated, and is not reached yet.
     pub(super) fn is_short(&self) -> bool {
         self.left.is_some_and(|left| left > 0)
     }

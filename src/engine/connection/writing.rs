@@ -340,7 +340,7 @@ impl Writing {
         }
     }
 
-    /// True if the close has to reset a connection that ends with this outcome in the
+    /// Whether the close has to reset a connection that ends with this outcome in the
     /// middle of this answer. If the framing does not tell the end of the body, the
     /// client could take a cut answer for a complete one. If the client was too slow,
     /// the reset also discards what the kernel still holds for it.

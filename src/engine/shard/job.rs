@@ -68,12 +68,12 @@ impl<C: Suspendable> Job<C> {
     ) -> io::Result<Box<Self>> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let waker = mio::Waker::new(&registry, WAKE_UP)?;
+        let poll_waker = mio::Waker::new(&registry, WAKE_UP)?;
         let shard = Shard {
             slots: Mutex::new(Slots::new()),
             sleep: Sleep::new(),
             registry,
-            waker,
+            poll_waker,
             monitor_waker,
             journal,
         };
@@ -157,7 +157,7 @@ impl<C: Suspendable> Job<C> {
         let mut slots = shard.lock();
         // Before the connections that have events: a connection that was put off has
         // waited for longer.
-        while let Some(connection) = slots.take_woken(now) {
+        while let Some(connection) = slots.take_due(now) {
             ready(connection);
         }
         for event in &*events {
@@ -198,8 +198,9 @@ impl<C: Suspendable> Job<C> {
         ready
     }
 
-    /// The timeout for a poll. It does not include deadlines, which the monitor watches:
-    /// a poll that times out costs more than a poll that ends by an event.
+    /// The timeout for a poll: until the time of the first connection that waits for a
+    /// time. Deadlines are not included, because the monitor watches them: a poll that
+    /// times out costs more than a poll that ends by an event.
     fn time_to_sleep(&self) -> Option<Duration> {
         let slots = self.shard.lock();
         if slots.has_woken() {

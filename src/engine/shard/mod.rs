@@ -95,7 +95,8 @@ pub(crate) struct Shard<C> {
     slots: Mutex<Slots<C>>,
     sleep: Sleep,
     registry: Registry,
-    waker: mio::Waker,
+    /// Ends the poll of the owner, if it sleeps in it.
+    poll_waker: mio::Waker,
     /// Wakes the monitor for every deadline that is earlier than all others.
     monitor_waker: Arc<MonitorWaker>,
     journal: Arc<Journal>,
@@ -193,7 +194,7 @@ impl<C: Suspendable> Shard<C> {
     /// Wakes the owner, if it sleeps. Returns whether it slept.
     pub(crate) fn interrupt(&self) -> bool {
         let asleep = self.sleep.interrupt();
-        if asleep && let Err(error) = self.waker.wake() {
+        if asleep && let Err(error) = self.poll_waker.wake() {
             note!(self.journal, Error, "cannot wake a poll: {error}");
         }
         asleep

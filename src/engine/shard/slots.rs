@@ -226,7 +226,7 @@ impl<C: Suspendable> Slots<C> {
     }
 
     /// The waker of a slot's connection was called. Returns whether the owner has to
-    /// call [`take_woken`](Self::take_woken).
+    /// call [`take_due`](Self::take_due).
     pub(crate) fn wake(&mut self, index: usize) -> bool {
         match &mut self.slots[index] {
             Slot::Vacant => false,
@@ -241,9 +241,10 @@ impl<C: Suspendable> Slots<C> {
         }
     }
 
-    /// Takes the first connection whose waker was called; if there is none, the first
-    /// that waits for its turn; if there is none, the first whose time has passed.
-    pub(crate) fn take_woken(&mut self, now: Instant) -> Option<Box<C>> {
+    /// Takes a connection that is ready without an event of its socket: the first whose
+    /// waker was called; if there is none, the first that waits for its turn; if there is
+    /// none, the first whose time has passed.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Box<C>> {
         while let Some(index) = self.woken.pop_front() {
             if let Some(connection) = self.take(index) {
                 return Some(connection);
@@ -258,12 +259,12 @@ impl<C: Suspendable> Slots<C> {
         self.timed.pop_front().map(|(_, connection)| connection)
     }
 
-    /// Whether [`take_woken`](Self::take_woken) may return a connection at once.
+    /// Whether [`take_due`](Self::take_due) may return a connection at once.
     pub(crate) fn has_woken(&self) -> bool {
         !self.woken.is_empty() || !self.next.is_empty()
     }
 
-    /// When [`take_woken`](Self::take_woken) returns the next connection that waits for
+    /// When [`take_due`](Self::take_due) returns the next connection that waits for
     /// a time.
     pub(crate) fn next_time(&self) -> Option<Instant> {
         self.timed.front().map(|(due, _)| *due)

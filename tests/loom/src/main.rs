@@ -28,6 +28,7 @@ mod counts_watch;
 #[allow(dead_code, reason = "the models call less than the server")]
 #[path = "../../../src/engine/run_queue.rs"]
 mod run_queue;
+#[allow(dead_code, reason = "the models call less than the server")]
 #[path = "../../../src/engine/shard/sleep.rs"]
 mod sleep;
 #[allow(dead_code, reason = "the models call less than the server")]

@@ -77,7 +77,7 @@ fn names(connections: &[Box<Fake>]) -> Vec<&'static str> {
 /// The connections that a poll at this time finds ready without an event.
 fn ready(slots: &mut Slots<Fake>, now: Instant) -> Vec<&'static str> {
     let mut ready = Vec::new();
-    while let Some(connection) = slots.take_woken(now) {
+    while let Some(connection) = slots.take_due(now) {
         ready.push(connection);
     }
     slots.scan(now, |connection| ready.push(connection));

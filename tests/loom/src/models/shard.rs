@@ -310,7 +310,7 @@ impl Shard {
         for Event { index, changes } in events {
             ready.extend(slots.change(index, changes));
         }
-        while let Some(connection) = slots.take_woken(now) {
+        while let Some(connection) = slots.take_due(now) {
             ready.push_back(connection);
         }
         slots.scan(now, |connection| ready.push_back(connection));

@@ -20,9 +20,9 @@
 //! what.
 //!
 //! A request goes through [`acceptor`], [`shard`], [`worker`], [`connection`] and
-//! [`user_code`]. There are four handshakes between threads, each in one file that
-//! says which race it avoids: [`run_queue`], [`in_flight_slot`], [`shard::sleep`](shard) and
-//! [`monitor_waker`]. `tests/loom/` runs them in every order.
+//! [`user_code`]. The handshakes between threads each have a file that says which race
+//! it avoids: [`run_queue`], [`in_flight_slot`], [`shard`] (`sleep` and `slots`),
+//! [`monitor_waker`], [`places`]. `tests/loom/` runs them in every order.
 //!
 //! The layers, from below; a module imports only from lower layers: what a
 //! connection works with ([`buffer`] to [`services`]); the shard; the connection;

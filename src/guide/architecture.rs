@@ -27,7 +27,8 @@
 //!   it. Before a call that is expected to wait, the worker sends its job to the run
 //!   queue, and another worker goes on with the shard.
 //! - The **monitor** is a thread that takes the job from a worker whose call turns out
-//!   to be long. It sleeps while no call is in progress.
+//!   to be long. While no worker polls a shard, the monitor watches the shard's
+//!   deadlines, and counts what waits there.
 //!
 //! # The map
 //!
@@ -51,34 +52,49 @@
 //!
 //! # The way of a keep-alive request
 //!
-//! 1. `engine/shard/job.rs`: the owner's poll finds an event, takes the connection out of
-//!    its slot (`engine/shard/slots.rs`), and puts it into the batch of the job.
-//! 2. `engine/worker.rs`: `own` takes the connection from the batch, and `serve` advances
-//!    it.
-//! 3. `engine/connection/input.rs`: the connection reads, and `http1/head.rs` parses the
-//!    head. A body is in `engine/connection/incoming.rs` and `http1/body/`.
-//! 4. `engine/worker.rs` and `engine/user_code.rs`: the worker puts the connection and the
-//!    job into its slot (`engine/in_flight_slot.rs`), and calls the handler. A router
-//!    (`router/`) is a handler.
-//! 5. `engine/connection/answer.rs`: the response becomes a message; `http1/encode.rs`
-//!    makes its head.
-//! 6. `engine/connection/writing.rs`: the message is written.
-//! 7. The connection is idle again. `engine/shard/mod.rs` suspends it, with the keep-alive
-//!    timeout as its deadline (`engine/connection/input.rs` computes it).
+//! From the event that brings its bytes, to the wait for the next request. The
+//! connection was accepted in `engine/acceptor.rs`.
+//!
+//! 1. `engine/shard/job.rs`: the owner's poll finds the event, takes the connection out of
+//!    its place in the shard (`engine/shard/slots.rs`), and puts it into the batch of the job.
+//! 2. `engine/worker.rs`: `own` takes the connection from the batch, `take_turn` and `serve`
+//!    advance it.
+//! 3. `engine/connection/mod.rs`: `advance` has the connection's state take steps. `follow`
+//!    has the arrows from state to state.
+//! 4. `engine/connection/input.rs`: the states `Idle` and `Head`. The connection reads, and
+//!    `http1/head.rs` parses the head. A body is read in
+//!    `engine/connection/partial_body.rs`.
+//! 5. `engine/connection/handling.rs` makes the `Request`.
+//! 6. `engine/worker.rs` and `engine/user_code.rs`: the worker puts the connection and the
+//!    job into its in-flight slot (`engine/in_flight_slot.rs`), where the monitor and an
+//!    abort find them, and calls the handler. A router (`router/`) is a handler.
+//! 7. `engine/connection/answer.rs`: the response becomes an `Answer`, and that the state
+//!    `Writing`; `http1/encode.rs` makes the head.
+//! 8. `engine/connection/writing.rs`: the answer is written.
+//! 9. The connection is idle again. `Idle::until` in `engine/connection/input.rs` is the
+//!    deadline: `idle_timeout`, or the end of the last call. `engine/shard/mod.rs` suspends
+//!    the connection until input or that deadline.
+//!
+//! If the deadline comes first, `Slots::scan` (`engine/shard/slots.rs`) frees the
+//! connection, for the owner after its poll or for the monitor. A worker gives it a
+//! turn, and `Idle::step` half-closes it.
 //!
 //! # The way of a stop
 //!
-//! 1. `shutdown/handle.rs`: `ShutdownHandle::shutdown` moves the phase in
-//!    `lifecycle/phase.rs`. That wakes `drain` in `shutdown/drain.rs`, which orders all
-//!    further steps.
-//! 2. After the lame duck, `drain` wakes the acceptor (`net/listener.rs`).
+//! 1. A signal (`signals.rs`), or a call of `ShutdownHandle::shutdown`
+//!    (`shutdown/handle.rs`), moves the phase in `lifecycle/phase.rs`. That wakes `drain`
+//!    in `shutdown/drain.rs`, which orders all further steps and numbers them.
+//! 2. After the lame duck, `drain` wakes the acceptor by a connection to it
+//!    (`net/listener.rs`).
 //! 3. `engine/acceptor.rs`: the acceptor has the kernel refuse new connections
 //!    (`net/os/`), accepts what the kernel has begun, closes the listener, and ends.
-//! 4. `engine/shard/slots.rs`: `announce` gives idle connections the end of the last call
-//!    as their deadline.
-//! 5. Handlers, answers and lingering connections finish. At the deadline
-//!    `engine/worker_pool.rs` takes the connections from the slots of workers that are
-//!    still in a call.
+//! 4. Meanwhile `announce` (`engine/shard/slots.rs`) gives idle connections the end of the
+//!    last call as their deadline.
+//! 5. Handlers, answers and lingering connections finish. At the deadline, `announce`
+//!    wakes all connections, which end, and `engine/worker_pool.rs` takes the connections
+//!    from the slots of workers that are still in a call. Then the clients that follow the
+//!    stop get the report (`shutdown/follow.rs`).
 //! 6. `engine/worker_pool.rs`: `join` closes the run queue and joins every thread, with a
 //!    bound.
-//! 7. `lifecycle/report.rs`: the report, which `serve` returns.
+//! 7. `lifecycle/report.rs`: the report, which `serve` returns. The program makes its exit
+//!    code of it (`cli/src/main.rs`).

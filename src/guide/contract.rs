@@ -15,7 +15,8 @@
 //!
 //! 3. **A connection without a request in progress gets the last call.** For
 //!    [`Config::last_call`](crate::Config::last_call) after the drain has begun, it may still start a
-//!    request, which is answered. Then it is half-closed.
+//!    request, which is answered. Then it is half-closed. For a connection that becomes
+//!    idle or is accepted later than that, the last call begins then.
 //!
 //! 4. **A response counts as delivered when the client has closed its side after
 //!    it.** Until then the process stays, for [`Config::linger`](crate::Config::linger) of silence at most.

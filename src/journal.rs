@@ -55,6 +55,7 @@ const TARGETS: &[&str] = &[
     "farewell::engine::upgraded",
     "farewell::engine::user_code",
     "farewell::engine::worker",
+    "farewell::engine::worker::calls",
     "farewell::engine::worker_pool",
     "farewell::journal",
 ];

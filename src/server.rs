@@ -18,6 +18,9 @@ use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::Report;
+use crate::message::rejection::Rejection;
+use crate::message::rendering::Renderer;
+use crate::message::response::IntoResponse;
 use crate::net::listener;
 use crate::net::listener::AcceptorWaker;
 use crate::net::listener::Listener;
@@ -41,6 +44,8 @@ pub struct Server {
     life: Arc<Lifecycle>,
     accounting: Arc<Accounting>,
     progress: Arc<ProgressChannel>,
+    /// Renders rejections, if the application has a function for that.
+    renderer: Option<Renderer>,
 }
 
 impl Server {
@@ -103,7 +108,53 @@ impl Server {
             life,
             accounting,
             progress: Arc::default(),
+            renderer: None,
         }
+    }
+
+    /// Has `render` make the response of every [`Rejection`]: those of the server
+    /// itself, those of a [`Router`](crate::Router), and those that handlers and layers
+    /// return. Without it, or where it panics, a rejection is a line of plain text.
+    ///
+    /// ```
+    /// use farewell::{Config, Rejection, Server, header};
+    ///
+    /// fn as_json(rejection: &Rejection) -> farewell::Response {
+    ///     let text = format!("{{\"error\": {:?}}}\n", rejection.message());
+    ///     let mut response = farewell::Response::new(text.into());
+    ///     let json = farewell::HeaderValue::from_static("application/json");
+    ///     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    ///     response
+    /// }
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?.render_rejections(as_json);
+    /// # let _ = server;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    ///
+    /// The server itself rejects requests that are malformed, too large, too slow or
+    /// not supported (400, 408, 413, 414, 417, 421, 429, 431, 501, 505), requests that no
+    /// handler can take (503), and panics of handlers and responses that cannot be sent
+    /// (500). [`Rejection::message`] says in one line what was wrong.
+    ///
+    /// - The status is that of the rejection, whatever `render` sets. Fields that the
+    ///   rejection needs (`Allow`, `Retry-After`, `WWW-Authenticate`) are kept if `render`
+    ///   does not set them. The connection closes after a rejection of the server.
+    /// - A rejection is rendered where it leaves the handler or the layer that returned
+    ///   it. So layers outside of it see the response as the client gets it. Rejections
+    ///   of the server itself pass no layer.
+    /// - `render` runs on a worker, like a handler, and a stop is bounded in the same way.
+    ///
+    /// Not rendered: the 503s that an abort gives, because an abort waits for no code of
+    /// the application; and the answer to a request of which so little has arrived that
+    /// it may be a HEAD, which has no body.
+    #[must_use]
+    pub fn render_rejections<R: IntoResponse>(
+        mut self,
+        render: impl Fn(&Rejection) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.renderer = Some(Renderer::new(render));
+        self
     }
 
     /// The address it listens on.
@@ -210,12 +261,14 @@ impl Server {
             life,
             accounting,
             progress,
+            renderer,
         } = self;
         let (journal, lines) = Journal::new();
         let acceptor_waker = AcceptorWaker::new(listener.address())
             .map_err(|error| Error::io("cannot create a socket", error))?;
-        let services = Services::new(config, journal, Arc::clone(&life), accounting);
-        let engine = Engine::new(services, Box::new(handler), acceptor_waker)
+        let renders = renderer.is_some();
+        let services = Services::new(config, journal, Arc::clone(&life), accounting, renders);
+        let engine = Engine::new(services, Box::new(handler), renderer, acceptor_waker)
             .map_err(|error| Error::io("cannot create an epoll or a pipe", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
         let report = drain(pool, &progress);

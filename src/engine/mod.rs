@@ -81,6 +81,7 @@ use self::thread_group::ThreadGroup;
 use self::upgraded::UpgradedConnections;
 use crate::handler::Handler;
 use crate::lifecycle::phase::Phase;
+use crate::message::rendering::Renderer;
 use crate::net::listener::AcceptorWaker;
 
 /// What the threads of one server share.
@@ -94,6 +95,8 @@ pub(crate) struct Engine {
     pub(crate) slow_calls: SlowCalls,
     pub(crate) monitor_waker: Arc<MonitorWaker>,
     pub(crate) handler: Box<dyn Handler>,
+    /// Renders rejections, and the server's own responses.
+    pub(crate) renderer: Option<Renderer>,
     pub(crate) acceptor_waker: AcceptorWaker,
     pub(crate) upgraded: Arc<UpgradedConnections>,
     pub(crate) threads: Arc<ThreadGroup>,
@@ -112,6 +115,7 @@ impl Engine {
     pub(crate) fn new(
         services: Arc<Services>,
         handler: Box<dyn Handler>,
+        renderer: Option<Renderer>,
         acceptor_waker: AcceptorWaker,
     ) -> io::Result<Self> {
         let monitor_waker = Arc::new(MonitorWaker::new());
@@ -135,6 +139,7 @@ impl Engine {
             slow_calls: SlowCalls::new(),
             monitor_waker,
             handler,
+            renderer,
             acceptor_waker,
             upgraded: UpgradedConnections::new(Arc::clone(&services))?,
             threads: ThreadGroup::new(Arc::clone(&services.life), Arc::clone(&services.journal)),

@@ -24,6 +24,8 @@ pub(crate) struct Services {
     pub(crate) peers: Arc<Peers>,
     pub(crate) upload_limit: Arc<UploadLimit>,
     pub(crate) refusals: Refusals,
+    /// The application renders the server's own responses.
+    pub(crate) renders_rejections: bool,
 }
 
 impl Services {
@@ -32,6 +34,7 @@ impl Services {
         journal: Arc<Journal>,
         life: Arc<Lifecycle>,
         accounting: Arc<Accounting>,
+        renders_rejections: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             places: Places::new(config.max_connections),
@@ -42,6 +45,7 @@ impl Services {
             journal,
             life,
             accounting,
+            renders_rejections,
         })
     }
 

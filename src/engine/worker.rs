@@ -3,10 +3,10 @@
 //! has the job. A connection that has to wait is suspended; the worker does not wait
 //! for it. Only code of the application may block.
 
+mod calls;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::iter;
 use std::mem;
 use std::sync::Arc;
@@ -15,16 +15,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Engine;
-use super::body_source::SlotBodySource;
 use super::buffer::Buffer;
-use super::connection::Answer;
 use super::connection::BodyTask;
 use super::connection::Connection;
 use super::connection::Context;
-use super::connection::FileBody;
-use super::connection::FilePart;
 use super::connection::Next;
-use super::connection::StreamBody;
 use super::date::DateClock;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
@@ -34,17 +29,10 @@ use super::shard::Job;
 use super::shard::Suspended;
 use super::upgraded;
 use super::user_code::Runner;
-use crate::escaped::Escaped;
-use crate::isolate::Panicked;
 use crate::isolate::isolate;
 use crate::journal::note;
-use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::UserCode;
-use crate::message::body::source::BodyKind;
-use crate::message::body::source::Piece;
-use crate::message::request::Request;
-use crate::net::stream::Sent;
 
 /// The least size of an input buffer, in bytes.
 const BUFFER_MIN: usize = 16 * 1024;
@@ -313,106 +301,15 @@ impl Worker<'_> {
                     }
                     next = connection.resume(answer, &mut self.context());
                 }
+                Next::Render(own) => {
+                    let Some((back, answer)) = self.render(connection, *own) else {
+                        return;
+                    };
+                    connection = back;
+                    next = connection.resume(answer, &mut self.context());
+                }
             }
         }
-    }
-
-    /// Calls the handler. Returns `None` if an abort has taken the connection
-    /// meanwhile.
-    fn call(
-        &mut self,
-        connection: Box<Connection>,
-        mut request: Request,
-    ) -> Option<(Box<Connection>, Answer)> {
-        let services = &self.engine.services;
-        if connection.body_follows() {
-            let slot = Arc::clone(self.runner.slot());
-            let rest = SlotBodySource::new(services, slot, connection.exchange_number());
-            request.body_mut().attach(Box::new(rest));
-        }
-        note!(
-            services.journal,
-            Debug,
-            "{}: {} {}",
-            request.peer_addr(),
-            request.method(),
-            Escaped(request.uri())
-        );
-        let life = &services.life;
-        // Under the slot's lock: see `InFlightSlot`.
-        let refused = || life.is_aborting();
-        let key = connection.call_key();
-        let begun = match self
-            .runner
-            .begin(UserCode::Handler, key, connection, refused)
-        {
-            Ok(begun) => begun,
-            Err(connection) => return Some((connection, Answer::unavailable())),
-        };
-        let handler = &self.engine.handler;
-        let handle = || Answer::new(handler.handle(request), RequestOutcome::Answered);
-        let (connection, answered) = self.runner.run(begun, || isolate(handle))?;
-        let answer = answered.unwrap_or_else(|Panicked| {
-            note!(
-                services.journal,
-                Error,
-                "the handler panicked ({connection:?}): the client gets a 500"
-            );
-            Answer::failed()
-        });
-        Some((connection, answer))
-    }
-
-    /// Gets the next piece of a body, which may run code of the application, as a
-    /// handler does. Returns `None` if an abort has taken the connection meanwhile.
-    fn pull(
-        &mut self,
-        connection: Box<Connection>,
-        mut stream: StreamBody,
-    ) -> Option<(Box<Connection>, StreamBody, Piece)> {
-        // At an abort, a finite body is cut. Other bodies are still completed, as long
-        // as connections can be suspended.
-        let to_the_end = stream.kind() != BodyKind::Finite;
-        let engine = self.engine;
-        let refused = || {
-            let aborting = engine.services.life.is_aborting();
-            aborting && (!to_the_end || engine.is_evicted())
-        };
-        let code = UserCode::BodyPiece;
-        let key = connection.call_key().for_code(code);
-        let begun = match self.runner.begin(code, key, connection, refused) {
-            Ok(begun) => begun,
-            Err(connection) => return Some((connection, stream, Piece::NotYet)),
-        };
-        let next = move || {
-            let piece = isolate(|| match stream.next() {
-                // The error may be the application's: its text and its drop are then
-                // code of the application too.
-                Piece::Failed(error) => Piece::Failed(io::Error::other(error.to_string())),
-                piece => piece,
-            });
-            (stream, piece)
-        };
-        let (connection, (stream, piece)) = self.runner.run(begun, next)?;
-        let piece = piece.unwrap_or_else(|Panicked| Piece::Failed(io::Error::other("it panicked")));
-        Some((connection, stream, piece))
-    }
-
-    /// Sends a part of a file. Returns `None` if an abort has taken the connection
-    /// meanwhile.
-    fn send_file(
-        &mut self,
-        connection: Box<Connection>,
-        part: FilePart,
-    ) -> Option<(Box<Connection>, FileBody, io::Result<Sent>)> {
-        let code = UserCode::File;
-        let key = connection.call_key().for_code(code);
-        let refused = || self.engine.is_evicted();
-        let (connection, (file, sent)) = match self.runner.begin(code, key, connection, refused) {
-            Ok(begun) => self.runner.run(begun, || part.send())?,
-            Err(connection) => (connection, part.keep()),
-        };
-        Some((connection, file, sent))
     }
 
     fn context(&mut self) -> Context<'_> {

@@ -45,6 +45,10 @@ impl fmt::Display for CutRequest {
 pub enum UserCode {
     /// A [`Handler`](crate::Handler).
     Handler,
+    /// The function of
+    /// [`Server::render_rejections`](crate::Server::render_rejections), for a response
+    /// of the server itself.
+    Renderer,
     /// A reader or an iterator that gives the pieces of a body, or the function
     /// that renders them for a follower of the shutdown.
     BodyPiece,
@@ -68,6 +72,7 @@ impl fmt::Display for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Handler => "the handler",
+            Self::Renderer => "the function that renders rejections",
             Self::BodyPiece => "the next piece of the body",
             Self::BodyWriter => "the writer of the body",
             Self::Upgrade => "the upgraded connection's function",

@@ -41,8 +41,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Err(error) => {
                 let name = std::any::type_name::<T>();
                 log::error!("cannot write {name} as JSON: {error}; the client gets a 500");
-                let text = "internal server error\n";
-                return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                return Rejection::new(status, "internal server error").into_response();
             }
         };
         let mut response = Response::new(Body::from(text));

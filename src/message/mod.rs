@@ -10,6 +10,7 @@ pub(crate) mod json;
 mod media_type;
 pub(crate) mod percent;
 pub(crate) mod rejection;
+pub(crate) mod rendering;
 pub(crate) mod request;
 pub(crate) mod request_body;
 pub(crate) mod response;

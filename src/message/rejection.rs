@@ -2,21 +2,25 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io;
 
 use http::StatusCode;
 
-use super::request_body::BodyError;
 use super::response::IntoResponse;
 use super::response::Response;
-use crate::escaped::Escaped;
+
+/// Marks the response of a rejection, among its extensions, until it is rendered.
+#[derive(Clone, Copy)]
+pub(super) struct Unrendered;
 
 /// Why a handler refuses a request: a status, and a line for the client's
 /// developer.
 ///
 /// It is both an error and a response, so a handler that returns
 /// `Result<_, Rejection>` can use `?`. The body of the response is the line, as
-/// plain text. The server does not log it.
+/// plain text, unless [`Server::render_rejections`](crate::Server::render_rejections)
+/// sets something else. Layers find the rejection in the
+/// [extensions](http::Response::extensions) of the response. The server does not log
+/// it.
 ///
 /// ```
 /// use farewell::{Rejection, Request};
@@ -47,6 +51,10 @@ impl Rejection {
         }
     }
 
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -66,44 +74,18 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-impl From<BodyError> for Rejection {
-    fn from(error: BodyError) -> Self {
-        Self::new(error.status(), error.to_string())
-    }
-}
-
-impl From<io::Error> for Rejection {
-    /// The error of a read of the request's body becomes the rejection of its
-    /// [`BodyError`]. Any other error is logged, and becomes a 500 that does not
-    /// name it.
-    fn from(error: io::Error) -> Self {
-        if let Some(error) = BodyError::of(&error) {
-            return error.into();
-        }
-        // The error may quote what the client has sent.
-        log::error!("cannot answer a request: {}", Escaped(&error));
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
-    }
-}
-
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        (self.status, format!("{}\n", self.message)).into_response()
+        let mut response = (self.status, format!("{}\n", self.message)).into_response();
+        response.extensions_mut().insert(Unrendered);
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_internal_error_is_not_shown_to_the_client() {
-        let internal = Rejection::from(io::Error::other("secret path"));
-        assert_eq!(internal.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(!internal.message().contains("secret"));
-        let slow_body = Rejection::from(io::Error::from(BodyError::TOO_SLOW));
-        assert_eq!(slow_body.status(), StatusCode::REQUEST_TIMEOUT);
-    }
 
     #[test]
     fn its_text_is_its_message_and_its_response_has_its_status() {

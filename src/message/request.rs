@@ -11,6 +11,7 @@ use http::Method;
 use http::Uri;
 use http::Version;
 
+use super::rendering::Renderer;
 use super::request_body::BodyError;
 use super::request_body::RequestBody;
 use super::route_match::RouteMatch;
@@ -31,6 +32,8 @@ struct RequestParts {
     life: Arc<Lifecycle>,
     route_match: RouteMatch,
     extensions: Extensions,
+    /// Renders the rejections of the request's handler and layers.
+    renderer: Option<Renderer>,
 }
 
 /// Where a request comes from, and when it arrived.
@@ -54,6 +57,7 @@ impl Request {
             life,
             route_match: RouteMatch::default(),
             extensions: Extensions::new(),
+            renderer: None,
         }))
     }
 
@@ -229,6 +233,14 @@ impl Request {
     /// ```
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.0.extensions
+    }
+
+    pub(crate) fn set_renderer(&mut self, renderer: Renderer) {
+        self.0.renderer = Some(renderer);
+    }
+
+    pub(crate) fn renderer(&self) -> Option<&Renderer> {
+        self.0.renderer.as_ref()
     }
 
     pub(crate) fn set_route_match(&mut self, route_match: RouteMatch) {

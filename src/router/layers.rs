@@ -11,6 +11,7 @@ use http::header;
 use super::Layer;
 use crate::handler::Handler;
 use crate::message::rejection::Rejection;
+use crate::message::rendering;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
@@ -28,6 +29,7 @@ impl Layers {
     pub(super) fn wrap(&self, handler: &Arc<dyn Handler>) -> Arc<dyn Handler> {
         let layers = self.0.iter().map(Arc::clone);
         layers.fold(Arc::clone(handler), |next, layer| {
+            let next = Next(next);
             Arc::new(Layered { layer, next })
         })
     }
@@ -58,12 +60,24 @@ impl Layers {
 
 struct Layered {
     layer: Layer,
-    next: Arc<dyn Handler>,
+    next: Next,
 }
 
 impl Handler for Layered {
     fn handle(&self, request: Request) -> Response {
-        (self.layer)(request, &*self.next)
+        (self.layer)(request, &self.next)
+    }
+}
+
+/// The next handler, as a layer calls it. A panic in it, or a rejection that it
+/// returns, comes back as the response that the client would get, so that the layer
+/// sees it.
+struct Next(Arc<dyn Handler>);
+
+impl Handler for Next {
+    fn handle(&self, request: Request) -> Response {
+        let renderer = request.renderer().cloned();
+        rendering::answer(|| self.0.handle(request), renderer.as_ref())
     }
 }
 

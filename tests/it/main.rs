@@ -24,6 +24,7 @@ mod loss;
 mod peers;
 mod refusals;
 mod refusing;
+mod rejections;
 mod request_bodies;
 mod response_bodies;
 mod router;

@@ -4,16 +4,15 @@
 use std::mem;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::Version;
-use http::header;
 
 use super::BodyTask;
 use super::Context;
 use super::common::Common;
 use super::handling::Handling;
+use super::refuse::OwnResponse;
 use super::rest::FileBody;
 use super::rest::Rest;
 use super::rest::StreamBody;
@@ -22,7 +21,6 @@ use crate::engine::deferred::Deferred;
 use crate::engine::minimum_rate::MinimumRate;
 use crate::engine::output::COPIED_BYTES_MAX;
 use crate::engine::output::Output;
-use crate::http1::Refusal;
 use crate::http1::encode;
 use crate::http1::encode::HeadParts;
 use crate::http1::encode::Length;
@@ -37,7 +35,7 @@ use crate::lifecycle::report::UserCode;
 use crate::message::body::Body;
 use crate::message::body::Content;
 use crate::message::body::source::BodyKind;
-use crate::message::response::IntoResponse;
+use crate::message::rendering;
 use crate::message::response::Response;
 
 /// The parts of a response, and the outcome of its request for the accounting.
@@ -81,41 +79,18 @@ impl Answer {
         }
     }
 
-    /// Returns the answer to a request whose handler panicked.
-    pub(crate) fn failed() -> Self {
-        let mut response =
-            (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response();
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Self::new(response, RequestOutcome::HandlerPanicked)
+    /// Takes the response of a handler apart. A response that stands for a panic has
+    /// another outcome.
+    pub(crate) fn of_handler(response: Response) -> Self {
+        let outcome = match rendering::is_after_panic(&response) {
+            true => RequestOutcome::HandlerPanicked,
+            false => RequestOutcome::Answered,
+        };
+        Self::new(response, outcome)
     }
 
-    /// Returns the same answer with an empty body. Only for answers of the server
-    /// itself: the body is dropped here, and the drop of a body of the application
-    /// could run its code.
-    pub(super) fn without_body(self) -> Self {
-        Self {
-            body: Body::default(),
-            ..self
-        }
-    }
-
-    /// Returns the answer to a request that the server refuses.
-    pub(crate) fn refusal(Refusal { status, reason }: Refusal) -> Self {
-        let response = (status, format!("{reason}\n")).into_response();
-        Self::new(response, RequestOutcome::Rejected)
-    }
-
-    /// Returns the answer to a request that no handler will start, because the server
-    /// stops or has no capacity.
-    pub(crate) fn unavailable() -> Self {
-        let text = "server cannot handle the request now: try again later\n";
-        let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Self::new(response, RequestOutcome::Unavailable)
+    pub(crate) fn outcome(&self) -> RequestOutcome {
+        self.outcome
     }
 }
 
@@ -123,14 +98,13 @@ impl Answer {
 const HEAD_BYTES: usize = 512;
 
 impl Handling {
-    /// Turns the answer into a message, and `Handling` into `Writing`.
+    /// Turns an answer that can be sent into a message, and `Handling` into `Writing`.
     pub(super) fn answer(
-        &mut self,
+        &self,
         answer: Answer,
         common: &mut Common,
         cx: &mut Context<'_>,
     ) -> Writing {
-        let body_is_read = self.discard_body(common, cx);
         let Answer {
             status,
             mut head,
@@ -138,7 +112,7 @@ impl Handling {
             body,
             outcome,
             drop_panicked,
-        } = self.replace_invalid(answer, body_is_read, common, cx);
+        } = answer;
         if drop_panicked {
             note!(cx.services.journal, Error, "{} panicked", UserCode::Drop);
         }
@@ -211,16 +185,17 @@ impl Handling {
         is_read
     }
 
-    /// Returns the answer, or a 500 if the answer cannot be sent.
-    fn replace_invalid(
-        &self,
+    /// Checks the answer of the handler. Returns the server's own answer if the
+    /// handler's cannot be sent.
+    pub(super) fn check(
+        &mut self,
         answer: Answer,
-        body_is_read: bool,
         common: &Common,
         cx: &mut Context<'_>,
-    ) -> Answer {
+    ) -> Result<Answer, Box<OwnResponse>> {
+        let body_is_read = self.discard_body(common, cx);
         let Some(problem) = problem(&answer, self, body_is_read) else {
-            return answer;
+            return Ok(answer);
         };
         let peer = common.peer;
         note!(
@@ -231,7 +206,7 @@ impl Handling {
         let outcome = answer.outcome;
         let unsent = Deferred::drop_of(answer.body, common.subject());
         cx.deferred.push(unsent);
-        Answer::new(StatusCode::INTERNAL_SERVER_ERROR.into_response(), outcome)
+        Err(OwnResponse::invalid(outcome))
     }
 }
 

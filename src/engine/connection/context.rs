@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::OwnResponse;
 use super::Step;
 use super::rest::FilePart;
 use super::rest::StreamBody;
@@ -30,6 +31,9 @@ pub(crate) enum Next {
     /// Call the handler, then call [`resume`](super::Connection::resume) with its
     /// answer.
     Call(Request),
+    /// Have the application render a response of the server itself, then call
+    /// [`resume`](super::Connection::resume) with the answer.
+    Render(Box<OwnResponse>),
     Suspend(Suspend),
     /// Send a part of a file, then call [`file_sent`](super::Connection::file_sent)
     /// with the file and the result.
@@ -95,7 +99,13 @@ impl Context<'_> {
         self.phase.is_aborting()
     }
 
-    /// Returns when the abort began, if this turn is in that phase.
+    /// Whether the application renders the server's own responses. In an abort it does
+    /// not: an abort does not wait for code of the application.
+    pub(super) fn renders_rejections(&self) -> bool {
+        self.services.renders_rejections && !self.is_aborting()
+    }
+
+    /// When the abort began, if this turn is in that phase.
     pub(super) fn aborting_since(&self) -> Option<Instant> {
         let since = self.services.life.aborting_since();
         since.filter(|_| self.is_aborting())

@@ -64,6 +64,7 @@ use self::input::Idle;
 use self::input::PartialHead;
 use self::leave::Lingering;
 use self::partial_body::PartialBody;
+pub(crate) use self::refuse::OwnResponse;
 pub(crate) use self::rest::FileBody;
 pub(crate) use self::rest::FilePart;
 pub(crate) use self::rest::StreamBody;
@@ -191,16 +192,30 @@ impl Connection {
         next
     }
 
-    /// Continues with the answer to the request of the last [`Next::Call`].
+    /// Continues with the answer to the request of the last [`Next::Call`], or with the
+    /// rendered one of the last [`Next::Render`].
     pub(crate) fn resume(&mut self, answer: Answer, cx: &mut Context<'_>) -> Next {
         let Self { common, state } = self;
         let State::Handling(handling) = state else {
-            unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
+            unreachable!("`Next::Call` and `Next::Render` are returned in `Handling`");
         };
         handling.take_back_input(common);
         common.load_input(cx);
-        self.state = State::Writing(handling.answer(answer, common, cx));
-        let next = self.run(cx);
+        let own_next = match handling.check(answer, common, cx) {
+            Ok(answer) => {
+                self.state = State::Writing(handling.answer(answer, common, cx));
+                None
+            }
+            Err(own) if cx.renders_rejections() => Some(Next::Render(own)),
+            Err(own) => {
+                self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
+                None
+            }
+        };
+        let next = match own_next {
+            Some(next) => next,
+            None => self.run(cx),
+        };
         self.common.store_input(cx);
         next
     }
@@ -287,10 +302,8 @@ impl Connection {
                 self.state = State::Handling(handling);
                 return Some(Next::Call(request));
             }
-            Step::Refuse(refusal) => {
-                self.state = State::Writing(Writing::refusal(refusal, common, cx));
-            }
-            Step::Unavailable => self.state = State::Writing(Writing::unavailable(common, cx)),
+            Step::Refuse(refusal) => return self.refuse(refusal, cx),
+            Step::Unavailable => return self.refuse_unavailable(cx),
             Step::KeepAlive => self.state = State::Idle(Idle { since: cx.now }),
             Step::HalfClose {
                 outcome,

@@ -20,7 +20,6 @@ use crate::engine::shard::Job;
 use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
-use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
@@ -66,7 +65,7 @@ impl Bench {
         let shard = Arc::clone(job.shard());
         let connection = Box::new(Connection::new(admitted, shard, Instant::now()));
         Self {
-            services: Services::new(config, journal, life, accounting),
+            services: Services::new(config, journal, life, accounting, false),
             buffer: Buffer::new(16 * 1024),
             client,
             connection,
@@ -101,7 +100,7 @@ impl Bench {
                 body: request.bytes().unwrap().to_vec(),
             });
             let response = "ok".into_response();
-            answer = Some(Answer::new(response, RequestOutcome::Answered));
+            answer = Some(Answer::of_handler(response));
         }
     }
 
@@ -285,7 +284,7 @@ fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
     let mut calls = 0;
     while let Next::Call(_) = next {
         calls += 1;
-        let answer = Answer::new("ok".into_response(), RequestOutcome::Answered);
+        let answer = Answer::of_handler("ok".into_response());
         next = bench.connection.resume(answer, &mut cx);
     }
     let Next::Suspend(suspend) = next else {

@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Lifecycle;
+use crate::message::request::Request;
 use crate::net::listener::AcceptorWaker;
 use crate::net::stream::Stream;
 
@@ -42,11 +43,11 @@ impl TestEngine {
         };
         let life = Arc::new(Lifecycle::new(&config));
         let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
-        let services = Services::new(config, Journal::unread(), life, accounting);
+        let services = Services::new(config, Journal::unread(), life, accounting, false);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let acceptor_waker = AcceptorWaker::new(listener.local_addr().unwrap()).unwrap();
         let handler = Box::new(|_: Request| "hello");
-        let engine = Arc::new(Engine::new(services, handler, acceptor_waker).unwrap());
+        let engine = Arc::new(Engine::new(services, handler, None, acceptor_waker).unwrap());
         assert_eq!(engine.shards.len(), 1);
         Self { engine, listener }
     }

@@ -27,6 +27,7 @@ use crate::engine::connection::Answer;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
 use crate::engine::connection::Next;
+use crate::engine::connection::OwnResponse;
 use crate::engine::connection::Pulled;
 use crate::engine::connection::StreamBody;
 use crate::engine::date::DateClock;
@@ -163,8 +164,8 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 driver.wait(suspend.wait);
             }
             Next::Close(outcome) => return driver.close(outcome),
-            Next::Upgrade(..) | Next::SendFile(_) => {
-                unreachable!("its answers are bytes and chunks")
+            Next::Upgrade(..) | Next::SendFile(_) | Next::Render(_) => {
+                unreachable!("its answers are bytes and chunks, and it renders nothing")
             }
         }
     }
@@ -220,7 +221,7 @@ impl<'a> Driver<'a> {
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         Self {
             plan,
-            services: Services::new(config, journal, life, accounting),
+            services: Services::new(config, journal, life, accounting, false),
             buffer: Buffer::new(BUFFER_BYTES),
             date: DateClock::default(),
             deferred: Vec::new(),
@@ -305,7 +306,7 @@ impl<'a> Driver<'a> {
     fn handle(&mut self, mut request: Request) -> Answer {
         self.methods.push(request.method().to_string());
         if self.services.life.is_aborting() {
-            return Answer::unavailable();
+            return OwnResponse::unavailable().into_answer();
         }
         let read = self.read(&mut request);
         let response = match read {
@@ -320,7 +321,7 @@ impl<'a> Driver<'a> {
             }
             Err(error) => error.into_response(),
         };
-        Answer::new(response, RequestOutcome::Answered)
+        Answer::of_handler(response)
     }
 
     fn response(&self) -> Response {

@@ -153,10 +153,9 @@ fn a_stream_of_events_without_pauses_is_told_about_the_drain() {
 #[test]
 fn a_slow_body_does_not_count_against_the_clients_write_timeout() {
     let mut config = config();
-    config.write_timeout = Duration::from_millis(100);
-    config.linger = Duration::from_millis(100);
+    config.write_timeout = Duration::from_millis(300);
     let server = TestServer::start(config, |_: Request| {
-        let slow = |_: &i32| thread::sleep(Duration::from_millis(150));
+        let slow = |_: &i32| thread::sleep(Duration::from_millis(450));
         Body::from_chunks((0..3).inspect(slow).map(|_| vec![b'x'; 1 << 20]))
     });
     let mut client = server.connect();

@@ -21,6 +21,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.stop_on_signals()?;
 
     println!("listening on http://{}", server.local_addr());
-    server.serve(|request: Request| format!("hello {}\n", request.peer_addr().ip()))?;
+    server.serve(|request: Request| format!("hello {}\n", request.peer_addr()))?;
     Ok(())
 }

@@ -115,11 +115,11 @@ impl Rig {
         let (socket, peer) = listener.accept()?;
         let admitted = Admitted {
             stream: Stream::of(socket)?,
-            peer,
-            local: address,
+            peer: peer.into(),
+            local: address.into(),
             guard: accounting.connection_accepted(),
             place: Places::new(1).take(),
-            share: Peers::new(None).add(peer.ip()),
+            share: Peers::new(None).add(peer.into()),
         };
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         let mut rig = Self {

@@ -79,6 +79,7 @@
 //! - [`guide::architecture`]: how it works inside.
 //! - [`Config`]: every limit and timeout, with its default.
 
+mod address;
 mod config;
 mod engine;
 mod error;
@@ -105,6 +106,8 @@ mod signals;
 mod sync;
 mod waiting;
 
+pub use crate::address::LocalAddr;
+pub use crate::address::PeerAddr;
 pub use crate::config::Config;
 pub use crate::error::Error;
 pub use crate::handler::Handler;

@@ -1,13 +1,13 @@
 //! The server: bind, configure, serve.
 
 use std::io;
-use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::thread;
 use std::thread::JoinHandle;
 
+use crate::address::LocalAddr;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::services::Services;
@@ -158,8 +158,8 @@ impl Server {
     }
 
     /// The address it listens on.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.listener.address()
+    pub fn local_addr(&self) -> LocalAddr {
+        self.listener.address().clone()
     }
 
     /// The limits and timeouts in force.
@@ -308,13 +308,13 @@ pub struct Spawned {
     /// Taken by `join`.
     thread: Option<JoinHandle<Result<Report, Error>>>,
     handle: ShutdownHandle,
-    address: SocketAddr,
+    address: LocalAddr,
 }
 
 impl Spawned {
     /// The address it listens on.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    pub fn local_addr(&self) -> LocalAddr {
+        self.address.clone()
     }
 
     /// The handle that stops this server.

@@ -19,12 +19,12 @@ mod values;
 use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant;
 
 use farewell::Abort;
+use farewell::LocalAddr;
 use farewell::Report;
 use farewell::Server;
 use farewell::ShutdownHandle;
@@ -203,13 +203,13 @@ fn exit_code(report: &Report) -> u8 {
 
 fn greeting(server: &Server, options: &Options, access: &StopAccess) -> String {
     let address = server.local_addr();
-    let all_addresses = match address.ip().is_unspecified() {
-        true if address.is_ipv4() => "; on all IPv4 addresses",
-        true => "; on all addresses",
-        false => "",
+    let all_addresses = match address.ip() {
+        Some(IpAddr::V4(ip)) if ip.is_unspecified() => "; on all IPv4 addresses",
+        Some(IpAddr::V6(ip)) if ip.is_unspecified() => "; on all addresses",
+        _ => "",
     };
     let route = !options.no_shutdown_route;
-    let (curl, missing_token) = match (access, stop_url(address, access)) {
+    let (curl, missing_token) = match (access, stop_url(&address, access)) {
         _ if !route => (String::new(), ""),
         (StopAccess::Bearer(_), Some(url)) => (
             format!("curl -H 'Authorization: Bearer TOKEN' {url}  or "),
@@ -232,7 +232,8 @@ fn greeting(server: &Server, options: &Options, access: &StopAccess) -> String {
 /// The URL at which a client on this machine can stop the program. Without a
 /// token, only requests to a loopback address can, so there is no URL for
 /// another address.
-fn stop_url(listening: SocketAddr, access: &StopAccess) -> Option<String> {
+fn stop_url(listening: &LocalAddr, access: &StopAccess) -> Option<String> {
+    let listening = listening.socket_addr()?;
     let (ip, port) = (listening.ip(), listening.port());
     let local_only = matches!(access, StopAccess::Loopback);
     let host = match ip {

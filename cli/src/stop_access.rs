@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::net::IpAddr;
 
+use farewell::PeerAddr;
 use farewell::Request;
 use http::HeaderMap;
 use http::HeaderName;
@@ -122,7 +123,7 @@ impl StopAccess {
                 if request.version() == Version::HTTP_10 {
                     return Err(Denial::Http10);
                 }
-                check_local(request.peer_addr().ip(), request.headers())
+                check_local(request.peer_addr(), request.headers())
             }
         }
     }
@@ -142,8 +143,13 @@ fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), Denial> {
     }
 }
 
-fn check_local(peer: IpAddr, headers: &HeaderMap) -> Result<(), Denial> {
-    if !peer.to_canonical().is_loopback() {
+fn check_local(peer: PeerAddr, headers: &HeaderMap) -> Result<(), Denial> {
+    // The permissions of a unix socket's file let its clients in.
+    let is_local = match peer {
+        PeerAddr::Unix => true,
+        _ => peer.ip().is_some_and(|ip| ip.to_canonical().is_loopback()),
+    };
+    if !is_local {
         return Err(Denial::NotLoopback);
     }
     // Protects against DNS rebinding: a page of another site may have a name
@@ -206,7 +212,8 @@ mod tests {
     }
 
     fn local(peer: &str, fields: &[(&'static str, &'static str)]) -> Result<(), Denial> {
-        check_local(peer.parse().unwrap(), &headers(fields))
+        let ip: IpAddr = peer.parse().unwrap();
+        check_local(PeerAddr::Inet((ip, 1).into()), &headers(fields))
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -21,6 +20,8 @@ use super::services::Services;
 use super::shard::Suspend;
 use super::shard::Suspended;
 use super::shard::Wait;
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::journal::note;
 use crate::lifecycle::phase::Phase;
 use crate::net::listener::Accepted;
@@ -241,7 +242,7 @@ impl Acceptor {
     }
 
     /// Makes a connection of an accepted socket, and suspends it in its shard.
-    fn admit(&self, stream: Stream, peer: SocketAddr) {
+    fn admit(&self, stream: Stream, peer: PeerAddr) {
         // The server's own connection, which only wakes this thread.
         if self.engine.acceptor_waker.is_own(peer) {
             return;
@@ -253,9 +254,9 @@ impl Acceptor {
                 "accepting connections again"
             );
         }
-        let mut local = self.listener.address();
-        if local.ip().is_unspecified() {
-            local = stream.local_addr().unwrap_or(local);
+        let mut local = self.listener.address().clone();
+        if local.ip().is_some_and(|ip| ip.is_unspecified()) {
+            local = stream.local_addr().map_or(local, LocalAddr::Inet);
         }
         let connection = self.gate.create_if_open(|| {
             let services = &self.engine.services;
@@ -267,7 +268,7 @@ impl Acceptor {
                 local,
                 guard,
                 place: services.places.take(),
-                share: services.peers.add(peer.ip()),
+                share: services.peers.add(peer),
             };
             Box::new(Connection::new(admitted, shard, Instant::now()))
         });

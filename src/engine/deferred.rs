@@ -2,7 +2,6 @@
 //! call after a delivery. It runs after the connection's turn.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use http::Method;
@@ -10,6 +9,7 @@ use http::Uri;
 use http::Version;
 
 use super::slow_calls::CallKey;
+use crate::address::PeerAddr;
 use crate::escaped::Escaped;
 use crate::lifecycle::report::Unreturned;
 use crate::lifecycle::report::UnreturnedRequest;
@@ -35,7 +35,7 @@ impl fmt::Display for RequestLine {
 pub(crate) struct Subject {
     /// `None` until the head of the request is complete. Boxed for its size.
     pub(crate) request_line: Option<Box<RequestLine>>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: PeerAddr,
     /// When the request, or the call, began.
     pub(crate) since: Instant,
 }

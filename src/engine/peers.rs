@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use crate::address::PeerAddr;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Peers {
@@ -37,9 +39,10 @@ impl Peers {
         self.limit.is_some()
     }
 
-    /// Counts a connection that was accepted.
-    pub(crate) fn add(self: &Arc<Self>, peer: IpAddr) -> PeerShare {
-        let Some(limit) = self.limit else {
+    /// Counts a connection that was accepted. A connection of a unix socket has no
+    /// address by which it could be counted.
+    pub(crate) fn add(self: &Arc<Self>, peer: PeerAddr) -> PeerShare {
+        let (Some(limit), Some(peer)) = (self.limit, peer.ip()) else {
             return PeerShare {
                 counted: None,
                 is_over_limit: false,
@@ -75,25 +78,37 @@ impl Drop for PeerShare {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+
+    fn peer(last: u8) -> PeerAddr {
+        PeerAddr::Inet(SocketAddr::from(([127, 0, 0, last], 1)))
+    }
 
     #[test]
     fn each_peer_has_its_own_count() {
         let peers = Peers::new(Some(1));
-        let (a, b) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
-        let first = peers.add(a);
-        let second = peers.add(a);
+        let first = peers.add(peer(1));
+        let second = peers.add(peer(1));
         assert!(!first.is_over_limit && second.is_over_limit);
-        assert!(!peers.add(b).is_over_limit);
+        assert!(!peers.add(peer(2)).is_over_limit);
         drop((first, second));
-        assert!(!peers.add(a).is_over_limit);
+        assert!(!peers.add(peer(1)).is_over_limit);
         assert!(peers.lock().is_empty());
     }
 
     #[test]
     fn without_a_limit_connections_are_not_counted() {
         let peers = Peers::new(None);
-        let _share = peers.add([127, 0, 0, 1].into());
+        let _share = peers.add(peer(1));
         assert!(peers.lock().is_empty());
+    }
+
+    #[test]
+    fn connections_of_a_unix_socket_are_not_limited() {
+        let peers = Peers::new(Some(1));
+        let shares = [PeerAddr::Unix; 3].map(|peer| peers.add(peer));
+        assert!(shares.iter().all(|share| !share.is_over_limit));
     }
 }

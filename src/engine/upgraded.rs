@@ -4,7 +4,6 @@
 //! abort shuts the socket, and enters the connection's outcome without the function.
 
 use std::io;
-use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,6 +22,7 @@ use super::peers::PeerShare;
 use super::places::Place;
 use super::services::Services;
 use super::thread_group::ThreadGroup;
+use crate::address::PeerAddr;
 use crate::journal::note;
 use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
@@ -51,7 +51,7 @@ pub(crate) struct UpgradedConnections {
 /// A connection that has left HTTP.
 struct UpgradedConnection {
     stream: Stream,
-    peer: SocketAddr,
+    peer: PeerAddr,
     /// The request that asked for the upgrade.
     subject: Subject,
     /// The end of the connection marks the end of the answer.

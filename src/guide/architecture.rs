@@ -46,7 +46,7 @@
 //! | `server.rs` | assembly |
 //!
 //! Below all of them stand the single files that every layer uses: `sync.rs` and
-//! `waiting.rs` (locks, atomics, waiting for a condition), `error.rs`, `escaped.rs` (text
+//! `waiting.rs` (locks, atomics, waiting for a condition), `error.rs`, `address.rs`, `escaped.rs` (text
 //! that a client chose, for people), `isolate.rs` (calls of the application, whose panics
 //! end there), and `journal.rs` (lines on their way to the logger).
 //!

@@ -12,7 +12,6 @@
 //! any thread can see the new phase.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -24,6 +23,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::counts_watch::CountsWatch;
+use crate::address::PeerAddr;
 use crate::config::Config;
 use crate::waiting::wait_until;
 
@@ -88,7 +88,7 @@ pub enum Trigger {
     /// A signal of the operating system: Ctrl+C, SIGTERM or SIGHUP.
     Signal,
     /// A request from this peer.
-    Request(SocketAddr),
+    Request(PeerAddr),
     /// A thread of the server panicked, which is a bug of this library. Once every
     /// connection has ended, [`serve`](crate::Server::serve) returns an error.
     Failure,

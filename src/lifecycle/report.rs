@@ -1,7 +1,6 @@
 //! The [`Report`] of a stop. Its counts have to add up.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outcome::ConnectionOutcome;
@@ -9,6 +8,7 @@ use super::outcome::RequestOutcome;
 use super::outcome::Tally;
 use super::phase::Abort;
 use super::phase::Trigger;
+use crate::address::PeerAddr;
 
 /// A request that the server cut before its answer was complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct CutRequest {
     /// its bytes, `\xc3\xbc`.
     pub route: String,
     /// The client's address.
-    pub peer: SocketAddr,
+    pub peer: PeerAddr,
     /// The time since the request's first byte.
     pub age: Duration,
     /// Whether its handler had not returned.
@@ -103,7 +103,7 @@ pub struct UnreturnedRequest {
     /// Method and target, such as `GET /slow`, as far as they are known.
     pub route: String,
     /// The client's address.
-    pub peer: SocketAddr,
+    pub peer: PeerAddr,
     /// The time since the first byte of the request, or since the code was called
     /// if the request was answered before that.
     pub age: Duration,

@@ -1,6 +1,5 @@
 //! A request, as the handler sees it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +14,8 @@ use super::rendering::Renderer;
 use super::request_body::BodyError;
 use super::request_body::RequestBody;
 use super::route_match::RouteMatch;
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::http1::head::Head;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
@@ -37,10 +38,10 @@ struct RequestParts {
 }
 
 /// Where a request comes from, and when it arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    pub(crate) peer: PeerAddr,
+    pub(crate) local: LocalAddr,
     pub(crate) arrived: Instant,
     /// The number of the connection: 1 for the first of the server.
     pub(crate) connection: u64,
@@ -139,13 +140,13 @@ impl Request {
     }
 
     /// The client's address, or that of the proxy before the server.
-    pub fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> PeerAddr {
         self.0.origin.peer
     }
 
     /// The server's address on this connection.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.0.origin.local
+    pub fn local_addr(&self) -> LocalAddr {
+        self.0.origin.local.clone()
     }
 
     /// When the server read the first byte of the request.

@@ -20,6 +20,8 @@ use socket2::Socket;
 use socket2::Type;
 
 use super::stream::Stream;
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::net::os;
 
 /// Whether the server shares its listener.
@@ -55,7 +57,7 @@ pub(crate) struct Listener {
     /// mio's because that makes accepted sockets non-blocking without one more
     /// system call for each.
     socket: mio::net::TcpListener,
-    address: SocketAddr,
+    address: LocalAddr,
     ownership: Ownership,
     /// Accepted sockets have `TCP_NODELAY` already.
     nodelay: bool,
@@ -64,7 +66,7 @@ pub(crate) struct Listener {
 /// The result of [`Listener::accept`].
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    Connection(Stream, SocketAddr),
+    Connection(Stream, PeerAddr),
     /// The backlog is empty. Before [`Listener::set_nonblocking`], this is the
     /// result only after a timeout.
     Empty,
@@ -94,14 +96,14 @@ impl Listener {
         }
         Ok(Self {
             socket: mio::net::TcpListener::from_std(socket),
-            address,
+            address: address.into(),
             ownership,
             nodelay,
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> &LocalAddr {
+        &self.address
     }
 
     pub(crate) fn ownership(&self) -> Ownership {
@@ -113,7 +115,7 @@ impl Listener {
     pub(crate) fn accept(&self) -> Accepted {
         match self.socket.accept() {
             Ok((socket, peer)) => match Stream::accepted(socket, self.nodelay) {
-                Ok(stream) => Accepted::Connection(stream, peer),
+                Ok(stream) => Accepted::Connection(stream, peer.into()),
                 // The client has reset it already.
                 Err(_) => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
             },
@@ -134,13 +136,14 @@ impl Listener {
     ///
     /// The system has no call for it. New connections still arrive.
     pub(crate) fn refuse_new_connections(&self) -> io::Result<()> {
-        os::refuse_new_connections(&SockRef::from(&self.socket), self.address)
+        let address = self.address.socket_addr().ok_or(ErrorKind::Unsupported)?;
+        os::refuse_new_connections(&SockRef::from(&self.socket), address)
     }
 
     /// Whether handshakes with our port have begun and not ended. `true` if the
     /// system does not tell.
     pub(crate) fn may_be_half_open(&self) -> bool {
-        os::half_open(self.address) != Some(0)
+        self.address.socket_addr().and_then(os::half_open) != Some(0)
     }
 }
 
@@ -160,7 +163,8 @@ pub(crate) struct AcceptorWaker {
 impl AcceptorWaker {
     /// For the listener with this address. It connects to the loopback address if
     /// the listener is bound to all addresses.
-    pub(crate) fn new(listener: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn new(listener: &LocalAddr) -> io::Result<Self> {
+        let listener = listener.socket_addr().ok_or(ErrorKind::Unsupported)?;
         let ip = match listener.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -209,8 +213,9 @@ impl AcceptorWaker {
     }
 
     /// Whether [`wake`](Self::wake) made the connection from `peer`.
-    pub(crate) fn is_own(&self, peer: SocketAddr) -> bool {
-        self.own().contains(&peer)
+    pub(crate) fn is_own(&self, peer: PeerAddr) -> bool {
+        peer.socket_addr()
+            .is_some_and(|peer| self.own().contains(&peer))
     }
 
     fn own(&self) -> MutexGuard<'_, Vec<SocketAddr>> {

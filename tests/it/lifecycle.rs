@@ -67,7 +67,7 @@ fn dropping_the_guard_stops_the_server_and_waits() {
     let stop = server.shutdown_handle();
     let guard = server.spawn(|_: farewell::Request| "hello").unwrap();
     let address = guard.local_addr();
-    assert_eq!(Client::connect(address).get("/").body, "hello");
+    assert_eq!(Client::connect(&address).get("/").body, "hello");
     drop(guard);
     assert_eq!(stop.phase(), Phase::Stopped);
     assert!(Client::try_connect(address).is_err());

@@ -11,9 +11,9 @@ use crate::support::config;
 
 fn serves_and_stops(bind: &str, connect: &[&str]) {
     let server = Server::bind(bind, config()).unwrap();
-    let port = server.local_addr().port();
+    let port = server.local_addr().port().unwrap();
     let server = TestServer::spawn(server, |request: farewell::Request| {
-        format!("{}", request.local_addr().ip().to_canonical())
+        format!("{}", request.local_addr().ip().unwrap().to_canonical())
     });
     for ip in connect {
         let address = SocketAddr::new(ip.parse().unwrap(), port);

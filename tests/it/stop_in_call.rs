@@ -189,7 +189,10 @@ fn expect_one_cut(report: &Report, slow: &Client, abort: Abort) {
     assert_eq!(report.requests.count(RequestOutcome::Cut), 1, "{report}");
     let cut = &report.cut[0];
     assert_eq!(cut.route, "GET /route?hold");
-    assert_eq!((cut.peer, cut.handler_running), (slow.address(), true));
+    assert_eq!(
+        (cut.peer, cut.handler_running),
+        (slow.address().into(), true)
+    );
     assert_eq!(report.connections.count(ConnectionOutcome::Cut), 1);
     let is_named = |code: &Unreturned| code.code == UserCode::Handler;
     assert!(report.unreturned.iter().any(is_named), "{report}");

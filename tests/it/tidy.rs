@@ -13,6 +13,7 @@ const LAYERS: &[&str] = &[
     "sync",
     "waiting",
     "error",
+    "address",
     "escaped",
     "isolate",
     "journal",

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 /// Turns a hang into a failure. No test that passes waits so long.
@@ -49,11 +50,11 @@ pub(crate) enum Loss {
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: impl ToSocketAddrs) -> Self {
         Self::try_connect(address).expect("the server listens")
     }
 
-    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(TOO_LONG))?;
         stream.set_write_timeout(Some(TOO_LONG))?;

@@ -194,7 +194,7 @@ impl Program {
     }
 
     fn connect(&self) -> Client {
-        Client::connect(self.address.parse().unwrap())
+        Client::connect(&self.address)
     }
 
     fn signal(&self, signal: Signal) {

@@ -276,7 +276,7 @@ fn the_stop_command_of_the_greeting_works() {
             "localhost" => "127.0.0.1",
             ip => ip,
         };
-        let mut client = Client::connect(format!("{ip}:{port}").parse().unwrap());
+        let mut client = Client::connect(format!("{ip}:{port}"));
         client.send(format!(
             "GET /shutdown HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
         ));
@@ -329,7 +329,7 @@ fn a_port_alone_listens_on_all_addresses() {
     );
     let port = program.address.port();
     for ip in ["127.0.0.1", "127.0.0.2", "[::1]"] {
-        let mut client = Client::connect(format!("{ip}:{port}").parse().unwrap());
+        let mut client = Client::connect(format!("{ip}:{port}"));
         assert_eq!(client.get("/").status, 200, "{ip}");
     }
 }

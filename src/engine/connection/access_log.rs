@@ -9,7 +9,6 @@
 //! value: the request line if the head was never complete, the status if the request
 //! got no answer.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -18,20 +17,21 @@ use httpdate::HttpDate;
 use log::Level;
 
 use super::exchange::Exchange;
+use crate::address::PeerAddr;
 use crate::engine::date::LAST_DATE;
 use crate::engine::deferred::RequestLine;
 use crate::escaped::Escaped;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
 
-pub(super) fn write(journal: &Journal, peer: SocketAddr, exchange: &Exchange) {
+pub(super) fn write(journal: &Journal, peer: PeerAddr, exchange: &Exchange) {
     let took = exchange.began.elapsed();
     let began = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
     let line = line(peer, exchange, began, took);
     journal.write(Level::Info, ACCESS, format_args!("{line}"));
 }
 
-fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {
+fn line(peer: PeerAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {
     let request = match &exchange.request_line {
         Some(request_line) => {
             let RequestLine {
@@ -49,11 +49,19 @@ fn line(peer: SocketAddr, exchange: &Exchange, began: SystemTime, took: Duration
     };
     format!(
         "{} - - [{}] {request} {status} {} {:.6}",
-        peer.ip(),
+        host(peer),
         date(began),
         exchange.body_bytes_sent.max(0),
         took.as_secs_f64()
     )
+}
+
+/// The IP address, or `unix:` for a unix socket, whose clients have none.
+fn host(peer: PeerAddr) -> String {
+    match peer.ip() {
+        Some(ip) => ip.to_string(),
+        None => "unix:".to_owned(),
+    }
 }
 
 /// Returns `06/Nov/1994:08:49:37 +0000` for `Sun, 06 Nov 1994 08:49:37 GMT`. Returns
@@ -96,7 +104,7 @@ mod tests {
                 version: Version::HTTP_11,
             }),
         };
-        let peer = "127.0.0.1:5".parse().unwrap();
+        let peer = PeerAddr::Inet("127.0.0.1:5".parse().unwrap());
         let began = UNIX_EPOCH + Duration::from_secs(784_111_777);
         let took = Duration::from_micros(211);
         assert_eq!(
@@ -110,6 +118,10 @@ mod tests {
         assert_eq!(
             line(peer, &exchange, began, took),
             "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"
+        );
+        assert_eq!(
+            line(PeerAddr::Unix, &exchange, began, took),
+            "unix: - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"
         );
     }
 

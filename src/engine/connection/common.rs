@@ -2,7 +2,6 @@
 //! request in progress, and its entries in the accounting.
 
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +13,8 @@ use super::Context;
 use super::Step;
 use super::access_log;
 use super::exchange::Exchange;
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::engine::deferred;
 use crate::engine::deferred::Deferred;
 use crate::engine::deferred::Subject;
@@ -33,8 +34,8 @@ use crate::message::body::source::Waker;
 /// See the module.
 pub(super) struct Common {
     pub(super) socket: Socket,
-    pub(super) peer: SocketAddr,
-    pub(super) local: SocketAddr,
+    pub(super) peer: PeerAddr,
+    pub(super) local: LocalAddr,
     /// Input that was read in an earlier turn and is not used yet.
     pub(super) unused_input: Box<[u8]>,
     /// How many bytes of the unused input arrived before the end of the last call.

@@ -1,6 +1,5 @@
 //! What a connection uses in its turn, and what it returns at the end of the turn.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,6 +8,8 @@ use super::OwnResponse;
 use super::Step;
 use super::rest::FilePart;
 use super::rest::StreamBody;
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::engine::buffer::Buffer;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
@@ -61,8 +62,8 @@ pub(crate) struct Upgrade {
 /// The parts of a connection that is upgraded.
 pub(crate) struct UpgradeParts {
     pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    pub(crate) peer: PeerAddr,
+    pub(crate) local: LocalAddr,
     /// The bytes that the client has sent after its request.
     pub(crate) input: Bytes,
     pub(crate) guard: ConnectionGuard,

@@ -58,7 +58,7 @@ impl Handling {
         let exchange = common.exchange.as_ref();
         let origin = Origin {
             peer: common.peer,
-            local: common.local,
+            local: common.local.clone(),
             arrived: exchange.map_or(cx.now, |exchange| exchange.began),
             connection: common.guard.number(),
             number: common.exchange_count,

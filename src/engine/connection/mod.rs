@@ -47,7 +47,6 @@ mod writing;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,6 +80,8 @@ use super::shard::Suspendable;
 use super::shard::Suspended;
 use super::shard::Wait;
 use super::slow_calls::CallKey;
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::http1::Refusal;
 use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
@@ -96,8 +97,8 @@ use crate::net::stream::Stream;
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    pub(crate) peer: PeerAddr,
+    pub(crate) local: LocalAddr,
     pub(crate) guard: ConnectionGuard,
     pub(crate) place: Place,
     pub(crate) share: PeerShare,
@@ -338,7 +339,7 @@ impl Connection {
         self.common.socket.stream.look() != Received::Wait
     }
 
-    pub(crate) fn peer_addr(&self) -> SocketAddr {
+    pub(crate) fn peer_addr(&self) -> PeerAddr {
         self.common.peer
     }
 

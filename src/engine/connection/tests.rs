@@ -56,11 +56,11 @@ impl Bench {
         let (socket, peer) = listener.accept().unwrap();
         let admitted = Admitted {
             stream: Stream::of(socket).unwrap(),
-            peer,
-            local: address,
+            peer: peer.into(),
+            local: address.into(),
             guard: accounting.connection_accepted(),
             place: Places::new(1).take(),
-            share: Peers::new(None).add(peer.ip()),
+            share: Peers::new(None).add(peer.into()),
         };
         let shard = Arc::clone(job.shard());
         let connection = Box::new(Connection::new(admitted, shard, Instant::now()));

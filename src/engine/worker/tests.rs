@@ -45,7 +45,7 @@ impl TestEngine {
         let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
         let services = Services::new(config, Journal::unread(), life, accounting, false);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let acceptor_waker = AcceptorWaker::new(listener.local_addr().unwrap()).unwrap();
+        let acceptor_waker = AcceptorWaker::new(&listener.local_addr().unwrap().into()).unwrap();
         let handler = Box::new(|_: Request| "hello");
         let engine = Arc::new(Engine::new(services, handler, None, acceptor_waker).unwrap());
         assert_eq!(engine.shards.len(), 1);
@@ -62,11 +62,11 @@ impl TestEngine {
         let services = &self.engine.services;
         let admitted = Admitted {
             stream: Stream::of(socket).unwrap(),
-            peer,
-            local: address,
+            peer: peer.into(),
+            local: address.into(),
             guard: services.accounting.connection_accepted(),
             place: services.places.take(),
-            share: services.peers.add(peer.ip()),
+            share: services.peers.add(peer.into()),
         };
         let shard = Arc::clone(&self.engine.shards[0]);
         let connection = Connection::new(admitted, shard, Instant::now());
@@ -119,7 +119,7 @@ impl TestEngine {
     fn subject(&self) -> Subject {
         Subject {
             request_line: None,
-            peer: self.listener.local_addr().unwrap(),
+            peer: self.listener.local_addr().unwrap().into(),
             since: Instant::now(),
         }
     }

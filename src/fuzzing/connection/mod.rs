@@ -212,11 +212,11 @@ impl<'a> Driver<'a> {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let admitted = Admitted {
             stream,
-            peer: address,
-            local: address,
+            peer: address.into(),
+            local: address.into(),
             guard: accounting.connection_accepted(),
             place: Places::new(1).take(),
-            share: Peers::new(None).add(address.ip()),
+            share: Peers::new(None).add(address.into()),
         };
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         Self {

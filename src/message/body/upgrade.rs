@@ -6,7 +6,6 @@ use std::fmt;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -17,6 +16,8 @@ use std::time::Instant;
 use bytes::Buf;
 use bytes::Bytes;
 
+use crate::address::LocalAddr;
+use crate::address::PeerAddr;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 
@@ -42,8 +43,8 @@ pub(crate) type UpgradeFn = Box<dyn FnOnce(Upgraded) + Send>;
 pub struct Upgraded {
     socket: Arc<dyn BlockingSocket>,
     input: Bytes,
-    peer: SocketAddr,
-    local: SocketAddr,
+    peer: PeerAddr,
+    local: LocalAddr,
     life: Arc<Lifecycle>,
     read_timeout: Option<Duration>,
     wake_on_drain: bool,
@@ -78,8 +79,8 @@ impl Upgraded {
     pub(crate) fn new(
         socket: Arc<dyn BlockingSocket>,
         input: Bytes,
-        peer: SocketAddr,
-        local: SocketAddr,
+        peer: PeerAddr,
+        local: LocalAddr,
         life: Arc<Lifecycle>,
     ) -> Self {
         Self {
@@ -95,13 +96,13 @@ impl Upgraded {
     }
 
     /// The client's address, or that of the proxy before the server.
-    pub fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> PeerAddr {
         self.peer
     }
 
     /// The server's address on this connection.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
+    pub fn local_addr(&self) -> LocalAddr {
+        self.local.clone()
     }
 
     /// The current phase of the server.
@@ -139,7 +140,7 @@ impl Upgraded {
             socket: Arc::clone(&self.socket),
             input: Bytes::new(),
             peer: self.peer,
-            local: self.local,
+            local: self.local.clone(),
             life: Arc::clone(&self.life),
             read_timeout: self.read_timeout,
             wake_on_drain: self.wake_on_drain,

@@ -76,7 +76,10 @@ impl TestServer {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.spawned.local_addr()
+        self.spawned
+            .local_addr()
+            .socket_addr()
+            .expect("it listens on TCP")
     }
 
     pub(crate) fn connect(&self) -> Client {

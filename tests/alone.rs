@@ -211,7 +211,7 @@ fn a_logger_that_panics_costs_no_thread() {
 
     let _turn = Turn::with(Mode::Panics, LevelFilter::Debug);
     let server = start(|_| ());
-    let address = server.local_addr();
+    let address = server.local_addr().socket_addr().unwrap();
     let mut first = Client::connect(address);
     assert_eq!(first.get("/").body, "text");
 

@@ -34,7 +34,8 @@ pub struct Config {
     pub max_connections: usize,
     /// The most connections that one IP address has open at a time; further ones
     /// get a 429 and are closed. Behind a proxy all clients have the proxy's
-    /// address. Default: `None`, no such limit.
+    /// address. Clients of a unix socket have no address, and are not limited by this.
+    /// Default: `None`, no such limit.
     pub connections_per_peer: Option<usize>,
 
     /// The longest request head, in bytes. A longer one gets a 431.

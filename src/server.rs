@@ -1,6 +1,10 @@
 //! The server: bind, configure, serve.
 
+#[cfg(unix)]
+mod unix;
+
 use std::io;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
@@ -22,7 +26,6 @@ use crate::message::rejection::Rejection;
 use crate::message::rendering::Renderer;
 use crate::message::response::IntoResponse;
 use crate::net::listener;
-use crate::net::listener::AcceptorWaker;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
 use crate::shutdown::drain::drain;
@@ -53,17 +56,29 @@ impl Server {
     /// [`local_addr`](Self::local_addr) returns. If `address` resolves to several
     /// addresses, the first that can be bound is used.
     ///
+    /// ```
+    /// # use farewell::{Config, Server};
+    /// # use std::net::{Ipv4Addr, SocketAddr};
+    /// Server::bind("127.0.0.1:0", Config::default())?;
+    /// Server::bind(("127.0.0.1", 0), Config::default())?;
+    /// Server::bind((Ipv4Addr::LOCALHOST, 0), Config::default())?;
+    /// let either = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    /// Server::bind(&either[..], Config::default())?;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// A value in `config` is invalid ([`Error::is_config`] is true), or the
-    /// address cannot be bound.
-    pub fn bind(
-        address: impl ToSocketAddrs + std::fmt::Display,
-        config: Config,
-    ) -> Result<Self, Error> {
+    /// A value in `config` is invalid ([`Error::is_config`] is true), the address
+    /// cannot be resolved, or none of the addresses can be bound: the error names them.
+    pub fn bind(address: impl ToSocketAddrs, config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let listener = Listener::bind(&address)
-            .map_err(|error| Error::io(format!("cannot listen on {address}"), error))?;
+        let addresses: Vec<SocketAddr> = address
+            .to_socket_addrs()
+            .map_err(|error| Error::io("cannot resolve the address to listen on", error))?
+            .collect();
+        let listener = Listener::bind(&*addresses)
+            .map_err(|error| Error::io(cannot_listen_on(&addresses), error))?;
         Ok(Self::assemble(listener, config))
     }
 
@@ -264,7 +279,8 @@ impl Server {
             renderer,
         } = self;
         let (journal, lines) = Journal::new();
-        let acceptor_waker = AcceptorWaker::new(listener.address())
+        let acceptor_waker = listener
+            .acceptor_waker()
             .map_err(|error| Error::io("cannot create a socket", error))?;
         let renders = renderer.is_some();
         let services = Services::new(config, journal, Arc::clone(&life), accounting, renders);
@@ -346,6 +362,15 @@ impl Drop for Spawned {
                 log::error!("{error}");
             }
         }
+    }
+}
+
+/// `cannot listen on 127.0.0.1:80`, with every address that was tried.
+fn cannot_listen_on(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    match addresses.is_empty() {
+        true => "cannot listen".to_owned(),
+        false => format!("cannot listen on {}", addresses.join(" or ")),
     }
 }
 

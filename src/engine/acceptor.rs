@@ -98,6 +98,7 @@ impl Acceptor {
     /// backlog is found empty, or after the handshake grace.
     fn drain_backlog(&self) {
         let life = &self.engine.services.life;
+        self.remove_file();
         let refuses_new = self.refuse_new_connections();
         if let Err(error) = self.listener.set_nonblocking() {
             self.abandon_backlog(format_args!("cannot drain it: {error}"));
@@ -132,6 +133,17 @@ impl Acceptor {
                 return;
             }
             life.wait_for_phase(Phase::Aborting, Some(checked + HALF_OPEN_CHECK_EVERY));
+        }
+    }
+
+    /// Takes the path of a unix socket away, while the server still listens.
+    fn remove_file(&self) {
+        if let Err(error) = self.listener.remove_file() {
+            note!(
+                self.engine.services.journal,
+                Warn,
+                "cannot remove the file of the unix socket: {error}"
+            );
         }
     }
 
@@ -244,7 +256,7 @@ impl Acceptor {
     /// Makes a connection of an accepted socket, and suspends it in its shard.
     fn admit(&self, stream: Stream, peer: PeerAddr) {
         // The server's own connection, which only wakes this thread.
-        if self.engine.acceptor_waker.is_own(peer) {
+        if self.engine.acceptor_waker.is_own(&stream) {
             return;
         }
         if self.is_backing_off.replace(false) {

@@ -14,7 +14,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use socket2::Domain;
+use socket2::SockAddr;
 use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
@@ -53,14 +53,21 @@ const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 /// The listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// In blocking mode until [`set_nonblocking`](Self::set_nonblocking). It is
-    /// mio's because that makes accepted sockets non-blocking without one more
-    /// system call for each.
-    socket: mio::net::TcpListener,
+    socket: ListeningSocket,
     address: LocalAddr,
     ownership: Ownership,
-    /// Accepted sockets have `TCP_NODELAY` already.
-    nodelay: bool,
+}
+
+/// In blocking mode until [`Listener::set_nonblocking`]. The sockets are mio's because
+/// that makes accepted sockets non-blocking without one more system call for each.
+#[derive(Debug)]
+enum ListeningSocket {
+    Tcp {
+        socket: mio::net::TcpListener,
+        /// Accepted sockets have `TCP_NODELAY` already.
+        nodelay: bool,
+    },
+    Unix(os::UnixSocket),
 }
 
 /// The result of [`Listener::accept`].
@@ -81,24 +88,37 @@ impl Listener {
     }
 
     pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {
-        let address = socket.local_addr()?;
+        let address = socket.local_addr()?.into();
         let mut nodelay = false;
         // The options belong to the socket, not to our handle of it, so a socket
         // that another holder uses too is left as it is.
         if ownership == Ownership::Sole {
-            socket.set_nonblocking(false)?;
             let options = SockRef::from(&socket);
-            options.set_read_timeout(Some(ACCEPT_TIMEOUT))?;
+            make_blocking(&options)?;
             if let Err(error) = os::limit_unsent(&options, UNSENT_MAX) {
                 log::debug!("cannot limit the unsent bytes of slow clients: {error}");
             }
             nodelay = os::nodelay_is_inherited() && options.set_tcp_nodelay(true).is_ok();
         }
+        let socket = mio::net::TcpListener::from_std(socket);
         Ok(Self {
-            socket: mio::net::TcpListener::from_std(socket),
-            address: address.into(),
+            socket: ListeningSocket::Tcp { socket, nodelay },
+            address,
             ownership,
-            nodelay,
+        })
+    }
+
+    /// From a unix socket. The kernel takes about 200 kB for a client of it that does
+    /// not read, which needs no further limit.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no unix sockets"))]
+    pub(crate) fn unix(socket: os::UnixSocket, ownership: Ownership) -> io::Result<Self> {
+        if ownership == Ownership::Sole {
+            make_blocking(&socket.options())?;
+        }
+        Ok(Self {
+            address: socket.address().clone(),
+            socket: ListeningSocket::Unix(socket),
+            ownership,
         })
     }
 
@@ -110,15 +130,29 @@ impl Listener {
         self.ownership
     }
 
+    /// What wakes the thread that waits in [`accept`](Self::accept).
+    pub(crate) fn acceptor_waker(&self) -> io::Result<AcceptorWaker> {
+        match &self.socket {
+            ListeningSocket::Tcp { socket, .. } => AcceptorWaker::tcp(socket.local_addr()?),
+            ListeningSocket::Unix(socket) => AcceptorWaker::unix(socket),
+        }
+    }
+
     /// Waits for a connection, for `ACCEPT_TIMEOUT` at most if the listener is
     /// ours alone.
     pub(crate) fn accept(&self) -> Accepted {
-        match self.socket.accept() {
-            Ok((socket, peer)) => match Stream::accepted(socket, self.nodelay) {
-                Ok(stream) => Accepted::Connection(stream, peer.into()),
-                // The client has reset it already.
-                Err(_) => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
-            },
+        let accepted = match &self.socket {
+            ListeningSocket::Tcp { socket, nodelay } => socket
+                .accept()
+                .map(|(socket, peer)| (Stream::accepted(socket, *nodelay), peer.into())),
+            ListeningSocket::Unix(socket) => socket
+                .accept()
+                .map(|socket| (Stream::accepted_unix(socket), PeerAddr::Unix)),
+        };
+        match accepted {
+            Ok((Ok(stream), peer)) => Accepted::Connection(stream, peer),
+            // The client has reset it already.
+            Ok((Err(_), _)) => Accepted::Failed(ErrorKind::ConnectionAborted.into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Empty,
             Err(error) => Accepted::Failed(error),
         }
@@ -127,7 +161,20 @@ impl Listener {
     /// From here on [`accept`](Self::accept) takes the connections in the backlog,
     /// and does not wait.
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        SockRef::from(&self.socket).set_nonblocking(true)
+        self.options().set_nonblocking(true)
+    }
+
+    /// Removes the file of a unix socket that is ours alone. New clients find no
+    /// server there, and a successor can bind to the path. The backlog stays.
+    ///
+    /// This comes before the listener stops listening: see `SocketFile::remove`.
+    pub(crate) fn remove_file(&self) -> io::Result<()> {
+        match (&self.socket, self.ownership) {
+            (ListeningSocket::Unix(socket), Ownership::Sole) => {
+                socket.file().map_or(Ok(()), os::SocketFile::remove)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has the kernel refuse new connections, and keep the backlog.
@@ -136,25 +183,54 @@ impl Listener {
     ///
     /// The system has no call for it. New connections still arrive.
     pub(crate) fn refuse_new_connections(&self) -> io::Result<()> {
-        let address = self.address.socket_addr().ok_or(ErrorKind::Unsupported)?;
-        os::refuse_new_connections(&SockRef::from(&self.socket), address)
+        match self.address {
+            LocalAddr::Inet(address) => os::refuse_new_connections(&self.options(), address),
+            LocalAddr::Unix(_) => os::refuse_new_unix_connections(&self.options()),
+        }
     }
 
     /// Whether handshakes with our port have begun and not ended. `true` if the
-    /// system does not tell.
+    /// system does not tell. A unix socket has no handshake.
     pub(crate) fn may_be_half_open(&self) -> bool {
-        self.address.socket_addr().and_then(os::half_open) != Some(0)
+        let address = self.address.socket_addr();
+        address.is_some_and(|address| os::half_open(address) != Some(0))
     }
+
+    fn options(&self) -> SockRef<'_> {
+        match &self.socket {
+            ListeningSocket::Tcp { socket, .. } => SockRef::from(socket),
+            ListeningSocket::Unix(socket) => socket.options(),
+        }
+    }
+}
+
+/// The file of a unix socket is removed before the socket is closed, also if the server
+/// never served.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Without the right to remove it, the file stays. The next server replaces it.
+        let _ = self.remove_file();
+    }
+}
+
+fn make_blocking(listener: &SockRef<'_>) -> io::Result<()> {
+    listener.set_nonblocking(false)?;
+    listener.set_read_timeout(Some(ACCEPT_TIMEOUT))
 }
 
 /// Wakes the thread that waits in [`Listener::accept`] by connecting to the
 /// listener, and tells these connections from those of clients.
 #[derive(Debug)]
 pub(crate) struct AcceptorWaker {
-    target: SocketAddr,
+    target: SockAddr,
+    /// The file at a unix target. If the path leads to another server, no connection
+    /// is made.
+    file: Option<os::SocketFile>,
+    /// What our own connections are bound to, so that each gets an address.
+    from: SockAddr,
     /// The local addresses of our own connections. An address is added before its
     /// socket connects, so the acceptor knows each one that it accepts.
-    own: Mutex<Vec<SocketAddr>>,
+    own: Mutex<Vec<SockAddr>>,
     /// Created in advance: when the server stops, there may be no file descriptor
     /// left.
     spare: Mutex<Option<Socket>>,
@@ -163,18 +239,32 @@ pub(crate) struct AcceptorWaker {
 impl AcceptorWaker {
     /// For the listener with this address. It connects to the loopback address if
     /// the listener is bound to all addresses.
-    pub(crate) fn new(listener: &LocalAddr) -> io::Result<Self> {
-        let listener = listener.socket_addr().ok_or(ErrorKind::Unsupported)?;
+    pub(crate) fn tcp(listener: SocketAddr) -> io::Result<Self> {
         let ip = match listener.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        let mut target = listener;
+        let (mut target, mut from) = (listener, listener);
         target.set_ip(ip);
-        let spare = Mutex::new(Some(new_socket(target)?));
+        from.set_ip(ip);
+        from.set_port(0);
+        Self::new(target.into(), None, from.into())
+    }
+
+    fn unix(listener: &os::UnixSocket) -> io::Result<Self> {
+        let target = listener.options().local_addr()?;
+        // Linux gives a socket that is bound to the empty path a name of its own.
+        let from = SockAddr::unix("")?;
+        Self::new(target, listener.file().cloned(), from)
+    }
+
+    fn new(target: SockAddr, file: Option<os::SocketFile>, from: SockAddr) -> io::Result<Self> {
+        let spare = Mutex::new(Some(new_socket(&target)?));
         Ok(Self {
             target,
+            file,
+            from,
             own: Mutex::default(),
             spare,
         })
@@ -186,8 +276,12 @@ impl AcceptorWaker {
     ///
     /// The connection is refused if the kernel refuses new ones already: then the
     /// acceptor is awake. It times out if the backlog is full: then the acceptor
-    /// does not wait either.
+    /// does not wait either. The file of a unix socket is not there: then the acceptor
+    /// of a listener that is ours alone wakes up by itself.
     pub(crate) fn wake(&self) -> io::Result<Socket> {
+        if self.file.as_ref().is_some_and(|file| !file.is_there()) {
+            return Err(ErrorKind::NotFound.into());
+        }
         let spare = self
             .spare
             .lock()
@@ -195,36 +289,40 @@ impl AcceptorWaker {
             .take();
         let socket = match spare {
             Some(socket) => socket,
-            None => new_socket(self.target)?,
+            None => new_socket(&self.target)?,
         };
-        let mut from = self.target;
-        from.set_port(0);
-        socket.bind(&from.into())?;
-        let from = socket.local_addr()?.as_socket();
-        let from = from.ok_or(ErrorKind::AddrNotAvailable)?;
-        self.own().push(from);
-        let connected = socket.connect_timeout(&self.target.into(), WAKE_TIMEOUT);
+        let bound = socket.bind(&self.from);
+        // Systems other than Linux give a unix socket no name. There the connection
+        // counts as one of a client.
+        if !self.target.is_unix() {
+            bound?;
+        }
+        let from = socket.local_addr()?;
+        if os::is_named(&from) {
+            self.own().push(from.clone());
+        }
+        let connected = socket.connect_timeout(&self.target, WAKE_TIMEOUT);
         if let Err(error) = connected {
             // A client may get this port next.
-            self.own().retain(|&own| own != from);
+            self.own().retain(|own| *own != from);
             return Err(error);
         }
         Ok(socket)
     }
 
-    /// Whether [`wake`](Self::wake) made the connection from `peer`.
-    pub(crate) fn is_own(&self, peer: PeerAddr) -> bool {
-        peer.socket_addr()
-            .is_some_and(|peer| self.own().contains(&peer))
+    /// Whether [`wake`](Self::wake) made this connection.
+    pub(crate) fn is_own(&self, stream: &Stream) -> bool {
+        let own = self.own();
+        !own.is_empty() && stream.peer_addr().is_ok_and(|peer| own.contains(&peer))
     }
 
-    fn own(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+    fn own(&self) -> MutexGuard<'_, Vec<SockAddr>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn new_socket(target: SocketAddr) -> io::Result<Socket> {
-    Socket::new(Domain::for_address(target), Type::STREAM, None)
+fn new_socket(target: &SockAddr) -> io::Result<Socket> {
+    Socket::new(target.domain(), Type::STREAM, None)
 }
 
 /// How many connections may be open at a time: `wanted`, or fewer if the limit on
@@ -257,12 +355,12 @@ mod tests {
     fn a_connection_that_wakes_accept_is_own() {
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
             let listener = Listener::bind(address).unwrap();
-            let acceptor_waker = AcceptorWaker::new(listener.address()).unwrap();
+            let acceptor_waker = listener.acceptor_waker().unwrap();
             let _connection = acceptor_waker.wake().unwrap();
-            let Accepted::Connection(_, peer) = listener.accept() else {
+            let Accepted::Connection(stream, _) = listener.accept() else {
                 panic!("no connection at {address}");
             };
-            assert!(acceptor_waker.is_own(peer), "{address}");
+            assert!(acceptor_waker.is_own(&stream), "{address}");
         }
     }
 
@@ -280,11 +378,39 @@ mod tests {
     #[test]
     fn a_connection_of_a_client_is_not_own() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
-        let acceptor_waker = AcceptorWaker::new(listener.address()).unwrap();
+        let acceptor_waker = listener.acceptor_waker().unwrap();
+        let _own = acceptor_waker.wake().unwrap();
         let _client = std::net::TcpStream::connect(listener.address()).unwrap();
-        let Accepted::Connection(_, peer) = listener.accept() else {
-            panic!("no connection was accepted");
-        };
-        assert!(!acceptor_waker.is_own(peer));
+        let is_own = [(); 2].map(|()| match listener.accept() {
+            Accepted::Connection(stream, _) => acceptor_waker.is_own(&stream),
+            other => panic!("no connection was accepted: {other:?}"),
+        });
+        assert_eq!(is_own, [true, false]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_connection_that_wakes_accept_at_a_unix_socket_is_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener =
+            Listener::unix(os::UnixSocket::bind(&path).unwrap(), Ownership::Sole).unwrap();
+        let acceptor_waker = listener.acceptor_waker().unwrap();
+        let _own = acceptor_waker.wake().unwrap();
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let is_own = [(); 2].map(|()| match listener.accept() {
+            Accepted::Connection(stream, _) => acceptor_waker.is_own(&stream),
+            other => panic!("no connection was accepted: {other:?}"),
+        });
+        assert_eq!(is_own, [true, false]);
+        // Not to a server that has taken the path.
+        std::fs::remove_file(&path).unwrap();
+        let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(
+            acceptor_waker.wake().unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        other.set_nonblocking(true).unwrap();
+        assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 }

@@ -18,14 +18,17 @@ use std::time::Instant;
 use mio::Interest;
 use mio::Registry;
 use mio::Token;
+use socket2::SockAddr;
 use socket2::SockRef;
 
 use crate::net::os;
 use crate::net::os::Ready;
 
-/// A TCP stream in non-blocking mode.
+/// A stream socket in non-blocking mode: of TCP, or a unix socket.
 #[derive(Debug)]
 pub(crate) struct Stream {
+    /// A unix socket too is in this type, because all calls that are made here are the
+    /// same for both. Those that only TCP knows have no effect on a unix socket.
     /// A thread that waits for the socket or sends a file shares it for a while.
     socket: Arc<mio::net::TcpStream>,
 }
@@ -70,6 +73,12 @@ impl Stream {
         })
     }
 
+    /// From a unix socket that mio has accepted.
+    pub(super) fn accepted_unix(socket: mio::net::TcpStream) -> io::Result<Self> {
+        // A unix socket sends at once.
+        Self::accepted(socket, true)
+    }
+
     /// From a socket in any mode.
     #[cfg(any(test, fuzzing, feature = "internals"))]
     pub(crate) fn of(socket: TcpStream) -> io::Result<Self> {
@@ -80,8 +89,13 @@ impl Stream {
         })
     }
 
+    /// For TCP only.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    pub(super) fn peer_addr(&self) -> io::Result<SockAddr> {
+        SockRef::from(&*self.socket).peer_addr()
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Received {
@@ -159,7 +173,8 @@ impl Stream {
     }
 
     /// Makes the close reset the connection, so that the client does not take a
-    /// part of an answer for the whole.
+    /// part of an answer for the whole. A unix socket cannot be reset: the client of
+    /// one sees EOF.
     pub(crate) fn reset_on_close(&self) {
         // It fails only on a broken connection.
         let _ = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));

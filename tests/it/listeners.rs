@@ -1,6 +1,8 @@
 //! The server can be reached, woken and stopped on every kind of address.
 
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
 
 use farewell::Config;
 use farewell::Server;
@@ -61,4 +63,50 @@ fn an_address_in_use_and_a_wrong_config_are_errors_with_a_reason() {
     let error = Server::bind("127.0.0.1:0", config).unwrap_err();
     assert!(error.is_config());
     assert_eq!(error.to_string(), "workers is 0: it must be from 1 to 4096");
+}
+
+/// An address in use, and the server that uses it.
+fn taken() -> (Server, SocketAddr) {
+    let server = Server::bind("127.0.0.1:0", Config::default()).unwrap();
+    let address = server.local_addr().socket_addr().unwrap();
+    (server, address)
+}
+
+#[test]
+fn bind_takes_every_kind_of_address() {
+    fn binds(address: impl ToSocketAddrs) {
+        let server = Server::bind(address, Config::default()).unwrap();
+        assert_eq!(server.local_addr().ip(), Some(Ipv4Addr::LOCALHOST.into()));
+    }
+
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (_server, taken) = taken();
+    binds("127.0.0.1:0");
+    binds("127.0.0.1:0".to_owned());
+    binds(("127.0.0.1", 0));
+    binds(("127.0.0.1".to_owned(), 0));
+    binds((Ipv4Addr::LOCALHOST, 0));
+    binds(address);
+    binds(&address);
+    binds(&[taken, address][..]);
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_is_named() {
+    let error = |address: &[SocketAddr]| {
+        let error = Server::bind(address, Config::default()).unwrap_err();
+        assert!(error.io_error().is_some());
+        error.to_string()
+    };
+    let ((_first, one), (_second, two)) = (taken(), taken());
+    let text = error(&[one, two]);
+    let start = format!("cannot listen on {one} or {two}: ");
+    assert!(text.starts_with(&start), "{text}");
+    let text = error(&[]);
+    assert!(text.starts_with("cannot listen: "), "{text}");
+    let unresolved = Server::bind("127.0.0.1", Config::default()).unwrap_err();
+    assert_eq!(
+        unresolved.to_string(),
+        "cannot resolve the address to listen on: invalid socket address"
+    );
 }

@@ -33,5 +33,7 @@ mod stop_in_call;
 mod support;
 mod tidy;
 mod timeouts;
+#[cfg(unix)]
+mod unix_sockets;
 mod upgrade;
 mod user_code;

@@ -56,9 +56,21 @@ impl Client {
 
     pub(crate) fn try_connect(address: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Self::over(stream)
+    }
+
+    /// A client of a unix socket.
+    #[cfg(unix)]
+    pub(crate) fn try_connect_unix(path: impl AsRef<std::path::Path>) -> io::Result<Self> {
+        let stream = std::os::unix::net::UnixStream::connect(path)?;
+        // The calls that read, write and close are the same.
+        Self::over(std::os::fd::OwnedFd::from(stream).into())
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(TOO_LONG))?;
         stream.set_write_timeout(Some(TOO_LONG))?;
-        stream.set_nodelay(true)?;
         Ok(Self {
             stream,
             unused: Vec::new(),

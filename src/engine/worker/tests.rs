@@ -45,7 +45,7 @@ impl TestEngine {
         let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
         let services = Services::new(config, Journal::unread(), life, accounting, false);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let acceptor_waker = AcceptorWaker::new(&listener.local_addr().unwrap().into()).unwrap();
+        let acceptor_waker = AcceptorWaker::tcp(listener.local_addr().unwrap()).unwrap();
         let handler = Box::new(|_: Request| "hello");
         let engine = Arc::new(Engine::new(services, handler, None, acceptor_waker).unwrap());
         assert_eq!(engine.shards.len(), 1);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
@@ -27,6 +28,9 @@ const NO_INTERFACE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not ze
 /// the socket, and bytes that arrive later cause an event of an edge-triggered
 /// epoll: epoll(7), question 9. (A read that ends at urgent data has not emptied
 /// it. The rest is then read with the client's next bytes.)
+///
+/// The same holds for a unix socket, if the client sends neither urgent data nor open
+/// files.
 pub(crate) fn short_read_means_empty() -> bool {
     true
 }
@@ -58,6 +62,12 @@ pub(crate) fn refuse_new_connections(
     } else {
         listener.bind_device_by_index_v6(Some(NO_INTERFACE))
     }
+}
+
+/// The same for a unix socket, whose address is a file or an abstract name: see
+/// `unix_socket.rs`.
+pub(crate) fn refuse_new_unix_connections(listener: &SockRef<'_>) -> io::Result<()> {
+    listener.shutdown(Shutdown::Read)
 }
 
 /// Limits how many bytes the kernel takes that it cannot send yet, to about so

@@ -5,6 +5,8 @@
 mod ctrl_c;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(not(unix))]
+mod no_unix_socket;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
 #[cfg(unix)]
@@ -15,6 +17,8 @@ mod registration;
 mod sock_diag;
 #[cfg(all(unix, feature = "signals"))]
 mod unix;
+#[cfg(unix)]
+mod unix_socket;
 
 use std::time::Duration;
 
@@ -35,6 +39,8 @@ pub(crate) use linux::open_files_max;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::refuse_new_connections;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::refuse_new_unix_connections;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::send_file;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::short_read_means_empty;
@@ -42,6 +48,12 @@ pub(crate) use linux::short_read_means_empty;
 pub(crate) use linux::thread_number;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::thread_usage;
+#[cfg(not(unix))]
+pub(crate) use no_unix_socket::SocketFile;
+#[cfg(not(unix))]
+pub(crate) use no_unix_socket::UnixSocket;
+#[cfg(not(unix))]
+pub(crate) use no_unix_socket::is_named;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::accepted_is_nonblocking;
 #[cfg(not(unix))]
@@ -62,6 +74,8 @@ pub(crate) use portable::nodelay_is_inherited;
 pub(crate) use portable::open_files_max;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::refuse_new_connections;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::refuse_new_unix_connections;
 #[cfg(not(unix))]
 pub(crate) use portable::register;
 #[cfg(not(unix))]
@@ -90,6 +104,12 @@ pub(crate) use registration::register;
 pub(crate) use registration::reregister;
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) use unix::handle_signals;
+#[cfg(unix)]
+pub(crate) use unix_socket::SocketFile;
+#[cfg(unix)]
+pub(crate) use unix_socket::UnixSocket;
+#[cfg(unix)]
+pub(crate) use unix_socket::is_named;
 
 /// What a thread waits for at a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,12 @@ pub(crate) fn refuse_new_connections(_: &SockRef<'_>, _: SocketAddr) -> io::Resu
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// On these systems `shutdown` of a socket that listens is an error, or resets the
+/// backlog.
+pub(crate) fn refuse_new_unix_connections(_: &SockRef<'_>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// No call returns the number of half-open handshakes.
 pub(crate) fn half_open(_: SocketAddr) -> Option<usize> {
     None
@@ -160,6 +166,8 @@ mod tests {
         let address = socket.local_addr().unwrap();
         let listener = SockRef::from(&socket);
         let refused = refuse_new_connections(&listener, address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        let refused = refuse_new_unix_connections(&listener).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let refused = limit_unsent(&listener, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);

@@ -61,6 +61,7 @@
 //! | `signals` | yes | `Server::stop_on_signals`: Ctrl+C, SIGTERM and SIGHUP stop the server |
 //! | `json` | no | `Json`, `Request::json` |
 //! | `form` | no | `Request::query`, `Request::form` |
+//! | `stop-routes` | no | `StopRoutes`: guarded `/shutdown`, `/healthz`, `/readyz`; `Report::to_json` |
 //!
 //! # The log
 //!
@@ -103,6 +104,8 @@ mod server;
 mod shutdown;
 #[cfg(feature = "signals")]
 mod signals;
+#[cfg(feature = "stop-routes")]
+mod stop_routes;
 mod sync;
 mod waiting;
 
@@ -151,6 +154,10 @@ pub use crate::shutdown::follow::Progress;
 pub use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]
 pub use crate::signals::Signals;
+#[cfg(feature = "stop-routes")]
+pub use crate::stop_routes::StopRoutes;
+#[cfg(feature = "stop-routes")]
+pub use crate::stop_routes::access::StopAccess;
 
 // What requests and responses are made of.
 pub use ::http::HeaderMap;

@@ -10,7 +10,6 @@ mod listen;
 mod live;
 mod os;
 mod output;
-mod report;
 mod routes;
 mod stop_access;
 mod usage;
@@ -28,6 +27,7 @@ use farewell::LocalAddr;
 use farewell::Report;
 use farewell::Server;
 use farewell::ShutdownHandle;
+use farewell::StopRoutes;
 use farewell::Trigger;
 
 use self::args::Command;
@@ -37,7 +37,6 @@ use self::listen::ListenAddress;
 use self::os::StandardStream;
 use self::output::STDERR;
 use self::output::STDOUT;
-use self::stop_access::StopAccess;
 
 /// Why the program ends early: one line for the user, and the exit code.
 #[derive(Debug)]
@@ -166,7 +165,8 @@ fn run() -> Result<u8, Failure> {
     }
     output::catch_panic_messages();
     live::init_logger();
-    let access = StopAccess::from_options(&options)?;
+    let by_token = stop_access::by_token(&options)?;
+    let needs_token = by_token.is_some();
     let failure = |error| Failure::from_library(&error, &options);
     let listen = ListenAddress::new(&options.listen);
     let server = Server::bind(listen, options.config()).map_err(failure)?;
@@ -175,9 +175,10 @@ fn run() -> Result<u8, Failure> {
         .stop_on_signals()
         .map_err(|error| Failure::error(error.to_string()))?;
 
-    STDOUT.print(greeting(&server, &options, &access));
+    STDOUT.print(greeting(&server, &options, needs_token));
     let progress = live::show_progress(stop.clone(), signals);
-    let handler = routes::handler(stop, access, &options);
+    let routes = StopRoutes::new(stop).access(by_token.unwrap_or_default());
+    let handler = routes::handler(&routes, &options);
     let report = server.serve(handler).map_err(failure)?;
     progress.join();
 
@@ -188,7 +189,7 @@ fn run() -> Result<u8, Failure> {
     }
     STDOUT.print(match options.report {
         ReportFormat::Text => format!("{report}\n"),
-        ReportFormat::Json => format!("{}\n", report::to_json(&report)),
+        ReportFormat::Json => format!("{}\n", report.to_json()),
     });
     Ok(exit_code(&report))
 }
@@ -201,7 +202,7 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
-fn greeting(server: &Server, options: &Options, access: &StopAccess) -> String {
+fn greeting(server: &Server, options: &Options, needs_token: bool) -> String {
     let address = server.local_addr();
     let all_addresses = match address.ip() {
         Some(IpAddr::V4(ip)) if ip.is_unspecified() => "; on all IPv4 addresses",
@@ -209,13 +210,13 @@ fn greeting(server: &Server, options: &Options, access: &StopAccess) -> String {
         _ => "",
     };
     let route = !options.no_shutdown_route;
-    let (curl, missing_token) = match (access, stop_url(&address, access)) {
+    let (curl, missing_token) = match (needs_token, stop_url(&address, needs_token)) {
         _ if !route => (String::new(), ""),
-        (StopAccess::Bearer(_), Some(url)) => (
+        (true, Some(url)) => (
             format!("curl -H 'Authorization: Bearer TOKEN' {url}  or "),
             "",
         ),
-        (StopAccess::Loopback, Some(url)) => (format!("curl {url}  or "), ""),
+        (false, Some(url)) => (format!("curl {url}  or "), ""),
         (_, None) => (
             String::new(),
             " (on this address, /shutdown needs --shutdown-token-file)",
@@ -232,14 +233,13 @@ fn greeting(server: &Server, options: &Options, access: &StopAccess) -> String {
 /// The URL at which a client on this machine can stop the program. Without a
 /// token, only requests to a loopback address can, so there is no URL for
 /// another address.
-fn stop_url(listening: &LocalAddr, access: &StopAccess) -> Option<String> {
+fn stop_url(listening: &LocalAddr, needs_token: bool) -> Option<String> {
     let listening = listening.socket_addr()?;
     let (ip, port) = (listening.ip(), listening.port());
-    let local_only = matches!(access, StopAccess::Loopback);
     let host = match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
         IpAddr::V6(ip) if ip.is_unspecified() => "localhost".to_owned(),
-        ip if local_only && !ip.to_canonical().is_loopback() => return None,
+        ip if !needs_token && !ip.to_canonical().is_loopback() => return None,
         IpAddr::V4(ip) => ip.to_string(),
         // Without quotes, a shell could take the brackets for a pattern.
         IpAddr::V6(_) => return Some(format!("'http://{listening}/shutdown'")),

@@ -182,7 +182,7 @@ impl Acceptor {
             *grace_ends += before.elapsed();
             match self.listener.accept() {
                 Accepted::Connection(stream, peer) => {
-                    let is_own = self.engine.acceptor_waker.is_own(peer);
+                    let is_own = self.engine.acceptor_waker.is_own(&stream);
                     self.admit(stream, peer);
                     // If the kernel does not refuse them, connections may arrive without
                     // end.

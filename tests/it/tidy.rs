@@ -30,6 +30,7 @@ const LAYERS: &[&str] = &[
     "engine",
     // Stopping, and assembly.
     "shutdown",
+    "stop_routes",
     "signals",
     "server",
     "internals",
@@ -243,6 +244,7 @@ fn no_thread_that_serves_or_stops_calls_the_logger() {
         "message/json.rs",
         "message/rendering.rs",
         "message/request_body.rs",
+        "stop_routes/shutdown.rs",
     ];
     for (name, text) in library() {
         for macro_name in ["error", "warn", "info", "debug", "trace", "log"] {

@@ -1,0 +1,243 @@
+//! The stop as a component, with the feature `stop-routes`: handlers that stop the server
+//! and tell its health.
+
+pub(crate) mod access;
+mod health;
+mod refusal;
+mod report;
+mod shutdown;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::handler::Handler;
+use crate::message::request::Request;
+use crate::router::Router;
+use crate::shutdown::handle::ShutdownHandle;
+
+use self::access::StopAccess;
+
+/// Handlers that stop a server and tell its health: `/shutdown`, `/healthz` and
+/// `/readyz`. Needs the feature `stop-routes`.
+///
+/// [`router`](Self::router) has all three, to be mounted where you like. Each is also a
+/// handler by itself, for another path.
+///
+/// ```
+/// use farewell::{Config, Request, Router, Server, StopAccess, StopRoutes};
+///
+/// let server = Server::bind("127.0.0.1:0", Config::default())?;
+/// let stop = StopRoutes::new(server.shutdown_handle())
+///     .access(StopAccess::token("open-sesame")?); // by default: clients on this machine
+/// let routes = Router::new()
+///     .get("/", |_: Request| "hello\n")
+///     .nest("/admin", stop.router())
+///     .build()?;
+/// # let address = server.local_addr();
+/// # let client = std::thread::spawn(move || {
+/// #     use std::io::{Read, Write};
+/// #     let mut client = std::net::TcpStream::connect(address).unwrap();
+/// #     let token = "Authorization: Bearer open-sesame\r\n";
+/// #     write!(client, "GET /admin/shutdown?wait HTTP/1.1\r\nHost: a\r\n{token}\r\n").unwrap();
+/// #     let mut answer = String::new();
+/// #     client.read_to_string(&mut answer).unwrap();
+/// #     answer
+/// # });
+///
+/// // curl -H 'Authorization: Bearer open-sesame' 'http://127.0.0.1:8080/admin/shutdown?wait'
+/// let report = server.serve(routes)?;
+/// assert!(report.all_answered());
+/// # assert!(client.join().unwrap().contains("\nstopped in "));
+/// # Ok::<(), farewell::Error>(())
+/// ```
+///
+/// Every route needs a free worker, as any route does. A server whose workers are all in
+/// handlers answers no probe.
+#[derive(Clone)]
+pub struct StopRoutes {
+    stop: ShutdownHandle,
+    access: StopAccess,
+    is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl StopRoutes {
+    /// Handlers for the server of this handle. Programs on this machine may stop it
+    /// ([`StopAccess::loopback`]), and it is ready until it stops.
+    ///
+    /// ```
+    /// use farewell::{Config, Router, Server, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let routes = Router::new().nest("/", stop.router()).build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn new(stop: ShutdownHandle) -> Self {
+        Self {
+            stop,
+            access: StopAccess::loopback(),
+            is_ready: Arc::new(|| true),
+        }
+    }
+
+    /// Sets which requests may stop the server; the default is
+    /// [`StopAccess::loopback`]. All may ask for its health.
+    ///
+    /// ```
+    /// use farewell::{Config, Server, StopAccess, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let access = StopAccess::token("open-sesame")?;
+    /// let stop = StopRoutes::new(server.shutdown_handle()).access(access);
+    /// # let _ = stop;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    #[must_use]
+    pub fn access(self, access: StopAccess) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Adds a condition to `/readyz`: while it is `false`, the response is a 503. It
+    /// replaces the condition of an earlier call.
+    ///
+    /// The condition is called on the worker of each request for `/readyz`, until a stop
+    /// begins. It may block, and delays that response alone; but nothing bounds it, and
+    /// meanwhile it holds a worker. So give what it waits for a timeout that is shorter
+    /// than the interval of the probes. A panic in it is a 500.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// use farewell::{Config, Server, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let is_loaded = Arc::new(AtomicBool::new(false));
+    /// let loaded = Arc::clone(&is_loaded);
+    /// let stop = StopRoutes::new(server.shutdown_handle())
+    ///     .ready_when(move || loaded.load(Ordering::Relaxed));
+    /// // Later, when the cache is loaded:
+    /// is_loaded.store(true, Ordering::Relaxed);
+    /// # let _ = stop;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    #[must_use]
+    pub fn ready_when(self, is_ready: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let is_ready = Arc::new(is_ready);
+        Self { is_ready, ..self }
+    }
+
+    /// A router with `/shutdown`, `/healthz` and `/readyz`, for [`Router::nest`].
+    ///
+    /// The layers of the outer router wrap these routes too. A layer that refuses
+    /// requests, such as one that checks a session, then also refuses probes.
+    ///
+    /// ```
+    /// use farewell::{Config, Request, Router, Server, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let routes = Router::new()
+    ///     .get("/", |_: Request| "hello\n")
+    ///     .nest("/internal", stop.router()) // /internal/shutdown, /internal/healthz, ...
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn router(&self) -> Router {
+        Router::new()
+            // The handler refuses methods by itself: a router would send it `HEAD` too,
+            // and list `HEAD` in `Allow`.
+            .any("/shutdown", self.shutdown_handler())
+            .get("/healthz", self.healthz_handler())
+            .get("/readyz", self.readyz_handler())
+    }
+
+    /// The handler of `/shutdown`, for a path of your own. It takes `GET` and `POST`:
+    ///
+    /// | query | what it does |
+    /// |---|---|
+    /// | none | begins the stop, and confirms it: the other requests in progress, and the time that the stop takes at most |
+    /// | `?wait` | begins the stop; the response has a line whenever the counts change, and ends with the [`Report`](crate::Report) when only followers of the stop are left |
+    /// | `?now` | begins the stop, and confirms it; once the confirmation is delivered, all other requests are cut |
+    ///
+    /// The response arrives before the server ends. It is text for people, or, if `Accept`
+    /// names `application/json`, a JSON object in each line; the last object of `?wait` is
+    /// [`Report::to_json`](crate::Report::to_json). The trigger in the report is
+    /// [`Trigger::Request`](crate::Trigger::Request), unless the stop has begun before.
+    ///
+    /// Other requests do not stop the server. They get a 405 with `Allow` for another method, `HEAD`
+    /// and `OPTIONS` included; a 401 or a 403 if [`access`](Self::access) denies it, which
+    /// is also logged as a warning; a 400 for another query. Each is a
+    /// [`Rejection`](crate::Rejection).
+    ///
+    /// ```
+    /// use farewell::{Config, Router, Server, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let routes = Router::new()
+    ///     .post("/admin/stop", stop.shutdown_handler()) // not by GET
+    ///     .get("/livez", stop.healthz_handler())
+    ///     .get("/readyz", stop.readyz_handler())
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn shutdown_handler(&self) -> impl Handler + use<> {
+        let Self { stop, access, .. } = self.clone();
+        move |request: Request| shutdown::stop_by(&request, &stop, &access)
+    }
+
+    /// The handler of `/healthz`, for a path of your own: 200 and `ok` as long as the
+    /// server serves, during a stop too. For a liveness probe. Methods other than `GET`
+    /// and `HEAD` get a 405.
+    ///
+    /// ```
+    /// use farewell::{Config, Router, Server, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let routes = Router::new().get("/livez", stop.healthz_handler()).build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn healthz_handler(&self) -> impl Handler + use<> {
+        |request: Request| health::health(&request)
+    }
+
+    /// The handler of `/readyz`, for a path of your own: 200 and `ready`, or a 503 once a
+    /// stop has begun or while [`ready_when`](Self::ready_when) is `false`. For a
+    /// readiness probe, or the health check of a load balancer. Methods other than `GET`
+    /// and `HEAD` get a 405.
+    ///
+    /// [`Config::lame_duck`](crate::Config::lame_duck) is the time that a load balancer
+    /// has to notice the 503, before the server refuses new connections. Its default is
+    /// zero.
+    ///
+    /// ```
+    /// use farewell::{Config, Router, Server, StopRoutes};
+    ///
+    /// let mut config = Config::default();
+    /// config.lame_duck = std::time::Duration::from_secs(5);
+    /// let server = Server::bind("127.0.0.1:0", config)?;
+    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let routes = Router::new().get("/ready", stop.readyz_handler()).build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn readyz_handler(&self) -> impl Handler + use<> {
+        let Self { stop, is_ready, .. } = self.clone();
+        move |request: Request| health::readiness(&request, stop.phase(), &*is_ready)
+    }
+}
+
+impl fmt::Debug for StopRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopRoutes")
+            .field("stop", &self.stop)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,224 @@
+//! Stops the server by a request: three ways, which the query chooses.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header;
+use serde_json::json;
+
+use super::access::StopAccess;
+use super::refusal::method_not_allowed;
+use crate::lifecycle::counts::Counts;
+use crate::lifecycle::phase::Trigger;
+use crate::message::body::Body;
+use crate::message::rejection::Rejection;
+use crate::message::request::Request;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
+use crate::shutdown::follow::Progress;
+use crate::shutdown::handle::ShutdownHandle;
+
+/// What the client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// A confirmation, and a stop that answers every request.
+    Graceful,
+    /// The same stop, and its progress until its end.
+    Followed,
+    /// A confirmation, and after its delivery the end of everything else.
+    Now,
+}
+
+impl Way {
+    fn of(query: Option<&str>) -> Option<Self> {
+        match query {
+            None | Some("") => Some(Self::Graceful),
+            Some("wait") => Some(Self::Followed),
+            Some("now") => Some(Self::Now),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The form of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+}
+
+impl Form {
+    /// JSON, if a field `Accept` names it.
+    fn accepted_by(request: &Request) -> Self {
+        let mut fields = request.headers().get_all(header::ACCEPT).iter();
+        let names_json = |accept: &HeaderValue| {
+            accept
+                .to_str()
+                .is_ok_and(|accept| accept.contains("application/json"))
+        };
+        match fields.any(names_json) {
+            true => Self::Json,
+            false => Self::Text,
+        }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+        })
+    }
+}
+
+/// Stops the server, if this request may and says how.
+pub(super) fn stop_by(request: &Request, stop: &ShutdownHandle, access: &StopAccess) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return method_not_allowed("GET, POST");
+    }
+    let peer = request.peer_addr();
+    if let Err(denial) = access.check(request) {
+        let reason = denial.explain();
+        log::warn!("{peer} is not allowed to stop this server: {reason}");
+        return denial.into_response();
+    }
+    let Some(way) = Way::of(request.uri().query()) else {
+        return unknown_query(request.uri().path()).into_response();
+    };
+    let form = Form::accepted_by(request);
+    let trigger = Trigger::Request(peer);
+    stop.shutdown_by(trigger);
+    let mut response = Response::new(match way {
+        Way::Graceful => Body::from(confirmation(stop, form)),
+        Way::Followed => progress(stop, form),
+        Way::Now => {
+            let text = confirmation_of_abort(stop, form);
+            let stop = stop.clone();
+            Body::from(text).after_delivery(move || {
+                stop.abort_by(trigger);
+            })
+        }
+    });
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, form.content_type());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn unknown_query(path: &str) -> Rejection {
+    let text = format!("unknown query: use {path}, {path}?wait or {path}?now");
+    Rejection::new(StatusCode::BAD_REQUEST, text)
+}
+
+/// The other requests in progress, and how long the stop can take.
+fn confirmation(stop: &ShutdownHandle, form: Form) -> String {
+    let counts = stop.counts();
+    let left = |at: Instant| at.saturating_duration_since(Instant::now());
+    let left = stop.deadline().map_or(Duration::ZERO, left).as_secs_f64();
+    match form {
+        Form::Json => confirmation_as_json(stop, &counts, left),
+        Form::Text => {
+            let rest = rest(&counts);
+            format!("shutting down: {rest}; this takes {left:.1} s at most\n")
+        }
+    }
+}
+
+/// The other requests in progress, which the abort is going to cut.
+fn confirmation_of_abort(stop: &ShutdownHandle, form: Form) -> String {
+    let counts = stop.counts();
+    match form {
+        Form::Json => confirmation_as_json(stop, &counts, 0.0),
+        Form::Text => format!(
+            "shutting down now: {}; everything else is cut once this response is delivered\n",
+            rest(&counts)
+        ),
+    }
+}
+
+fn confirmation_as_json(stop: &ShutdownHandle, counts: &Counts, seconds_left: f64) -> String {
+    let message = json!({
+        "phase": stop.phase().to_string(),
+        "in_progress": others(counts),
+        "idle": counts.idle,
+        "seconds_left": seconds_left,
+    });
+    format!("{message}\n")
+}
+
+fn rest(counts: &Counts) -> String {
+    let others = counted(others(counts), "other request");
+    let idle = counted(counts.idle, "idle connection");
+    format!("{others} in progress, {idle}")
+}
+
+/// A response body with a line whenever the counts change. The report is its last line.
+fn progress(stop: &ShutdownHandle, form: Form) -> Body {
+    let mut last = String::new();
+    stop.follow(move |progress| {
+        let new = line(progress, form);
+        if new == last {
+            // The counts that changed are not in the line.
+            return String::new();
+        }
+        last.clone_from(&new);
+        new
+    })
+}
+
+fn line(progress: &Progress, form: Form) -> String {
+    match (progress, form) {
+        (Progress::Counts(counts), Form::Json) => {
+            let message = json!({
+                "in_progress": in_progress(counts),
+                "idle": counts.idle,
+                "lingering": counts.lingering,
+            });
+            format!("{message}\n")
+        }
+        (Progress::Counts(counts), Form::Text) => format!(
+            "{} in progress, {} idle, {} lingering\n",
+            in_progress(counts),
+            counts.idle,
+            counts.lingering
+        ),
+        (Progress::Finished(report), Form::Json) => format!("{}\n", report.to_json()),
+        (Progress::Finished(report), Form::Text) => format!("{}\n", report.summary()),
+    }
+}
+
+/// Requests that are in progress or wait for a worker, without those that follow the
+/// stop.
+fn in_progress(counts: &Counts) -> usize {
+    (counts.in_progress + counts.waiting).saturating_sub(counts.followers)
+}
+
+/// The requests in progress besides the one that stops the server.
+fn others(counts: &Counts) -> usize {
+    in_progress(counts).saturating_sub(1)
+}
+
+/// As in `1 idle connection` and `2 idle connections`.
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_chooses_the_way() {
+        assert_eq!(Way::of(None), Some(Way::Graceful));
+        assert_eq!(Way::of(Some("")), Some(Way::Graceful));
+        assert_eq!(Way::of(Some("wait")), Some(Way::Followed));
+        assert_eq!(Way::of(Some("now")), Some(Way::Now));
+        for unknown in ["nwo", "now=1", "wait&now", "NOW", "now ", "%6eow"] {
+            assert_eq!(Way::of(Some(unknown)), None, "{unknown}");
+        }
+    }
+}

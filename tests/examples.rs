@@ -97,6 +97,26 @@ fn router_takes_a_parameter_and_json_and_times_every_request() {
 }
 
 #[test]
+fn admin_is_stopped_by_a_client_with_the_token() {
+    assert_eq!(Running::run("admin", &["", "127.0.0.1:0"]), Some(1));
+    let example = Running::start("admin", &["open-sesame"]);
+    let mut client = example.connect();
+    assert_eq!(client.get("/admin/readyz").body, "ready\n");
+    assert_eq!(client.get("/admin/shutdown").status, 401);
+    assert_eq!(client.get("/shutdown").status, 404);
+    client.send(
+        "POST /admin/shutdown?wait HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer open-sesame\r\n\r\n",
+    );
+    let followed = client.response();
+    assert!(followed.body.contains("stopped in "), "{followed:?}");
+    drop(client);
+    let (code, stdout) = example.end();
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains("\"all_answered\":true"), "{stdout}");
+}
+
+#[test]
 fn upload_stores_what_is_streamed_to_it_and_leaves_no_half_of_a_file() {
     let folder = TempDir::new().unwrap();
     let example = Running::start("upload", &[path(folder.path())]);

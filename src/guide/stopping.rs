@@ -32,7 +32,9 @@
 //! }
 //! ```
 //!
-//! Guard such a route: a client that may call it may stop the service.
+//! Guard such a route: a client that may call it may stop the service. `StopRoutes`
+//! (feature `stop-routes`) has it as a component: guarded, with a confirmation, with the
+//! progress of the stop, and with `/healthz` and `/readyz`.
 //!
 //! # The time that a stop takes
 //!

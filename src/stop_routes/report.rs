@@ -66,7 +66,6 @@ fn value(report: &Report) -> Value {
         "abort": report.abort.map(|abort| match abort {
             Abort::Deadline => json!("deadline"),
             Abort::Requested(by) => trigger(by),
-            other => json!(other.to_string()),
         }),
         "seconds": report.duration.as_secs_f64(),
         "draining_after_seconds": seconds(report.draining_after),
@@ -98,7 +97,6 @@ fn trigger(trigger: Trigger) -> Value {
         Trigger::Signal => json!({ "by": "signal" }),
         Trigger::Failure => json!({ "by": "failure" }),
         Trigger::Request(peer) => json!({ "by": "request", "peer": peer.to_string() }),
-        other => json!({ "by": other.to_string() }),
     }
 }
 

@@ -30,6 +30,8 @@ mod response_bodies;
 mod router;
 mod scheduling;
 mod stop_in_call;
+#[cfg(feature = "stop-routes")]
+mod stop_routes;
 mod support;
 mod tidy;
 mod timeouts;

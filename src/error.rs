@@ -33,9 +33,9 @@ impl Error {
         self.cause.as_ref()
     }
 
-    /// Whether the cause is an invalid value in the [`Config`](crate::Config) or
-    /// an invalid route of a [`Router`](crate::Router). If it is not, there is an
-    /// [`io_error`](Self::io_error).
+    /// Whether the cause is an invalid value in the [`Config`](crate::Config), an
+    /// invalid route of a [`Router`](crate::Router), or an invalid token of a
+    /// `StopAccess`. If it is not, there is an [`io_error`](Self::io_error).
     pub fn is_config(&self) -> bool {
         self.cause.is_none()
     }

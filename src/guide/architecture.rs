@@ -43,6 +43,7 @@
 //! | `net/` | sockets; `net/os/` is what differs between systems |
 //! | `engine/` | shards, run queue, workers, monitor, acceptor; `engine/connection/` is the state machine |
 //! | `shutdown/` | the handle, the steps of a stop from top to bottom, and what follows a stop |
+//! | `stop_routes/` | the stop as a component: `/shutdown`, `/healthz`, `/readyz` |
 //! | `server.rs` | assembly |
 //!
 //! Below all of them stand the single files that every layer uses: `sync.rs` and

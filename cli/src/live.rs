@@ -7,6 +7,7 @@ use std::io::Write;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -24,7 +25,6 @@ use super::os::StandardStream;
 use super::output;
 use super::output::LiveLine;
 use super::output::STDERR;
-use super::seconds_left;
 
 /// Time between two updates of the live line.
 const LIVE_LINE_INTERVAL: Duration = Duration::from_millis(100);
@@ -161,6 +161,12 @@ fn write_log(stop: &ShutdownHandle) {
         let (phase, counts, left) = (stop.phase(), stop.counts(), seconds_left(stop));
         log::info!("{phase}: {counts}, {left:.1} s left");
     }
+}
+
+/// Seconds until the deadline of the stop.
+fn seconds_left(stop: &ShutdownHandle) -> f64 {
+    let left = |at: Instant| at.saturating_duration_since(Instant::now());
+    stop.deadline().map_or(Duration::ZERO, left).as_secs_f64()
 }
 
 #[cfg(test)]

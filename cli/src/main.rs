@@ -19,14 +19,12 @@ use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::time::Duration;
 use std::time::Instant;
 
 use farewell::Abort;
 use farewell::LocalAddr;
 use farewell::Report;
 use farewell::Server;
-use farewell::ShutdownHandle;
 use farewell::StopRoutes;
 use farewell::Trigger;
 
@@ -251,10 +249,4 @@ fn stop_url(listening: &LocalAddr, needs_token: bool) -> Option<String> {
 fn counted(count: usize, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
-}
-
-/// Seconds until the deadline of the stop.
-fn seconds_left(stop: &ShutdownHandle) -> f64 {
-    let left = |at: Instant| at.saturating_duration_since(Instant::now());
-    stop.deadline().map_or(Duration::ZERO, left).as_secs_f64()
 }

@@ -2,7 +2,7 @@
 //! stop it, from any machine.
 //!
 //! ```sh
-//! cargo run --features stop-routes --example admin open-sesame [ADDRESS]
+//! cargo run --example admin open-sesame [ADDRESS]
 //! curl http://127.0.0.1:8080/admin/readyz
 //! curl -H 'Authorization: Bearer open-sesame' 'http://127.0.0.1:8080/admin/shutdown?wait'
 //! ```

@@ -486,6 +486,7 @@ fn every_example_is_stopped_by_each_signal() {
         let arguments: &[&str] = match name.as_str() {
             "upload" | "download" => &[path(folder.path())],
             "graceful" => &[path(&file)],
+            "admin" => &["open-sesame"],
             _ => &[],
         };
         for signal in [Signal::INT, Signal::TERM, Signal::HUP] {

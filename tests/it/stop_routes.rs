@@ -86,7 +86,7 @@ fn the_confirmation_arrives_and_the_server_stops() {
         let peer = client.address();
         drop(client);
         let report = server.join();
-        assert_eq!(report.trigger, Trigger::Request(peer));
+        assert_eq!(report.trigger, Trigger::Request(peer.into()));
         assert!(report.all_answered());
     }
 }
@@ -473,6 +473,6 @@ fn two_clients_that_stop_are_both_answered() {
     assert!(followed.body.contains("stopped in "), "{followed:?}");
     drop(second);
     let report = server.join();
-    assert_eq!(report.trigger, Trigger::Request(began));
+    assert_eq!(report.trigger, Trigger::Request(began.into()));
     assert!(report.all_answered());
 }

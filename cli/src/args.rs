@@ -31,7 +31,8 @@ use super::values::flag;
     name = "farewell",
     version,
     after_help = AFTER_HELP,
-    args_conflicts_with_subcommands = true
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
 )]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -67,18 +68,21 @@ pub(super) struct Options {
     #[arg(long, value_name = "SIZE", env = "FAREWELL_BODY_BYTES_MAX", value_parser = bytes)]
     body_bytes_max: Option<u64>,
 
-    /// Longest time that a stop may take, not counting --lame-duck; then
-    /// requests that are not answered yet are cut [default: 10s].
+    /// Longest time of a stop, after --lame-duck, until requests that are not
+    /// answered yet are cut; the stop ends at most twice --linger later
+    /// [default: 10s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_DRAIN_TIMEOUT", value_parser = duration)]
     drain_timeout: Option<Duration>,
 
     /// Time during a stop, after --lame-duck, in which an idle connection may
-    /// still send a request before it is closed [default: 500ms].
+    /// still send a request before it is closed; --drain-timeout ends it earlier
+    /// [default: 500ms].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LAST_CALL", value_parser = duration)]
     last_call: Option<Duration>,
 
     /// Longest time to wait, after the last response on a connection, for a
-    /// silent client to close its side [default: 2s].
+    /// silent client to close its side; a shorter --linger-max ends it earlier
+    /// [default: 2s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_LINGER", value_parser = duration)]
     linger: Option<Duration>,
 
@@ -173,6 +177,7 @@ Routes:
   /shutdown?wait   stops it, and reports the progress of the stop until its end
   /shutdown?now    stops it, and cuts requests in progress
   any other path   returns \"Hello\"; with ?delay=3s it does so after 3 seconds
+  Each of them needs a free worker, /healthz and /shutdown too.
 
 Signals:
   Ctrl+C, SIGTERM and SIGHUP stop the program. A second signal, at least 200 ms
@@ -235,6 +240,13 @@ impl Options {
             true => format!("FAREWELL_{}", field.to_uppercase()),
             false => format!("--{}", field.replace('_', "-")),
         }
+    }
+
+    /// A warning about the environment variables that look like options and are
+    /// none, with the closest option if one is close.
+    pub(super) fn unknown_variables() -> Option<String> {
+        let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        usage::unknown_variables(&Self::command(), names)
     }
 
     /// The configuration of the library.
@@ -301,8 +313,8 @@ mod tests {
             (config.drain_timeout, config.linger),
             (seconds(10), seconds(2))
         );
-        assert!(help.contains("are cut [default: 10s]"));
-        assert!(help.contains("close its side [default: 2s]"));
+        assert!(help.contains("twice --linger later [default: 10s]"));
+        assert!(help.contains("ends it earlier [default: 2s]"));
         assert_eq!(config.linger_max, seconds(30));
         assert!(help.contains("is still sending [default: 30s]"));
         assert_eq!(

@@ -4,6 +4,7 @@
 use std::env;
 use std::io;
 use std::io::Write;
+use std::mem;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use farewell::Phase;
 use farewell::ShutdownHandle;
 use farewell::Signals;
 use humantime::format_rfc3339_seconds;
+use log::LevelFilter;
 use log::Record;
 
 use super::os;
@@ -32,6 +34,9 @@ const LIVE_LINE_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between two log lines about the progress.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What the names of all modules begin with, those of the library too.
+const PACKAGE: &str = "farewell";
+
 /// The default of `RUST_LOG`.
 const DEFAULT_FILTER: &str = "info";
 
@@ -45,7 +50,12 @@ pub(super) fn init_logger() {
     };
     // Checked here because env_logger would print the error itself, and wait
     // until stderr accepts it.
-    let wrong = env_filter::Builder::new().try_parse(filter).err();
+    let wrong = match env_filter::Builder::new().try_parse(filter) {
+        Ok(_) => unknown_directive(filter).map(|directive| {
+            format!("'{directive}' is neither a level (error, warn, info, debug, trace, off) nor a module of farewell")
+        }),
+        Err(error) => Some(error.to_string()),
+    };
     let mut builder = env_logger::Builder::new();
     builder
         .parse_filters(if wrong.is_none() {
@@ -60,6 +70,19 @@ pub(super) fn init_logger() {
     if let Some(error) = wrong {
         log::warn!("RUST_LOG is ignored, and {DEFAULT_FILTER} is used instead: {error}");
     }
+}
+
+/// The first directive of a filter that is neither a level nor the beginning of a
+/// module's name. env_filter takes any word for a module, so a typo in a level
+/// would silence the log.
+fn unknown_directive(filter: &str) -> Option<&str> {
+    // A pattern for the text of a line may follow.
+    let (directives, _) = filter.split_once('/').unwrap_or((filter, ""));
+    directives.split(',').map(str::trim).find(|directive| {
+        let is_level = directive.parse::<LevelFilter>().is_ok();
+        let is_module = directive.starts_with(PACKAGE) || PACKAGE.starts_with(directive);
+        !(directive.is_empty() || directive.contains('=') || is_level || is_module)
+    })
 }
 
 /// As in `[1994-11-06T08:49:37Z INFO  farewell::server] a line`.
@@ -140,26 +163,41 @@ pub(super) fn show_progress(stop: ShutdownHandle, signals: Signals) -> ProgressT
 
 fn draw(stop: &ShutdownHandle, signals: &Signals) {
     while !stop.wait_for_timeout(Phase::Stopped, LIVE_LINE_INTERVAL) {
-        let counts = stop.counts();
-        let how = if signals.seen() { "again" } else { "twice" };
+        let (phase, counts) = (stop.phase(), stop.counts());
+        let in_progress = counts.in_progress + counts.waiting;
+        let (idle, left) = (counts.idle, time_left(stop, phase));
+        let hint = match phase {
+            Phase::Aborting => String::new(),
+            _ if signals.seen() => "; Ctrl+C again to stop at once".to_owned(),
+            _ => "; Ctrl+C twice to stop at once".to_owned(),
+        };
         STDERR.show_live(Some(LiveLine {
-            text: format!(
-                "{}: {} in progress, {} idle, {:.1} s left",
-                stop.phase(),
-                counts.in_progress + counts.waiting,
-                counts.idle,
-                seconds_left(stop),
-            ),
-            hint: format!("; Ctrl+C {how} to stop at once"),
+            text: format!("{phase}: {in_progress} in progress, {idle} idle{left}"),
+            hint,
         }));
     }
     STDERR.show_live(None);
 }
 
 fn write_log(stop: &ShutdownHandle) {
+    let mut last = stop.phase();
     while !stop.wait_for_timeout(Phase::Stopped, LOG_INTERVAL) {
-        let (phase, counts, left) = (stop.phase(), stop.counts(), seconds_left(stop));
-        log::info!("{phase}: {counts}, {left:.1} s left");
+        let (phase, counts) = (stop.phase(), stop.counts());
+        // The library logs that a phase begins, with the counts, on another thread. A
+        // line from here must not come before that.
+        if mem::replace(&mut last, phase) != phase {
+            continue;
+        }
+        log::info!("{phase}: {counts}{}", time_left(stop, phase));
+    }
+}
+
+/// The time until the deadline of the stop. Nothing in an abort, which is at the
+/// deadline or beyond it.
+fn time_left(stop: &ShutdownHandle, phase: Phase) -> String {
+    match phase {
+        Phase::Aborting | Phase::Stopped => String::new(),
+        _ => format!(", {:.1} s left", seconds_left(stop)),
     }
 }
 
@@ -172,6 +210,24 @@ fn seconds_left(stop: &ShutdownHandle) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directive_that_is_no_level_and_no_module_is_found() {
+        for right in [
+            "",
+            "off",
+            "WARN",
+            "info,farewell::access=off",
+            "farewell::engine",
+            "debug/rejected, with",
+            "hyper=warn, error",
+        ] {
+            assert_eq!(unknown_directive(right), None, "{right}");
+        }
+        assert_eq!(unknown_directive("inof"), Some("inof"));
+        assert_eq!(unknown_directive("warn, bogus ,x"), Some("bogus"));
+        assert_eq!(unknown_directive("bogus/info"), Some("bogus"));
+    }
 
     #[test]
     fn a_year_beyond_9999_gives_no_timestamp() {

@@ -80,6 +80,10 @@ impl Failure {
         let advice = match resource_advice(cause) {
             Some(advice) => advice.to_owned(),
             None if !message.starts_with("cannot listen") => return Self::error(message),
+            // No system call has failed: the address was not found.
+            None if cause.raw_os_error().is_none() => {
+                format!("check the host name in {listen}, or write its IP address")
+            }
             None => listen_advice(cause.kind(), &listen),
         };
         Self::error(format!("{message}; {advice}"))
@@ -163,6 +167,9 @@ fn run() -> Result<u8, Failure> {
     }
     output::catch_panic_messages();
     live::init_logger();
+    if let Some(warning) = Options::unknown_variables() {
+        log::warn!("{warning}");
+    }
     let by_token = stop_access::by_token(&options)?;
     let needs_token = by_token.is_some();
     let failure = |error| Failure::from_library(&error, &options);

@@ -13,6 +13,9 @@ use clap::error::ErrorKind;
 
 use super::Failure;
 
+/// What the names of all variables for options begin with.
+const PREFIX: &str = "FAREWELL_";
+
 /// Explains why clap has rejected the arguments (the program's name first) or
 /// the environment with `error`.
 pub(super) fn explain(command: &Command, arguments: &[OsString], error: &Error) -> Failure {
@@ -55,6 +58,53 @@ fn wrong_variable(command: &Command, arguments: &[OsString]) -> Option<(String, 
     variables
         .filter_map(|variable| variable.to_str())
         .find_map(|variable| Some((variable.to_owned(), error_with(Some(variable))?)))
+}
+
+/// Describes the variables that begin with `FAREWELL_` and that no option has, in
+/// one line. `None` if there are none.
+pub(super) fn unknown_variables(
+    command: &Command,
+    names: impl Iterator<Item = String>,
+) -> Option<String> {
+    let known: Vec<_> = command.get_arguments().filter_map(Arg::get_env).collect();
+    // The token has no option, because other users see command lines.
+    let is_known = |name: &str| {
+        known.iter().any(|&variable| variable == name) || name == "FAREWELL_SHUTDOWN_TOKEN"
+    };
+    let mut unknown: Vec<String> = names
+        .filter(|name| {
+            name.strip_prefix(PREFIX)
+                .is_some_and(|rest| !is_of_kubernetes(rest) && !is_known(name))
+        })
+        .map(|name| match closest_variable(command, &name) {
+            Some(closest) => format!("{name} (did you mean {closest}?)"),
+            None => name,
+        })
+        .collect();
+    unknown.sort();
+    let unknown = unknown.join(", ");
+    (!unknown.is_empty())
+        .then(|| format!("ignored, because no option has this environment variable: {unknown}"))
+}
+
+/// Kubernetes sets such variables in each container if a service has the name
+/// `farewell`: `FAREWELL_SERVICE_HOST`, `FAREWELL_PORT_80_TCP`.
+fn is_of_kubernetes(rest: &str) -> bool {
+    rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_")
+}
+
+/// The variable of the option that clap finds closest.
+fn closest_variable(command: &Command, variable: &str) -> Option<String> {
+    let option = variable.strip_prefix(PREFIX)?.to_lowercase();
+    let option = format!("--{}", option.replace('_', "-"));
+    let error = command.clone().try_get_matches_from(["farewell", &option]);
+    match error.err()?.get(ContextKind::SuggestedArg)? {
+        ContextValue::String(closest) => {
+            let closest = closest.trim_start_matches('-').replace('-', "_");
+            Some(format!("{PREFIX}{}", closest.to_uppercase()))
+        }
+        _ => None,
+    }
 }
 
 /// Describes the error in one line. `variable` is the variable with the wrong

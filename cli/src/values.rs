@@ -33,9 +33,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// Parses the value of an environment variable for an option without a value.
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
-        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
-        _ => Err("write true or false".to_owned()),
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("write true or false (yes, no, on, off, 1 and 0 mean the same)".to_owned()),
     }
 }
 
@@ -65,6 +65,26 @@ mod tests {
         for large in ["18446744073709551616", "17179869184GiB"] {
             assert_eq!(bytes(large), Err("it is too large".to_owned()));
         }
+    }
+
+    #[test]
+    fn a_flag_takes_the_words_that_its_error_lists() {
+        let reason = flag("maybe").unwrap_err();
+        for (text, value) in [
+            ("true", true),
+            ("yes", true),
+            ("on", true),
+            ("1", true),
+            ("false", false),
+            ("no", false),
+            ("off", false),
+            ("0", false),
+        ] {
+            assert_eq!(flag(text), Ok(value));
+            assert_eq!(flag(&text.to_uppercase()), Ok(value));
+            assert!(reason.contains(text), "{reason}");
+        }
+        assert!(flag("").is_err() && flag("y").is_err());
     }
 
     #[test]

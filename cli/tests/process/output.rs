@@ -64,6 +64,55 @@ fn options_can_be_environment_variables() {
     assert!(!program.greeting.contains("curl"), "{}", program.greeting);
 }
 
+/// What the program writes to stderr when it starts and stops with this variable.
+fn stderr_with(variables: &[(&str, &str)]) -> String {
+    let mut command = command(&[]);
+    command.envs(variables.iter().copied());
+    let program = Program::spawn(command);
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn a_variable_without_an_option_is_named_in_one_line() {
+    let stderr = stderr_with(&[
+        ("FAREWELL_WROKERS", "3"),
+        ("FAREWELL_ZZZ", "3"),
+        ("FAREWELL_WORKERS", "3"),
+        // Kubernetes sets these for a service with the name `farewell`.
+        ("FAREWELL_PORT", "tcp://10.0.0.1:80"),
+        ("FAREWELL_SERVICE_HOST", "10.0.0.1"),
+    ]);
+    let lines: Vec<&str> = stderr
+        .lines()
+        .filter(|line| line.contains("FAREWELL_"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
+    assert!(
+        lines[0].ends_with(
+            "no option has this environment variable: FAREWELL_WROKERS (did you mean \
+             FAREWELL_WORKERS?), FAREWELL_ZZZ"
+        ),
+        "{stderr}"
+    );
+    let token = stderr_with(&[("FAREWELL_SHUTDOWN_TOKEN", "secret")]);
+    assert!(!token.contains("FAREWELL_"), "{token}");
+}
+
+#[test]
+fn a_typo_in_the_log_level_does_not_silence_the_log() {
+    for filter in ["inof", "error,bogus"] {
+        let stderr = stderr_with(&[("RUST_LOG", filter)]);
+        assert!(stderr.contains("RUST_LOG is ignored"), "{stderr}");
+        assert!(stderr.contains("is neither a level"), "{stderr}");
+        assert!(stderr.contains("asked to stop"), "{stderr}");
+    }
+    let right = stderr_with(&[("RUST_LOG", "error,farewell::access")]);
+    assert_eq!(right, "");
+}
+
 /// Expects the program to fail with one line that contains `expected_text`.
 fn rejects(options: &[&str], code: i32, expected_text: &str) {
     let ended = run(command(options));
@@ -149,6 +198,12 @@ fn an_error_of_the_system_is_one_line_with_code_1() {
         &["--listen", "192.0.2.1:0"],
         1,
         "cannot listen on 192.0.2.1:0",
+    );
+    // An empty label: the resolver asks no server.
+    rejects(
+        &["--listen", "no..host:80"],
+        1,
+        "check the host name in --listen",
     );
     rejects(
         &["--shutdown-token-file", "/no/such/file"],

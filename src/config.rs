@@ -18,62 +18,69 @@ use crate::http1::head::Limits;
 /// config.drain_timeout = Duration::from_secs(30);
 /// ```
 ///
-/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`. The first
-/// `linger` is for the answers that are given at the deadline, the second for the
-/// clients that follow the shutdown to its end. A stop takes up to 3 s more if
-/// the acceptor cannot be woken or ends late, if the logger blocks, or if code of
+/// [`validate`](Self::validate) checks the range of every field. A field without a
+/// range in its text takes any value. A time is at most 365 days.
+///
+/// # The bound of a stop
+///
+/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`: 14 s by default.
+/// The first `linger` is for the answers that are given at the deadline, the second
+/// for the clients that follow the shutdown to its end. A stop takes up to 3 s more
+/// if the acceptor cannot be woken or ends late, if the logger blocks, or if code of
 /// the application does not return.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of threads that run handlers. Default: 8 a core, at least 16.
+    /// The number of threads that run handlers, from 1 to 4096. Default: 8 a core,
+    /// at least 16.
     pub workers: usize,
-    /// The most connections that are open at a time; further ones wait in the
-    /// kernel's accept queue. The server lowers it to what the process's limit on
-    /// open files allows. Default: 10 000.
+    /// The most connections that are open at a time, from 1 to 2^24; further ones
+    /// wait in the kernel's accept queue. The server lowers it to what the process's
+    /// limit on open files allows. Default: 10 000.
     pub max_connections: usize,
-    /// The most connections that one IP address has open at a time; further ones
-    /// get a 429 and are closed. Behind a proxy all clients have the proxy's
-    /// address. Clients of a unix socket have no address, and are not limited by this.
-    /// Default: `None`, no such limit.
+    /// The most connections that one IP address has open at a time, from 1 to 2^24;
+    /// further ones get a 429 and are closed. Behind a proxy all clients have the
+    /// proxy's address. Clients of a unix socket have no address, and are not limited by
+    /// this. Default: `None`, no such limit.
     pub connections_per_peer: Option<usize>,
 
-    /// The longest request head, in bytes. A longer one gets a 431.
-    /// Default: 16 KiB.
+    /// The longest request head, in bytes, from 1 to 16 MiB. A longer one gets a
+    /// 431. Default: 16 KiB.
     pub head_bytes_max: usize,
-    /// The most header lines in a request head, at most 256. A head with more gets
-    /// a 431. Default: 100.
+    /// The most header lines in a request head, from 1 to 256. A head with more
+    /// gets a 431. Default: 100.
     pub headers_max: usize,
-    /// The longest request target, in bytes. A longer one gets a 414.
-    /// Default: 8 KiB.
+    /// The longest request target, in bytes, from 1 to 65 534. A longer one gets a
+    /// 414. Default: 8 KiB.
     pub target_bytes_max: usize,
-    /// The largest request body, in bytes. A larger one gets a 413.
-    /// Default: 2 MiB.
+    /// The largest request body, in bytes. A larger one gets a 413. With 0 every
+    /// body that is not empty does. Default: 2 MiB.
     pub body_bytes_max: u64,
     /// How much of a request body the server reads before it calls the handler,
-    /// in bytes. While it waits for these bytes, the connection holds no worker.
-    /// The handler reads the rest. Each connection may need this much memory.
+    /// in bytes, from 1 to 1 GiB. While it waits for these bytes, the connection holds
+    /// no worker. The handler reads the rest. Each connection may need this much memory.
     /// Default: 64 KiB.
     pub body_buffer: usize,
     /// How many bytes of an unread request body the server reads and discards
     /// after the handler has returned, to keep the connection open for the next
-    /// request. If more is left, the server closes it. Default: 256 KiB.
+    /// request. If more is left, the server closes it; with 0 it does so if anything
+    /// is left. Default: 256 KiB.
     pub discard_bytes_max: u64,
 
     /// Longest time from the first byte of a request head to its last; after it
-    /// the client gets a 408. Default: 10 s.
+    /// the client gets a 408. It must not be 0. Default: 10 s.
     pub head_timeout: Duration,
-    /// Longest time that a connection stays open without a request in progress.
-    /// Default: 60 s.
+    /// Longest time that a connection stays open without a request in progress. It
+    /// must not be 0. Default: 60 s.
     pub idle_timeout: Duration,
     /// Longest time in which a request body may make no progress of at least
     /// [`rate_min`](Self::rate_min) bytes a second; after it the client gets a
-    /// 408. An upload that waits this long behind slow uploads gets a 503.
-    /// Default: 30 s.
+    /// 408. An upload that waits this long behind slow uploads gets a 503. It must
+    /// not be 0. Default: 30 s.
     pub body_timeout: Duration,
     /// Longest time in which a client may read less than
     /// [`rate_min`](Self::rate_min) bytes a second of its response; after it the
-    /// server closes the connection. Default: 30 s.
+    /// server closes the connection. It must not be 0. Default: 30 s.
     pub write_timeout: Duration,
     /// The minimum rate at which a client sends a request body and reads a
     /// response, in bytes a second, averaged over `body_timeout` or
@@ -84,24 +91,40 @@ pub struct Config {
     /// the response has arrived (RFC 9112 section 9.6). If the client is still
     /// sending its request, at [`rate_min`](Self::rate_min) or more, the server
     /// reads and discards it, because many clients read the response only after
-    /// that. Default: 2 s.
+    /// that.
+    ///
+    /// With 0 the server does not wait: no delivery is confirmed, and a client that
+    /// is still sending may lose the response. If [`linger_max`](Self::linger_max)
+    /// is shorter, it bounds the silence too. Default: 2 s.
     pub linger: Duration,
-    /// Longest time of this wait, whatever the client sends. The deadline of a
-    /// drain ends it earlier. Default: 30 s.
+    /// Longest time that the server waits, after the last response on a connection,
+    /// for the client to close its side, whatever the client sends. The deadline of a
+    /// drain ends the wait earlier. With 0 the server does not wait, as with a
+    /// [`linger`](Self::linger) of 0. Default: 30 s.
     pub linger_max: Duration,
 
     /// How long the server goes on as before after the trigger, in
-    /// [`Phase::LameDuck`](crate::Phase::LameDuck), until the drain begins.
-    /// Default: 0.
+    /// [`Phase::LameDuck`](crate::Phase::LameDuck), until the drain begins. With 0
+    /// the drain begins at the trigger. Default: 0.
     pub lame_duck: Duration,
-    /// Longest time that the drain takes; after it the server cuts what is left.
-    /// With zero it cuts at once. Default: 10 s.
+    /// Longest time from the start of the drain, which is the end of the lame duck,
+    /// until the server cuts the requests that are not answered yet. It ends the last
+    /// call and the wait for clients to close their side, too. After it the clients
+    /// that get a 503 have [`linger`](Self::linger) to close their side, and then the
+    /// clients that follow the stop have `linger` more: see [the bound of a
+    /// stop](Self#the-bound-of-a-stop).
+    ///
+    /// With 0 the server cuts as soon as it is asked to stop; `lame_duck` must be 0
+    /// then. Default: 10 s.
     pub drain_timeout: Duration,
     /// How long, from the start of the drain, an open connection without a
-    /// request in progress may still start one. Default: 500 ms.
+    /// request in progress may still start one. With 0 such a connection is closed at
+    /// once. If [`drain_timeout`](Self::drain_timeout) is shorter, it ends the last
+    /// call. Default: 500 ms.
     pub last_call: Duration,
     /// Longest time that the server waits for handshakes that the kernel had begun
-    /// when the drain started. Default: 250 ms.
+    /// when the drain started. With 0 it does not wait, and they are reset.
+    /// Default: 250 ms.
     pub handshake_grace: Duration,
     /// Whether the kernel refuses new connections while the server drains the
     /// backlog. If this is `false`, or the system has no call for it, the server

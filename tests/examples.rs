@@ -471,7 +471,7 @@ fn graceful_ends_although_a_handler_never_returns() {
     assert_eq!(code, Some(1), "{stdout}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "3\n");
     assert!(
-        stdout.contains(" by a signal, cut short by a signal: "),
+        stdout.contains(" by a signal, cut short by a second signal: "),
         "{stdout}"
     );
     assert!(stdout.contains("cut: GET /stuck from "), "{stdout}");

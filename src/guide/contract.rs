@@ -29,7 +29,8 @@
 //!    client that is refused can connect elsewhere at once.
 //!
 //! 6. **A stop is bounded, whatever code of the application, the logger or a client
-//!    does.** At [`Config::drain_timeout`](crate::Config::drain_timeout), what is left is cut. A request that no
+//!    does** ([by how much](crate::Config#the-bound-of-a-stop)).
+//!    [`Config::drain_timeout`](crate::Config::drain_timeout) after the lame duck, what is left is cut. A request that no
 //!    handler has started gets a 503 with `Retry-After`. Other connections are
 //!    closed. Requests that were cut are named in [`Report::cut`](crate::Report::cut). Code of the
 //!    application that does not return (a handler, a body's next piece, a drop, a
@@ -66,7 +67,6 @@
 //! | the drain | the abort | [`Config::drain_timeout`](crate::Config::drain_timeout) | 10 s |
 //! | the last byte of an answer | the close | [`Config::linger`](crate::Config::linger) of silence | 2 s |
 //!
-//! The 503s that are given at the abort have `linger` to arrive, and so have the
-//! clients that follow the stop. So a stop takes `lame_duck + drain_timeout + 2 *
-//! linger` at most, and up to 3 s more where the logger blocks, code of the
-//! application does not return, or the acceptor cannot be woken.
+//! The 503s that are given at the deadline have `linger` to arrive, and then the clients
+//! that follow the stop have `linger` to read its end. Both are part of [the bound of a
+//! stop](crate::Config#the-bound-of-a-stop).

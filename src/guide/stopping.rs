@@ -40,12 +40,13 @@
 //!
 //! A stop with idle keep-alive connections takes `last_call` (500 ms), because their
 //! clients may have sent a request already. After that it takes as long as the
-//! slowest request, and `drain_timeout` (10 s) at most. Whatever then is left is cut.
+//! slowest request. What is not answered `drain_timeout` (10 s) after the lame duck is
+//! cut, and the stop ends soon after that: [the bound of a
+//! stop](crate::Config#the-bound-of-a-stop).
 //!
 //! - **Give the supervisor more time than the server.** `docker stop` kills after 10 s
-//!   and Kubernetes after 30 s. Their time has to be longer than `lame_duck +
-//!   drain_timeout + 2 * linger`, or the kill cuts what the drain would have
-//!   finished.
+//!   and Kubernetes after 30 s. Their time has to be longer than that bound, 14 s by
+//!   default, or the kill cuts what the drain would have finished.
 //! - **Behind a load balancer, set [`Config::lame_duck`](crate::Config::lame_duck)** to the time in which
 //!   the balancer notices that the service is not ready. During the lame duck the
 //!   server serves as before, and [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) says
@@ -64,11 +65,36 @@
 //!
 //! The [`Report`](crate::Report) says what became of each connection and each request:
 //!
-//! - [`Report::all_answered`](crate::Report::all_answered) is `true` if nothing was cut and no request got a 503.
-//!   Use it for the exit code, so that a supervisor sees a stop that lost something.
-//! - [`Report::cut`](crate::Report::cut) names the requests that the deadline has cut.
-//! - [`Report::unreturned`](crate::Report::unreturned) names code of the application that has not returned. Its
-//!   threads are left behind, and end with the process.
+//! - [`Report::all_answered`](crate::Report::all_answered) says whether the server failed no request. Use it for
+//!   the exit code, so that a supervisor sees a stop that lost something.
+//! - [`Report::cut`](crate::Report::cut) names the requests that were cut.
+//! - [`Report::unreturned`](crate::Report::unreturned) names code of the application that has not returned.
+//!
+//! # Threads that are left
+//!
+//! Code that does not return keeps its thread: [`Report::threads_left`](crate::Report::threads_left). The thread
+//! ends when its code returns, or when `main` does. While one is left, the handlers and
+//! routes are not dropped, nor the values that they have captured. If one of these is the
+//! sender of a channel, the channel stays open. A thread of yours that ends with the
+//! channel then does not end, and its `join()` waits for ever. Bound your own part of the
+//! stop too, in one of these ways:
+//!
+//! - End such a thread by a message or a flag, as `examples/graceful.rs` does, and not by
+//!   dropping the senders.
+//! - Have it wait by `recv_timeout`, and check [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) each time.
+//! - Do not join it if `threads_left` is not 0. Return from `main`, which ends the process
+//!   with all its threads.
+//!
+//! # The log
+//!
+//! The thread `farewell-log` calls the logger. No thread that accepts, serves or stops
+//! waits for it. 1024 lines may wait for the logger; further lines are dropped, and their
+//! number is logged as soon as the logger takes lines again. A line is dated when the
+//! logger gets it. When the server stops, the logger has a second for the lines that are
+//! left.
+//!
+//! A handler that logs does so on its worker's thread: a logger that blocks there holds
+//! the worker, as any call does.
 //!
 //! # Is it true?
 //!

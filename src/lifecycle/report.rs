@@ -128,7 +128,21 @@ impl fmt::Display for Unreturned {
 /// that followers receive is made a little earlier: it does not count the ends of
 /// their own connections.
 ///
-/// Its [`Display`](fmt::Display) form has several lines and is for people.
+/// Its [`Display`](fmt::Display) form has several lines and is for people. A program
+/// that wants to know more than [`all_answered`](Self::all_answered) counts outcomes:
+///
+/// ```
+/// use farewell::{Report, RequestOutcome};
+///
+/// fn exit_code(report: &Report) -> u8 {
+///     match report.requests.count(RequestOutcome::Cut) {
+///         0 if report.all_answered() => 0,
+///         0 => 2, // a 503, a connection that was cut, or the backlog
+///         _ => 3,
+///     }
+/// }
+/// # let _ = exit_code;
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
@@ -181,20 +195,10 @@ pub struct Report {
     ///   [`Config::handshake_grace`](crate::Config::handshake_grace).
     pub backlog_abandoned: bool,
     /// Threads that could not be joined, because code of the application had
-    /// not returned. A thread ends when its code returns, or when `main` does.
-    ///
-    /// While one is left, the handlers and routes are not dropped, nor the values
-    /// that they have captured. If one of these is the sender of a channel, the
-    /// channel stays open. A thread of yours that ends with the channel then does
-    /// not end, and its `join()` waits for ever. Bound your own part of the stop
-    /// too, in one of these ways:
-    ///
-    /// - End such a thread by a message or a flag, as `examples/graceful.rs` does,
-    ///   and not by dropping the senders.
-    /// - Have it wait by `recv_timeout`, and check
-    ///   [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) each time.
-    /// - Do not join it if this is not 0. Return from `main`, which ends the
-    ///   process with all its threads.
+    /// not returned. A thread ends when its code returns, or when `main` does. Until
+    /// then the handlers, and what they have captured, are not dropped:
+    /// [`guide::stopping`](crate::guide::stopping#threads-that-are-left) says what
+    /// that means for threads of yours.
     pub threads_left: usize,
     /// The code that these threads run, as far as it is known.
     pub unreturned: Vec<Unreturned>,
@@ -240,10 +244,7 @@ impl Report {
 
         let after = &self.requests_after_trigger;
         let closed = &self.connections_after_trigger;
-        let early = match self.abort {
-            Some(why) => format!(", cut short by {why}"),
-            None => String::new(),
-        };
+        let early = self.ended_early();
         format!(
             "stopped in {:.3} s by {}{early}: after the trigger {} answered, {} of them on the \
              last call; {} closed idle; {} answered 503; {} cut",
@@ -255,6 +256,26 @@ impl Report {
             after.count(R::Unavailable),
             after.count(R::Cut),
         )
+    }
+
+    /// The part of the summary that says what ended the drain before its end.
+    fn ended_early(&self) -> String {
+        let has_failed_none = || self.all_answered() && self.threads_left == 0;
+        match self.abort {
+            None => String::new(),
+            // Only idle clients were left, and clients that did not close their side.
+            Some(Abort::Deadline) if has_failed_none() => {
+                ", ended by the drain deadline".to_owned()
+            }
+            // A program may abort, by a signal, without a stop before.
+            Some(Abort::Requested(Trigger::Signal))
+                if self.trigger == Trigger::Signal
+                    && self.aborted_after != Some(Duration::ZERO) =>
+            {
+                ", cut short by a second signal".to_owned()
+            }
+            Some(why) => format!(", cut short by {why}"),
+        }
     }
 }
 
@@ -289,5 +310,66 @@ impl fmt::Display for Report {
             write!(f, "\n  did not return: {unreturned}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stop by a signal, ended early.
+    fn report(abort: Abort, cut: u64) -> Report {
+        let requests = Tally::new(|outcome| match outcome {
+            RequestOutcome::Cut => cut,
+            _ => 0,
+        });
+        Report {
+            trigger: Trigger::Signal,
+            abort: Some(abort),
+            duration: Duration::from_secs(2),
+            draining_after: Some(Duration::ZERO),
+            refusing_after: None,
+            aborted_after: Some(Duration::from_secs(1)),
+            accepted: cut,
+            connections: Tally::new(|_| 0),
+            connections_after_trigger: Tally::new(|_| 0),
+            begun: cut,
+            requests: requests.clone(),
+            requests_after_trigger: requests,
+            answered_on_last_call: 0,
+            followers: 0,
+            cut: Vec::new(),
+            backlog_abandoned: false,
+            threads_left: 0,
+            unreturned: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_cuts_nothing_does_not_read_as_a_failure() {
+        let without = report(Abort::Deadline, 0).summary();
+        assert!(
+            without.starts_with("stopped in 2.000 s by a signal, ended by the drain deadline: "),
+            "{without}"
+        );
+        let cut_short = ", cut short by the drain deadline: ";
+        assert!(report(Abort::Deadline, 1).summary().contains(cut_short));
+        let mut left = report(Abort::Deadline, 0);
+        left.threads_left = 1;
+        assert!(left.summary().contains(cut_short));
+    }
+
+    #[test]
+    fn the_second_signal_is_named_as_such() {
+        let by_signal = Abort::Requested(Trigger::Signal);
+        let second = ", cut short by a second signal: ";
+        assert!(report(by_signal, 0).summary().contains(second));
+        let mut at_once = report(by_signal, 0);
+        at_once.aborted_after = Some(Duration::ZERO);
+        assert!(!at_once.summary().contains(second));
+        let mut after_a_call = report(by_signal, 0);
+        after_a_call.trigger = Trigger::Call;
+        let summary = after_a_call.summary();
+        assert!(summary.contains(", cut short by a signal: "), "{summary}");
     }
 }

@@ -236,6 +236,11 @@ fn the_deadline_ends_every_wait_for_a_client() {
     assert!(server.stop.wait_for_timeout(Phase::Stopped, TOO_LONG));
     let report = server.join();
     assert!(report.all_answered(), "{report}");
+    assert_eq!(report.abort, Some(Abort::Deadline));
+    assert!(
+        report.summary().contains(", ended by the drain deadline: "),
+        "{report}"
+    );
     assert_eq!(
         report.connections.to_string(),
         "2 closed idle, 3 delivery unconfirmed"

@@ -15,6 +15,7 @@ use http::StatusCode;
 
 use crate::support::Client;
 use crate::support::Holds;
+use crate::support::NEVER;
 use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
@@ -114,6 +115,18 @@ fn linger_max_bounds_the_wait_for_a_client_that_keeps_sending() {
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\n\r\n");
     while client.try_send(PIECE).is_ok() {}
+    server.wait_open(0);
+}
+
+#[test]
+fn a_shorter_linger_max_bounds_the_silence_too() {
+    let mut config = short_linger();
+    config.linger = NEVER;
+    config.linger_max = Duration::from_millis(100);
+    let server = TestServer::hello(config);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().status, 200);
     server.wait_open(0);
 }
 

@@ -32,6 +32,8 @@
 //! - The body of a request streams in while the handler reads it ([`RequestBody`]). The
 //!   [`Body`] of a response is bytes, a file, a reader, an iterator, a writer function,
 //!   or [`Events`]. [`Body::upgrade`] takes the connection out of HTTP.
+//! - The types of `http` and `bytes` that signatures name are re-exported, and the crate
+//!   [`http`](https://docs.rs/http) as a whole: a program needs to depend on neither.
 //! - [`Server::shutdown_handle`] gives what stops the server, from any thread.
 //!
 //! # What it promises
@@ -47,12 +49,13 @@
 //! 4. An answer counts as delivered when the client has closed its side after it. Until
 //!    then the process stays, within a bound.
 //! 5. The kernel refuses new connections. None is accepted and then dropped.
-//! 6. A stop is bounded, whatever code of the application, the logger or a client does.
-//!    What is cut is named.
+//! 6. A stop is bounded, whatever code of the application, the logger or a client does
+//!    ([by how much](Config#the-bound-of-a-stop)). What is cut is named.
 //! 7. Every connection and every request ends in exactly one outcome, and the
 //!    [`Report`] adds up.
 //!
-//! [`guide::contract`] has each of them with its limits. Points 1 and 5 need Linux.
+//! This is the short form: [`guide::contract`] has each of them with its limits. Points 1
+//! and 5 need Linux, and a listener that only this process holds.
 //!
 //! # Features
 //!
@@ -65,13 +68,10 @@
 //!
 //! # The log
 //!
-//! The library logs with the [`log`](https://docs.rs/log) crate, from a thread of its own,
-//! `farewell-log`. No thread that accepts, serves or stops waits for the logger. A logger
-//! that blocks or panics costs lines of the log, and nothing else. 1024 lines may wait for
-//! it; further lines are dropped, and their number is logged as soon as the logger takes
-//! lines again. A line is dated when the logger gets it. When the server stops, the
-//! logger has a second for the lines that are left. A handler that logs does so on its
-//! worker's thread: a logger that blocks there holds the worker, as any call does.
+//! Install a logger, such as [`env_logger`](https://docs.rs/env_logger), in `main`: without
+//! one nothing is shown. The library logs with the [`log`](https://docs.rs/log) crate, from
+//! a thread of its own, so that a logger that blocks or panics costs lines of the log and
+//! nothing else: [the log in the guide](guide::stopping#the-log).
 //!
 //! # Where to read on
 //!
@@ -159,15 +159,30 @@ pub use crate::stop_routes::StopRoutes;
 #[cfg(feature = "stop-routes")]
 pub use crate::stop_routes::access::StopAccess;
 
-// What requests and responses are made of.
+// What requests and responses are made of. The whole crate `http` is for what is not
+// re-exported by itself.
+#[doc(no_inline)]
+pub use ::http;
+#[doc(no_inline)]
+pub use ::http::Extensions;
+#[doc(no_inline)]
 pub use ::http::HeaderMap;
+#[doc(no_inline)]
 pub use ::http::HeaderName;
+#[doc(no_inline)]
 pub use ::http::HeaderValue;
+#[doc(no_inline)]
 pub use ::http::Method;
+#[doc(no_inline)]
 pub use ::http::StatusCode;
+#[doc(no_inline)]
 pub use ::http::Uri;
+#[doc(no_inline)]
 pub use ::http::Version;
+#[doc(no_inline)]
 pub use ::http::header;
+#[doc(no_inline)]
+pub use bytes::Bytes;
 
 /// The examples in the README compile.
 #[cfg(doctest)]

@@ -67,6 +67,12 @@ impl Server {
     /// # Ok::<(), farewell::Error>(())
     /// ```
     ///
+    /// The socket is that of [`TcpListener::bind`], and [`Ownership::Sole`]: 128
+    /// connections may wait in the accept queue, and with `[::]` the system decides
+    /// whether IPv4 connections are taken too. Linux takes them unless
+    /// `net.ipv6.bindv6only` is set. For a longer queue or other options, make the
+    /// listener yourself and pass it to [`from_listener`](Self::from_listener).
+    ///
     /// # Errors
     ///
     /// A value in `config` is invalid ([`Error::is_config`] is true), the address
@@ -205,41 +211,42 @@ impl Server {
     /// # }
     /// ```
     ///
-    /// The first signal drains, as [`shutdown_by`](ShutdownHandle::shutdown_by)
-    /// with [`Trigger::Signal`](crate::Trigger::Signal) does; the second aborts,
-    /// as [`abort_by`](ShutdownHandle::abort_by) does. Signals within 200 ms of
-    /// the first count as the same one: supervisors such as `timeout` signal a
-    /// process and then its group. If another trigger, such as `/shutdown`, has
-    /// begun the stop, the first signal changes nothing. If a signal arrives
-    /// before [`serve`](Self::serve) is called, the server stops as soon as it
-    /// serves.
+    /// | signal | effect |
+    /// |---|---|
+    /// | the first | drains, as [`shutdown_by`](ShutdownHandle::shutdown_by) with [`Trigger::Signal`](crate::Trigger::Signal). If another trigger, such as `/shutdown`, has begun the stop, it changes nothing |
+    /// | one within 200 ms of the first | counts as the first |
+    /// | the second | aborts, as [`abort_by`](ShutdownHandle::abort_by) |
+    /// | the next after every server has stopped | has no effect, and gives the program a second to write its last output |
+    /// | one after that second | ends the process, as it would without this call |
     ///
-    /// A signal that the process ignores at this call stays ignored: SIGHUP
-    /// under `nohup`, SIGINT in a background job of a script. The library can find
-    /// out which signals are ignored only on Linux. On other systems each of the
-    /// three stops the server.
+    /// # Details
     ///
-    /// Several servers of a process may call this, each before it serves. Every
-    /// signal goes to all of them, and each server counts its own signals: a
-    /// server that is added after a signal drains at the next one. A second call
-    /// for the same server changes nothing.
+    /// **Two signals within 200 ms** are one, because supervisors such as `timeout`
+    /// signal a process and then its group. A signal that arrives before
+    /// [`serve`](Self::serve) is called stops the server as soon as it serves. As a
+    /// signal after the stop ends the process, Ctrl+C still ends a program that hangs
+    /// after `serve`.
     ///
-    /// Once all of them have stopped, the next signal has no effect, and gives the
-    /// program a second to write its last output. A signal after that second ends
-    /// the process, as it would without this call. So Ctrl+C still ends a program
-    /// that hangs after `serve`.
+    /// **Ignored signals.** A signal that the process ignores at this call stays
+    /// ignored: SIGHUP under `nohup`, SIGINT in a background job of a script. The
+    /// library can find out which signals are ignored only on Linux. On other systems
+    /// each of the three stops the server.
     ///
-    /// Signals belong to the process, and this call changes how the process
-    /// handles these three until it ends. Two threads wait for them: `ctrl-c`, of
-    /// the crate `ctrlc`, and `farewell-signal`. They run none of your code and
-    /// log nothing, so nothing delays the second signal. An earlier handler for
-    /// SIGINT is replaced. An earlier handler for one of the others is still
-    /// called.
+    /// **Several servers** of a process may call this, each before it serves. Every
+    /// signal goes to all of them, and each server counts its own signals: a server
+    /// that is added after a signal drains at the next one. A second call for the same
+    /// server changes nothing.
     ///
-    /// Not promised: that two signals which arrive together are both seen; that
-    /// a signal which all threads block (`pthread_sigmask`) is seen; anything
-    /// about other signals (SIGQUIT ends the process). On systems other than Unix,
-    /// it handles Ctrl+C and the other console events that `ctrlc` handles.
+    /// **The process.** This call changes how the process handles these three signals
+    /// until it ends. Two threads wait for them: `ctrl-c`, of the crate `ctrlc`, and
+    /// `farewell-signal`. They run none of your code and log nothing, so nothing
+    /// delays the second signal. An earlier handler for SIGINT is replaced. An earlier
+    /// handler for one of the others is still called.
+    ///
+    /// **Not promised**: that two signals which arrive together are both seen; that
+    /// a signal which all threads block (`pthread_sigmask`) is seen; anything about
+    /// other signals (SIGQUIT ends the process). On systems other than Unix, it
+    /// handles Ctrl+C and the other console events that `ctrlc` handles.
     ///
     /// # Errors
     ///
@@ -297,7 +304,9 @@ impl Server {
         }
     }
 
-    /// Serves as [`serve`](Self::serve) does, on a thread of its own.
+    /// Serves as [`serve`](Self::serve) does, on a thread of its own. The drop of the
+    /// [`Spawned`] stops the server and waits until it has stopped, so keep it as long
+    /// as the server shall run.
     ///
     /// # Errors
     ///

@@ -79,11 +79,10 @@ impl Failure {
         }
         let advice = match resource_advice(cause) {
             Some(advice) => advice.to_owned(),
-            None if !message.starts_with("cannot listen") => return Self::error(message),
-            // No system call has failed: the address was not found.
-            None if cause.raw_os_error().is_none() => {
+            None if message.starts_with("cannot resolve") => {
                 format!("check the host name in {listen}, or write its IP address")
             }
+            None if !message.starts_with("cannot listen") => return Self::error(message),
             None => listen_advice(cause.kind(), &listen),
         };
         Self::error(format!("{message}; {advice}"))

@@ -20,11 +20,11 @@ pub(super) struct Unrendered;
 /// plain text, unless [`Server::render_rejections`](crate::Server::render_rejections)
 /// sets something else. Layers find the rejection in the
 /// [extensions](http::Response::extensions) of the response. The server does not log
-/// it.
+/// it. `?` takes an [`io::Error`] too: that is logged, and becomes a 500 that does not
+/// name it.
 ///
 /// ```
-/// use farewell::{Rejection, Request};
-/// use http::StatusCode;
+/// use farewell::{Rejection, Request, StatusCode};
 ///
 /// fn square(request: Request) -> Result<String, Rejection> {
 ///     let number: i64 = request

@@ -206,8 +206,7 @@ impl Router {
     /// next handler once, or answers by itself.
     ///
     /// ```
-    /// use farewell::{Handler, IntoResponse, Request, Router};
-    /// use http::StatusCode;
+    /// use farewell::{Handler, IntoResponse, Request, Router, StatusCode};
     ///
     /// let routes = Router::new()
     ///     .get("/secret", |_: Request| "42")

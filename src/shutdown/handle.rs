@@ -67,7 +67,12 @@ impl ShutdownHandle {
     }
 
     /// Stops the server at once: requests that no handler has started get a 503,
-    /// and the rest is cut.
+    /// and the rest is cut. Returns at once.
+    ///
+    /// The server waits for no client to close its side, except for those that
+    /// [`follow`](Self::follow) the stop. From this call on the stop takes at most
+    /// twice [`Config::linger`](crate::Config::linger), and up to 3 s more in the cases
+    /// that [the bound of a stop](crate::Config#the-bound-of-a-stop) names.
     pub fn abort(&self) {
         self.abort_by(Trigger::Call);
     }
@@ -133,6 +138,33 @@ impl ShutdownHandle {
     /// clients that read it. After the final report they have
     /// [`Config::linger`](crate::Config::linger) to read it. A slow client misses
     /// pieces, but never the last.
+    ///
+    /// ```
+    /// use farewell::{Config, Progress, Request, Server};
+    /// use std::io::{Read, Write};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = server.shutdown_handle();
+    /// let server = server.spawn(move |_: Request| {
+    ///     stop.shutdown();
+    ///     stop.follow(|progress| match progress {
+    ///         Progress::Counts(counts) => format!("{counts}\n"),
+    ///         Progress::Finished(report) => format!("{}\n", report.summary()),
+    ///         _ => String::new(),
+    ///     })
+    /// })?;
+    ///
+    /// let mut client = std::net::TcpStream::connect(server.local_addr())?;
+    /// client.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer)?;
+    /// assert!(answer.contains("stopped in "));
+    /// drop(client);
+    /// assert!(server.join()?.all_answered());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
         let (progress, accounting) = (Arc::clone(&self.progress), Arc::clone(&self.accounting));
         Body::stream(Follower::new(progress, accounting, Box::new(render)))

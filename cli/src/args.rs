@@ -1,6 +1,7 @@
 //! The program's options, from the command line and the environment.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -245,8 +246,9 @@ impl Options {
     /// A warning about the environment variables that look like options and are
     /// none, with the closest option if one is close.
     pub(super) fn unknown_variables() -> Option<String> {
-        let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-        usage::unknown_variables(&Self::command(), names)
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        let variables = env::vars_os().map(|(name, value)| (text(name), text(value)));
+        usage::unknown_variables(&Self::command(), variables)
     }
 
     /// The configuration of the library.

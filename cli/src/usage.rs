@@ -64,19 +64,19 @@ fn wrong_variable(command: &Command, arguments: &[OsString]) -> Option<(String, 
 /// one line. `None` if there are none.
 pub(super) fn unknown_variables(
     command: &Command,
-    names: impl Iterator<Item = String>,
+    variables: impl Iterator<Item = (String, String)>,
 ) -> Option<String> {
     let known: Vec<_> = command.get_arguments().filter_map(Arg::get_env).collect();
     // The token has no option, because other users see command lines.
     let is_known = |name: &str| {
         known.iter().any(|&variable| variable == name) || name == "FAREWELL_SHUTDOWN_TOKEN"
     };
-    let mut unknown: Vec<String> = names
-        .filter(|name| {
+    let mut unknown: Vec<String> = variables
+        .filter(|(name, value)| {
             name.strip_prefix(PREFIX)
-                .is_some_and(|rest| !is_of_kubernetes(rest) && !is_known(name))
+                .is_some_and(|rest| !is_of_kubernetes(rest, value) && !is_known(name))
         })
-        .map(|name| match closest_variable(command, &name) {
+        .map(|(name, _)| match closest_variable(command, &name) {
             Some(closest) => format!("{name} (did you mean {closest}?)"),
             None => name,
         })
@@ -88,9 +88,11 @@ pub(super) fn unknown_variables(
 }
 
 /// Kubernetes sets such variables in each container if a service has the name
-/// `farewell`: `FAREWELL_SERVICE_HOST`, `FAREWELL_PORT_80_TCP`.
-fn is_of_kubernetes(rest: &str) -> bool {
-    rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_")
+/// `farewell`: `FAREWELL_SERVICE_HOST`, `FAREWELL_PORT_80_TCP`, and `FAREWELL_PORT`
+/// with a URL.
+fn is_of_kubernetes(rest: &str, value: &str) -> bool {
+    let is_url = value.starts_with("tcp://") || value.starts_with("udp://");
+    rest.starts_with("SERVICE_") || rest.starts_with("PORT_") || rest == "PORT" && is_url
 }
 
 /// The variable of the option that clap finds closest.

@@ -97,6 +97,8 @@ fn a_variable_without_an_option_is_named_in_one_line() {
         ),
         "{stderr}"
     );
+    let port = stderr_with(&[("FAREWELL_PORT", "8081")]);
+    assert!(port.contains("variable: FAREWELL_PORT"), "{port}");
     let token = stderr_with(&[("FAREWELL_SHUTDOWN_TOKEN", "secret")]);
     assert!(!token.contains("FAREWELL_"), "{token}");
 }

@@ -173,3 +173,26 @@ fn two_pipelined_requests_are_both_answered() {
     drop((client, stop));
     assert_eq!(program.end().code, Some(0));
 }
+
+#[test]
+fn the_log_names_a_phase_before_its_progress_and_no_time_in_an_abort() {
+    let options = ["--drain-timeout", "3s", "--workers", "1"];
+    let lingering = ["--linger", LONG, "--linger-max", LONG];
+    let program = Program::start_logging(&[options, lingering].concat());
+    let mut slow = program.connect();
+    slow.request("/slow?delay=60s");
+    program.wait_logged("GET /slow");
+    let mut queued = program.connect();
+    queued.request("/queued");
+    program.signal(Signal::TERM);
+    let first = program.wait_logged("draining: ");
+    assert!(!first.contains("farewell::live"), "{first}");
+    let progress = program.wait_logged("farewell::live] draining: ");
+    assert!(progress.ends_with(" s left"), "{progress}");
+    // The client of the 503 does not close its side, so the abort goes on.
+    assert_eq!(queued.response().status, 503);
+    let aborting = program.wait_logged("farewell::live] aborting: ");
+    assert!(!aborting.contains(" s left"), "{aborting}");
+    drop(queued);
+    assert_eq!(program.end().code, Some(3));
+}

@@ -76,11 +76,16 @@ impl Example {
         let package = home.join(name);
         // The package of a reader lies next to the checkout.
         let checkout = format!("path = '{}'", root().display());
+        let dependencies = self
+            .dependencies
+            .replace("path = \"../farewell\"", &checkout);
+        assert_ne!(
+            dependencies, self.dependencies,
+            "no path to farewell, which is not published"
+        );
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-             {}\n[workspace]\n",
-            self.dependencies
-                .replace("path = \"../farewell\"", &checkout),
+             {dependencies}\n[workspace]\n",
         );
         write(&package.join("Cargo.toml"), &manifest);
         write(&package.join("src/main.rs"), code);

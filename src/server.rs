@@ -25,6 +25,7 @@ use crate::lifecycle::report::Report;
 use crate::message::rejection::Rejection;
 use crate::message::rendering::Renderer;
 use crate::message::response::IntoResponse;
+use crate::metrics::Metrics;
 use crate::net::listener;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
@@ -197,6 +198,12 @@ impl Server {
             Arc::clone(&self.accounting),
             Arc::clone(&self.progress),
         )
+    }
+
+    /// What counts the connections and requests of this server. It may be used before
+    /// [`serve`](Self::serve) is called, and after the server has stopped.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(Arc::clone(&self.accounting))
     }
 
     /// Makes signals stop this server: Ctrl+C (SIGINT), SIGTERM and SIGHUP. Needs

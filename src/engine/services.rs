@@ -36,6 +36,7 @@ impl Services {
         accounting: Arc<Accounting>,
         renders_rejections: bool,
     ) -> Arc<Self> {
+        accounting.count_by(config.shards(), []);
         Arc::new(Self {
             places: Places::new(config.max_connections),
             peers: Peers::new(config.connections_per_peer),

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -14,6 +15,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
 use super::counts::Counts;
+use super::numbers::BeforeAndAfter;
+use super::numbers::Block;
+use super::numbers::Ended;
+use super::numbers::Numbers;
 use super::outcome::ConnectionOutcome;
 use super::outcome::Outcome;
 use super::outcome::RequestOutcome;
@@ -23,13 +28,10 @@ use super::phase::Phase;
 use super::phase::Trigger;
 use super::report::CutRequest;
 use super::report::Report;
+use super::totals::Totals;
 
 /// How many of the requests that were cut the report names.
 const NAMED_MAX: usize = 100;
-
-/// The count of one outcome, before the trigger and after it.
-#[derive(Debug, Default)]
-struct BeforeAndAfter([AtomicU64; 2]);
 
 #[derive(Debug)]
 struct OutcomeCounts<O> {
@@ -46,7 +48,7 @@ impl<O: Outcome> OutcomeCounts<O> {
     }
 
     fn count(&self, outcome: O, after_trigger: bool) {
-        self.counts[outcome.index()].0[usize::from(after_trigger)].fetch_add(1, Relaxed);
+        self.counts[outcome.index()].count(after_trigger);
     }
 
     fn tally(&self, which: impl Fn(&BeforeAndAfter) -> u64) -> Tally<O> {
@@ -54,11 +56,11 @@ impl<O: Outcome> OutcomeCounts<O> {
     }
 
     fn all(&self) -> Tally<O> {
-        self.tally(|count| count.0[0].load(Relaxed) + count.0[1].load(Relaxed))
+        self.tally(BeforeAndAfter::all)
     }
 
     fn after(&self) -> Tally<O> {
-        self.tally(|count| count.0[1].load(Relaxed))
+        self.tally(BeforeAndAfter::after)
     }
 }
 
@@ -67,10 +69,9 @@ impl<O: Outcome> OutcomeCounts<O> {
 pub(crate) struct Accounting {
     life: Arc<Lifecycle>,
     accepted: AtomicU64,
-    begun: AtomicU64,
     connections: OutcomeCounts<ConnectionOutcome>,
-    requests: OutcomeCounts<RequestOutcome>,
-    answered_on_last_call: AtomicU64,
+    /// Set when the server begins to serve, because only then its routes are known.
+    numbers: OnceLock<Numbers>,
     open: AtomicUsize,
     in_progress: AtomicUsize,
     /// One gauge for each shard.
@@ -90,10 +91,8 @@ impl Accounting {
         Self {
             life,
             accepted: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
             connections: OutcomeCounts::new(),
-            requests: OutcomeCounts::new(),
-            answered_on_last_call: AtomicU64::new(0),
+            numbers: OnceLock::new(),
             open: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
             waiting: Mutex::default(),
@@ -106,31 +105,34 @@ impl Accounting {
         }
     }
 
+    /// Counts requests by these routes, and in one block for each shard. Called before
+    /// the first connection is accepted.
+    pub(crate) fn count_by(&self, shards: usize, routes: impl IntoIterator<Item = String>) {
+        self.numbers.get_or_init(|| Numbers::new(shards, routes));
+    }
+
     /// Counts an accepted connection. Its [`ConnectionGuard`] has to end with an
     /// outcome.
     pub(crate) fn connection_accepted(self: &Arc<Self>) -> ConnectionGuard {
-        let before = self.accepted.fetch_add(1, Relaxed);
+        let number = self.accepted.fetch_add(1, Relaxed) + 1;
         self.open.fetch_add(1, SeqCst);
         self.life.counts_changed();
+        let numbers = self.numbers.get_or_init(|| Numbers::new(1, []));
         ConnectionGuard {
             accounting: Arc::clone(self),
-            number: before + 1,
+            block: Arc::clone(numbers.block_of(number)),
+            number,
             request: false,
             ended: false,
         }
     }
 
     fn request_begun(&self) {
-        self.begun.fetch_add(1, Relaxed);
         self.in_progress.fetch_add(1, SeqCst);
         self.life.counts_changed();
     }
 
-    fn request_ended(&self, outcome: RequestOutcome, on_last_call: bool) {
-        self.requests.count(outcome, self.after_trigger());
-        if on_last_call && outcome == RequestOutcome::Answered {
-            self.answered_on_last_call.fetch_add(1, Relaxed);
-        }
+    fn request_ended(&self) {
         self.in_progress.fetch_sub(1, SeqCst);
         self.life.counts_changed();
     }
@@ -241,7 +243,29 @@ impl Accounting {
         }
     }
 
+    pub(crate) fn phase(&self) -> Phase {
+        self.life.phase()
+    }
+
+    /// What has happened since the start.
+    pub(crate) fn totals(&self) -> Totals {
+        let none = Numbers::new(1, []);
+        let numbers = self.numbers.get().unwrap_or(&none);
+        Totals {
+            accepted: self.accepted.load(Relaxed),
+            connections: self.connections.all(),
+            begun: numbers.begun(),
+            requests: numbers.outcomes(),
+            statuses: numbers.statuses(),
+            routes: numbers.routes(),
+            received_bytes: numbers.received_bytes(),
+            sent_bytes: numbers.sent_bytes(),
+        }
+    }
+
     pub(crate) fn report(&self) -> Report {
+        let none = Numbers::new(1, []);
+        let numbers = self.numbers.get().unwrap_or(&none);
         let history = self.life.history();
         let (trigger, triggered) = history
             .trigger
@@ -257,10 +281,10 @@ impl Accounting {
             accepted: self.accepted.load(Relaxed),
             connections: self.connections.all(),
             connections_after_trigger: self.connections.after(),
-            begun: self.begun.load(Relaxed),
-            requests: self.requests.all(),
-            requests_after_trigger: self.requests.after(),
-            answered_on_last_call: self.answered_on_last_call.load(Relaxed),
+            begun: numbers.begun(),
+            requests: numbers.outcomes(),
+            requests_after_trigger: numbers.outcomes_after_trigger(),
+            answered_on_last_call: numbers.answered_on_last_call(),
             followers: self.followers.load(SeqCst),
             cut: self
                 .cut
@@ -305,6 +329,8 @@ impl Gauge {
 #[derive(Debug)]
 pub(crate) struct ConnectionGuard {
     accounting: Arc<Accounting>,
+    /// Where its requests are counted.
+    block: Arc<Block>,
     number: u64,
     /// A request of the connection is in progress.
     request: bool,
@@ -321,12 +347,15 @@ impl ConnectionGuard {
     pub(crate) fn request_begun(&mut self) {
         debug_assert!(!self.request, "one request at a time");
         self.request = true;
+        self.block.request_begun();
         self.accounting.request_begun();
     }
 
-    pub(crate) fn request_ended(&mut self, outcome: RequestOutcome, on_last_call: bool) {
+    pub(crate) fn request_ended(&mut self, ended: &Ended) {
         self.request = false;
-        self.accounting.request_ended(outcome, on_last_call);
+        let after_trigger = self.accounting.after_trigger();
+        self.block.request_ended(ended, after_trigger);
+        self.accounting.request_ended();
     }
 
     pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
@@ -353,7 +382,7 @@ impl Drop for ConnectionGuard {
     /// dropped without an outcome counts as cut.
     fn drop(&mut self) {
         if self.request {
-            self.request_ended(RequestOutcome::Cut, false);
+            self.request_ended(&Ended::without_answer(RequestOutcome::Cut));
         }
         if !self.ended {
             self.record(ConnectionOutcome::Cut);

@@ -1,10 +1,13 @@
 //! The phases of a server's life ([`phase`]), the accounting of its connections
-//! and requests ([`accounting`], [`counts`], [`outcome`]), and the [`report`] of a
-//! stop. Values and counters, and no threads.
+//! and requests ([`accounting`], [`counts`], [`outcome`]), their [`numbers`] and
+//! [`totals`] since the start, and the [`report`] of a stop. Values and counters, and no
+//! threads.
 
 pub(crate) mod accounting;
 pub(crate) mod counts;
 pub(crate) mod counts_watch;
+pub(crate) mod numbers;
 pub(crate) mod outcome;
 pub(crate) mod phase;
 pub(crate) mod report;
+pub(crate) mod totals;

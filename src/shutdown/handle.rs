@@ -15,6 +15,7 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::message::body::Body;
+use crate::metrics::Metrics;
 
 /// Stops a server, and tells how the stop goes. Clones stop the same server.
 ///
@@ -122,6 +123,11 @@ impl ShutdownHandle {
     /// How many connections and requests there are at this moment.
     pub fn counts(&self) -> Counts {
         self.accounting.counts()
+    }
+
+    /// What counts the connections and requests of the server.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(Arc::clone(&self.accounting))
     }
 
     /// When the server cuts what is left. `None` until it is asked to stop.

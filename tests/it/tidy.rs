@@ -25,6 +25,8 @@ const LAYERS: &[&str] = &[
     "message",
     "handler",
     "router",
+    // The numbers, for people and programs that watch the server.
+    "metrics",
     // Sockets, and the threads that serve them.
     "net",
     "engine",

@@ -24,8 +24,7 @@ use crate::escaped::Escaped;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
 
-pub(super) fn write(journal: &Journal, peer: PeerAddr, exchange: &Exchange) {
-    let took = exchange.began.elapsed();
+pub(super) fn write(journal: &Journal, peer: PeerAddr, exchange: &Exchange, took: Duration) {
     let began = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
     let line = line(peer, exchange, began, took);
     journal.write(Level::Info, ACCESS, format_args!("{line}"));
@@ -51,7 +50,7 @@ fn line(peer: PeerAddr, exchange: &Exchange, began: SystemTime, took: Duration) 
         "{} - - [{}] {request} {status} {} {:.6}",
         host(peer),
         date(began),
-        exchange.body_bytes_sent.max(0),
+        exchange.body_bytes_sent(),
         took.as_secs_f64()
     )
 }
@@ -94,7 +93,9 @@ mod tests {
     fn a_line_is_in_the_common_log_format() {
         let mut exchange = Exchange {
             status: Some(StatusCode::OK),
-            body_bytes_sent: 2326,
+            received_bytes: 0,
+            sent_bytes: 2426,
+            sent_before_body: 100,
             began: Instant::now(),
             on_last_call: false,
             call_key: CallKey::default(),
@@ -114,7 +115,7 @@ mod tests {
         );
         exchange.request_line = None;
         exchange.status = None;
-        exchange.body_bytes_sent = -100;
+        exchange.sent_bytes = 0;
         assert_eq!(
             line(peer, &exchange, began, took),
             "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"

@@ -176,7 +176,7 @@ impl Handling {
     /// Discards the part of the request's body that the handler has not read. True if
     /// nothing of the body is left. Otherwise the connection is closed after the
     /// answer.
-    fn discard_body(&mut self, common: &Common, cx: &mut Context<'_>) -> bool {
+    fn discard_body(&mut self, common: &mut Common, cx: &mut Context<'_>) -> bool {
         let is_read = match self.incoming.take() {
             Some(mut incoming) => incoming.discard(common, cx),
             None => true,
@@ -190,7 +190,7 @@ impl Handling {
     pub(super) fn check(
         &mut self,
         answer: Answer,
-        common: &Common,
+        common: &mut Common,
         cx: &mut Context<'_>,
     ) -> Result<Answer, Box<OwnResponse>> {
         let body_is_read = self.discard_body(common, cx);

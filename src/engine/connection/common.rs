@@ -121,7 +121,9 @@ impl Common {
         self.exchange_count += 1;
         self.exchange = Some(Exchange {
             status: None,
-            body_bytes_sent: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            sent_before_body: 0,
             began: cx.now,
             // Not `cx.phase`, because the drain may have begun since the turn began.
             on_last_call: cx.services.life.phase() >= Phase::Draining,
@@ -157,10 +159,11 @@ impl Common {
     }
 
     fn enter(&mut self, exchange: &Exchange, outcome: RequestOutcome, services: &Services) {
-        self.guard.request_ended(outcome, exchange.on_last_call);
+        let took = exchange.began.elapsed();
+        self.guard.request_ended(&exchange.ended(outcome, took));
         services.refusals.log_if_due(&services.journal);
         if services.config.access_log {
-            access_log::write(&services.journal, self.peer, exchange);
+            access_log::write(&services.journal, self.peer, exchange, took);
         }
     }
 
@@ -178,9 +181,15 @@ impl Common {
         }
     }
 
+    pub(super) fn count_received(&mut self, bytes: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.received_bytes += bytes as u64;
+        }
+    }
+
     pub(super) fn count_sent(&mut self, bytes: usize) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.count_sent(bytes);
+            exchange.sent_bytes += bytes as u64;
         }
     }
 

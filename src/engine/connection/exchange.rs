@@ -1,20 +1,28 @@
 //! A request and its answer, as the access log and the report describe them.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use http::StatusCode;
 
 use crate::engine::deferred::RequestLine;
 use crate::engine::slow_calls::CallKey;
+use crate::lifecycle::numbers::Ended;
+use crate::lifecycle::numbers::NO_ROUTE;
+use crate::lifecycle::outcome::RequestOutcome;
 
 /// A request and its answer, in the accounting.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// The status of the answer; `None` if there is no answer yet.
     pub(super) status: Option<StatusCode>,
-    /// How many bytes of the answer's body have been sent. A write also counts bytes of
-    /// the head, so the count begins at minus the length of the head.
-    pub(super) body_bytes_sent: i64,
+    /// How many bytes of the request have been used: its head, and its body with the
+    /// framing.
+    pub(super) received_bytes: u64,
+    /// How many bytes of the answer have been sent, its head among them.
+    pub(super) sent_bytes: u64,
+    /// How many bytes are sent before the first byte of the answer's body.
+    pub(super) sent_before_body: u64,
     pub(super) began: Instant,
     /// The request began after the drain had begun.
     pub(super) on_last_call: bool,
@@ -28,10 +36,29 @@ impl Exchange {
     /// Notes the status of the answer, and the length of its head in bytes.
     pub(super) fn set_answer_head(&mut self, status: StatusCode, head_bytes: usize) {
         self.status = Some(status);
-        self.body_bytes_sent = -i64::try_from(head_bytes).unwrap_or(0);
+        self.sent_before_body = self.sent_bytes + head_bytes as u64;
     }
 
-    pub(super) fn count_sent(&mut self, bytes: usize) {
-        self.body_bytes_sent += i64::try_from(bytes).unwrap_or(0);
+    /// How many bytes of the answer's body have been sent.
+    pub(super) fn body_bytes_sent(&self) -> u64 {
+        self.sent_bytes.saturating_sub(self.sent_before_body)
+    }
+
+    /// The place of its route in the numbers.
+    fn route_index(&self) -> usize {
+        NO_ROUTE
+    }
+
+    /// What is counted when it ends now, after this time.
+    pub(super) fn ended(&self, outcome: RequestOutcome, took: Duration) -> Ended {
+        Ended {
+            outcome,
+            on_last_call: self.on_last_call,
+            status: self.status,
+            route: self.route_index(),
+            took,
+            received_bytes: self.received_bytes,
+            sent_bytes: self.sent_bytes,
+        }
     }
 }

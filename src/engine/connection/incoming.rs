@@ -28,7 +28,6 @@ use crate::message::request_body::BodyError;
 use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
-use crate::net::stream::Stream;
 
 /// How much of a chunked body is read at a time while its handler runs, in bytes. The
 /// bytes that are unused when the handler returns have to fit into a worker's buffer.
@@ -101,7 +100,7 @@ impl Incoming {
             return Pulled::Failed(error);
         }
         let mut input = self.input.take().unwrap_or_else(|| take_input(common));
-        let pulled = self.pull_from(&mut input, out, &common.socket.stream, now);
+        let pulled = self.pull_from(&mut input, out, common, now);
         self.input = Some(input);
         pulled
     }
@@ -110,10 +109,10 @@ impl Incoming {
         &mut self,
         input: &mut Buffer,
         out: &mut [u8],
-        stream: &Stream,
+        common: &mut Common,
         now: Instant,
     ) -> Pulled {
-        if let Some(nothing_yet) = self.send_continue(input, stream, now) {
+        if let Some(nothing_yet) = self.send_continue(input, common, now) {
             return nothing_yet;
         }
         loop {
@@ -131,13 +130,14 @@ impl Incoming {
                     _ => 0,
                 };
                 let received = match direct_bytes {
-                    0 => input.fill(stream),
-                    count => stream.read(&mut out[..count]),
+                    0 => input.fill(&common.socket.stream),
+                    count => common.socket.stream.read(&mut out[..count]),
                 };
                 match received {
                     Received::Bytes(count) => {
                         self.minimum_rate.moved(count, now);
                         if direct_bytes > 0 {
+                            common.count_received(count);
                             return match self.decoder.decode(&out[..count]) {
                                 Ok(_) => Pulled::Bytes(count),
                                 Err(refusal) => self.fail(BodyError::refused(refusal)),
@@ -154,6 +154,7 @@ impl Incoming {
                     let count = data.len();
                     out[..count].copy_from_slice(data);
                     input.consume(used);
+                    common.count_received(used);
                     if count > 0 {
                         return Pulled::Bytes(count);
                     }
@@ -166,11 +167,16 @@ impl Incoming {
     /// Sends the 100 (Continue), if the client waits for it and no byte of the body has
     /// arrived (RFC 9110 section 10.1.1). Returns the result of the pull, if the 100
     /// cannot be sent now.
-    fn send_continue(&mut self, input: &Buffer, stream: &Stream, now: Instant) -> Option<Pulled> {
+    fn send_continue(
+        &mut self,
+        input: &Buffer,
+        common: &mut Common,
+        now: Instant,
+    ) -> Option<Pulled> {
         let interim = self.interim.as_mut()?;
         while input.is_empty() && !interim.is_done() {
-            match interim.write(stream) {
-                Sent::Bytes(_) => {}
+            match interim.write(&common.socket.stream) {
+                Sent::Bytes(count) => common.count_sent(count),
                 Sent::Wait => return Some(self.not_yet(Ready::Room, now)),
                 Sent::Gone => return Some(self.fail(BodyError::GONE)),
             }
@@ -206,13 +212,12 @@ impl Incoming {
     /// Discards the part of the body that the handler has not read. False if the
     /// connection has to be closed after the answer, because that part has not arrived,
     /// is too large, or is invalid.
-    pub(super) fn discard(&mut self, common: &Common, cx: &mut Context<'_>) -> bool {
+    pub(super) fn discard(&mut self, common: &mut Common, cx: &mut Context<'_>) -> bool {
         // A client that waits for a 100 (Continue) and gets the answer instead may send
         // the body, or may not.
         if self.interim.is_some() || self.failed.is_some() {
             return false;
         }
-        let stream = &common.socket.stream;
         let mut discarded_bytes = 0;
         while !self.decoder.is_done() {
             let before = cx.buffer.unused().len();
@@ -220,12 +225,16 @@ impl Incoming {
                 return false;
             };
             cx.buffer.consume(used);
+            common.count_received(used);
             discarded_bytes += used as u64;
             if discarded_bytes > cx.services.config.discard_bytes_max {
                 return false;
             }
-            if before == 0 && !matches!(cx.buffer.fill(stream), Received::Bytes(_)) {
-                return false;
+            if before == 0 {
+                let received = cx.buffer.fill(&common.socket.stream);
+                if !matches!(received, Received::Bytes(_)) {
+                    return false;
+                }
             }
         }
         true

@@ -106,7 +106,7 @@ impl PartialHead {
             match head::parse(unused, &cx.services.config.head_limits()) {
                 Ok(Parsed::Complete { head, length }) => {
                     cx.buffer.consume(length);
-                    return process_head(head, common, cx);
+                    return process_head(head, length, common, cx);
                 }
                 Ok(Parsed::Partial) => self.parsed_lines = lines(),
                 Err(refusal) => return Step::Refuse(refusal),
@@ -123,9 +123,10 @@ impl PartialHead {
 }
 
 /// The head is complete: refuses the request, reads its body, or has its handler
-/// called.
-fn process_head(head: Head, common: &mut Common, cx: &Context<'_>) -> Step {
+/// called. `length` is the length of the head, in bytes.
+fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>) -> Step {
     if let Some(exchange) = &mut common.exchange {
+        exchange.received_bytes = length as u64;
         exchange.call_key = CallKey::of_request(&head.method, head.uri.path());
         exchange.request_line = Some(RequestLine {
             method: head.method.clone(),

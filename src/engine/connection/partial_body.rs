@@ -75,6 +75,7 @@ impl PartialBody {
                 Ok(Decoded { used, data }) => {
                     body.extend_from_slice(data);
                     cx.buffer.consume(used);
+                    common.count_received(used);
                 }
                 Err(refusal) => return Step::Refuse(refusal),
             }

@@ -103,7 +103,7 @@ impl Connection {
         mut own: OwnResponse,
         cx: &mut Context<'_>,
     ) -> Option<Next> {
-        let method = asked_method(&self.common, cx);
+        let method = asked_method(&mut self.common, cx);
         let is_known = method.is_some();
         let handling = Handling::without_handler(method.unwrap_or(Method::GET));
         if is_known && cx.renders_rejections() {
@@ -122,12 +122,13 @@ impl Connection {
 
 /// The method of the request in progress; `None` if too little of the head has arrived
 /// to tell whether it is HEAD. Another method than HEAD may be given as GET.
-fn asked_method(common: &Common, cx: &Context<'_>) -> Option<Method> {
+fn asked_method(common: &mut Common, cx: &Context<'_>) -> Option<Method> {
     let exchange = common.exchange.as_ref();
     if let Some(request_line) = exchange.and_then(|exchange| exchange.request_line.as_ref()) {
         return Some(request_line.method.clone());
     }
     // The part of the head that has arrived is still in the buffer.
+    common.count_received(cx.buffer.unused().len());
     match AsksForHead::of(cx.buffer.unused()) {
         AsksForHead::Yes => Some(Method::HEAD),
         AsksForHead::No => Some(Method::GET),

@@ -1,0 +1,348 @@
+//! The numbers of requests since the start: outcomes, statuses, durations, bytes.
+//!
+//! They are counted in blocks, one for each shard. A connection stays in its shard for
+//! life, and counts in the block of its shard. As a rule the worker that owns the shard
+//! is the only thread that writes to the block, so no cache line of it moves between
+//! cores. Other threads write to it too: a worker that has handed off the shard, or the
+//! thread that cuts connections at an abort. So every counter is an atomic. A read sums
+//! the blocks.
+//!
+//! Within a block, durations and classes of statuses are counted by route. Index 0 is
+//! for requests without a route: those that no route matches, and those that end before
+//! their head is whole. No index and no name depends on what a client sends.
+
+use std::array;
+use std::collections::BTreeMap;
+use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::outcome::Outcome;
+use super::outcome::RequestOutcome;
+use super::outcome::Tally;
+use super::totals::BUCKETS;
+use super::totals::Durations;
+use super::totals::RouteTotals;
+use super::totals::STATUS_CLASSES;
+
+/// The index of requests without a route.
+pub(crate) const NO_ROUTE: usize = 0;
+
+/// The number of values that a [`StatusCode`] can have, from [`STATUS_MIN`].
+const STATUSES: usize = 900;
+
+/// The least [`StatusCode`].
+const STATUS_MIN: u16 = 100;
+
+const OUTCOMES: usize = RequestOutcome::ALL.len();
+
+/// The count of one outcome, before the trigger and after it.
+#[derive(Debug, Default)]
+pub(crate) struct BeforeAndAfter([AtomicU64; 2]);
+
+impl BeforeAndAfter {
+    pub(crate) fn count(&self, after_trigger: bool) {
+        add(&self.0[usize::from(after_trigger)], 1);
+    }
+
+    pub(crate) fn all(&self) -> u64 {
+        self.0.iter().map(|count| count.load(Relaxed)).sum()
+    }
+
+    pub(crate) fn after(&self) -> u64 {
+        self.0[1].load(Relaxed)
+    }
+}
+
+/// What is counted of a request when it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: RequestOutcome,
+    pub(crate) on_last_call: bool,
+    /// `None` if the request got no answer.
+    pub(crate) status: Option<StatusCode>,
+    /// [`NO_ROUTE`], or the place of its route among all routes, from 1.
+    pub(crate) route: usize,
+    pub(crate) took: Duration,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+}
+
+impl Ended {
+    /// A request of which only the outcome is known.
+    pub(crate) fn without_answer(outcome: RequestOutcome) -> Self {
+        Self {
+            outcome,
+            on_last_call: false,
+            status: None,
+            route: NO_ROUTE,
+            took: Duration::ZERO,
+            received_bytes: 0,
+            sent_bytes: 0,
+        }
+    }
+}
+
+/// The numbers of one server.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    /// One for each shard, at least one.
+    blocks: Box<[Arc<Block>]>,
+    /// The name of each route; `None` for [`NO_ROUTE`].
+    routes: Box<[Option<String>]>,
+}
+
+impl Numbers {
+    /// `routes` has the name of each route. Routes with the same name count together.
+    pub(crate) fn new(shards: usize, routes: impl IntoIterator<Item = String>) -> Self {
+        let named = routes.into_iter().map(Some);
+        let routes: Box<[_]> = iter::once(None).chain(named).collect();
+        let block = || Arc::new(Block::new(routes.len()));
+        Self {
+            blocks: iter::repeat_with(block).take(shards.max(1)).collect(),
+            routes,
+        }
+    }
+
+    /// The block of the connection with this number. `Engine::shard_of` gives its shard
+    /// in the same way.
+    pub(crate) fn block_of(&self, connection_number: u64) -> &Arc<Block> {
+        let blocks = self.blocks.len() as u64;
+        &self.blocks[usize::try_from(connection_number % blocks).unwrap_or(0)]
+    }
+
+    pub(crate) fn begun(&self) -> u64 {
+        self.sum(|block| block.begun.load(Relaxed))
+    }
+
+    pub(crate) fn answered_on_last_call(&self) -> u64 {
+        self.sum(|block| block.answered_on_last_call.load(Relaxed))
+    }
+
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.sum(|block| block.received_bytes.load(Relaxed))
+    }
+
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sum(|block| block.sent_bytes.load(Relaxed))
+    }
+
+    pub(crate) fn outcomes(&self) -> Tally<RequestOutcome> {
+        Tally::new(|outcome: &RequestOutcome| {
+            self.sum(|block| block.outcomes[outcome.index()].all())
+        })
+    }
+
+    pub(crate) fn outcomes_after_trigger(&self) -> Tally<RequestOutcome> {
+        Tally::new(|outcome: &RequestOutcome| {
+            self.sum(|block| block.outcomes[outcome.index()].after())
+        })
+    }
+
+    /// The statuses that have occurred.
+    pub(crate) fn statuses(&self) -> BTreeMap<u16, u64> {
+        let count = |index: usize| self.sum(|block| block.statuses[index].load(Relaxed));
+        let statuses = (STATUS_MIN..).zip((0..STATUSES).map(count));
+        statuses.filter(|&(_, count)| count > 0).collect()
+    }
+
+    /// Requests without a route first, and then each route in the given order.
+    pub(crate) fn routes(&self) -> Vec<RouteTotals> {
+        let mut totals: Vec<RouteTotals> = Vec::new();
+        for (index, name) in self.routes.iter().enumerate() {
+            let place = totals.iter().position(|total| total.route == *name);
+            let place = place.unwrap_or_else(|| {
+                totals.push(RouteTotals::new(name.clone()));
+                totals.len() - 1
+            });
+            for block in &self.blocks {
+                block.routes[index].add_to(&mut totals[place]);
+            }
+        }
+        totals
+    }
+
+    fn sum(&self, count: impl Fn(&Block) -> u64) -> u64 {
+        self.blocks.iter().map(|block| count(block)).sum()
+    }
+}
+
+/// The counters of one shard. The alignment keeps the counters of different shards in
+/// different cache lines. It is that of two lines, because processors fetch them in
+/// pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Block {
+    begun: AtomicU64,
+    answered_on_last_call: AtomicU64,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+    outcomes: [BeforeAndAfter; OUTCOMES],
+    routes: Box<[RouteBlock]>,
+    statuses: [AtomicU64; STATUSES],
+}
+
+impl Block {
+    fn new(routes: usize) -> Self {
+        Self {
+            begun: AtomicU64::new(0),
+            answered_on_last_call: AtomicU64::new(0),
+            received_bytes: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            outcomes: array::from_fn(|_| BeforeAndAfter::default()),
+            routes: iter::repeat_with(RouteBlock::new).take(routes).collect(),
+            statuses: array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    pub(crate) fn request_begun(&self) {
+        add(&self.begun, 1);
+    }
+
+    pub(crate) fn request_ended(&self, ended: &Ended, after_trigger: bool) {
+        self.outcomes[ended.outcome.index()].count(after_trigger);
+        if ended.on_last_call && ended.outcome == RequestOutcome::Answered {
+            add(&self.answered_on_last_call, 1);
+        }
+        add(&self.received_bytes, ended.received_bytes);
+        add(&self.sent_bytes, ended.sent_bytes);
+        let status = ended.status.map_or(0, |status| status.as_u16());
+        if let Some(count) = self
+            .statuses
+            .get(usize::from(status.wrapping_sub(STATUS_MIN)))
+        {
+            add(count, 1);
+        }
+        // Every index is that of a route. If it were not, the request would count as one
+        // without a route, because the numbers have to add up.
+        let route = self
+            .routes
+            .get(ended.route)
+            .unwrap_or(&self.routes[NO_ROUTE]);
+        route.count(status, ended.took);
+    }
+}
+
+/// The counters of one route in one shard.
+#[derive(Debug)]
+#[repr(align(128))]
+struct RouteBlock {
+    /// See [`RouteTotals::status_classes`].
+    status_classes: [AtomicU64; STATUS_CLASSES],
+    /// See [`Durations`].
+    buckets: [AtomicU64; BUCKETS],
+    /// The sum of the durations, in nanoseconds. It suffices for 584 years.
+    nanoseconds: AtomicU64,
+}
+
+impl RouteBlock {
+    fn new() -> Self {
+        Self {
+            status_classes: array::from_fn(|_| AtomicU64::new(0)),
+            buckets: array::from_fn(|_| AtomicU64::new(0)),
+            nanoseconds: AtomicU64::new(0),
+        }
+    }
+
+    fn count(&self, status: u16, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        add(
+            &self.status_classes[usize::from(status / 100).min(STATUS_CLASSES - 1)],
+            1,
+        );
+        add(&self.buckets[Durations::bucket(nanoseconds)], 1);
+        add(&self.nanoseconds, nanoseconds);
+    }
+
+    fn add_to(&self, totals: &mut RouteTotals) {
+        for (sum, count) in totals.status_classes.iter_mut().zip(&self.status_classes) {
+            *sum += count.load(Relaxed);
+        }
+        let buckets = self.buckets.each_ref().map(|count| count.load(Relaxed));
+        let sum = Duration::from_nanos(self.nanoseconds.load(Relaxed));
+        totals.durations.add(&Durations::new(buckets, sum));
+    }
+}
+
+/// No other memory depends on the value, and a read may see some counters earlier than
+/// others.
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(route: usize, status: Option<u16>, took: Duration) -> Ended {
+        Ended {
+            status: status.map(|status| StatusCode::from_u16(status).unwrap()),
+            route,
+            took,
+            received_bytes: 10,
+            sent_bytes: 200,
+            ..Ended::without_answer(RequestOutcome::Answered)
+        }
+    }
+
+    #[test]
+    fn requests_count_by_route_in_the_block_of_their_connection() {
+        let numbers = Numbers::new(3, ["/a".to_owned(), "/b".to_owned()]);
+        let end = |connection, ended: Ended| {
+            let block = numbers.block_of(connection);
+            block.request_begun();
+            block.request_ended(&ended, connection > 3);
+        };
+        end(1, ended(1, Some(200), Duration::from_micros(100)));
+        end(2, ended(1, Some(404), Duration::from_micros(101)));
+        end(3, ended(2, Some(200), Duration::from_secs(40)));
+        end(4, ended(NO_ROUTE, Some(799), Duration::ZERO));
+        end(5, ended(NO_ROUTE, None, Duration::ZERO));
+        assert_eq!(numbers.begun(), 5);
+        assert_eq!(numbers.outcomes().total(), 5);
+        assert_eq!(numbers.outcomes_after_trigger().total(), 2);
+        assert_eq!(numbers.received_bytes(), 50);
+        assert_eq!(numbers.sent_bytes(), 1000);
+        let statuses = [(200, 2), (404, 1), (799, 1)];
+        assert_eq!(numbers.statuses(), BTreeMap::from(statuses));
+
+        let [none, a, b] = &numbers.routes()[..] else {
+            panic!("one for each route, and one for none");
+        };
+        assert_eq!(none.route, None);
+        assert_eq!(none.status_classes, [1, 0, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(a.route.as_deref(), Some("/a"));
+        assert_eq!(a.status_classes, [0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(a.durations.count(), 2);
+        assert_eq!(a.durations.sum(), Duration::from_micros(201));
+        let within: Vec<u64> = a.durations.buckets().map(|(_, count)| count).collect();
+        assert_eq!(within[..3], [1, 2, 2]);
+        assert_eq!(b.durations.count(), 1);
+        assert!(b.durations.buckets().all(|(_, count)| count == 0));
+    }
+
+    #[test]
+    fn routes_with_one_name_count_together() {
+        let numbers = Numbers::new(1, ["/a".to_owned(), "/a".to_owned()]);
+        for route in [1, 2] {
+            numbers
+                .block_of(1)
+                .request_ended(&ended(route, Some(200), Duration::ZERO), false);
+        }
+        let routes = numbers.routes();
+        assert_eq!(routes.len(), 2);
+        assert_eq!(routes[1].durations.count(), 2);
+    }
+
+    #[test]
+    fn an_index_without_a_route_counts_as_no_route() {
+        let numbers = Numbers::new(1, []);
+        let block = numbers.block_of(1);
+        block.request_ended(&ended(7, Some(200), Duration::ZERO), false);
+        assert_eq!(numbers.routes()[NO_ROUTE].durations.count(), 1);
+    }
+}

@@ -10,4 +10,6 @@ pub(crate) mod numbers;
 pub(crate) mod outcome;
 pub(crate) mod phase;
 pub(crate) mod report;
+#[cfg(feature = "serde")]
+mod serialize;
 pub(crate) mod totals;

@@ -50,7 +50,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Running,
         Self::LameDuck,
         Self::Draining,

@@ -1,5 +1,8 @@
 //! The numbers of a server while it runs, for the application.
 
+#[cfg(feature = "metrics")]
+mod exposition;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ mod left_behind;
 mod lifecycle;
 mod listeners;
 mod loss;
+mod metrics;
 mod peers;
 mod refusals;
 mod refusing;

@@ -149,9 +149,10 @@ const BOUNDS: [u64; BUCKETS - 1] = {
 pub(crate) const BUCKETS: usize = 18;
 
 /// How long requests took, as a histogram with fixed buckets: from the first byte of a
-/// request to the last byte of its answer, as the server sees them. The last byte is
-/// that which the kernel takes from the server, and not that which the client receives.
-/// For a request that is upgraded, it is the last byte of the head.
+/// request to the last byte of its answer, as the server sees them. The time in which
+/// the kernel takes the last piece of the answer from the server is not included, nor
+/// the time until the client receives it. For a request that is upgraded, the last piece
+/// is the head.
 ///
 /// The upper bounds are 100 µs, 250 µs, 500 µs, and so on in the same steps to 10 s, and
 /// 30 s.

@@ -24,7 +24,8 @@ use crate::escaped::Escaped;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
 
-pub(super) fn write(journal: &Journal, peer: PeerAddr, exchange: &Exchange, took: Duration) {
+pub(super) fn write(journal: &Journal, peer: PeerAddr, exchange: &Exchange) {
+    let took = exchange.began.elapsed();
     let began = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
     let line = line(peer, exchange, began, took);
     journal.write(Level::Info, ACCESS, format_args!("{line}"));

@@ -3,6 +3,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -133,20 +134,30 @@ impl Common {
     }
 
     /// Ends the exchange, and enters its outcome in the accounting.
-    pub(super) fn end_exchange(&mut self, outcome: RequestOutcome, services: &Services) {
+    ///
+    /// `now` may be the time of the turn, which saves a look at the clock. Usually
+    /// that is the end of the call before the last write.
+    pub(super) fn end_exchange(
+        &mut self,
+        outcome: RequestOutcome,
+        now: Instant,
+        services: &Services,
+    ) {
         if let Some(exchange) = self.take_exchange() {
-            self.enter(&exchange, outcome, services);
+            let took = now.saturating_duration_since(exchange.began);
+            self.enter(&exchange, outcome, took, services);
         }
     }
 
     /// Ends the exchange with the outcome `Cut`, and names its request in the report.
     pub(super) fn cut_exchange(&mut self, handler_running: bool, services: &Services) {
         if let Some(exchange) = self.take_exchange() {
-            self.enter(&exchange, RequestOutcome::Cut, services);
+            let took = exchange.began.elapsed();
+            self.enter(&exchange, RequestOutcome::Cut, took, services);
             services.name_cut(CutRequest {
                 route: deferred::named(exchange.request_line.as_ref()),
                 peer: self.peer,
-                age: exchange.began.elapsed(),
+                age: took,
                 handler_running,
             });
         }
@@ -158,19 +169,24 @@ impl Common {
         exchange
     }
 
-    fn enter(&mut self, exchange: &Exchange, outcome: RequestOutcome, services: &Services) {
-        let took = exchange.began.elapsed();
+    fn enter(
+        &mut self,
+        exchange: &Exchange,
+        outcome: RequestOutcome,
+        took: Duration,
+        services: &Services,
+    ) {
         self.guard.request_ended(&exchange.ended(outcome, took));
         services.refusals.log_if_due(&services.journal);
         if services.config.access_log {
-            access_log::write(&services.journal, self.peer, exchange, took);
+            access_log::write(&services.journal, self.peer, exchange);
         }
     }
 
     /// Closes the connection, because the client has closed it in the middle of its
     /// request.
     pub(super) fn close_disconnected_request(&mut self, cx: &Context<'_>) -> Step {
-        self.end_exchange(RequestOutcome::ClientDisconnected, cx.services);
+        self.end_exchange(RequestOutcome::ClientDisconnected, cx.now, cx.services);
         Step::close(ConnectionOutcome::ClientDisconnected)
     }
 

@@ -228,7 +228,7 @@ impl Writing {
     /// The answer is written: ends the exchange, and keeps or half-closes the
     /// connection.
     fn finish(&self, common: &mut Common, cx: &Context<'_>) -> Step {
-        common.end_exchange(self.outcome, cx.services);
+        common.end_exchange(self.outcome, cx.now, cx.services);
         match self.persist {
             Persist::KeepAlive | Persist::Upgrade => Step::KeepAlive,
             Persist::Close(reason) => Step::HalfClose {
@@ -245,7 +245,7 @@ impl Writing {
             subject: common.subject(),
             ends_by_close: self.persist != Persist::Upgrade,
         };
-        common.end_exchange(self.outcome, cx.services);
+        common.end_exchange(self.outcome, cx.now, cx.services);
         Step::Next(Next::Upgrade(Box::new(upgrade)))
     }
 
@@ -325,7 +325,7 @@ impl Writing {
         self.defer_rest(common, deferred);
         match request {
             RequestOutcome::Cut => common.cut_exchange(false, services),
-            other => common.end_exchange(other, services),
+            other => common.end_exchange(other, Instant::now(), services),
         }
         if self.ends_by_reset(connection) {
             common.socket.stream.reset_on_close();

@@ -35,6 +35,7 @@
 //! - The types of `http` and `bytes` that signatures name are re-exported, and the crate
 //!   [`http`](https://docs.rs/http) as a whole: a program needs to depend on neither.
 //! - [`Server::shutdown_handle`] gives what stops the server, from any thread.
+//! - [`Server::metrics`] gives the numbers of requests and connections while it runs.
 //!
 //! # What it promises
 //!
@@ -65,6 +66,8 @@
 //! | `json` | no | `Json`, `Request::json` |
 //! | `form` | no | `Request::query`, `Request::form` |
 //! | `stop-routes` | no | `StopRoutes`: guarded `/shutdown`, `/healthz`, `/readyz`; `Report::to_json` |
+//! | `serde` | no | `Serialize` for [`Report`], [`Counts`], [`Totals`] and their parts |
+//! | `metrics` | no | `Metrics::handler`, `Metrics::encode`: the numbers as text for Prometheus |
 //!
 //! # The log
 //!

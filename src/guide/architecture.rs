@@ -37,9 +37,10 @@
 //! | folder | what it holds |
 //! |---|---|
 //! | `http1/` | the protocol without I/O: bytes in, values out |
-//! | `lifecycle/` | phase, accounting, outcomes, report: values and counters, no threads |
+//! | `lifecycle/` | phase, accounting, outcomes, totals, report: values and counters, no threads |
 //! | `message/` | what a handler sees: `Request`, `Response`, `Body`, `Json`, `Form` |
 //! | `router/` | which handler answers a request |
+//! | `metrics/` | the numbers of a server while it runs, for people and for Prometheus |
 //! | `net/` | sockets; `net/os/` is what differs between systems |
 //! | `engine/` | shards, run queue, workers, monitor, acceptor; `engine/connection/` is the state machine |
 //! | `shutdown/` | the handle, the steps of a stop from top to bottom, and what follows a stop |

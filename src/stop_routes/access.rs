@@ -90,11 +90,11 @@ impl StopAccess {
     ///   `X-Real-IP`, `True-Client-IP` or `CF-Connecting-IP`, and it is not HTTP/1.0,
     ///   in which nginx forwards by default.
     ///
-    /// This is not proof of a person's right to stop the server. Each user and each
-    /// program of the machine may, so does the client of a tunnel that ends on it
-    /// (`ssh -L`, `kubectl port-forward`). A browser from before 2023 may send
-    /// neither `Sec-Fetch-Site` nor, with a `GET`, `Origin`; a page of another site
-    /// can then stop the server. Use a [`token`](Self::token) where this matters.
+    /// So each user and each program of this machine may stop the server, and the
+    /// client of a tunnel that ends on it (`ssh -L`, `kubectl port-forward`). A browser
+    /// from before 2023 may send neither `Sec-Fetch-Site` nor, with a `GET`, `Origin`;
+    /// a page of another site can then stop the server. Use a [`token`](Self::token)
+    /// where this matters.
     ///
     /// ```
     /// use farewell::{Config, Server, StopAccess, StopRoutes};

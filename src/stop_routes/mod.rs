@@ -167,10 +167,12 @@ impl StopRoutes {
     /// [`Report::to_json`](crate::Report::to_json). The trigger in the report is
     /// [`Trigger::Request`](crate::Trigger::Request), unless the stop has begun before.
     ///
-    /// Other requests do not stop the server. They get a 405 with `Allow` for another method, `HEAD`
-    /// and `OPTIONS` included; a 401 or a 403 if [`access`](Self::access) denies it, which
-    /// is also logged as a warning; a 400 for another query. Each is a
-    /// [`Rejection`](crate::Rejection).
+    /// Other requests do not stop the server. Each gets a
+    /// [`Rejection`](crate::Rejection), in this order:
+    ///
+    /// - 405 with `Allow`: another method, `HEAD` and `OPTIONS` included.
+    /// - 401 or 403: [`access`](Self::access) denies it. This is logged as a warning.
+    /// - 400: another query.
     ///
     /// ```
     /// use farewell::{Config, Router, Server, StopRoutes};

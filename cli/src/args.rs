@@ -40,7 +40,8 @@ pub(super) struct Options {
     pub(super) command: Option<Command>,
 
     /// Address and port to listen on. A port alone, as in :8081, means all
-    /// addresses of this machine; port 0 picks a free port.
+    /// addresses of this machine; port 0 picks a free port. For a unix socket, its
+    /// path, as in unix:/run/farewell.sock.
     #[arg(
         long,
         value_name = "ADDR",

@@ -6,13 +6,20 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
+use std::path::Path;
 
-/// `127.0.0.1:8081`, `localhost:8081`, or `:8081` for all addresses.
+/// `127.0.0.1:8081`, `localhost:8081`, `:8081` for all addresses, or
+/// `unix:/run/farewell.sock`.
 pub(super) struct ListenAddress<'a>(&'a str);
 
 impl<'a> ListenAddress<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self(text)
+    }
+
+    /// The path of a unix socket.
+    pub(super) fn unix_path(&self) -> Option<&'a Path> {
+        self.0.strip_prefix("unix:").map(Path::new)
     }
 }
 
@@ -61,6 +68,17 @@ mod tests {
         assert_eq!(resolved(":8081"), ["[::]:8081", "0.0.0.0:8081"]);
         assert_eq!(resolved("127.0.0.1:1"), ["127.0.0.1:1"]);
         assert_eq!(resolved("[::1]:1"), ["[::1]:1"]);
+    }
+
+    #[test]
+    fn a_unix_socket_has_a_path() {
+        let path = ListenAddress::new("unix:/run/a.sock").unix_path();
+        assert_eq!(path, Some(Path::new("/run/a.sock")));
+        assert_eq!(
+            ListenAddress::new("unix:a").unix_path(),
+            Some(Path::new("a"))
+        );
+        assert_eq!(ListenAddress::new("/run/a.sock").unix_path(), None);
     }
 
     #[test]

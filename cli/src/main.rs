@@ -18,6 +18,7 @@ mod values;
 use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
+use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -65,17 +66,25 @@ impl Failure {
     /// fields.
     fn from_library(error: &farewell::Error, options: &Options) -> Self {
         let message = error.to_string();
-        let Some(cause) = error.io_error() else {
-            return Self::usage(format!(
+        match error.io_error() {
+            Some(cause) => Self::from_system(message, cause, options),
+            None => Self::usage(format!(
                 "{} (see farewell --help)",
                 as_option(&message, options)
-            ));
-        };
+            )),
+        }
+    }
+
+    /// Adds advice to an error of the system.
+    fn from_system(message: String, cause: &io::Error, options: &Options) -> Self {
         let listen = options.name("listen");
+        let is_unix = ListenAddress::new(&options.listen).unix_path().is_some();
         if cause.kind() == io::ErrorKind::InvalidInput {
-            return Self::usage(format!(
-                "{message}; write {listen} as 127.0.0.1:8081, or :8081 for all addresses"
-            ));
+            let right = match is_unix {
+                true => "unix:/run/farewell.sock",
+                false => "127.0.0.1:8081, or :8081 for all addresses",
+            };
+            return Self::usage(format!("{message}; write {listen} as {right}"));
         }
         let advice = match resource_advice(cause) {
             Some(advice) => advice.to_owned(),
@@ -83,6 +92,7 @@ impl Failure {
                 format!("check the host name in {listen}, or write its IP address")
             }
             None if !message.starts_with("cannot listen") => return Self::error(message),
+            None if is_unix => unix_advice(cause.kind(), &listen),
             None => listen_advice(cause.kind(), &listen),
         };
         Self::error(format!("{message}; {advice}"))
@@ -129,6 +139,16 @@ fn listen_advice(error: io::ErrorKind, listen: &str) -> String {
     }
 }
 
+/// Advice for a path at which no unix socket can be created.
+fn unix_advice(error: io::ErrorKind, listen: &str) -> String {
+    match error {
+        io::ErrorKind::AddrInUse => {
+            format!("is another instance running? choose another path with {listen}")
+        }
+        _ => format!("choose another path with {listen}"),
+    }
+}
+
 /// Replaces the names of the library's fields in a message by the options or
 /// environment variables that set them. The first word is always such a name.
 fn as_option(message: &str, options: &Options) -> String {
@@ -172,8 +192,7 @@ fn run() -> Result<u8, Failure> {
     let by_token = stop_access::by_token(&options)?;
     let needs_token = by_token.is_some();
     let failure = |error| Failure::from_library(&error, &options);
-    let listen = ListenAddress::new(&options.listen);
-    let server = Server::bind(listen, options.config()).map_err(failure)?;
+    let server = bind(&options)?;
     let stop = server.shutdown_handle();
     let signals = server
         .stop_on_signals()
@@ -198,6 +217,29 @@ fn run() -> Result<u8, Failure> {
     Ok(exit_code(&report))
 }
 
+fn bind(options: &Options) -> Result<Server, Failure> {
+    let (listen, config) = (ListenAddress::new(&options.listen), options.config());
+    let failure = |error| Failure::from_library(&error, options);
+    if let Some(path) = listen.unix_path() {
+        #[cfg(unix)]
+        return Server::bind_unix(path, config).map_err(failure);
+        #[cfg(not(unix))]
+        return Err(Failure::usage(format!(
+            "cannot listen on unix:{}: this system has no unix sockets",
+            path.display()
+        )));
+    }
+    // The library does not know the text that was resolved, and could not name it.
+    let resolved = listen.to_socket_addrs().map_err(|error| {
+        Failure::from_system(
+            format!("cannot listen on {listen}: {error}"),
+            &error,
+            options,
+        )
+    })?;
+    Server::bind(resolved.as_slice(), config).map_err(failure)
+}
+
 fn exit_code(report: &Report) -> u8 {
     match report.abort {
         Some(Abort::Requested(Trigger::Signal)) => 130,
@@ -214,31 +256,42 @@ fn greeting(server: &Server, options: &Options, needs_token: bool) -> String {
         _ => "",
     };
     let route = !options.no_shutdown_route;
-    let (curl, missing_token) = match (needs_token, stop_url(&address, needs_token)) {
+    let (curl, missing_token) = match (needs_token, curl_target(&address, needs_token)) {
         _ if !route => (String::new(), ""),
-        (true, Some(url)) => (
-            format!("curl -H 'Authorization: Bearer TOKEN' {url}  or "),
+        (true, Some(target)) => (
+            format!("curl -H 'Authorization: Bearer TOKEN' {target}  or "),
             "",
         ),
-        (false, Some(url)) => (format!("curl {url}  or "), ""),
+        (false, Some(target)) => (format!("curl {target}  or "), ""),
         (_, None) => (
             String::new(),
             " (on this address, /shutdown needs --shutdown-token-file)",
         ),
     };
+    let scheme = match address {
+        LocalAddr::Inet(_) => "http://",
+        _ => "",
+    };
     format!(
-        "farewell {} listening on http://{address} ({}{all_addresses})\n\
+        "farewell {} listening on {scheme}{address} ({}{all_addresses})\n\
          stop it with: {curl}Ctrl+C; twice to stop at once{missing_token}\n",
         env!("CARGO_PKG_VERSION"),
         counted(server.config().workers, "worker"),
     )
 }
 
-/// The URL at which a client on this machine can stop the program. Without a
-/// token, only requests to a loopback address can, so there is no URL for
-/// another address.
-fn stop_url(listening: &LocalAddr, needs_token: bool) -> Option<String> {
-    let listening = listening.socket_addr()?;
+/// The arguments with which `curl` on this machine can stop the program. Without a
+/// token, only requests to a loopback address or a unix socket can, so there are none
+/// for another address.
+fn curl_target(listening: &LocalAddr, needs_token: bool) -> Option<String> {
+    let listening = match listening {
+        LocalAddr::Inet(address) => address,
+        LocalAddr::Unix(path) => {
+            let path = quoted(&path.to_string_lossy());
+            return Some(format!("--unix-socket {path} http://localhost/shutdown"));
+        }
+        _ => return None,
+    };
     let (ip, port) = (listening.ip(), listening.port());
     let host = match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
@@ -249,6 +302,15 @@ fn stop_url(listening: &LocalAddr, needs_token: bool) -> Option<String> {
         IpAddr::V6(_) => return Some(format!("'http://{listening}/shutdown'")),
     };
     Some(format!("http://{host}:{port}/shutdown"))
+}
+
+/// A word for a shell, in quotes if it needs them.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    match word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// As in `1 request` and `2 requests`.

@@ -28,5 +28,7 @@ mod routes;
 mod signals;
 #[path = "process/stops.rs"]
 mod stops;
+#[path = "process/unix_socket.rs"]
+mod unix_socket;
 #[path = "process/wakeups.rs"]
 mod wakeups;

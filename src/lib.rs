@@ -22,7 +22,8 @@
 //!
 //! # How to use it
 //!
-//! - [`Server::bind`] takes an address and a [`Config`]; [`Server::serve`] takes a
+//! - [`Server::bind`] takes an address and a [`Config`]
+//!   ([`bind_unix`](Server::bind_unix): the path of a unix socket); [`Server::serve`] takes a
 //!   [`Handler`], and returns a [`Report`] when the server has stopped.
 //!   [`Server::spawn`] serves on a thread of its own.
 //! - A handler is a function from a [`Request`] to something that is

@@ -28,6 +28,13 @@
 //! 5. **The kernel refuses new connections.** None is accepted and then dropped. A
 //!    client that is refused can connect elsewhere at once.
 //!
+//!    **On a unix socket** ([`Server::bind_unix`](crate::Server::bind_unix)), `connect`
+//!    makes a whole connection, so every client whose `connect` has succeeded is served.
+//!    A stop removes the socket's file while the server still listens: from then on,
+//!    `connect` fails with `ENOENT`, and a successor can bind to the path. Then the kernel
+//!    refuses clients that have looked the file up before (`ECONNREFUSED`), while the
+//!    backlog stays.
+//!
 //! 6. **A stop is bounded, whatever code of the application, the logger or a client
 //!    does** ([by how much](crate::Config#the-bound-of-a-stop)).
 //!    [`Config::drain_timeout`](crate::Config::drain_timeout) after the lame duck, what is left is cut. A request that no
@@ -53,6 +60,13 @@
 //!   reset. A listener that another process holds too
 //!   ([`Ownership::Shared`](crate::Ownership::Shared)) is left alone: its connections wait for the other
 //!   process.
+//! - **That a unix socket's file is its own to the last instant.** The server removes the
+//!   file only if it still is the one that it has created. A program that replaces the
+//!   file of a server that listens, between this check and the removal, loses its file.
+//!   [`Server::bind_unix`](crate::Server::bind_unix) never replaces such a file.
+//! - **That a client of a unix socket notices a cut** where nothing but the end of the
+//!   connection ends the answer (HTTP/1.0 without a length): a unix socket cannot be
+//!   reset.
 //! - **A SIGKILL, a crash and a loss of power** stop nothing in good order.
 //! - **What the client does with an answer** is beyond the server. The close of the
 //!   client's side proves that its system has the bytes.

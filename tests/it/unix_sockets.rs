@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
+use std::time::Instant;
 
 use farewell::Body;
 use farewell::Config;
@@ -270,12 +271,16 @@ fn no_connection_is_lost_while_servers_take_turns_at_one_path() {
     let place = Arc::new(Place::new());
     let over = Arc::new(AtomicBool::new(false));
     let answered = Arc::new(AtomicU64::new(0));
-    let start = || loop {
-        match Server::bind_unix(&place.path, config()) {
-            Ok(server) => return TestServer::spawn(server, hello),
-            // The server before has not begun to drain.
-            Err(error) => {
-                assert_eq!(error.io_error().unwrap().kind(), ErrorKind::AddrInUse);
+    let start = || {
+        let until = Instant::now() + TOO_LONG;
+        loop {
+            match Server::bind_unix(&place.path, config()) {
+                Ok(server) => return TestServer::spawn(server, hello),
+                // The server before has not begun to drain.
+                Err(error) => {
+                    assert_eq!(error.io_error().unwrap().kind(), ErrorKind::AddrInUse);
+                    assert!(Instant::now() < until, "the path stays in use");
+                }
             }
         }
     };

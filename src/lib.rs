@@ -136,6 +136,7 @@ pub use crate::lifecycle::totals::Durations;
 pub use crate::lifecycle::totals::RouteTotals;
 pub use crate::lifecycle::totals::Totals;
 pub use crate::message::body::Body;
+pub use crate::message::body::read::BodyReader;
 pub use crate::message::body::upgrade::IntoStdError;
 pub use crate::message::body::upgrade::StdStream;
 pub use crate::message::body::upgrade::Upgraded;

@@ -75,8 +75,10 @@ pub(super) struct Follower {
     progress: Arc<ProgressChannel>,
     accounting: Arc<Accounting>,
     render: Render,
-    /// The follower's number, once its answer has begun.
+    /// The follower's number, once it has waited.
     number: Option<u64>,
+    /// Its answer has begun, so the drain counts it.
+    is_counted: bool,
     /// The number of the latest value that the follower has seen.
     seen: Option<u64>,
     is_finished: bool,
@@ -96,6 +98,7 @@ impl Follower {
             accounting,
             render,
             number: None,
+            is_counted: false,
             seen: None,
             is_finished: false,
         }
@@ -108,7 +111,10 @@ impl PieceSource for Follower {
             let progress = {
                 let mut published = self.progress.lock();
                 if self.seen == Some(published.number) {
-                    let number = self.number.unwrap_or_default();
+                    let number = *self.number.get_or_insert_with(|| {
+                        published.followers += 1;
+                        published.followers
+                    });
                     published.waiting.insert(number, Arc::clone(waker));
                     return Piece::NotYet;
                 }
@@ -130,18 +136,18 @@ impl PieceSource for Follower {
     }
 
     /// Counts the follower only when its answer begins: a handler that creates it
-    /// and does not return is a request, for which the drain waits.
+    /// and does not return is a request, for which the drain waits. A follower that
+    /// code of the application reads has no connection, and is not counted.
     fn begin(&mut self) {
-        let mut published = self.progress.lock();
-        published.followers += 1;
-        self.number = Some(published.followers);
-        drop(published);
+        self.is_counted = true;
         self.accounting.follower_added();
     }
 
     fn end(&mut self) {
         if let Some(number) = self.number.take() {
             self.progress.lock().waiting.remove(&number);
+        }
+        if std::mem::take(&mut self.is_counted) {
             self.accounting.follower_removed();
         }
     }

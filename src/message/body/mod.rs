@@ -7,7 +7,9 @@
 //!  upgrade ---> Upgrade: the connection is no longer HTTP
 //! ```
 
+mod map;
 pub(crate) mod pull;
+pub(crate) mod read;
 pub(crate) mod source;
 pub(crate) mod upgrade;
 pub(crate) mod writer;
@@ -46,6 +48,11 @@ use self::upgrade::Upgraded;
 /// than its length, the server cuts the connection, so that the client can detect
 /// the failure. The server logs it, and counts the request as
 /// [`RequestOutcome::BodyFailed`](crate::RequestOutcome::BodyFailed).
+///
+/// A layer can change a body ([`map_chunks`](Self::map_chunks)) or replace it. The server
+/// frames what is there at last: a `Content-Length` that a layer has left in the fields
+/// is ignored, except in the response to a HEAD whose body is empty. A test reads a body
+/// with [`into_bytes`](Self::into_bytes) or [`into_reader`](Self::into_reader).
 #[derive(Default)]
 pub struct Body {
     pub(crate) content: Content,
@@ -184,6 +191,32 @@ impl Body {
         self
     }
 
+    /// The length in bytes, if it is known before the body is sent: see the table above.
+    pub fn length(&self) -> Option<u64> {
+        self.content.length()
+    }
+
+    /// The bytes of a body that is in memory, such as a string; `None` for every other
+    /// kind.
+    ///
+    /// ```
+    /// # use farewell::Body;
+    /// assert_eq!(Body::from("hello").as_bytes(), Some(&b"hello"[..]));
+    /// assert_eq!(Body::from_reader(&b"hello"[..]).as_bytes(), None);
+    /// ```
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Full(bytes) | Content::Shared(bytes) => Some(bytes),
+            Content::File { .. } | Content::Stream(..) | Content::Upgrade(_) => None,
+        }
+    }
+
+    /// Whether this is an [`upgrade`](Self::upgrade), and no body that a layer could
+    /// read or change.
+    pub fn is_upgrade(&self) -> bool {
+        matches!(self.content, Content::Upgrade(_))
+    }
+
     pub(crate) fn stream(source: impl PieceSource + 'static) -> Self {
         Self::of(Content::Stream(Box::new(source), None))
     }
@@ -214,6 +247,32 @@ impl Content {
                 BodyKind::Finite
             }
         }
+    }
+}
+
+impl Content {
+    /// The pieces of the content. Gives an upgrade back, which has none.
+    fn into_source(self) -> Result<Box<dyn PieceSource>, UpgradeFn> {
+        let (source, length): (Box<dyn PieceSource>, _) = match self {
+            Self::Full(bytes) | Self::Shared(bytes) => {
+                return Ok(Box::new(pull::BytesSource(bytes)));
+            }
+            Self::File {
+                file,
+                offset,
+                length,
+            } => {
+                let left = length;
+                let reader = pull::FileSource { file, offset, left };
+                (Box::new(pull::ReaderSource::new(reader)), Some(length))
+            }
+            Self::Stream(source, length) => (source, length),
+            Self::Upgrade(function) => return Err(function),
+        };
+        Ok(match length {
+            Some(left) => Box::new(pull::SizedSource { source, left }),
+            None => source,
+        })
     }
 }
 

@@ -1,13 +1,16 @@
-//! Bodies that a worker pulls from a reader or an iterator.
+//! Bodies that a worker pulls from a reader, an iterator, a file or memory.
 
+use std::fs::File;
 use std::io;
 use std::io::Read;
 
 use bytes::Bytes;
 
+use super::source::BodyKind;
 use super::source::Piece;
 use super::source::PieceSource;
 use super::source::Waker;
+use super::source::WriterFn;
 
 /// The most bytes that one read asks for.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -68,5 +71,101 @@ impl<I: Iterator<Item = io::Result<Bytes>> + Send> PieceSource for ChunkSource<I
             Some(Err(error)) => Piece::Failed(error),
             None => Piece::End,
         }
+    }
+}
+
+/// Bytes in memory, as one piece.
+pub(super) struct BytesSource(pub(super) Bytes);
+
+impl PieceSource for BytesSource {
+    fn next(&mut self, _: &Waker) -> Piece {
+        match std::mem::take(&mut self.0) {
+            bytes if bytes.is_empty() => Piece::End,
+            bytes => Piece::Data(bytes),
+        }
+    }
+}
+
+/// A part of a file. Other handles of the file may be in use at the same time: no read
+/// depends on the file's position.
+pub(super) struct FileSource {
+    pub(super) file: File,
+    /// Where the part begins that is still to be read.
+    pub(super) offset: u64,
+    pub(super) left: u64,
+}
+
+impl Read for FileSource {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let room = left.min(buffer.len());
+        let count = read_at(&self.file, &mut buffer[..room], self.offset)?;
+        self.offset += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+/// Moves the file's position, which other handles may share.
+#[cfg(not(unix))]
+fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    file.read(buffer)
+}
+
+/// A source that fails if it does not give exactly its stated length.
+pub(super) struct SizedSource {
+    pub(super) source: Box<dyn PieceSource>,
+    pub(super) left: u64,
+}
+
+impl PieceSource for SizedSource {
+    fn next(&mut self, waker: &Waker) -> Piece {
+        match self.source.next(waker) {
+            Piece::Data(piece) => match self.left.checked_sub(piece.len() as u64) {
+                Some(left) => {
+                    self.left = left;
+                    Piece::Data(piece)
+                }
+                None => Piece::Failed(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is longer than its length",
+                )),
+            },
+            Piece::End if self.left > 0 => Piece::Failed(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it is shorter than its length",
+            )),
+            piece => piece,
+        }
+    }
+
+    fn kind(&self) -> BodyKind {
+        self.source.kind()
+    }
+
+    fn begin(&mut self) {
+        self.source.begin();
+    }
+
+    fn drain(&mut self) {
+        self.source.drain();
+    }
+
+    fn close(&mut self) {
+        self.source.close();
+    }
+
+    fn end(&mut self) {
+        self.source.end();
+    }
+
+    fn take_writer(&mut self) -> Option<WriterFn> {
+        self.source.take_writer()
     }
 }

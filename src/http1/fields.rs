@@ -35,8 +35,21 @@ impl Fields {
         }
     }
 
+    /// Fields that no head on the wire had.
+    pub(crate) fn of_map(map: HeaderMap) -> Self {
+        Self {
+            map: OnceLock::from(Box::new(map)),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn map(&self) -> &HeaderMap {
         self.map.get_or_init(|| Box::new(self.to_map()))
+    }
+
+    pub(crate) fn map_mut(&mut self) -> &mut HeaderMap {
+        self.map();
+        self.map.get_mut().expect("the map was built just now")
     }
 
     fn to_map(&self) -> HeaderMap {
@@ -161,6 +174,16 @@ mod tests {
         assert!(map.get_all("x-y").iter().eq(["1", ""]));
         let fields = Fields::new(Bytes::from(head), Some(HeaderValue::from_static("b")));
         assert_eq!(fields.map()["host"], "b");
+    }
+
+    #[test]
+    fn a_change_of_the_map_starts_from_the_fields_of_the_head() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\n\r\n";
+        let mut fields = Fields::new(Bytes::from(head), None);
+        fields.map_mut().remove("accept");
+        assert_eq!(fields.map().len(), 1);
+        assert_eq!(fields.map()["host"], "a");
+        assert_eq!(Fields::of_map(fields.map().clone()).map()["host"], "a");
     }
 
     #[test]

@@ -46,6 +46,10 @@ impl Head {
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.fields.map()
     }
+
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.fields.map_mut()
+    }
 }
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@ pub(crate) mod json;
 #[cfg(any(feature = "json", feature = "form"))]
 mod media_type;
 pub(crate) mod percent;
+mod read_body;
 pub(crate) mod rejection;
 pub(crate) mod rendering;
 pub(crate) mod request;

@@ -1,6 +1,10 @@
 //! A request, as the handler sees it.
 
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,11 +20,18 @@ use super::request_body::RequestBody;
 use super::route_match::RouteMatch;
 use crate::address::LocalAddr;
 use crate::address::PeerAddr;
+use crate::config::Config;
+use crate::http1::fields::Fields;
+use crate::http1::fields::Present;
 use crate::http1::head::Head;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 
 /// A request: its head, and its [body](RequestBody).
+///
+/// The server makes one of what a client sends. A test makes one of an
+/// [`http::Request`], with [`from_http`](Self::from_http), and calls the handler
+/// itself.
 #[derive(Debug)]
 pub struct Request(Box<RequestParts>);
 
@@ -49,6 +60,24 @@ pub(crate) struct Origin {
     pub(crate) number: u64,
 }
 
+impl Origin {
+    /// That of a request without a connection.
+    fn of_no_connection() -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            peer: nowhere,
+            local: nowhere,
+            arrived: Instant::now(),
+            connection: 1,
+            number: 1,
+        }
+    }
+}
+
+/// The life of a server that is never asked to stop: that of requests without a server.
+static NO_SERVER: LazyLock<Arc<Lifecycle>> =
+    LazyLock::new(|| Arc::new(Lifecycle::new(&Config::default())));
+
 impl Request {
     pub(crate) fn new(head: Head, body: RequestBody, origin: Origin, life: Arc<Lifecycle>) -> Self {
         Self(Box::new(RequestParts {
@@ -62,11 +91,102 @@ impl Request {
         }))
     }
 
+    /// A request that no server has read: for a test that calls a handler, or
+    /// [`Routes`](crate::Routes), without a socket.
+    ///
+    /// Method, target, version, fields and extensions are those of `request`. Nothing
+    /// that a server checks on the wire is checked: `Host` may be missing, the target
+    /// may be one that the server refuses, and the body may be larger than
+    /// [`Config::body_bytes_max`](crate::Config::body_bytes_max). No field is added,
+    /// `Content-Length` neither; [`RequestBody::length`] knows the length.
+    ///
+    /// [`peer_addr`](Self::peer_addr) and [`local_addr`](Self::local_addr) are
+    /// `127.0.0.1:0`, [`arrived`](Self::arrived) is now,
+    /// [`connection_number`](Self::connection_number) and [`number`](Self::number) are 1,
+    /// [`phase`](Self::phase) is [`Phase::Running`], and [`deadline`](Self::deadline) is
+    /// `None`.
+    ///
+    /// ```
+    /// use farewell::{Handler, Request, Router, StatusCode};
+    ///
+    /// let routes = Router::new()
+    ///     .post("/shout/{name}", |mut request: Request| {
+    ///         let text = request.text()?.to_uppercase();
+    ///         let name = request.param("name").unwrap_or_default();
+    ///         Ok::<_, farewell::BodyError>(format!("{name}: {text}"))
+    ///     })
+    ///     .build()?;
+    ///
+    /// let request = http::Request::post("/shout/me").body("hello")?;
+    /// let response = routes.handle(Request::from_http(request));
+    /// assert_eq!(response.status(), StatusCode::OK);
+    /// assert_eq!(response.into_body().into_bytes(1024)?, "me: HELLO");
+    ///
+    /// let request = http::Request::get("/shout/me").body(())?;
+    /// let response = routes.handle(request.into());
+    /// assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_http<B: Into<RequestBody>>(request: http::Request<B>) -> Self {
+        let (parts, body) = request.into_parts();
+        let head = Head {
+            method: parts.method,
+            uri: parts.uri,
+            version: parts.version,
+            present: Present::default(),
+            fields: Fields::of_map(parts.headers),
+        };
+        let origin = Origin::of_no_connection();
+        let mut request = Self::new(head, body.into(), origin, Arc::clone(&NO_SERVER));
+        request.0.extensions = parts.extensions;
+        request
+    }
+
+    /// The same request from another address: for a test.
+    #[must_use]
+    pub fn with_peer_addr(mut self, peer: SocketAddr) -> Self {
+        self.0.origin.peer = peer;
+        self
+    }
+
     /// The method: any token of at most 32 bytes (a longer method gets a 501).
     /// `HEAD` reaches the handler unchanged; the server does not send the body of
     /// the response.
     pub fn method(&self) -> &Method {
         &self.0.head.method
+    }
+
+    /// Lets a layer change the method.
+    ///
+    /// The layers of a [`Router`](crate::Router) run when the route is found already:
+    /// there a new method or target changes only what inner layers and the handler see.
+    /// A handler that calls [`Routes`](crate::Routes) can change the route.
+    ///
+    /// The server frames the response to what the client has sent: the response to a
+    /// `HEAD` has no body, whatever a layer makes of the method. The log and the
+    /// [`Report`](crate::Report) name what the client has sent, too.
+    ///
+    /// ```
+    /// use farewell::{Handler, Method, Request, Router};
+    ///
+    /// let routes = Router::new()
+    ///     .delete("/old", |_: Request| "deleted")
+    ///     .build()?;
+    /// // For forms, which can only send GET and POST.
+    /// let handler = move |mut request: Request| {
+    ///     if request.headers().get("x-method").is_some_and(|method| method == "DELETE") {
+    ///         *request.method_mut() = Method::DELETE;
+    ///     }
+    ///     routes.handle(request)
+    /// };
+    ///
+    /// let request = http::Request::post("/old").header("x-method", "DELETE");
+    /// let response = handler(request.body(())?.into());
+    /// assert_eq!(response.into_body().into_bytes(100)?, "deleted");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn method_mut(&mut self) -> &mut Method {
+        &mut self.0.head.method
     }
 
     /// The request target (RFC 9112 section 3.2), as the client sent it: nothing is
@@ -88,6 +208,12 @@ impl Request {
         &self.0.head.uri
     }
 
+    /// Lets a layer change the request target. What
+    /// [`method_mut`](Self::method_mut) says of routes is true here too.
+    pub fn uri_mut(&mut self) -> &mut Uri {
+        &mut self.0.head.uri
+    }
+
     /// HTTP/1.1 or HTTP/1.0.
     pub fn version(&self) -> Version {
         self.0.head.version
@@ -97,6 +223,13 @@ impl Request {
     /// names a host, `Host` has that value (RFC 9112 section 3.2.2).
     pub fn headers(&self) -> &HeaderMap {
         self.0.head.headers()
+    }
+
+    /// Lets a layer change the header fields. The server has taken from them what it
+    /// needs: a change of `Content-Length` or `Connection` here changes nothing on the
+    /// connection.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.head.headers_mut()
     }
 
     /// A copy of the head as a request of the `http` crate, without the body: for
@@ -113,6 +246,63 @@ impl Request {
     /// The body, which implements [`Read`](std::io::Read).
     pub fn body_mut(&mut self) -> &mut RequestBody {
         &mut self.0.body
+    }
+
+    /// Lets a layer wrap the body in a reader, which the handler reads instead: one that
+    /// decodes, counts or checks. `wrap` gets the body, and is called at once.
+    ///
+    /// - **Length**: [`RequestBody::length`] is `None` then. A layer that knows the
+    ///   length calls [`RequestBody::set_length`]. The fields are the layer's to correct:
+    ///   a layer that decodes removes `Content-Encoding` and `Content-Length`.
+    /// - **Errors**: if the wrapped body has failed, the handler gets that failure (408,
+    ///   413 and so on) whatever error the reader makes of it, also if the reader
+    ///   reports the end of the body instead. The reader can fail with a
+    ///   [`BodyError::new`] of its own. Any other error becomes a 400 if its kind is
+    ///   [`InvalidData`](std::io::ErrorKind::InvalidData),
+    ///   [`InvalidInput`](std::io::ErrorKind::InvalidInput) or
+    ///   [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof), which readers use for
+    ///   malformed data. Otherwise it is logged, and becomes a 500.
+    /// - **Trailers**: at the end of the reader the rest of the wrapped body is read and
+    ///   discarded, up to 64 KiB, and [`RequestBody::trailers`] has its trailers. If more
+    ///   is left, there are none.
+    ///
+    /// A reader that expands its input should bound what it returns: the server's limit
+    /// ([`Config::body_bytes_max`](crate::Config::body_bytes_max)) bounds what the client
+    /// sends. `examples/gzip.rs` decodes with a bound.
+    ///
+    /// ```
+    /// # use farewell::{Handler, Request, Response};
+    /// use std::io::{self, Read};
+    ///
+    /// /// Makes the letters lower case.
+    /// struct Lower<R>(R);
+    ///
+    /// impl<R: Read> Read for Lower<R> {
+    ///     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    ///         let count = self.0.read(buffer)?;
+    ///         buffer[..count].make_ascii_lowercase();
+    ///         Ok(count)
+    ///     }
+    /// }
+    ///
+    /// fn lower(mut request: Request, next: &dyn Handler) -> Response {
+    ///     let length = request.body_mut().length();
+    ///     request.map_body(Lower);
+    ///     request.body_mut().set_length(length);
+    ///     next.handle(request)
+    /// }
+    ///
+    /// let request = Request::from_http(http::Request::post("/").body("HeLLo")?);
+    /// let response = lower(request, &|mut request: Request| request.text());
+    /// assert_eq!(response.into_body().into_bytes(100)?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map_body<R>(&mut self, wrap: impl FnOnce(RequestBody) -> R)
+    where
+        R: Read + Send + 'static,
+    {
+        let body = std::mem::replace(&mut self.0.body, ().into());
+        self.0.body = body.wrapped(wrap);
     }
 
     /// Takes the body, and drops the head.
@@ -246,5 +436,41 @@ impl Request {
 
     pub(crate) fn set_route_match(&mut self, route_match: RouteMatch) {
         self.0.route_match = route_match;
+    }
+}
+
+impl<B: Into<RequestBody>> From<http::Request<B>> for Request {
+    /// See [`from_http`](Request::from_http).
+    fn from(request: http::Request<B>) -> Self {
+        Self::from_http(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_without_a_server_has_what_was_built_and_plain_values_otherwise() {
+        let built = http::Request::put("http://localhost/a?b")
+            .version(Version::HTTP_10)
+            .header("x-y", "1")
+            .extension(7_u8)
+            .body("hello");
+        let mut request = Request::from_http(built.unwrap());
+        assert_eq!(request.method(), Method::PUT);
+        assert_eq!(request.uri(), "http://localhost/a?b");
+        assert_eq!(request.version(), Version::HTTP_10);
+        assert_eq!(request.headers().len(), 1);
+        assert_eq!(request.headers()["x-y"], "1");
+        assert_eq!(request.extensions().get(), Some(&7_u8));
+        assert_eq!(request.body_mut().length(), Some(5));
+        assert_eq!(request.text().unwrap(), "hello");
+        assert_eq!(request.phase(), Phase::Running);
+        assert_eq!(request.deadline(), None);
+        assert_eq!((request.connection_number(), request.number()), (1, 1));
+        assert_eq!(request.peer_addr().to_string(), "127.0.0.1:0");
+        let peer = "[::1]:9".parse().unwrap();
+        assert_eq!(request.with_peer_addr(peer).peer_addr(), peer);
     }
 }

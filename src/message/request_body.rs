@@ -35,6 +35,10 @@ const RESERVE_MAX: u64 = 1024 * 1024;
 /// The server discards what the handler does not read, if it has arrived and is at
 /// most [`Config::discard_bytes_max`](crate::Config::discard_bytes_max) bytes.
 /// Otherwise the connection closes after the response.
+///
+/// A layer can wrap a body ([`Request::map_body`](crate::Request::map_body)), or replace
+/// it: `*request.body_mut() = "other".into()`. Strings and bytes convert into a body,
+/// and [`from_reader`](Self::from_reader) makes one of a reader.
 pub struct RequestBody {
     buffered: Bytes,
     /// The source of the bytes behind `buffered`; `None` at the end of the body.
@@ -75,6 +79,12 @@ impl RequestBody {
     /// if the client states none and the body is not buffered whole.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// States the length that [`length`](Self::length) returns, for a body that a layer
+    /// has wrapped. Nothing checks it, and no field of the head changes.
+    pub fn set_length(&mut self, length: Option<u64>) {
+        self.length = length;
     }
 
     /// Reads the rest of the body.
@@ -138,6 +148,31 @@ impl Read for RequestBody {
     }
 }
 
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        Self::new(bytes, Some(length), None)
+    }
+}
+
+impl From<()> for RequestBody {
+    fn from((): ()) -> Self {
+        Bytes::new().into()
+    }
+}
+
+macro_rules! from_bytes {
+    ($($type:ty),+) => {$(
+        impl From<$type> for RequestBody {
+            fn from(bytes: $type) -> Self {
+                Bytes::from(bytes).into()
+            }
+        }
+    )+};
+}
+
+from_bytes!(&'static str, String, &'static [u8], Vec<u8>);
+
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let more = if self.rest.is_some() {
@@ -165,6 +200,23 @@ enum Problem {
 }
 
 impl BodyError {
+    /// An error of a reader that a layer has put around the body
+    /// ([`Request::map_body`](crate::Request::map_body)), with the status of the response,
+    /// and what is wrong: lower case, no full stop, no line end.
+    ///
+    /// ```
+    /// use farewell::{BodyError, StatusCode};
+    /// use std::io;
+    ///
+    /// fn too_large() -> io::Error {
+    ///     BodyError::new(StatusCode::PAYLOAD_TOO_LARGE, "decoded body is too large").into()
+    /// }
+    /// # assert_eq!(BodyError::of(&too_large()).unwrap().status(), 413);
+    /// ```
+    pub const fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self::refused(Refusal::new(status, reason))
+    }
+
     /// The body is malformed or too large.
     pub(crate) const fn refused(refusal: Refusal) -> Self {
         Self(Problem::Refused(refusal))
@@ -180,7 +232,8 @@ impl BodyError {
 
     /// The status of the response: 408 if the body arrived too slowly, 413 if it is
     /// larger than [`Config::body_bytes_max`](crate::Config::body_bytes_max), 431 if
-    /// its trailers are too large, 503 if the server has cut the request, and 400
+    /// its trailers are too large, 503 if the server has cut the request, that of
+    /// [`new`](Self::new) or a 500 if the reader of a layer has failed, and 400
     /// otherwise.
     pub fn status(&self) -> StatusCode {
         match self.0 {
@@ -196,6 +249,7 @@ impl BodyError {
         error.get_ref()?.downcast_ref::<Self>().copied()
     }
 
+    /// The error of a read of a body, as it was before it became an [`io::Error`].
     fn from_io(error: io::Error) -> Self {
         Self::of(&error).unwrap_or(Self::GONE)
     }

@@ -183,6 +183,43 @@ impl Default for Config {
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
+    /// The defaults, but for tests of a service: a stop takes milliseconds, also if a
+    /// client of the test keeps an idle connection open.
+    ///
+    /// | field | default | here | because |
+    /// |---|---|---|---|
+    /// | `last_call` | 500 ms | 10 ms | a test knows what it has sent before the stop |
+    /// | `linger` | 2 s | 20 ms | a client in the same process reads at once, or not at all |
+    /// | `workers` | 8 a core | 4 | each test starts a server, and its threads |
+    ///
+    /// All other fields have their defaults: a handler that hangs is cut after
+    /// `drain_timeout`, 10 s. A stop is lossless as ever. But a client that does not close
+    /// its side within 20 ms is counted as
+    /// [`DeliveryUnconfirmed`](crate::ConnectionOutcome::DeliveryUnconfirmed) after a last
+    /// answer, and a test of more than 4 handlers that wait for each other needs more
+    /// workers.
+    ///
+    /// ```
+    /// use farewell::{Config, Request, Server};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::for_tests())?;
+    /// let stop = server.shutdown_handle();
+    /// let server = server.spawn(|_: Request| "hello")?;
+    /// // A client of the test connects to `server.local_addr()`.
+    /// stop.shutdown();
+    /// let report = server.join()?;
+    /// assert!(report.all_answered(), "{report}");
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn for_tests() -> Self {
+        Self {
+            workers: 4,
+            linger: Duration::from_millis(20),
+            last_call: Duration::from_millis(10),
+            ..Self::default()
+        }
+    }
+
     /// The number of shards.
     pub(crate) fn shards(&self) -> usize {
         #[cfg(feature = "internals")]
@@ -278,6 +315,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         Config::default().validate().unwrap();
+        Config::for_tests().validate().unwrap();
     }
 
     #[test]

@@ -36,7 +36,9 @@ mod stop_routes;
 mod support;
 mod tidy;
 mod timeouts;
+mod transforming;
 #[cfg(unix)]
 mod unix_sockets;
 mod upgrade;
 mod user_code;
+mod without_a_socket;

@@ -1,0 +1,59 @@
+//! The address of the client behind trusted proxies, which set `Forwarded` (RFC 7239) or
+//! `X-Forwarded-For`. The other field, and what the client says itself, is not believed.
+//!
+//! ```sh
+//! cargo run --example client_addr [forwarded|x-forwarded-for] [ADDRESS]
+//! curl -H 'Forwarded: for=192.0.2.1, for=192.0.2.7' http://127.0.0.1:8080/
+//! ```
+
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::{env, error::Error};
+
+use farewell::{Config, Handler, HeaderName, Request, Response, Router, Server};
+
+/// The addresses of the proxies.
+fn is_trusted(address: IpAddr) -> bool {
+    address.is_loopback() || matches!(address, IpAddr::V4(v4) if v4.is_private())
+}
+
+/// The address in an element of the field; `None` if the proxy does not tell it.
+fn address(element: &str) -> Option<IpAddr> {
+    let element = element.to_ascii_lowercase();
+    let mut pairs = element.split(';').map(str::trim);
+    let node = pairs.find_map(|pair| pair.strip_prefix("for="));
+    let node = node.unwrap_or(element.trim()).trim_matches('"');
+    let alone = node.trim_matches(['[', ']']).parse().ok();
+    let address = alone.or_else(|| Some(node.parse::<SocketAddr>().ok()?.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+/// The last address that is not trusted. Each proxy appends the address of its client, so
+/// what stands before that one may be made up.
+fn client_addr(request: &Request, field: &HeaderName) -> IpAddr {
+    let lines = request.headers().get_all(field).iter().rev();
+    let elements = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    let mut client = request.peer_addr().ip().to_canonical();
+    for before in elements.map_while(address) {
+        client = if is_trusted(client) { before } else { client };
+    }
+    client
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let field = env::args().nth(1).unwrap_or("forwarded".to_owned());
+    let field: HeaderName = field.parse()?;
+    let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
+    let server = Server::bind(address, Config::default())?;
+    server.stop_on_signals()?;
+    let hello = |request: Request| format!("{:?}\n", request.extensions().get::<IpAddr>());
+    let layer = move |mut request: Request, next: &dyn Handler| -> Response {
+        let client = client_addr(&request, &field);
+        request.extensions_mut().insert(client);
+        next.handle(request)
+    };
+    println!("listening on http://{}", server.local_addr());
+    server.serve(Router::new().get("/", hello).layer(layer).build()?)?;
+    Ok(())
+}

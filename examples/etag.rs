@@ -1,0 +1,58 @@
+//! Tags responses, and answers 304 to a client that has the response already (RFC 9110
+//! sections 8.8.3 and 13.1.2).
+//!
+//! ```sh
+//! cargo run --example etag [ADDRESS]
+//! curl -i -H 'If-None-Match: "TAG"' http://127.0.0.1:8080/
+//! ```
+
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+
+use std::hash::{DefaultHasher, Hasher};
+use std::{env, error::Error};
+
+use farewell::{Body, Config, Handler, HeaderValue, Method, Request, Response, Router};
+use farewell::{Server, StatusCode, header};
+
+/// A strong tag. 64 bits are enough, unless the bytes come from people who may look for a
+/// collision: then take SHA-256.
+fn tag(bytes: &[u8]) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    let tag = format!("\"{:x}-{:016x}\"", bytes.len(), hasher.finish());
+    HeaderValue::try_from(tag).expect("digits are valid in a field")
+}
+
+/// Whether a list of `If-None-Match` has the tag. Weak tags count too.
+fn has(list: &HeaderValue, tag: &HeaderValue) -> bool {
+    let mut items = list.to_str().unwrap_or_default().split(',').map(str::trim);
+    items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
+}
+
+/// A layer. It tags what is in memory, and hashes it for each request.
+fn etag(request: Request, next: &dyn Handler) -> Response {
+    let is_get = [Method::GET, Method::HEAD].contains(request.method());
+    let lists = request.headers().get_all(header::IF_NONE_MATCH).iter();
+    let lists: Vec<HeaderValue> = lists.cloned().collect();
+    let mut response = next.handle(request);
+    let bytes = response.body().as_bytes().unwrap_or_default();
+    if is_get && response.status() == 200 && (1..1 << 20).contains(&bytes.len()) {
+        let tag = tag(bytes);
+        if lists.iter().any(|list| has(list, &tag)) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.body_mut() = Body::empty();
+        }
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let server = Server::bind(address, Config::default())?;
+    server.stop_on_signals()?;
+    println!("listening on http://{}", server.local_addr());
+    let routes = Router::new().get("/", |_: Request| "hello\n").layer(etag);
+    server.serve(routes.build()?)?;
+    Ok(())
+}

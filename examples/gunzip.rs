@@ -1,0 +1,59 @@
+//! Decodes requests whose body is compressed. What the body becomes is bounded too.
+//!
+//! ```sh
+//! cargo run --example gunzip [ADDRESS]
+//! echo hello | gzip | curl -H 'Content-Encoding: gzip' --data-binary @- http://127.0.0.1:8080/
+//! ```
+
+#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
+
+use std::{env, error::Error, io, io::Read};
+
+use farewell::{BodyError, Config, Handler, IntoResponse, Rejection, Request, Response};
+use farewell::{Router, Server, StatusCode, header};
+use flate2::read::MultiGzDecoder;
+
+/// `Config::body_bytes_max` (2 MiB) bounds what arrives, which may become 2 GiB.
+const DECODED_BYTES_MAX: u64 = 10 << 20;
+
+/// Fails if more than `left` bytes are read.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let too_large = BodyError::new(StatusCode::PAYLOAD_TOO_LARGE, "decoded body is too large");
+        self.left = self.left.checked_sub(count as u64).ok_or(too_large)?;
+        Ok(count)
+    }
+}
+
+/// A layer.
+fn gunzip(mut request: Request, next: &dyn Handler) -> Response {
+    let Some(encoding) = request.headers_mut().remove(header::CONTENT_ENCODING) else {
+        return next.handle(request);
+    };
+    if !encoding.as_bytes().eq_ignore_ascii_case(b"gzip") {
+        let text = "request body has an unknown encoding: use gzip";
+        return Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
+    }
+    request.headers_mut().remove(header::CONTENT_LENGTH);
+    request.map_body(|body| Bounded {
+        reader: MultiGzDecoder::new(body),
+        left: DECODED_BYTES_MAX,
+    });
+    next.handle(request)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let server = Server::bind(address, Config::default())?;
+    server.stop_on_signals()?;
+    let routes = Router::new().post("/", |mut request: Request| request.text());
+    println!("listening on http://{}", server.local_addr());
+    server.serve(routes.layer(gunzip).build()?)?;
+    Ok(())
+}

@@ -2,7 +2,7 @@
 //! `X-Forwarded-For`. The other field, and what the client says itself, is not believed.
 //!
 //! ```sh
-//! cargo run --example client_addr [forwarded|x-forwarded-for] [ADDRESS]
+//! cargo run --example client_addr forwarded|x-forwarded-for [ADDRESS]
 //! curl -H 'Forwarded: for=192.0.2.1, for=192.0.2.7' http://127.0.0.1:8080/
 //! ```
 
@@ -42,7 +42,7 @@ fn client_addr(request: &Request, field: &HeaderName) -> IpAddr {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let field = env::args().nth(1).unwrap_or("forwarded".to_owned());
+    let field = env::args().nth(1).ok_or("missing the name of the field")?;
     let field: HeaderName = field.parse()?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;

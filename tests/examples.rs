@@ -11,6 +11,8 @@ mod client;
 #[path = "support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
+#[path = "examples/layers.rs"]
+mod layers;
 #[path = "examples/running.rs"]
 mod running;
 
@@ -487,6 +489,7 @@ fn every_example_is_stopped_by_each_signal() {
             "upload" | "download" => &[path(folder.path())],
             "graceful" => &[path(&file)],
             "admin" => &["open-sesame"],
+            "client_addr" => &["forwarded"],
             _ => &[],
         };
         for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
@@ -537,7 +540,9 @@ fn graceful_starts_without_a_file() {
 #[test]
 fn every_example_is_short_and_documented_and_exercised() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tests = fs::read_to_string(root.join("tests/examples.rs")).unwrap();
+    let tests = ["tests/examples.rs", "tests/examples/layers.rs"]
+        .map(|file| fs::read_to_string(root.join(file)).unwrap())
+        .concat();
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let names = names();
     assert!(!names.is_empty());

@@ -3,6 +3,7 @@
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 
@@ -21,6 +22,9 @@ use farewell::RequestOutcome;
 use farewell::Response;
 use farewell::Router;
 use farewell::Server;
+use flate2::Compression;
+use flate2::write::GzDecoder;
+use flate2::write::GzEncoder;
 use http::header;
 
 use crate::support::Client;
@@ -299,6 +303,46 @@ fn changed_events_end_when_the_server_stops() {
     let report = server.join();
     assert!(report.all_answered(), "{report}");
     assert!(sender.is_closed());
+}
+
+#[test]
+fn a_compressed_event_arrives_before_the_next_is_sent() {
+    let (senders, streams) = crossbeam_channel::unbounded();
+    let server = layered(
+        move |_: Request| {
+            let (sender, events) = Events::new();
+            senders.send(sender).unwrap();
+            events
+        },
+        |request: Request, next: &dyn Handler| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+            next.handle(request).map(|body| {
+                body.map_chunks(move |chunk| {
+                    match chunk {
+                        Some(chunk) => gzip.write_all(&chunk).and_then(|()| gzip.flush())?,
+                        None => gzip.try_finish()?,
+                    }
+                    Ok(mem::take(gzip.get_mut()).into())
+                })
+            })
+        },
+    );
+    let mut client = server.connect();
+    client.request("/x");
+    let sender = streams.recv().unwrap();
+    client.head();
+    let mut decoder = GzDecoder::new(Vec::new());
+    for number in 0..3 {
+        let event = Event::data(number.to_string());
+        sender.send(&event).unwrap();
+        decoder.write_all(&client.chunk().unwrap()).unwrap();
+        decoder.flush().unwrap();
+        assert!(decoder.get_ref().ends_with(event.to_string().as_bytes()));
+    }
+    drop(sender);
+    decoder.write_all(&client.chunk().unwrap()).unwrap();
+    assert_eq!(decoder.finish().unwrap().len(), 3 * "data: 0\n\n".len());
+    assert_eq!(client.chunk().unwrap(), b"");
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod events;
 #[cfg(feature = "form")]
 pub(crate) mod form;
+mod from_http;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 #[cfg(any(feature = "json", feature = "form"))]

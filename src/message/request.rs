@@ -1,10 +1,8 @@
 //! A request, as the handler sees it.
 
 use std::io::Read;
-use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -60,24 +58,6 @@ pub(crate) struct Origin {
     pub(crate) number: u64,
 }
 
-impl Origin {
-    /// That of a request without a connection.
-    fn of_no_connection() -> Self {
-        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            peer: nowhere,
-            local: nowhere,
-            arrived: Instant::now(),
-            connection: 1,
-            number: 1,
-        }
-    }
-}
-
-/// The life of a server that is never asked to stop: that of requests without a server.
-static NO_SERVER: LazyLock<Arc<Lifecycle>> =
-    LazyLock::new(|| Arc::new(Lifecycle::new(&Config::default())));
-
 impl Request {
     pub(crate) fn new(head: Head, body: RequestBody, origin: Origin, life: Arc<Lifecycle>) -> Self {
         Self(Box::new(RequestParts {
@@ -89,57 +69,6 @@ impl Request {
             extensions: Extensions::new(),
             renderer: None,
         }))
-    }
-
-    /// A request that no server has read: for a test that calls a handler, or
-    /// [`Routes`](crate::Routes), without a socket.
-    ///
-    /// Method, target, version, fields and extensions are those of `request`. Nothing
-    /// that a server checks on the wire is checked: `Host` may be missing, the target
-    /// may be one that the server refuses, and the body may be larger than
-    /// [`Config::body_bytes_max`](crate::Config::body_bytes_max). No field is added,
-    /// `Content-Length` neither; [`RequestBody::length`] knows the length.
-    ///
-    /// [`peer_addr`](Self::peer_addr) and [`local_addr`](Self::local_addr) are
-    /// `127.0.0.1:0`, [`arrived`](Self::arrived) is now,
-    /// [`connection_number`](Self::connection_number) and [`number`](Self::number) are 1,
-    /// [`phase`](Self::phase) is [`Phase::Running`], and [`deadline`](Self::deadline) is
-    /// `None`.
-    ///
-    /// ```
-    /// use farewell::{Handler, Request, Router, StatusCode};
-    ///
-    /// let routes = Router::new()
-    ///     .post("/shout/{name}", |mut request: Request| {
-    ///         let text = request.text()?.to_uppercase();
-    ///         let name = request.param("name").unwrap_or_default();
-    ///         Ok::<_, farewell::BodyError>(format!("{name}: {text}"))
-    ///     })
-    ///     .build()?;
-    ///
-    /// let request = http::Request::post("/shout/me").body("hello")?;
-    /// let response = routes.handle(Request::from_http(request));
-    /// assert_eq!(response.status(), StatusCode::OK);
-    /// assert_eq!(response.into_body().into_bytes(1024)?, "me: HELLO");
-    ///
-    /// let request = http::Request::get("/shout/me").body(())?;
-    /// let response = routes.handle(request.into());
-    /// assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn from_http<B: Into<RequestBody>>(request: http::Request<B>) -> Self {
-        let (parts, body) = request.into_parts();
-        let head = Head {
-            method: parts.method,
-            uri: parts.uri,
-            version: parts.version,
-            present: Present::default(),
-            fields: Fields::of_map(parts.headers),
-        };
-        let origin = Origin::of_no_connection();
-        let mut request = Self::new(head, body.into(), origin, Arc::clone(&NO_SERVER));
-        request.0.extensions = parts.extensions;
-        request
     }
 
     /// The same request from another address: for a test.
@@ -243,7 +172,7 @@ impl Request {
         request
     }
 
-    /// The body, which implements [`Read`](std::io::Read).
+    /// The body, which implements [`Read`].
     pub fn body_mut(&mut self) -> &mut RequestBody {
         &mut self.0.body
     }
@@ -268,7 +197,7 @@ impl Request {
     ///
     /// A reader that expands its input should bound what it returns: the server's limit
     /// ([`Config::body_bytes_max`](crate::Config::body_bytes_max)) bounds what the client
-    /// sends. `examples/gzip.rs` decodes with a bound.
+    /// sends. `examples/gunzip.rs` decodes with a bound.
     ///
     /// ```
     /// # use farewell::{Handler, Request, Response};
@@ -436,41 +365,5 @@ impl Request {
 
     pub(crate) fn set_route_match(&mut self, route_match: RouteMatch) {
         self.0.route_match = route_match;
-    }
-}
-
-impl<B: Into<RequestBody>> From<http::Request<B>> for Request {
-    /// See [`from_http`](Request::from_http).
-    fn from(request: http::Request<B>) -> Self {
-        Self::from_http(request)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_without_a_server_has_what_was_built_and_plain_values_otherwise() {
-        let built = http::Request::put("http://localhost/a?b")
-            .version(Version::HTTP_10)
-            .header("x-y", "1")
-            .extension(7_u8)
-            .body("hello");
-        let mut request = Request::from_http(built.unwrap());
-        assert_eq!(request.method(), Method::PUT);
-        assert_eq!(request.uri(), "http://localhost/a?b");
-        assert_eq!(request.version(), Version::HTTP_10);
-        assert_eq!(request.headers().len(), 1);
-        assert_eq!(request.headers()["x-y"], "1");
-        assert_eq!(request.extensions().get(), Some(&7_u8));
-        assert_eq!(request.body_mut().length(), Some(5));
-        assert_eq!(request.text().unwrap(), "hello");
-        assert_eq!(request.phase(), Phase::Running);
-        assert_eq!(request.deadline(), None);
-        assert_eq!((request.connection_number(), request.number()), (1, 1));
-        assert_eq!(request.peer_addr().to_string(), "127.0.0.1:0");
-        let peer = "[::1]:9".parse().unwrap();
-        assert_eq!(request.with_peer_addr(peer).peer_addr(), peer);
     }
 }

@@ -15,6 +15,10 @@ mod inherited;
 mod layers;
 #[path = "examples/running.rs"]
 mod running;
+/// Its tests run here: `cargo test` does not run those of examples.
+#[path = "../examples/testing.rs"]
+#[allow(dead_code, reason = "the program itself runs as a child process")]
+mod testing;
 
 use std::fs;
 use std::io::Read;

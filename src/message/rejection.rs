@@ -20,8 +20,8 @@ pub(super) struct Unrendered;
 /// plain text, unless [`Server::render_rejections`](crate::Server::render_rejections)
 /// sets something else. Layers find the rejection in the
 /// [extensions](http::Response::extensions) of the response. The server does not log
-/// it. `?` takes an [`io::Error`] too: that is logged, and becomes a 500 that does not
-/// name it.
+/// it. `?` takes an [`io::Error`](std::io::Error) too: that is logged, and becomes a 500
+/// that does not name it.
 ///
 /// ```
 /// use farewell::{Rejection, Request, StatusCode};

@@ -34,7 +34,8 @@ fn address(element: &str) -> Option<IpAddr> {
 fn client_addr(request: &Request, field: &HeaderName) -> IpAddr {
     let lines = request.headers().get_all(field).iter().rev();
     let elements = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-    let mut client = request.peer_addr().ip().to_canonical();
+    let mut client = request.peer_addr().ip().unwrap_or([127, 0, 0, 1].into());
+    client = client.to_canonical();
     for before in elements.map_while(address) {
         client = if is_trusted(client) { before } else { client };
     }
@@ -42,8 +43,7 @@ fn client_addr(request: &Request, field: &HeaderName) -> IpAddr {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let field = env::args().nth(1).ok_or("missing the name of the field")?;
-    let field: HeaderName = field.parse()?;
+    let field: HeaderName = env::args().nth(1).ok_or("name the field")?.parse()?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
     server.stop_on_signals()?;

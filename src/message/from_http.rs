@@ -20,8 +20,8 @@ impl Origin {
     fn of_no_connection() -> Self {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
-            peer: nowhere,
-            local: nowhere,
+            peer: nowhere.into(),
+            local: nowhere.into(),
             arrived: Instant::now(),
             connection: 1,
             number: 1,
@@ -99,6 +99,7 @@ mod tests {
     use http::Version;
 
     use super::*;
+    use crate::address::PeerAddr;
     use crate::lifecycle::phase::Phase;
 
     #[test]
@@ -121,7 +122,10 @@ mod tests {
         assert_eq!(request.deadline(), None);
         assert_eq!((request.connection_number(), request.number()), (1, 1));
         assert_eq!(request.peer_addr().to_string(), "127.0.0.1:0");
-        let peer = "[::1]:9".parse().unwrap();
-        assert_eq!(request.with_peer_addr(peer).peer_addr(), peer);
+        let peer: SocketAddr = "[::1]:9".parse().unwrap();
+        assert_eq!(
+            request.with_peer_addr(peer).peer_addr(),
+            PeerAddr::from(peer)
+        );
     }
 }

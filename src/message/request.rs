@@ -1,7 +1,6 @@
 //! A request, as the handler sees it.
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,9 +17,6 @@ use super::request_body::RequestBody;
 use super::route_match::RouteMatch;
 use crate::address::LocalAddr;
 use crate::address::PeerAddr;
-use crate::config::Config;
-use crate::http1::fields::Fields;
-use crate::http1::fields::Present;
 use crate::http1::head::Head;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
@@ -73,8 +69,8 @@ impl Request {
 
     /// The same request from another address: for a test.
     #[must_use]
-    pub fn with_peer_addr(mut self, peer: SocketAddr) -> Self {
-        self.0.origin.peer = peer;
+    pub fn with_peer_addr(mut self, peer: impl Into<PeerAddr>) -> Self {
+        self.0.origin.peer = peer.into();
         self
     }
 

@@ -23,7 +23,7 @@ use http::header;
 use crate::support::Client;
 
 fn guarded(request: Request, next: &dyn Handler) -> Response {
-    match request.peer_addr().ip().is_loopback() {
+    match request.peer_addr().ip().is_some_and(|ip| ip.is_loopback()) {
         true => next.handle(request),
         false => StatusCode::FORBIDDEN.into_response(),
     }

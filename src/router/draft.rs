@@ -1,11 +1,11 @@
 //! [`Router::build`]: turns a router into routes that can be served. It flattens nested
-//! routers into one tree of whole paths, and wraps every handler in its layers.
+//! and merged routers into one tree of whole paths, and wraps every handler in its
+//! layers.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use http::StatusCode;
 use matchit::InsertError;
 
 use crate::error::Error;
@@ -13,13 +13,13 @@ use crate::error::Error;
 use super::Methods;
 use super::Route;
 use super::Router;
-use super::layers::Layers;
 use super::layers::allow;
-use super::layers::answer;
 use super::layers::options;
+use super::nodes::Join;
+use super::nodes::Nodes;
+use super::nodes::bad_parameter;
+use super::nodes::explain;
 use super::path;
-use super::prefixes::Prefixes;
-use super::routes::Area;
 use super::routes::Endpoint;
 use super::routes::Routes;
 use crate::handler::Handler;
@@ -35,34 +35,21 @@ const COMMON: [Method; 6] = [
     Method::PUT,
 ];
 
+/// The routers, and their routes in one tree.
 #[derive(Default)]
 struct Draft {
+    routers: Nodes,
+    /// Maps whole paths to indices of `entries`.
     paths: matchit::Router<usize>,
     entries: Vec<Entry>,
-    prefixes: Prefixes,
-    areas: Vec<Area>,
-    /// How many routers have been added: the number of the next one.
-    routers: usize,
-    /// The layers of the outermost router.
-    layers: Layers,
 }
 
 /// One path, and the routes that have been added for it.
 struct Entry {
     /// Never empty. All have the same path.
     routes: Vec<Route>,
-    /// The number of the router that the routes belong to.
-    owner: usize,
-    layers: Layers,
-    bad_parameter: Arc<dyn Handler>,
-}
-
-/// What a router inherits from the routers that it is nested in.
-struct Outside {
-    /// Empty, or a path that does not end with `/`.
-    prefix: String,
-    layers: Layers,
-    fallback: Arc<dyn Handler>,
+    /// The router of each route.
+    owners: Vec<usize>,
 }
 
 impl Router {
@@ -96,27 +83,28 @@ impl Router {
     /// server.serve(farewell::Router::new());
     /// ```
     pub fn build(self) -> Result<Routes, Error> {
-        Draft::of(self).map(Draft::finish)
+        Draft::of(self)?.finish()
     }
 }
 
 impl Draft {
     fn of(router: Router) -> Result<Self, Error> {
-        let mut draft = Self {
-            layers: Layers::new(router.layers.clone(), &Layers::default()),
-            ..Self::default()
-        };
-        let outside = Outside {
-            prefix: String::new(),
-            layers: Layers::default(),
-            fallback: answer(StatusCode::NOT_FOUND, "not found"),
-        };
-        draft.add(router, &outside)?;
+        let mut draft = Self::default();
+        draft.add(router, Join::Nested, None)?;
         Ok(draft)
     }
 
-    fn finish(self) -> Routes {
-        let endpoints: Vec<Endpoint> = self.entries.into_iter().map(Entry::finish).collect();
+    fn finish(self) -> Result<Routes, Error> {
+        let Self {
+            routers,
+            paths,
+            entries,
+        } = self;
+        let (prefixes, areas) = routers.areas()?;
+        let endpoints: Vec<Endpoint> = entries
+            .into_iter()
+            .map(|entry| entry.finish(&routers))
+            .collect();
         let takes_every = |endpoint: &Endpoint| endpoint.handlers.is_empty();
         let common = match endpoints.iter().any(takes_every) {
             true => &COMMON[..],
@@ -128,62 +116,40 @@ impl Draft {
             .map(|(method, _)| method)
             .chain(common)
             .chain([&Method::OPTIONS]);
-        Routes {
-            options_of_server: self.layers.wrap(&options(allow(methods))),
-            paths: self.paths,
+        Ok(Routes {
+            options_of_server: routers.outermost().layers.wrap(&options(allow(methods))),
+            paths,
             endpoints,
-            prefixes: self.prefixes,
-            areas: self.areas,
-        }
+            prefixes,
+            areas,
+        })
     }
 
-    /// Adds a router and the routers nested in it. Its area comes after theirs, so
-    /// that of the outermost router is the last.
-    fn add(&mut self, router: Router, outside: &Outside) -> Result<(), Error> {
-        let prefix = &outside.prefix;
-        let fallback = match &router.fallbacks[..] {
-            [] => &outside.fallback,
-            [fallback] => fallback,
-            _ => return Err(Error::config("the router", two_fallbacks(prefix))),
-        };
-        let layers = Layers::new(router.layers, &outside.layers);
-        let area = Area {
-            prefix: prefix.clone(),
-            names: path::names(prefix),
-            not_found: layers.wrap(fallback),
-            bad_parameter: layers.wrap(&answer(
-                StatusCode::BAD_REQUEST,
-                "path parameter is not percent-encoded UTF-8",
-            )),
-        };
-
-        let owner = self.routers;
-        self.routers += 1;
+    /// Adds a router and the routers inside it. `outside` is the router around it, and
+    /// the whole prefix.
+    fn add(
+        &mut self,
+        router: Router,
+        join: Join,
+        outside: Option<(usize, String)>,
+    ) -> Result<(), Error> {
+        let number = self.routers.add(&router, join, outside)?;
         for route in router.routes {
-            let route = under(prefix, route)?;
-            self.add_route(route, owner, &layers, &area)?;
+            let route = under(&self.routers[number].prefix, route)?;
+            self.add_route(route, number)?;
         }
         for (inner, router) in router.nested {
-            let outside = Outside {
-                prefix: nested_prefix(prefix, &inner)?,
-                layers: layers.clone(),
-                fallback: Arc::clone(fallback),
-            };
-            let first = self.areas.len();
-            self.add(router, &outside)?;
-            self.register_prefix(first)?;
+            let prefix = nested_prefix(&self.routers[number].prefix, &inner)?;
+            self.add(router, Join::Nested, Some((number, prefix)))?;
         }
-        self.areas.push(area);
+        for router in router.merged {
+            let prefix = self.routers[number].prefix.clone();
+            self.add(router, Join::Merged, Some((number, prefix)))?;
+        }
         Ok(())
     }
 
-    fn add_route(
-        &mut self,
-        route: Route,
-        owner: usize,
-        layers: &Layers,
-        area: &Area,
-    ) -> Result<(), Error> {
+    fn add_route(&mut self, route: Route, owner: usize) -> Result<(), Error> {
         let place = self.entries.len();
         let same_path = |entry: &&mut Entry| entry.routes[0].path == route.path;
         if let Some(entry) = self.entries.iter_mut().find(same_path) {
@@ -191,18 +157,16 @@ impl Draft {
         }
         self.paths
             .insert(&route.path, place)
-            .map_err(|error| refuse(&route, self.explain(&error)))?;
+            .map_err(|error| refuse(&route, self.conflict(&error)))?;
         self.entries.push(Entry {
             routes: vec![route],
-            owner,
-            layers: layers.clone(),
-            bad_parameter: Arc::clone(&area.bad_parameter),
+            owners: vec![owner],
         });
         Ok(())
     }
 
     /// Why the tree refuses a path, with the route that it conflicts with.
-    fn explain(&self, error: &InsertError) -> String {
+    fn conflict(&self, error: &InsertError) -> String {
         let InsertError::Conflict { with } = error else {
             return explain(error);
         };
@@ -211,22 +175,6 @@ impl Draft {
             Some(entry) => format!("conflicts with {}", entry.routes[0]),
             None => explain(error),
         }
-    }
-
-    /// Registers the prefix of the last area. If a router nested in it (the areas
-    /// from `first` on) has the same prefix, the prefix is registered already.
-    fn register_prefix(&mut self, first: usize) -> Result<(), Error> {
-        let Some((area, inside)) = self.areas[first..].split_last() else {
-            return Ok(());
-        };
-        let prefix = &area.prefix;
-        if inside.iter().any(|other| other.prefix == *prefix) {
-            return Ok(());
-        }
-        let place = self.areas.len() - 1;
-        self.prefixes
-            .insert(prefix, place)
-            .map_err(|error| refuse_prefix(prefix, &error))
     }
 }
 
@@ -240,37 +188,34 @@ impl Entry {
                 Err(refuse(&route, "is registered twice"))
             }
             Some(other) => Err(refuse(&route, format!("conflicts with {other}"))),
-            None if self.owner != owner => {
-                let other = &self.routes[0];
-                let problem = format!("conflicts with {other}, which is in another router");
-                Err(refuse(&route, problem))
-            }
             None => {
                 self.routes.push(route);
+                self.owners.push(owner);
                 Ok(())
             }
         }
     }
 
-    fn finish(self) -> Endpoint {
+    fn finish(self, routers: &Nodes) -> Endpoint {
         let path = Arc::from(&*self.routes[0].path);
         let names = path::names(&path);
+        let around_all = &routers[routers.common(self.owners.iter().copied())];
         let mut handlers: Vec<(Method, Arc<dyn Handler>)> = Vec::new();
         let mut every = None;
-        for route in self.routes {
-            let handler = self.layers.wrap(&route.handler);
+        for (route, owner) in self.routes.into_iter().zip(self.owners) {
+            let handler = routers[owner].layers.wrap(&route.handler);
             match route.methods {
                 Methods::One(method) => handlers.push((method, handler)),
                 Methods::Every => every = Some(handler),
             }
         }
-        let otherwise = every.unwrap_or_else(|| self.layers.add_own_handlers(&mut handlers));
+        let otherwise = every.unwrap_or_else(|| around_all.layers.add_own_handlers(&mut handlers));
         Endpoint {
             path,
             names,
             handlers,
             otherwise,
-            bad_parameter: self.bad_parameter,
+            bad_parameter: around_all.layers.wrap(&bad_parameter()),
         }
     }
 }
@@ -310,32 +255,6 @@ fn nested_prefix(outer: &str, inner: &str) -> Result<String, Error> {
     }
 }
 
-fn two_fallbacks(prefix: &str) -> String {
-    match prefix {
-        "" => "has two fallbacks".to_owned(),
-        _ => format!("under {prefix} has two fallbacks"),
-    }
-}
-
 fn refuse(route: &Route, problem: impl fmt::Display) -> Error {
     Error::config(&format!("the route {route}"), problem)
-}
-
-fn refuse_prefix(prefix: &str, error: &InsertError) -> Error {
-    let prefix = if prefix.is_empty() { "/" } else { prefix };
-    let problem = match error {
-        InsertError::Conflict { with } if with == prefix => "is registered twice".to_owned(),
-        other => explain(other),
-    };
-    Error::config(&format!("the prefix {prefix}"), problem)
-}
-
-fn explain(error: &InsertError) -> String {
-    match error {
-        InsertError::Conflict { with } => format!("conflicts with {with}"),
-        InsertError::InvalidParam => "has an invalid parameter: write {name}".to_owned(),
-        InsertError::InvalidParamSegment => "has two parameters in one segment".to_owned(),
-        InsertError::InvalidCatchAll => "has a catch-all before its end".to_owned(),
-        other => other.to_string(),
-    }
 }

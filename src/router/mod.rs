@@ -2,9 +2,11 @@
 
 mod draft;
 mod layers;
+mod nodes;
 mod path;
 mod prefixes;
 pub(crate) mod routes;
+mod spelling;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +61,11 @@ use crate::message::response::Response;
 /// name for a parameter in the same place, and a place has either a parameter or a
 /// catch-all.
 ///
+/// A parameter has no pattern and no type: the handler parses it. A segment that is
+/// written as a parameter of another router (`:id`, `*rest`, `*`, `<id>`, `{id:int}`)
+/// is an error of [`build`](Self::build), which says what to write. Elsewhere in a
+/// segment, `:` and `*` are literal: `/things:batch`.
+///
 /// A path is matched as the client sent it, before percent-decoding. So `%2F` in
 /// a parameter is part of its value and separates nothing, and a path with a
 /// needless encoding (`/%75sers`) does not match `/users`. A parameter that is not
@@ -83,6 +90,7 @@ pub struct Router {
     pub(crate) routes: Vec<Route>,
     /// Nested routers with their prefixes.
     pub(crate) nested: Vec<(String, Self)>,
+    pub(crate) merged: Vec<Self>,
     /// `build` refuses more than one.
     pub(crate) fallbacks: Vec<Arc<dyn Handler>>,
     /// The innermost first.
@@ -181,25 +189,77 @@ impl Router {
     ///
     /// All routes are matched together, whichever router they come from. So a layer
     /// guards the routes of its router, not the prefix: another router may have a
-    /// route that matches under the same prefix. The methods of one path cannot be
-    /// divided between two routers, and two routers cannot be nested at the same
-    /// prefix: which of them answers 405 or 404 would be undefined.
+    /// route that matches under the same prefix.
+    ///
+    /// Several routers may have the same prefix. Then a request under it that matches
+    /// no route goes to the fallback that one of them has; [`build`](Self::build)
+    /// refuses two. If none has one, it goes to the fallback of the router around
+    /// them, through the layers that they have in common.
+    ///
+    /// ```
+    /// # use farewell::{Request, Router};
+    /// let users = Router::new().get("/users", |_: Request| "all users");
+    /// let pets = Router::new().get("/pets", |_: Request| "all pets");
+    /// let routes = Router::new().nest("/api", users).nest("/api", pets).build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
     pub fn nest(mut self, prefix: &str, router: Self) -> Self {
         self.nested.push((prefix.to_owned(), router));
         self
     }
 
+    /// Adds the routes of `router` to this router, at their own paths. They keep the
+    /// layers of `router`, inside the layers of this router. So this gives a layer to
+    /// one route, or to some:
+    ///
+    /// ```
+    /// use farewell::{Handler, IntoResponse, Request, Response, Router, StatusCode};
+    ///
+    /// fn guard(request: Request, next: &dyn Handler) -> Response {
+    ///     match request.headers().get("authorization") {
+    ///         Some(token) if token == "Bearer 1234" => next.handle(request),
+    ///         _ => StatusCode::UNAUTHORIZED.into_response(),
+    ///     }
+    /// }
+    ///
+    /// let guarded = Router::new()
+    ///     .post("/notes", |_: Request| "added")
+    ///     .delete("/notes/{id}", |_: Request| "deleted")
+    ///     .layer(guard);
+    /// let routes = Router::new()
+    ///     .get("/notes", |_: Request| "all notes")
+    ///     .merge(guarded)
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    ///
+    /// The methods of one path may come from several routers, merged or nested. Each
+    /// route has the layers of its own router; `HEAD` has those of `GET`, if it is
+    /// answered by its handler. The responses of the path itself (405, 400, `OPTIONS`)
+    /// go through the layers that all these routers have in common. In the example, a
+    /// `PUT` of `/notes` gets its 405 without the guard.
+    ///
+    /// A request that matches no route does not go through the layers of `router`,
+    /// unless it has a fallback: that becomes the fallback of this router, inside
+    /// these layers. [`build`](Self::build) refuses two fallbacks.
+    pub fn merge(mut self, router: Self) -> Self {
+        self.merged.push(router);
+        self
+    }
+
     /// Has `handler` answer requests whose path matches no route, instead of the
     /// 404. If only the method does not match, the response is still the 405. A
-    /// router has at most one fallback.
+    /// router has at most one fallback, with those of the routers merged into it.
     pub fn fallback(mut self, handler: impl Handler) -> Self {
         self.fallbacks.push(Arc::new(handler));
         self
     }
 
     /// Wraps this whole router in `layer`: every route, added before or after, the
-    /// nested routers, the fallback, and the router's own responses (404, 405, 400,
-    /// `OPTIONS`).
+    /// nested and merged routers, the fallback, and the router's own responses (404,
+    /// 405, 400, `OPTIONS`). For a layer around some routes, see [`merge`](Self::merge).
     ///
     /// The layer added last is the outermost. A layer gets the request, with the
     /// route and its parameters already set, and the next handler. It calls the
@@ -249,6 +309,7 @@ impl fmt::Debug for Router {
         f.debug_struct("Router")
             .field("routes", &routes)
             .field("nested", &self.nested)
+            .field("merged", &self.merged)
             .field("layers", &self.layers.len())
             .finish_non_exhaustive()
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::spelling;
 use crate::message::percent;
 use crate::message::route_match::Params;
 
@@ -11,6 +12,9 @@ use crate::message::route_match::Params;
 pub(crate) fn flaw(path: &str) -> Option<String> {
     if !path.starts_with('/') {
         return Some("does not begin with '/'".to_owned());
+    }
+    if let Some(flaw) = spelling::flaw(path) {
+        return Some(flaw);
     }
     // Clients send these percent-encoded, or end the path before them. The server
     // encodes backticks itself (`Request::uri`).
@@ -83,7 +87,7 @@ mod tests {
                 "contains '`', which must be percent-encoded in a path",
             ),
             (
-                "/<a>",
+                "/<",
                 "contains '<', which must be percent-encoded in a path",
             ),
             (

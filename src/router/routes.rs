@@ -24,8 +24,7 @@ pub struct Routes {
     pub(super) endpoints: Vec<Endpoint>,
     /// Maps prefixes to indices of `areas`.
     pub(super) prefixes: Prefixes,
-    /// One for each router. The last is that of the outermost router, and has no
-    /// prefix.
+    /// One for each prefix, that of the outermost router included.
     pub(super) areas: Vec<Area>,
     /// The answer to `OPTIONS *`.
     pub(super) options_of_server: Arc<dyn Handler>,
@@ -42,9 +41,8 @@ pub(super) struct Endpoint {
     pub(super) bad_parameter: Arc<dyn Handler>,
 }
 
-/// The responses of one router to requests under its prefix that match no route.
+/// The responses to requests under one prefix that match no route.
 pub(super) struct Area {
-    pub(super) prefix: String,
     pub(super) names: Vec<Arc<str>>,
     pub(super) not_found: Arc<dyn Handler>,
     pub(super) bad_parameter: Arc<dyn Handler>,
@@ -71,10 +69,8 @@ impl Routes {
 
     /// The handler for a path that matches no route: that of the deepest prefix.
     fn area(&self, path: &str) -> (&dyn Handler, RouteMatch) {
-        let Some(found) = self.prefixes.deepest(path) else {
-            let outermost = self.areas.last().expect("each router has an area");
-            return (&*outermost.not_found, RouteMatch::default());
-        };
+        let found = self.prefixes.deepest(path);
+        let found = found.expect("the empty prefix of the outermost router matches all");
         let area = &self.areas[*found.value];
         match path::values(&area.names, &found.params) {
             Some(params) => {

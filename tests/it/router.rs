@@ -359,6 +359,101 @@ fn layers_wrap_every_answer_and_the_last_is_the_outermost() {
 }
 
 #[test]
+fn the_methods_of_one_path_may_be_in_several_routers_each_with_its_layer() {
+    let guard = |_: Request, _: &dyn Handler| StatusCode::UNAUTHORIZED;
+    let guarded = Router::new()
+        .post("/notes", say("added"))
+        .delete("/notes/{id}", say("deleted"))
+        .layer(guard)
+        .layer(mark("guarded"));
+    let nested = Router::new().put("/", say("put")).layer(mark("nested"));
+    let server = serve(
+        Router::new()
+            .merge(guarded)
+            .merge(
+                Router::new()
+                    .get("/notes", say("all"))
+                    .layer(mark("merged")),
+            )
+            .nest("/notes", nested)
+            .layer(mark("outer")),
+    );
+    let mut client = server.connect();
+    for (method, path, status, expected) in [
+        ("GET", "/notes", 200, "merged outer"),
+        ("HEAD", "/notes", 200, "merged outer"),
+        ("POST", "/notes", 401, "guarded outer"),
+        ("PUT", "/notes", 200, "nested outer"),
+        ("PATCH", "/notes", 405, "outer"),
+        ("OPTIONS", "/notes", 204, "outer"),
+        ("DELETE", "/notes/7", 401, "guarded outer"),
+        ("PATCH", "/notes/7", 401, "guarded outer"),
+        ("GET", "/notes/7/x", 404, "nested outer"),
+        ("GET", "/other", 404, "outer"),
+    ] {
+        let response = ask(&mut client, method, path);
+        assert_eq!(response.status, status, "{method} {path}");
+        assert_eq!(marks(&response), expected, "{method} {path}");
+    }
+    let response = ask(&mut client, "OPTIONS", "/notes");
+    assert!(
+        response.has("allow: get, head, options, post, put"),
+        "{response:?}"
+    );
+}
+
+#[test]
+fn routers_with_one_prefix_share_its_fallback() {
+    let part = |path, name| Router::new().get(path, say(name)).layer(mark(name));
+    let has_fallback = part("/a", "a").fallback(say("own"));
+    let server = serve(
+        Router::new()
+            .nest("/api", has_fallback)
+            .nest("/api", part("/b", "b"))
+            .nest("/", part("/c", "c"))
+            .nest("/", part("/d", "d"))
+            .fallback(say("outer"))
+            .layer(mark("whole")),
+    );
+    let mut client = server.connect();
+    for (path, body, expected) in [
+        ("/api/a", "a", "a whole"),
+        ("/api/b", "b", "b whole"),
+        ("/api/x", "own", "a whole"),
+        ("/api", "own", "a whole"),
+        ("/c", "c", "c whole"),
+        ("/d", "d", "d whole"),
+        ("/x", "outer", "whole"),
+    ] {
+        let response = client.get(path);
+        assert_eq!(response.body, body, "{path}");
+        assert_eq!(marks(&response), expected, "{path}");
+    }
+}
+
+#[test]
+fn the_fallback_of_a_merged_router_keeps_its_layers_and_serves_nested_routers_too() {
+    let merged = Router::new().fallback(say("merged")).layer(mark("merged"));
+    let nested = Router::new().get("/a", say("a")).layer(mark("nested"));
+    let server = serve(
+        Router::new()
+            .nest("/in", nested)
+            .merge(merged)
+            .layer(mark("outer")),
+    );
+    let mut client = server.connect();
+    for (path, body, expected) in [
+        ("/x", "merged", "merged outer"),
+        ("/in/x", "merged", "merged nested outer"),
+        ("/in/a", "a", "nested outer"),
+    ] {
+        let response = client.get(path);
+        assert_eq!(response.body, body, "{path}");
+        assert_eq!(marks(&response), expected, "{path}");
+    }
+}
+
+#[test]
 fn the_longest_prefix_wins() {
     let server = serve(
         Router::new()

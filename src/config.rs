@@ -182,6 +182,9 @@ impl Default for Config {
 /// [`Instant`](std::time::Instant).
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The largest [`Config::body_buffer`].
+pub(crate) const BODY_BUFFER_MAX: usize = 1 << 30;
+
 impl Config {
     /// The defaults, but for tests of a service: a stop takes milliseconds, also if a
     /// client of the test keeps an idle connection open.
@@ -258,14 +261,9 @@ impl Config {
             ("head_bytes_max", self.head_bytes_max, 1 << 24),
             ("headers_max", self.headers_max, HEADERS_CAP),
             ("target_bytes_max", self.target_bytes_max, 65_534),
-            ("body_buffer", self.body_buffer, 1 << 30),
+            ("body_buffer", self.body_buffer, BODY_BUFFER_MAX),
         ] {
-            if value == 0 || value > max {
-                return Err(Error::config(
-                    field,
-                    format_args!("is {value}: it must be from 1 to {max}"),
-                ));
-            }
+            check_count(field, value, max)?;
         }
         for (field, value, may_be_zero) in [
             ("head_timeout", self.head_timeout, false),
@@ -279,15 +277,7 @@ impl Config {
             ("last_call", self.last_call, true),
             ("handshake_grace", self.handshake_grace, true),
         ] {
-            if value > DURATION_MAX {
-                return Err(Error::config(field, "must be at most a year (365 days)"));
-            }
-            if value.is_zero() && !may_be_zero {
-                return Err(Error::config(
-                    field,
-                    "must not be zero: every request would time out",
-                ));
-            }
+            check_timeout(field, value, may_be_zero)?;
         }
         if self.drain_timeout.is_zero() && !self.lame_duck.is_zero() {
             return Err(Error::config(
@@ -306,6 +296,29 @@ impl Config {
             target_bytes: self.target_bytes_max,
         }
     }
+}
+
+pub(crate) fn check_count(field: &str, value: usize, max: usize) -> Result<(), Error> {
+    match (1..=max).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::config(
+            field,
+            format_args!("is {value}: it must be from 1 to {max}"),
+        )),
+    }
+}
+
+pub(crate) fn check_timeout(field: &str, value: Duration, may_be_zero: bool) -> Result<(), Error> {
+    if value > DURATION_MAX {
+        return Err(Error::config(field, "must be at most a year (365 days)"));
+    }
+    if value.is_zero() && !may_be_zero {
+        return Err(Error::config(
+            field,
+            "must not be zero: every request would time out",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

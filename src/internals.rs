@@ -123,7 +123,7 @@ impl Rig {
         };
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         let mut rig = Self {
-            services: Services::new(config, journal, life, accounting, false),
+            services: Services::new(config, journal, life, accounting, false, None),
             run_queue: RunQueue::new(),
             client,
             buffer: Buffer::new(16 * 1024),

@@ -29,7 +29,8 @@
 //! - A handler is a function from a [`Request`] to something that is
 //!   [`IntoResponse`]. It may block: a slow handler holds up its own client, and no other
 //!   one as long as one worker is free. A panic in it is a 500.
-//! - A [`Router`] finds the handler by method and path. Layers go around handlers.
+//! - A [`Router`] finds the handler by method and path. Layers go around handlers, and
+//!   [`BodyLimits`] bound the bodies of some routes.
 //! - The body of a request streams in while the handler reads it ([`RequestBody`]). The
 //!   [`Body`] of a response is bytes, a file, a reader, an iterator, a writer function,
 //!   or [`Events`]. [`Body::upgrade`] takes the connection out of HTTP.
@@ -104,6 +105,7 @@ mod lifecycle;
 mod message;
 mod metrics;
 mod net;
+mod route_table;
 mod router;
 mod server;
 mod shutdown;
@@ -156,6 +158,8 @@ pub use crate::message::response::IntoResponse;
 pub use crate::message::response::Response;
 pub use crate::metrics::Metrics;
 pub use crate::net::listener::Ownership;
+pub use crate::route_table::RouteTable;
+pub use crate::route_table::body_limits::BodyLimits;
 pub use crate::router::Router;
 pub use crate::router::routes::Routes;
 pub use crate::server::Server;

@@ -18,6 +18,7 @@ use crate::engine::services::Services;
 use crate::engine::worker_pool::WorkerPool;
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::isolate::isolate;
 use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::phase::Lifecycle;
@@ -292,12 +293,23 @@ impl Server {
             progress,
             renderer,
         } = self;
+        let routes = isolate(|| handler.route_table()).map_err(|_| {
+            let cause = io::Error::other("Handler::route_table panicked");
+            Error::io("the server failed", cause)
+        })?;
         let (journal, lines) = Journal::new();
         let acceptor_waker = listener
             .acceptor_waker()
             .map_err(|error| Error::io("cannot create a socket", error))?;
         let renders = renderer.is_some();
-        let services = Services::new(config, journal, Arc::clone(&life), accounting, renders);
+        let services = Services::new(
+            config,
+            journal,
+            Arc::clone(&life),
+            accounting,
+            renders,
+            routes,
+        );
         let engine = Engine::new(services, Box::new(handler), renderer, acceptor_waker)
             .map_err(|error| Error::io("cannot create an epoll or a pipe", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
@@ -409,6 +421,30 @@ mod tests {
             "{error}"
         );
         assert!(!error.is_config());
+        assert_eq!(handle.phase(), Phase::Stopped);
+    }
+
+    #[test]
+    fn a_route_table_that_panics_is_the_error_of_serve() {
+        struct Panics;
+
+        impl Handler for Panics {
+            fn handle(&self, _: crate::Request) -> crate::Response {
+                crate::Response::default()
+            }
+
+            fn route_table(&self) -> Option<crate::RouteTable> {
+                panic!("for the test")
+            }
+        }
+
+        let server = Server::bind("127.0.0.1:0", Config::default()).unwrap();
+        let handle = server.shutdown_handle();
+        let error = server.serve(Panics).unwrap_err();
+        assert!(
+            error.to_string().contains("Handler::route_table panicked"),
+            "{error}"
+        );
         assert_eq!(handle.phase(), Phase::Stopped);
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Subject {
     /// `None` until the head of the request is complete. Boxed for its size.
     pub(crate) request_line: Option<Box<RequestLine>>,
     pub(crate) peer: PeerAddr,
+    /// The key of the request's calls in [`SlowCalls`](super::slow_calls::SlowCalls).
+    pub(crate) call_key: CallKey,
     /// When the request, or the call, began.
     pub(crate) since: Instant,
 }
@@ -44,14 +46,6 @@ impl Subject {
     /// The request, as text for the log and the report.
     pub(crate) fn route(&self) -> String {
         named(self.request_line.as_deref())
-    }
-
-    /// The key of the request's calls in [`SlowCalls`](super::slow_calls::SlowCalls).
-    pub(crate) fn call_key(&self) -> CallKey {
-        let key = |line: &RequestLine| CallKey::of_request(&line.method, line.uri.path());
-        self.request_line
-            .as_deref()
-            .map_or_else(CallKey::default, key)
     }
 
     pub(crate) fn request(&self) -> UnreturnedRequest {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::Method;
+
 use super::peers::Peers;
 use super::places::Places;
 use super::refusals::Refusals;
@@ -13,6 +15,10 @@ use crate::journal::note;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::CutRequest;
+use crate::message::route_match::Target;
+use crate::route_table::RouteTable;
+use crate::route_table::body_limits::BodyLimits;
+use crate::route_table::body_limits::LimitsInForce;
 
 /// See the module. It holds no value of the application, so it may outlive the server.
 pub(crate) struct Services {
@@ -26,6 +32,8 @@ pub(crate) struct Services {
     pub(crate) refusals: Refusals,
     /// The application renders the server's own responses.
     pub(crate) renders_rejections: bool,
+    /// `None` if the handler has no routes.
+    pub(crate) routes: Option<RouteTable>,
 }
 
 impl Services {
@@ -35,6 +43,7 @@ impl Services {
         life: Arc<Lifecycle>,
         accounting: Arc<Accounting>,
         renders_rejections: bool,
+        routes: Option<RouteTable>,
     ) -> Arc<Self> {
         accounting.count_by(config.shards(), []);
         Arc::new(Self {
@@ -47,7 +56,17 @@ impl Services {
             life,
             accounting,
             renders_rejections,
+            routes,
         })
+    }
+
+    /// The limits on the body of a request. `target` is what the table has found.
+    pub(crate) fn body_limits(&self, target: Option<Target>, method: &Method) -> LimitsInForce {
+        let limits = match (&self.routes, target) {
+            (Some(routes), Some(target)) => routes.body_limits(target, method),
+            _ => BodyLimits::new(),
+        };
+        limits.in_force(&self.config)
     }
 
     /// Names a request that was cut, in the report. The log line shows when it

@@ -8,8 +8,10 @@
 //! routes whose calls are long, and only for some calls of routes that are known to
 //! wait.
 //!
-//! A route is a hash of method and path in a table of fixed size. Routes that share an
-//! entry share its means. A wrong prediction costs a wake-up, or the time until the
+//! A route is a hash of its method and of its index in the
+//! [`RouteTable`](crate::RouteTable), or of method and path if the handler has no such
+//! table. The table of the means has a fixed size. Routes that share an entry share its
+//! means. A wrong prediction costs a wake-up, or the time until the
 //! [monitor](super::monitor) looks.
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use std::time::Instant;
 use http::Method;
 
 use crate::lifecycle::report::UserCode;
+use crate::message::route_match::Target;
 use crate::net::os;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Relaxed;
@@ -66,6 +69,19 @@ impl CallKey {
         let method = method.as_str().as_bytes();
         let path = &path.as_bytes()[..path.len().min(PATH_BYTES)];
         Self(hash(hash(OFFSET, method), path))
+    }
+
+    /// The key of the handler's call for a request whose route is known.
+    pub(crate) fn of_route(method: &Method, target: Target) -> Self {
+        let (kind, index) = match target {
+            Target::Server => (0, 0),
+            Target::Endpoint(index) => (1, index),
+            Target::BadParameter(index) => (2, index),
+            Target::Area(index) => (3, index),
+            Target::BadAreaParameter(index) => (4, index),
+        };
+        let method = hash(OFFSET, method.as_str().as_bytes());
+        Self(hash(hash(method, &[kind]), &index.to_ne_bytes()))
     }
 
     /// The key of other code that runs for the same request.
@@ -370,6 +386,14 @@ mod tests {
         assert_ne!(get, key("/other"));
         assert_ne!(get, CallKey::of_request(&Method::POST, "/path"));
         assert_ne!(get, get.for_code(UserCode::BodyPiece));
+        let route = |index| CallKey::of_route(&Method::GET, Target::Endpoint(index));
+        assert_eq!(route(1), route(1));
+        assert_ne!(route(1), route(2));
+        assert_ne!(
+            route(1),
+            CallKey::of_route(&Method::PUT, Target::Endpoint(1))
+        );
+        assert_ne!(route(1), CallKey::of_route(&Method::GET, Target::Area(1)));
         let long = format!("/{}", "x".repeat(PATH_BYTES));
         assert_eq!(key(&long), key(&(long.clone() + "y")));
     }

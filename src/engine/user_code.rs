@@ -114,7 +114,7 @@ impl<'a> Runner<'a> {
 
     pub(crate) fn run_deferred(&mut self, deferred: Deferred) {
         let (code, subject, run) = deferred.start();
-        let begun = self.begin_alone(code, subject.call_key().for_code(code), subject);
+        let begun = self.begin_alone(code, subject.call_key.for_code(code), subject);
         if isolate(run).is_err() {
             note!(self.engine.services.journal, Error, "{code} panicked");
         }

@@ -39,6 +39,7 @@
 //! | `http1/` | the protocol without I/O: bytes in, values out |
 //! | `lifecycle/` | phase, accounting, outcomes, totals, report: values and counters, no threads |
 //! | `message/` | what a handler sees: `Request`, `Response`, `Body`, `Json`, `Form` |
+//! | `route_table/` | the paths of routes and the limits of their bodies, which the engine looks up |
 //! | `router/` | which handler answers a request |
 //! | `metrics/` | the numbers of a server while it runs, for people and for Prometheus |
 //! | `net/` | sockets; `net/os/` is what differs between systems |

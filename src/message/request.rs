@@ -359,6 +359,17 @@ impl Request {
         self.0.renderer.as_ref()
     }
 
+    pub(crate) fn route_match(&self) -> &RouteMatch {
+        &self.0.route_match
+    }
+
+    /// The method or the URI has changed: the next router looks up the route again.
+    /// Until then [`route`](Self::route) and [`param`](Self::param) stay.
+    #[allow(dead_code, reason = "for accessors that change the method or the URI")]
+    pub(crate) fn forget_route(&mut self) {
+        self.0.route_match.found = None;
+    }
+
     pub(crate) fn set_route_match(&mut self, route_match: RouteMatch) {
         self.0.route_match = route_match;
     }

@@ -26,7 +26,8 @@ const RESERVE_MAX: u64 = 1024 * 1024;
 /// At most half of the workers wait like that at a time; further handlers are called
 /// later. The body must arrive at the rate that
 /// [`Config::rate_min`](crate::Config::rate_min) and
-/// [`Config::body_timeout`](crate::Config::body_timeout) set.
+/// [`Config::body_timeout`](crate::Config::body_timeout) set. Routes may have
+/// [limits of their own](crate::Router::body_limits).
 ///
 /// If the client sent `Expect: 100-continue`, the first read sends the
 /// `100 Continue` (RFC 9110 section 10.1.1). A handler that does not read sends
@@ -231,9 +232,10 @@ impl BodyError {
     pub(crate) const OVER: Self = Self(Problem::Over);
 
     /// The status of the response: 408 if the body arrived too slowly, 413 if it is
-    /// larger than [`Config::body_bytes_max`](crate::Config::body_bytes_max), 431 if
-    /// its trailers are too large, 503 if the server has cut the request, that of
-    /// [`new`](Self::new) or a 500 if the reader of a layer has failed, and 400
+    /// larger than [`Config::body_bytes_max`](crate::Config::body_bytes_max) or the limit
+    /// of its [route](crate::Router::body_limits), 431 if its trailers are too large, 503
+    /// if the server has cut the request, that of [`new`](Self::new) or a 500 if the reader
+    /// of a layer has failed, and 400
     /// otherwise.
     pub fn status(&self) -> StatusCode {
         match self.0 {

@@ -20,9 +20,13 @@ use super::nodes::Nodes;
 use super::nodes::bad_parameter;
 use super::nodes::explain;
 use super::path;
-use super::routes::Endpoint;
+use super::routes::EndpointHandlers;
 use super::routes::Routes;
 use crate::handler::Handler;
+use crate::route_table::Endpoint;
+use crate::route_table::RouteTable;
+use crate::route_table::body_limits::BodyLimits;
+use crate::route_table::params;
 
 /// The methods that `OPTIONS *` lists for a route of every method: the common ones
 /// of an origin server.
@@ -101,27 +105,28 @@ impl Draft {
             entries,
         } = self;
         let (prefixes, areas) = routers.areas()?;
-        let endpoints: Vec<Endpoint> = entries
+        let (areas, area_handlers) = areas.into_iter().unzip();
+        let (endpoints, handlers): (Vec<Endpoint>, Vec<EndpointHandlers>) = entries
             .into_iter()
             .map(|entry| entry.finish(&routers))
-            .collect();
-        let takes_every = |endpoint: &Endpoint| endpoint.handlers.is_empty();
-        let common = match endpoints.iter().any(takes_every) {
+            .unzip();
+        let takes_every = |handlers: &EndpointHandlers| handlers.by_method.is_empty();
+        let common = match handlers.iter().any(takes_every) {
             true => &COMMON[..],
             false => &[],
         };
-        let methods = endpoints
+        let methods = handlers
             .iter()
-            .flat_map(|endpoint| &endpoint.handlers)
+            .flat_map(|handlers| &handlers.by_method)
             .map(|(method, _)| method)
             .chain(common)
             .chain([&Method::OPTIONS]);
+        let outermost = routers.outermost();
         Ok(Routes {
-            options_of_server: routers.outermost().layers.wrap(&options(allow(methods))),
-            paths,
-            endpoints,
-            prefixes,
-            areas,
+            options_of_server: outermost.layers.wrap(&options(allow(methods))),
+            table: RouteTable::new((paths, endpoints), (prefixes, areas), outermost.limits),
+            endpoints: handlers,
+            areas: area_handlers,
         })
     }
 
@@ -196,27 +201,48 @@ impl Entry {
         }
     }
 
-    fn finish(self, routers: &Nodes) -> Endpoint {
-        let path = Arc::from(&*self.routes[0].path);
-        let names = path::names(&path);
+    fn finish(self, routers: &Nodes) -> (Endpoint, EndpointHandlers) {
+        let path: Arc<str> = Arc::from(&*self.routes[0].path);
         let around_all = &routers[routers.common(self.owners.iter().copied())];
-        let mut handlers: Vec<(Method, Arc<dyn Handler>)> = Vec::new();
+        let limits_by_method = self.limits_by_method(routers);
+        let mut by_method: Vec<(Method, Arc<dyn Handler>)> = Vec::new();
         let mut every = None;
         for (route, owner) in self.routes.into_iter().zip(self.owners) {
             let handler = routers[owner].layers.wrap(&route.handler);
             match route.methods {
-                Methods::One(method) => handlers.push((method, handler)),
+                Methods::One(method) => by_method.push((method, handler)),
                 Methods::Every => every = Some(handler),
             }
         }
-        let otherwise = every.unwrap_or_else(|| around_all.layers.add_own_handlers(&mut handlers));
-        Endpoint {
+        let otherwise = every.unwrap_or_else(|| around_all.layers.add_own_handlers(&mut by_method));
+        let endpoint = Endpoint {
+            names: params::names(&path),
             path,
-            names,
-            handlers,
+            limits_by_method,
+            limits: around_all.limits,
+        };
+        let handlers = EndpointHandlers {
+            by_method,
             otherwise,
             bad_parameter: around_all.layers.wrap(&bad_parameter()),
+        };
+        (endpoint, handlers)
+    }
+
+    /// The limits of each route. `HEAD` has those of `GET`, unless it has a route.
+    fn limits_by_method(&self, routers: &Nodes) -> Vec<(Method, BodyLimits)> {
+        let mut limits = Vec::new();
+        for (route, owner) in self.routes.iter().zip(&self.owners) {
+            if let Methods::One(method) = &route.methods {
+                limits.push((method.clone(), routers[*owner].limits));
+            }
         }
+        let get = limits.iter().find(|(method, _)| method == Method::GET);
+        if let Some((_, of_get)) = get {
+            // Behind the limits of a route of `HEAD`, which are found first.
+            limits.push((Method::HEAD, *of_get));
+        }
+        limits
     }
 }
 

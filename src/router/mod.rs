@@ -4,7 +4,6 @@ mod draft;
 mod layers;
 mod nodes;
 mod path;
-mod prefixes;
 pub(crate) mod routes;
 mod spelling;
 #[cfg(test)]
@@ -19,6 +18,7 @@ use crate::handler::Handler;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
+use crate::route_table::body_limits::BodyLimits;
 
 /// Which handler answers which request, by path and method.
 ///
@@ -95,6 +95,7 @@ pub struct Router {
     pub(crate) fallbacks: Vec<Arc<dyn Handler>>,
     /// The innermost first.
     pub(crate) layers: Vec<Layer>,
+    pub(crate) limits: BodyLimits,
 }
 
 /// A function that wraps a handler.
@@ -290,6 +291,44 @@ impl Router {
             .push(Arc::new(move |request: Request, next: &dyn Handler| {
                 layer(request, next).into_response()
             }));
+        self
+    }
+
+    /// Limits the bodies of requests to the routes of this router, and of the nested
+    /// and merged routers that set no limit of their own. Each limit is taken from the
+    /// innermost router that sets it; [`Config`](crate::Config) has the defaults.
+    ///
+    /// The server knows the route when it has the head of a request. So a body that is
+    /// too large by its `Content-Length` gets a 413 before any of it is read, and
+    /// without a 100 (Continue). A chunked body gets the 413 when it exceeds the limit,
+    /// or the handler gets the error if it has begun.
+    ///
+    /// ```
+    /// use farewell::{BodyLimits, Request, Router};
+    ///
+    /// let uploads = Router::new()
+    ///     .put("/files/{name}", |mut request: Request| {
+    ///         std::io::copy(request.body_mut(), &mut std::io::sink()).map(|_| ()).map_err(|_| "cut")
+    ///     })
+    ///     .body_limits(BodyLimits::new().bytes_max(100 << 20));
+    /// let routes = Router::new()
+    ///     .post("/notes", |mut request: Request| request.text())
+    ///     .body_limits(BodyLimits::new().bytes_max(64 << 10))
+    ///     .merge(uploads)
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    ///
+    /// A request whose method has no route (405) is under the limits that the routers
+    /// of its path have in common; one that matches no route (404), under those of the
+    /// router whose fallback answers it.
+    ///
+    /// A second call replaces the limits that it sets. The limits count in the routes
+    /// that the server gets, or that its handler [forwards](Handler::route_table). They
+    /// do not count if a closure calls the routes.
+    pub fn body_limits(mut self, limits: BodyLimits) -> Self {
+        self.limits = limits.inside(self.limits);
         self
     }
 

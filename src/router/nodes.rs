@@ -12,11 +12,13 @@ use matchit::InsertError;
 use super::Router;
 use super::layers::Layers;
 use super::layers::answer;
-use super::path;
-use super::prefixes::Prefixes;
-use super::routes::Area;
+use super::routes::AreaHandlers;
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::route_table::Area;
+use crate::route_table::body_limits::BodyLimits;
+use crate::route_table::params;
+use crate::route_table::prefixes::Prefixes;
 
 /// See the module. A router comes before the routers inside it, and the outermost is
 /// the first. Its index is its number.
@@ -32,6 +34,8 @@ pub(super) struct Node {
     pub(super) prefix: String,
     /// Those of the routers around it included.
     pub(super) layers: Layers,
+    /// Those of the routers around it included.
+    pub(super) limits: BodyLimits,
     fallback: Fallback,
 }
 
@@ -67,19 +71,26 @@ impl Nodes {
         let number = self.0.len();
         let (parent, prefix) = outside.unwrap_or_default();
         let own = own_fallback(router, &prefix)?;
+        router.limits.validate(&named(&prefix))?;
         let outermost = Fallback {
             owner: number,
             handler: answer(StatusCode::NOT_FOUND, "not found"),
         };
-        let (around, inherited) = match self.0.get(parent) {
-            Some(around) => (around.layers.clone(), around.fallback.clone()),
-            None => (Layers::default(), outermost),
+        let (around, limits, inherited) = match self.0.get(parent) {
+            Some(Node {
+                layers,
+                limits,
+                fallback,
+                ..
+            }) => (layers.clone(), *limits, fallback.clone()),
+            None => (Layers::default(), BodyLimits::new(), outermost),
         };
         self.0.push(Node {
             parent,
             join,
             prefix,
             layers: Layers::new(router.layers.clone(), &around),
+            limits: router.limits.inside(limits),
             fallback: match own {
                 Some(handler) => Fallback {
                     owner: number,
@@ -115,8 +126,8 @@ impl Nodes {
         iter::successors(Some(inner), around).last() == Some(outer)
     }
 
-    /// One area for each prefix.
-    pub(super) fn areas(&self) -> Result<(Prefixes, Vec<Area>), Error> {
+    /// One area for each prefix, and its handlers.
+    pub(super) fn areas(&self) -> Result<(Prefixes, Vec<(Area, AreaHandlers)>), Error> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for number in (0..self.0.len()).filter(|&number| self.is_innermost(number)) {
             let same_prefix =
@@ -150,7 +161,7 @@ impl Nodes {
 
     /// What answers under the prefix of these routers, which is the same for all. None
     /// of them is inside another.
-    fn area(&self, routers: &[usize]) -> Result<Area, Error> {
+    fn area(&self, routers: &[usize]) -> Result<(Area, AreaHandlers), Error> {
         let owner_of = |&router: &usize| self[router].fallback.owner;
         let length_of = |owner: usize| self[owner].prefix.len();
         // The fallback of the innermost router that has one: a router inside another
@@ -166,11 +177,15 @@ impl Nodes {
         let around_fallback = &self[self.common(inside.copied())];
         let around_all = &self[self.common(routers.iter().copied())];
         let fallback = &self[chosen].fallback.handler;
-        Ok(Area {
-            names: path::names(&self[routers[0]].prefix),
+        let area = Area {
+            names: params::names(&self[routers[0]].prefix),
+            limits: around_fallback.limits,
+        };
+        let handlers = AreaHandlers {
             not_found: around_fallback.layers.wrap(fallback),
             bad_parameter: around_all.layers.wrap(&bad_parameter()),
-        })
+        };
+        Ok((area, handlers))
     }
 }
 
@@ -192,7 +207,7 @@ fn own_fallback(router: &Router, prefix: &str) -> Result<Option<Arc<dyn Handler>
     }
     match fallbacks.len() {
         0 | 1 => Ok(fallbacks.pop()),
-        _ => Err(Error::config("the router", two_fallbacks(prefix))),
+        _ => Err(Error::config(&named(prefix), "has two fallbacks")),
     }
 }
 
@@ -204,10 +219,11 @@ pub(super) fn bad_parameter() -> Arc<dyn Handler> {
     )
 }
 
-fn two_fallbacks(prefix: &str) -> String {
+/// A router, for messages.
+fn named(prefix: &str) -> String {
     match prefix {
-        "" => "has two fallbacks".to_owned(),
-        _ => format!("under {prefix} has two fallbacks"),
+        "" => "the router".to_owned(),
+        _ => format!("the router under {prefix}"),
     }
 }
 

@@ -1,11 +1,7 @@
-//! The paths of routes, and the values of their parameters in the path of a
-//! request (RFC 3986 sections 2.1 and 3.3).
-
-use std::sync::Arc;
+//! The paths of routes: which are valid (RFC 3986 section 3.3).
 
 use super::spelling;
-use crate::message::percent;
-use crate::message::route_match::Params;
+use crate::route_table::params;
 
 /// Why `path` is invalid; `None` if it is not. The tree of paths checks more: where
 /// parameters may stand.
@@ -28,22 +24,13 @@ pub(crate) fn flaw(path: &str) -> Option<String> {
     if path.contains("{{") || path.contains("}}") {
         return Some("contains a doubled brace: write a literal one as %7B or %7D".to_owned());
     }
-    let names = names(path);
+    let names = params::names(path);
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
             return Some(format!("has two parameters named {name}"));
         }
     }
     None
-}
-
-/// The names of the parameters of a path, in order.
-pub(crate) fn names(path: &str) -> Vec<Arc<str>> {
-    path.split('{')
-        .skip(1)
-        .filter_map(|rest| rest.split_once('}'))
-        .map(|(name, _)| Arc::from(name.trim_start_matches('*')))
-        .collect()
 }
 
 /// The whole path of a route in a nested router. The path `/` becomes the prefix
@@ -53,16 +40,6 @@ pub(crate) fn join(prefix: &str, path: &str) -> String {
         "/" if !prefix.is_empty() => prefix.to_owned(),
         _ => format!("{prefix}{path}"),
     }
-}
-
-/// The decoded values of the parameters `names`. `None` if one of them is not
-/// percent-encoded UTF-8.
-pub(crate) fn values(names: &[Arc<str>], found: &matchit::Params<'_, '_>) -> Option<Params> {
-    // Both come from the same path, in the same order.
-    let found = names.iter().zip(found.iter());
-    found
-        .map(|(name, (_, value))| Some((Arc::clone(name), percent::decode(value)?.into_owned())))
-        .collect()
 }
 
 #[cfg(test)]
@@ -114,14 +91,6 @@ mod tests {
         ] {
             assert_eq!(flaw(path).as_deref(), Some(expected), "{path}");
         }
-    }
-
-    #[test]
-    fn names_are_in_the_order_of_the_path() {
-        let found = names("/a/{b}/c-{d}.e/{*f}");
-        let found: Vec<&str> = found.iter().map(|name| &**name).collect();
-        assert_eq!(found, ["b", "d", "f"]);
-        assert!(names("/a/b").is_empty());
     }
 
     #[test]

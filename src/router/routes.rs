@@ -1,99 +1,83 @@
 //! Checked routes, which find the handler for a request.
 //!
 //! The responses of a router itself (404, 405, 400, `OPTIONS`) are handlers too,
-//! with the same layers around them. So a request is one look-up in a tree, and a
-//! call of the handler that it finds.
+//! with the same layers around them. So a request is one look-up in a
+//! [`RouteTable`], and a call of the handler at the index that it gives. If the server
+//! has the same table, it has looked up the request already.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
 
-use super::path;
-use super::prefixes::Prefixes;
 use crate::handler::Handler;
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::message::route_match::RouteMatch;
+use crate::message::route_match::Target;
+use crate::route_table::RouteTable;
 
 /// A checked [`Router`](crate::Router): the [`Handler`] that passes each request to the
 /// handler of its route. [`Router::build`](crate::Router::build) returns it.
 pub struct Routes {
-    /// Maps whole paths to indices of `endpoints`.
-    pub(super) paths: matchit::Router<usize>,
-    pub(super) endpoints: Vec<Endpoint>,
-    /// Maps prefixes to indices of `areas`.
-    pub(super) prefixes: Prefixes,
-    /// One for each prefix, that of the outermost router included.
-    pub(super) areas: Vec<Area>,
+    pub(super) table: RouteTable,
+    /// In the order of the table.
+    pub(super) endpoints: Vec<EndpointHandlers>,
+    /// In the order of the table.
+    pub(super) areas: Vec<AreaHandlers>,
     /// The answer to `OPTIONS *`.
     pub(super) options_of_server: Arc<dyn Handler>,
 }
 
-/// One path and its handlers.
-pub(super) struct Endpoint {
-    pub(super) path: Arc<str>,
-    pub(super) names: Vec<Arc<str>>,
+/// The handlers of one path.
+pub(super) struct EndpointHandlers {
     /// Those of `HEAD` and `OPTIONS` included, where the router answers them.
-    pub(super) handlers: Vec<(Method, Arc<dyn Handler>)>,
+    pub(super) by_method: Vec<(Method, Arc<dyn Handler>)>,
     /// The handler of every other method, or of the 405.
     pub(super) otherwise: Arc<dyn Handler>,
     pub(super) bad_parameter: Arc<dyn Handler>,
 }
 
 /// The responses to requests under one prefix that match no route.
-pub(super) struct Area {
-    pub(super) names: Vec<Arc<str>>,
+pub(super) struct AreaHandlers {
     pub(super) not_found: Arc<dyn Handler>,
     pub(super) bad_parameter: Arc<dyn Handler>,
 }
 
 impl Routes {
-    pub(super) fn choose(&self, method: &Method, path: &str) -> (&dyn Handler, RouteMatch) {
-        if path == "*" && *method == Method::OPTIONS {
-            return (&*self.options_of_server, RouteMatch::default());
-        }
-        let Ok(found) = self.paths.at(path) else {
-            return self.area(path);
-        };
-        let endpoint = &self.endpoints[*found.value];
-        let route = Some(Arc::clone(&endpoint.path));
-        match path::values(&endpoint.names, &found.params) {
-            Some(params) => (endpoint.handler(method), RouteMatch { route, params }),
-            None => {
-                let params = Vec::new();
-                (&*endpoint.bad_parameter, RouteMatch { route, params })
-            }
-        }
-    }
-
-    /// The handler for a path that matches no route: that of the deepest prefix.
-    fn area(&self, path: &str) -> (&dyn Handler, RouteMatch) {
-        let found = self.prefixes.deepest(path);
-        let found = found.expect("the empty prefix of the outermost router matches all");
-        let area = &self.areas[*found.value];
-        match path::values(&area.names, &found.params) {
-            Some(params) => {
-                let route = None;
-                (&*area.not_found, RouteMatch { route, params })
-            }
-            None => (&*area.bad_parameter, RouteMatch::default()),
+    fn handler(&self, target: Target, method: &Method) -> &dyn Handler {
+        match target {
+            Target::Server => &*self.options_of_server,
+            Target::Endpoint(index) => self.endpoints[index].handler(method),
+            Target::BadParameter(index) => &*self.endpoints[index].bad_parameter,
+            Target::Area(index) => &*self.areas[index].not_found,
+            Target::BadAreaParameter(index) => &*self.areas[index].bad_parameter,
         }
     }
 }
 
 impl Handler for Routes {
     fn handle(&self, mut request: Request) -> Response {
-        let (handler, route_match) = self.choose(request.method(), request.uri().path());
-        request.set_route_match(route_match);
-        handler.handle(request)
+        let target = match request.route_match().found_by(self.table.id()) {
+            Some(target) => target,
+            None => {
+                let path = request.uri().path();
+                let (target, route_match) = self.table.look_up(request.method(), path);
+                request.set_route_match(route_match);
+                target
+            }
+        };
+        self.handler(target, request.method()).handle(request)
+    }
+
+    fn route_table(&self) -> Option<RouteTable> {
+        Some(self.table.clone())
     }
 }
 
-impl Endpoint {
+impl EndpointHandlers {
     fn handler(&self, method: &Method) -> &dyn Handler {
-        let mut handlers = self.handlers.iter();
-        match handlers.find(|(known, _)| known == method) {
+        let mut by_method = self.by_method.iter();
+        match by_method.find(|(known, _)| known == method) {
             Some((_, handler)) => &**handler,
             None => &*self.otherwise,
         }
@@ -102,7 +86,6 @@ impl Endpoint {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths = self.endpoints.iter().map(|endpoint| &endpoint.path);
-        f.debug_list().entries(paths).finish()
+        self.table.fmt(f)
     }
 }

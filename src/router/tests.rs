@@ -1,14 +1,15 @@
-//! What `build` refuses, and with which messages. That the order of routers does not
-//! matter.
+//! What `build` refuses, and with which messages.
+
+mod order;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http::Method;
-use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::config::Config;
@@ -21,6 +22,8 @@ use crate::message::request::Request;
 use crate::message::request_body::RequestBody;
 use crate::message::response::Response;
 use crate::message::route_match::RouteMatch;
+use crate::message::route_match::Target;
+use crate::route_table::body_limits::BodyLimits;
 use crate::router::Router;
 use crate::router::routes::Routes;
 
@@ -214,6 +217,78 @@ fn the_spelling_of_another_router() {
     }
 }
 
+#[test]
+fn body_limits_out_of_range() {
+    let limited = |limits: BodyLimits| Router::new().body_limits(limits);
+    assert_eq!(
+        refused(limited(BodyLimits::new().buffer(0))),
+        "the body limits of the router: buffer is 0: it must be from 1 to 1073741824"
+    );
+    let never = limited(BodyLimits::new().timeout(Duration::ZERO));
+    assert_eq!(
+        refused(Router::new().nest("/a", never)),
+        "the body limits of the router under /a: timeout must not be zero: every request would time out"
+    );
+    let ever = limited(BodyLimits::new().timeout(Duration::MAX));
+    assert_eq!(
+        refused(Router::new().merge(ever)),
+        "the body limits of the router: timeout must be at most a year (365 days)"
+    );
+    limited(BodyLimits::new().bytes_max(0)).build().unwrap();
+}
+
+#[test]
+fn a_request_that_was_looked_up_is_not_looked_up_again() {
+    let routes = || {
+        let both = Router::new().get("/a", handler("a".into()));
+        both.get("/b", handler("b".into())).build().unwrap()
+    };
+    let (these, others) = (routes(), routes());
+    let passed = |request: Request| {
+        let response = these.handle(request);
+        response.headers()["passed"].to_str().unwrap().to_owned()
+    };
+    let looked_up = |routes: &Routes| {
+        let mut request = request("GET", "/a");
+        let (_, route_match) = routes.table.look_up(&Method::GET, "/b");
+        request.set_route_match(route_match);
+        request
+    };
+    assert_eq!(passed(looked_up(&these)), "b ");
+    assert_eq!(passed(looked_up(&others)), "a ", "found by another table");
+    let mut changed = looked_up(&these);
+    changed.forget_route();
+    assert_eq!(changed.route(), Some("/b"), "until it is looked up");
+    assert_eq!(passed(changed), "a ");
+}
+
+#[test]
+fn the_paths_of_a_table_are_in_the_order_of_its_targets() {
+    let nested = Router::new().get("/{id}", nothing).post("/{id}", nothing);
+    let routes = Router::new()
+        .get("/", nothing)
+        .nest("/users", nested)
+        .merge(Router::new().get("/z", nothing))
+        .build()
+        .unwrap();
+    let table = routes.route_table().unwrap();
+    let paths: Vec<&str> = table.paths().map(|path| &**path).collect();
+    for (asked, path) in [
+        ("/", "/"),
+        ("/users/7", "/users/{id}"),
+        ("/users/%FF", "/users/{id}"),
+        ("/z", "/z"),
+    ] {
+        let (target, route_match) = table.look_up(&Method::PUT, asked);
+        assert_eq!(paths[target.endpoint().unwrap()], path);
+        assert_eq!(route_match.route.as_deref(), Some(path));
+    }
+    let (target, _) = table.look_up(&Method::GET, "/users");
+    assert_eq!(target, Target::Area(1));
+    assert_eq!(target.endpoint(), None);
+    assert_eq!(table.look_up(&Method::OPTIONS, "*").0, Target::Server);
+}
+
 /// A route with its parameters filled in.
 fn filled(matched: &RouteMatch) -> Option<String> {
     let mut path = matched.route.as_deref()?.to_owned();
@@ -243,7 +318,7 @@ proptest! {
             .nest("/in/{tenant}", inner)
             .build()
             .unwrap();
-        let (_, matched) = routes.choose(&Method::GET, &path);
+        let (_, matched) = routes.table.look_up(&Method::GET, &path);
         if !path.contains('%') && let Some(filled) = filled(&matched) {
             prop_assert_eq!(filled, path);
         }
@@ -284,97 +359,4 @@ fn handler(name: String) -> impl Handler {
 
 fn layer(name: String) -> impl Fn(Request, &dyn Handler) -> Response + Send + Sync + 'static {
     move |request, next| pass(next.handle(request), &name)
-}
-
-/// The status, the names of the handler and of the layers from the inside, and the
-/// allowed methods.
-fn answer(routes: &Routes, method: &str, path: &str) -> (u16, String, String) {
-    let response = routes.handle(request(method, path));
-    let field = |name: &str| {
-        let field = response.headers().get(name);
-        field.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
-    };
-    let passed = field("passed").trim_end().to_owned();
-    (response.status().as_u16(), passed, field("allow"))
-}
-
-const ROUTES: [(&str, &str); 7] = [
-    ("GET", "/a"),
-    ("POST", "/a"),
-    ("PUT", "/a"),
-    ("GET", "/{id}/b"),
-    ("POST", "/{id}/b"),
-    ("DELETE", "/{id}/b/c"),
-    ("GET", "/"),
-];
-
-/// Routes of which each is in one of several routers with a layer. `ways` says how each
-/// router joins the outermost, in this order; `fallback` is the router that has one.
-fn divided(owners: &[usize], ways: &[(usize, u8)], fallback: Option<usize>) -> Routes {
-    let mut whole = Router::new();
-    for &(number, way) in ways {
-        let mut part = Router::new();
-        for (owner, (method, path)) in owners.iter().zip(ROUTES) {
-            if *owner == number {
-                let name = format!("{method}{path}");
-                part = part.route(method.parse().unwrap(), path, handler(name));
-            }
-        }
-        if fallback == Some(number) {
-            part = part.fallback(handler("fallback".to_owned()));
-        }
-        part = part.layer(layer(number.to_string()));
-        whole = match way {
-            0 => whole.merge(part),
-            1 => whole.nest("/", part),
-            2 => whole.nest("/in", part),
-            3 => whole.merge(Router::new().nest("/in", part)),
-            _ => whole.nest("/in", Router::new().merge(part)),
-        };
-    }
-    whole.layer(layer("whole".to_owned())).build().unwrap()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn the_order_of_routers_does_not_change_what_a_path_answers(
-        owners in vec(0..4_usize, ROUTES.len()),
-        ways in vec(0..5_u8, 4),
-        order in Just(vec![0_usize, 1, 2, 3]).prop_shuffle(),
-        fallback in prop::option::of(0..4_usize),
-    ) {
-        let in_order: Vec<(usize, u8)> = ways.iter().copied().enumerate().collect();
-        let shuffled: Vec<(usize, u8)> = order.iter().map(|&at| in_order[at]).collect();
-        let routes = divided(&owners, &in_order, fallback);
-        let others = divided(&owners, &shuffled, fallback);
-        for path in ["/", "/a", "/x/b", "/%/b", "/x/b/c", "/x", "*"] {
-            for prefix in ["", "/in"] {
-                for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
-                    let path = match path {
-                        "*" if prefix.is_empty() && method == "OPTIONS" => path.to_owned(),
-                        "*" => continue,
-                        "/" if !prefix.is_empty() => prefix.to_owned(),
-                        _ => format!("{prefix}{path}"),
-                    };
-                    let expected = answer(&routes, method, &path);
-                    prop_assert_eq!(&expected, &answer(&others, method, &path), "{} {}", method, path);
-                    prop_assert!(expected.1.ends_with("whole"), "{}", path);
-                }
-            }
-        }
-        for (owner, (method, path)) in owners.iter().zip(ROUTES) {
-            let path = path.replace("{id}", "x");
-            let path = match (ways[*owner], &*path) {
-                (0 | 1, _) => path,
-                (_, "/") => "/in".to_owned(),
-                _ => format!("/in{path}"),
-            };
-            let (status, passed, _) = answer(&routes, method, &path);
-            prop_assert_eq!(status, 200);
-            let begin = format!("{method}/");
-            prop_assert!(passed.starts_with(&begin) && passed.ends_with(&format!(" {owner} whole")), "{}", passed);
-        }
-    }
 }

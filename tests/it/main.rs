@@ -5,6 +5,7 @@
 
 mod answers;
 mod backlog;
+mod body_limits;
 mod counts;
 mod deadline;
 mod early_answers;

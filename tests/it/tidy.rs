@@ -23,6 +23,7 @@ const LAYERS: &[&str] = &[
     "lifecycle",
     // What the application sees.
     "message",
+    "route_table",
     "handler",
     "router",
     // The numbers, for people and programs that watch the server.

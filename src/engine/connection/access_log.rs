@@ -100,6 +100,7 @@ mod tests {
             began: Instant::now(),
             on_last_call: false,
             call_key: CallKey::default(),
+            route: None,
             request_line: Some(RequestLine {
                 method: Method::GET,
                 uri: "/a?b\\\u{202e}".parse().unwrap(),

@@ -130,6 +130,7 @@ impl Common {
             on_last_call: cx.services.life.phase() >= Phase::Draining,
             request_line: None,
             call_key: CallKey::default(),
+            route: None,
         });
     }
 
@@ -215,6 +216,7 @@ impl Common {
         Subject {
             request_line: exchange.and_then(|exchange| exchange.request_line.clone().map(Box::new)),
             peer: self.peer,
+            call_key: exchange.map_or_else(CallKey::default, |exchange| exchange.call_key),
             since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
         }
     }

@@ -30,6 +30,10 @@ pub(super) struct Exchange {
     pub(super) request_line: Option<RequestLine>,
     /// Known with the request line.
     pub(super) call_key: CallKey,
+    /// The index of the route in the [`RouteTable`](crate::RouteTable) of the server,
+    /// if there is one and a route matches.
+    #[allow(dead_code, reason = "for numbers by route")]
+    pub(super) route: Option<usize>,
 }
 
 impl Exchange {

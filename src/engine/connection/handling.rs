@@ -22,6 +22,7 @@ use crate::message::request::Origin;
 use crate::message::request::Request;
 use crate::message::request_body::BodyError;
 use crate::message::request_body::RequestBody;
+use crate::message::route_match::RouteMatch;
 use crate::net::stream::Stream;
 
 /// What the answer to the request depends on.
@@ -40,6 +41,7 @@ impl Handling {
     /// Has the handler called: enough of the request has arrived.
     pub(super) fn call(
         head: Head,
+        route_match: Option<RouteMatch>,
         body: RequestBody,
         incoming: Option<Box<Incoming>>,
         common: &Common,
@@ -63,7 +65,10 @@ impl Handling {
             connection: common.guard.number(),
             number: common.exchange_count,
         };
-        let request = Request::new(head, body, origin, cx.services.life.clone());
+        let mut request = Request::new(head, body, origin, cx.services.life.clone());
+        if let Some(route_match) = route_match {
+            request.set_route_match(route_match);
+        }
         Step::Call(handling, request)
     }
 

@@ -28,6 +28,7 @@ use crate::message::request_body::BodyError;
 use crate::net::os::Ready;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
+use crate::route_table::body_limits::LimitsInForce;
 
 /// How much of a chunked body is read at a time while its handler runs, in bytes. The
 /// bytes that are unused when the handler returns have to fit into a worker's buffer.
@@ -38,6 +39,8 @@ const INPUT_BYTES: usize = 16 * 1024;
 pub(super) struct Incoming {
     pub(super) decoder: Decoder,
     pub(super) minimum_rate: RateMeter,
+    /// Those of the request's route.
+    pub(super) limits: LimitsInForce,
     /// The 100 (Continue) for which the client waits before it sends the body.
     pub(super) interim: Option<Output>,
     /// Input that was read while the handler runs, and is not used yet.
@@ -67,6 +70,7 @@ impl Incoming {
     /// Returns the body that a head announces; `None` if it announces none.
     pub(super) fn announced(
         head: &Head,
+        limits: impl FnOnce() -> LimitsInForce,
         config: &Config,
         now: Instant,
     ) -> Result<Option<Box<Self>>, Refusal> {
@@ -79,12 +83,14 @@ impl Incoming {
         if framing == Framing::Length(0) {
             return Ok(None);
         }
-        let decoder = Decoder::new(framing, config.body_bytes_max, config.head_limits())?;
+        let limits = limits();
+        let decoder = Decoder::new(framing, limits.bytes_max, config.head_limits())?;
         let interim =
             expects_continue.then(|| Output::new(Vec::new(), Bytes::new(), encode::CONTINUE));
         Ok(Some(Box::new(Self {
             decoder,
-            minimum_rate: MinimumRate::new(config.body_timeout, config.rate_min).start(now),
+            minimum_rate: MinimumRate::new(limits.timeout, config.rate_min).start(now),
+            limits,
             interim,
             input: None,
             failed: None,

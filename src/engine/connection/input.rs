@@ -23,6 +23,7 @@ use crate::http1::head::Parsed;
 use crate::http1::target::NO_TUNNELS;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::message::request_body::RequestBody;
+use crate::message::route_match::Target;
 use crate::net::stream::Received;
 
 /// No request is in progress.
@@ -125,9 +126,20 @@ impl PartialHead {
 /// The head is complete: refuses the request, reads its body, or has its handler
 /// called. `length` is the length of the head, in bytes.
 fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>) -> Step {
+    let (method, path) = (&head.method, head.uri.path());
+    let found = cx
+        .services
+        .routes
+        .as_ref()
+        .map(|routes| routes.look_up(method, path));
+    let (target, route_match) = found.unzip();
     if let Some(exchange) = &mut common.exchange {
         exchange.received_bytes = length as u64;
-        exchange.call_key = CallKey::of_request(&head.method, head.uri.path());
+        exchange.call_key = match target {
+            Some(target) => CallKey::of_route(method, target),
+            None => CallKey::of_request(method, path),
+        };
+        exchange.route = target.and_then(Target::endpoint);
         exchange.request_line = Some(RequestLine {
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -137,12 +149,13 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
     if head.method == Method::CONNECT {
         return Step::Refuse(NO_TUNNELS);
     }
-    match Incoming::announced(&head, &cx.services.config, cx.now) {
+    let limits = || cx.services.body_limits(target, &head.method);
+    match Incoming::announced(&head, limits, &cx.services.config, cx.now) {
         Ok(None) => {
             let body = RequestBody::new(Bytes::new(), Some(0), None);
-            Handling::call(head, body, None, common, cx)
+            Handling::call(head, route_match, body, None, common, cx)
         }
-        Ok(Some(incoming)) => Step::ReadBody(PartialBody::new(head, incoming, cx)),
+        Ok(Some(incoming)) => Step::ReadBody(PartialBody::new(head, route_match, incoming, cx)),
         Err(refusal) => Step::Refuse(refusal),
     }
 }

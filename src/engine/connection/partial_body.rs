@@ -17,6 +17,7 @@ use crate::http1::body::Decoded;
 use crate::http1::head::Head;
 use crate::journal::note;
 use crate::message::request_body::RequestBody;
+use crate::message::route_match::RouteMatch;
 use crate::net::stream::Received;
 
 /// The most memory that is reserved for a body before its bytes arrive, in bytes. A
@@ -27,6 +28,7 @@ const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct PartialBody {
     head: Head,
+    route_match: Option<RouteMatch>,
     body: Vec<u8>,
     /// The part of the body that has not arrived; `None` if the whole body has.
     incoming: Option<Box<Incoming>>,
@@ -38,7 +40,12 @@ pub(super) struct PartialBody {
 
 impl PartialBody {
     /// Begins to read the body that the head announces.
-    pub(super) fn new(head: Head, mut incoming: Box<Incoming>, cx: &Context<'_>) -> Box<Self> {
+    pub(super) fn new(
+        head: Head,
+        route_match: Option<RouteMatch>,
+        mut incoming: Box<Incoming>,
+        cx: &Context<'_>,
+    ) -> Box<Self> {
         // A client that sends the body without waiting gets no 100 (Continue)
         // (RFC 9110 section 10.1.1).
         if !cx.buffer.is_empty() {
@@ -51,6 +58,7 @@ impl PartialBody {
             .min(BODY_RESERVE_BYTES_MAX);
         Box::new(Self {
             head,
+            route_match,
             body: Vec::with_capacity(usize::try_from(reserved_bytes).unwrap_or(0)),
             incoming: Some(incoming),
             waiter: None,
@@ -67,7 +75,7 @@ impl PartialBody {
         };
         let enough_bytes = match incoming.interim {
             Some(_) => 0,
-            None => cx.services.config.body_buffer,
+            None => incoming.limits.buffer,
         };
         let (body, decoder) = (&mut self.body, &mut incoming.decoder);
         while !decoder.is_done() && body.len() < enough_bytes && !cx.buffer.is_empty() {
@@ -92,7 +100,10 @@ impl PartialBody {
             incoming.permit = limit.acquire(common.waker(), &mut self.waiter);
             return match incoming.permit {
                 Some(_) => self.call_handler(common, cx),
-                None => self.await_permit(common, cx),
+                None => {
+                    let latest = cx.now + incoming.limits.timeout;
+                    self.await_permit(latest, common, cx)
+                }
             };
         }
         match cx.buffer.fill(&common.socket.stream) {
@@ -108,8 +119,7 @@ impl PartialBody {
         }
     }
 
-    fn await_permit(&mut self, common: &mut Common, cx: &Context<'_>) -> Step {
-        let latest = cx.now + cx.services.config.body_timeout;
+    fn await_permit(&mut self, latest: Instant, common: &mut Common, cx: &Context<'_>) -> Step {
         let until = *self.permit_deadline.get_or_insert(latest);
         match common.socket.stream.look() {
             Received::Gone => common.close_disconnected_request(cx),
@@ -134,6 +144,7 @@ impl PartialBody {
     /// are moved out, because the connection does not return to this state.
     fn call_handler(&mut self, common: &Common, cx: &Context<'_>) -> Step {
         let head = mem::take(&mut self.head);
+        let route_match = self.route_match.take();
         let arrived = Bytes::from(mem::take(&mut self.body));
         let arrived_bytes = arrived.len() as u64;
         match self.incoming.take() {
@@ -141,12 +152,12 @@ impl PartialBody {
                 let left = incoming.decoder.left();
                 let length = left.map(|left| left + arrived_bytes);
                 let body = RequestBody::new(arrived, length, None);
-                Handling::call(head, body, Some(incoming), common, cx)
+                Handling::call(head, route_match, body, Some(incoming), common, cx)
             }
             whole => {
                 let trailers = whole.and_then(|mut incoming| incoming.decoder.take_trailers());
                 let body = RequestBody::new(arrived, Some(arrived_bytes), trailers);
-                Handling::call(head, body, None, common, cx)
+                Handling::call(head, route_match, body, None, common, cx)
             }
         }
     }

@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::io::Write;
+use std::mem;
 use std::net::Shutdown;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -17,6 +19,9 @@ use crate::engine::monitor_waker::MonitorWaker;
 use crate::engine::peers::Peers;
 use crate::engine::places::Places;
 use crate::engine::shard::Job;
+use crate::engine::slow_calls::Expected;
+use crate::engine::slow_calls::SlowCalls;
+use crate::handler::Handler;
 use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
@@ -24,6 +29,8 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::message::response::IntoResponse;
+use crate::route_table::RouteTable;
+use crate::router::Router;
 
 /// A client's socket, the connection, and what the connection uses in its turn.
 struct Bench {
@@ -31,6 +38,8 @@ struct Bench {
     buffer: Buffer,
     client: TcpStream,
     connection: Box<Connection>,
+    /// The keys of the handler's calls, and the indices of their routes.
+    calls: Vec<(CallKey, Option<usize>)>,
 }
 
 /// A request as the handler would see it.
@@ -43,6 +52,10 @@ struct Observed {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_routes(None)
+    }
+
+    fn with_routes(routes: Option<RouteTable>) -> Self {
         let config = Config::default();
         let life = Arc::new(Lifecycle::new(&config));
         let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
@@ -65,10 +78,11 @@ impl Bench {
         let shard = Arc::clone(job.shard());
         let connection = Box::new(Connection::new(admitted, shard, Instant::now()));
         Self {
-            services: Services::new(config, journal, life, accounting, false),
+            services: Services::new(config, journal, life, accounting, false, routes),
             buffer: Buffer::new(16 * 1024),
             client,
             connection,
+            calls: Vec::new(),
         }
     }
 
@@ -94,6 +108,9 @@ impl Bench {
             let Next::Call(mut request) = next else {
                 return next;
             };
+            let exchange = self.connection.common.exchange.as_ref().unwrap();
+            self.calls
+                .push((self.connection.call_key(), exchange.route));
             seen.push(Observed {
                 method: request.method().to_string(),
                 target: request.uri().to_string(),
@@ -171,6 +188,64 @@ proptest! {
         client.read_to_string(&mut answers).unwrap();
         prop_assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), expected.len());
     }
+}
+
+/// The keys and the routes of the calls for these requests.
+fn calls(routes: Option<RouteTable>, requests: &[&str]) -> Vec<(CallKey, Option<usize>)> {
+    let mut bench = Bench::with_routes(routes);
+    for request in requests {
+        let head = format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n");
+        bench.client.write_all(head.as_bytes()).unwrap();
+    }
+    let mut seen = Vec::new();
+    while seen.len() < requests.len() {
+        bench.advance(&mut seen);
+    }
+    bench.client.shutdown(Shutdown::Write).unwrap();
+    let calls = mem::take(&mut bench.calls);
+    bench.finish(&mut seen);
+    calls
+}
+
+#[test]
+fn slow_calls_are_predicted_by_route_if_there_are_routes() {
+    let handler = |_: Request| "";
+    let routes = Router::new()
+        .get("/users/{id}", handler)
+        .delete("/users/{id}", handler)
+        .get("/pets/{id}", handler)
+        .build()
+        .unwrap();
+    let requests = [
+        "GET /users/1",
+        "GET /users/2?a",
+        "DELETE /users/1",
+        "GET /pets/1",
+        "GET /x",
+        "GET /y",
+    ];
+    let [first, second, deleted, pet, x, y] = calls(routes.route_table(), &requests)[..] else {
+        panic!("six calls")
+    };
+    assert_eq!(first, second);
+    assert_ne!(first.0, deleted.0, "another method");
+    assert_ne!(first.0, pet.0, "another route");
+    assert_eq!(x, y, "no route");
+    let indices = [first, deleted, pet, x].map(|(_, index)| index);
+    assert_eq!(indices, [Some(0), Some(0), Some(1), None]);
+
+    // A call that waits for one user says what to expect of the next.
+    let slow_calls = SlowCalls::new();
+    let time = Duration::from_millis(5);
+    slow_calls.took(first.0, time, Some(time));
+    assert_eq!(slow_calls.expected(second.0), Expected::Waits);
+    assert_eq!(slow_calls.expected(pet.0), Expected::Unknown);
+
+    let [first, second, ..] = calls(None, &requests)[..] else {
+        panic!("six calls")
+    };
+    assert_ne!(first.0, second.0, "without routes it is by path");
+    assert_eq!(first.1, None);
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl TestEngine {
         };
         let life = Arc::new(Lifecycle::new(&config));
         let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
-        let services = Services::new(config, Journal::unread(), life, accounting, false);
+        let services = Services::new(config, Journal::unread(), life, accounting, false, None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let acceptor_waker = AcceptorWaker::tcp(listener.local_addr().unwrap()).unwrap();
         let handler = Box::new(|_: Request| "hello");
@@ -120,6 +120,7 @@ impl TestEngine {
         Subject {
             request_line: None,
             peer: self.listener.local_addr().unwrap().into(),
+            call_key: CallKey::default(),
             since: Instant::now(),
         }
     }

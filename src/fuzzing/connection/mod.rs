@@ -221,7 +221,7 @@ impl<'a> Driver<'a> {
         let connection = Connection::new(admitted, Arc::clone(job.shard()), Instant::now());
         Self {
             plan,
-            services: Services::new(config, journal, life, accounting, false),
+            services: Services::new(config, journal, life, accounting, false, None),
             buffer: Buffer::new(BUFFER_BYTES),
             date: DateClock::default(),
             deferred: Vec::new(),

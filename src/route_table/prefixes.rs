@@ -9,11 +9,11 @@ use matchit::Match;
 /// not do: it cannot hold `/{*rest}` beside `/{tenant}`, and prefixes can overlap
 /// like that.
 #[derive(Default)]
-pub(super) struct Prefixes(Vec<matchit::Router<usize>>);
+pub(crate) struct Prefixes(Vec<matchit::Router<usize>>);
 
 impl Prefixes {
     /// `prefix` is empty, or a path that does not end with `/`.
-    pub(super) fn insert(&mut self, prefix: &str, place: usize) -> Result<(), InsertError> {
+    pub(crate) fn insert(&mut self, prefix: &str, place: usize) -> Result<(), InsertError> {
         let depth = prefix.matches('/').count();
         if self.0.len() <= depth {
             self.0.resize_with(depth + 1, matchit::Router::new);
@@ -22,7 +22,7 @@ impl Prefixes {
     }
 
     /// The prefix of `path` with the most segments.
-    pub(super) fn deepest<'a>(&'a self, path: &'a str) -> Option<Match<'a, 'a, &'a usize>> {
+    pub(crate) fn deepest<'a>(&'a self, path: &'a str) -> Option<Match<'a, 'a, &'a usize>> {
         let trees = self.0.iter().enumerate().rev();
         trees
             .map(|(depth, tree)| tree.at(cut(path, depth)))

@@ -45,7 +45,8 @@ impl Services {
         renders_rejections: bool,
         routes: Option<RouteTable>,
     ) -> Arc<Self> {
-        accounting.count_by(config.shards(), []);
+        let paths = routes.iter().flat_map(RouteTable::paths);
+        accounting.count_by(config.shards(), paths.map(|path| path.to_string()));
         Arc::new(Self {
             places: Places::new(config.max_connections),
             peers: Peers::new(config.connections_per_peer),

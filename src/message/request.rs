@@ -111,6 +111,7 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn method_mut(&mut self) -> &mut Method {
+        self.forget_route();
         &mut self.0.head.method
     }
 
@@ -136,6 +137,7 @@ impl Request {
     /// Lets a layer change the request target. What
     /// [`method_mut`](Self::method_mut) says of routes is true here too.
     pub fn uri_mut(&mut self) -> &mut Uri {
+        self.forget_route();
         &mut self.0.head.uri
     }
 
@@ -365,7 +367,6 @@ impl Request {
 
     /// The method or the URI has changed: the next router looks up the route again.
     /// Until then [`route`](Self::route) and [`param`](Self::param) stay.
-    #[allow(dead_code, reason = "for accessors that change the method or the URI")]
     pub(crate) fn forget_route(&mut self) {
         self.0.route_match.found = None;
     }

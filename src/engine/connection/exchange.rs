@@ -32,7 +32,6 @@ pub(super) struct Exchange {
     pub(super) call_key: CallKey,
     /// The index of the route in the [`RouteTable`](crate::RouteTable) of the server,
     /// if there is one and a route matches.
-    #[allow(dead_code, reason = "for numbers by route")]
     pub(super) route: Option<usize>,
 }
 
@@ -50,7 +49,7 @@ impl Exchange {
 
     /// The place of its route in the numbers.
     fn route_index(&self) -> usize {
-        NO_ROUTE
+        self.route.map_or(NO_ROUTE, |endpoint| endpoint + 1)
     }
 
     /// What is counted when it ends now, after this time.

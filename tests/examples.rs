@@ -64,7 +64,10 @@ fn path(folder: &Path) -> &str {
 fn hello_greets_and_stops() {
     let example = Running::start("hello", &[]);
     let mut client = example.connect();
-    assert_eq!(client.get("/").body, "hello 127.0.0.1\n");
+    assert_eq!(
+        client.get("/").body,
+        format!("hello {}\n", client.address())
+    );
     example.signal(Signal::INT);
     client.expect_eof();
     drop(client);

@@ -41,7 +41,7 @@ impl Handling {
     /// Has the handler called: enough of the request has arrived.
     pub(super) fn call(
         head: Head,
-        route_match: Option<RouteMatch>,
+        route_match: &mut Option<RouteMatch>,
         body: RequestBody,
         incoming: Option<Box<Incoming>>,
         common: &Common,
@@ -66,7 +66,7 @@ impl Handling {
             number: common.exchange_count,
         };
         let mut request = Request::new(head, body, origin, cx.services.life.clone());
-        if let Some(route_match) = route_match {
+        if let Some(route_match) = route_match.take() {
             request.set_route_match(route_match);
         }
         Step::Call(handling, request)

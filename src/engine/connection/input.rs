@@ -23,7 +23,6 @@ use crate::http1::head::Parsed;
 use crate::http1::target::NO_TUNNELS;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::message::request_body::RequestBody;
-use crate::message::route_match::Target;
 use crate::net::stream::Received;
 
 /// No request is in progress.
@@ -127,19 +126,21 @@ impl PartialHead {
 /// called. `length` is the length of the head, in bytes.
 fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>) -> Step {
     let (method, path) = (&head.method, head.uri.path());
-    let found = cx
-        .services
-        .routes
-        .as_ref()
-        .map(|routes| routes.look_up(method, path));
-    let (target, route_match) = found.unzip();
+    let (mut target, mut route_match) = (None, None);
+    if let Some(routes) = &cx.services.routes {
+        let (found, matched) = routes.look_up(method, path);
+        target = Some(found);
+        route_match = Some(matched);
+    }
     if let Some(exchange) = &mut common.exchange {
         exchange.received_bytes = length as u64;
-        exchange.call_key = match target {
-            Some(target) => CallKey::of_route(method, target),
-            None => CallKey::of_request(method, path),
-        };
-        exchange.route = target.and_then(Target::endpoint);
+        match target {
+            Some(target) => {
+                exchange.call_key = CallKey::of_route(method, target);
+                exchange.route = target.endpoint();
+            }
+            None => exchange.call_key = CallKey::of_request(method, path),
+        }
         exchange.request_line = Some(RequestLine {
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -153,7 +154,7 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
     match Incoming::announced(&head, limits, &cx.services.config, cx.now) {
         Ok(None) => {
             let body = RequestBody::new(Bytes::new(), Some(0), None);
-            Handling::call(head, route_match, body, None, common, cx)
+            Handling::call(head, &mut route_match, body, None, common, cx)
         }
         Ok(Some(incoming)) => Step::ReadBody(PartialBody::new(head, route_match, incoming, cx)),
         Err(refusal) => Step::Refuse(refusal),

@@ -144,7 +144,7 @@ impl PartialBody {
     /// are moved out, because the connection does not return to this state.
     fn call_handler(&mut self, common: &Common, cx: &Context<'_>) -> Step {
         let head = mem::take(&mut self.head);
-        let route_match = self.route_match.take();
+        let route_match = &mut self.route_match;
         let arrived = Bytes::from(mem::take(&mut self.body));
         let arrived_bytes = arrived.len() as u64;
         match self.incoming.take() {

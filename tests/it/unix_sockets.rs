@@ -261,8 +261,11 @@ fn a_stop_before_the_start_serves_the_backlog() {
 #[cfg(target_os = "linux")]
 #[test]
 fn no_connection_is_lost_while_servers_take_turns_at_one_path() {
-    const CLIENTS: usize = 16;
-    const ANSWERS: u64 = 200;
+    const CLIENTS: usize = 8;
+    /// How many connections a client makes before it sends: so many connections are
+    /// made in the moment in which a server closes its socket.
+    const CONNECTIONS: usize = 30;
+    const ANSWERS: u64 = 300;
     let stops = match std::env::var("FAREWELL_ROUNDS") {
         Ok(rounds) => rounds.parse().unwrap(),
         Err(_) => 10,
@@ -290,22 +293,26 @@ fn no_connection_is_lost_while_servers_take_turns_at_one_path() {
         thread::spawn(move || {
             let mut refused = 0_u64;
             while !over.load(SeqCst) {
-                match place.try_connect() {
-                    Ok(mut client) => {
-                        // Whether the client writes before or after the server has
-                        // accepted, or refuses others already, must not matter.
-                        client.send("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-                        assert_eq!(client.response().body, "hello /a");
-                        client.expect_eof();
-                        answered.fetch_add(1, SeqCst);
+                let mut made = Vec::new();
+                for _ in 0..CONNECTIONS {
+                    match place.try_connect() {
+                        Ok(client) => made.push(client),
+                        Err(error) => {
+                            let kind = error.kind();
+                            let is_refused =
+                                matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused);
+                            assert!(is_refused, "{error}");
+                            refused += 1;
+                        }
                     }
-                    Err(error) => {
-                        let kind = error.kind();
-                        let is_refused =
-                            matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused);
-                        assert!(is_refused, "{error}");
-                        refused += 1;
-                    }
+                }
+                // Whether a client writes before or after the server has accepted it, or
+                // refuses others already, must not matter.
+                for mut client in made {
+                    client.send("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                    assert_eq!(client.response().body, "hello /a");
+                    client.expect_eof();
+                    answered.fetch_add(1, SeqCst);
                 }
             }
             refused

@@ -209,8 +209,12 @@ fn ignored_by_status(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::io::Write;
     use std::net::TcpListener;
     use std::net::TcpStream;
+    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::UnixStream;
     use std::sync::mpsc;
     use std::thread;
 
@@ -234,6 +238,33 @@ mod tests {
             let (_, peer) = listener.accept().unwrap();
             assert_eq!(peer, early.local_addr().unwrap());
         }
+    }
+
+    #[test]
+    fn a_unix_socket_that_refuses_new_connections_keeps_its_backlog() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut early = [(); 3].map(|()| UnixStream::connect(&path).unwrap());
+        early[0].write_all(b"x").unwrap();
+        refuse_new_unix_connections(&SockRef::from(&listener)).unwrap();
+        let late = UnixStream::connect(&path).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::ConnectionRefused);
+        // Clients write before and after, and can be answered.
+        early[1].write_all(b"x").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        for client in &mut early[..2] {
+            let (mut accepted, _) = listener.accept().unwrap();
+            let mut byte = [0];
+            accepted.read_exact(&mut byte).unwrap();
+            accepted.write_all(b"y").unwrap();
+            client.read_exact(&mut byte).unwrap();
+            assert_eq!(&byte, b"y");
+        }
+        // The close resets what is left in the backlog.
+        drop(listener);
+        let reset = early[2].read(&mut [0]).unwrap_err();
+        assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]

@@ -240,6 +240,52 @@ fn a_stop_removes_the_file_and_serves_the_backlog() {
     assert_eq!(report.refusing_after.is_some(), cfg!(target_os = "linux"));
 }
 
+/// The second name stands for clients that have looked the path up just before it was
+/// removed, and connect after that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_has_found_the_path_in_time_and_connects_late_is_refused_and_not_lost() {
+    let place = Place::new();
+    let found = place.folder.path().join("found.sock");
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.max_connections = 1;
+    config.last_call = TOO_LONG;
+    let server = Server::bind_unix(&place.path, config).unwrap();
+    fs::hard_link(&place.path, &found).unwrap();
+    let server = TestServer::spawn(server, gated(&gate));
+    let mut clients: Vec<_> = (0..5)
+        .map(|_| Client::try_connect_unix(&found).unwrap())
+        .collect();
+    for client in &mut clients {
+        client.request("/slow");
+    }
+    gate.wait_started();
+    server.stop.shutdown();
+    // The drain waits for the one place. Connections that are still made are served.
+    let until = Instant::now() + TOO_LONG;
+    let refused = loop {
+        match Client::try_connect_unix(&found) {
+            Ok(mut late) => {
+                late.request("/late");
+                clients.push(late);
+            }
+            Err(error) => break error.kind(),
+        }
+        assert!(Instant::now() < until, "connections are still made");
+    };
+    assert_eq!(refused, ErrorKind::ConnectionRefused);
+    drop(bar);
+    let count = clients.len() as u64;
+    for mut client in clients {
+        let body = client.response().body;
+        assert!(body == "hello /slow" || body == "hello /late", "{body}");
+    }
+    let report = server.join();
+    assert_eq!(report.accepted, count);
+    assert!(report.all_answered(), "{report}");
+}
+
 #[test]
 fn a_stop_before_the_start_serves_the_backlog() {
     let place = Place::new();

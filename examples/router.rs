@@ -11,12 +11,10 @@
 
 use std::{env, error::Error, time::Instant};
 
-use farewell::StatusCode;
 use farewell::{Config, Handler, HeaderValue, Json, Rejection, Request, Response, Router, Server};
 
 fn square(request: Request) -> Result<String, Rejection> {
-    let number = request.param("number").and_then(|text| text.parse().ok());
-    let number: u32 = number.ok_or(Rejection::new(StatusCode::NOT_FOUND, "no such number"))?;
+    let number: u32 = request.param_as("number")?;
     Ok(format!("{}\n", u64::from(number).pow(2)))
 }
 

@@ -31,6 +31,7 @@
 //!   one as long as one worker is free. A panic in it is a 500.
 //! - A [`Router`] finds the handler by method and path. Layers go around handlers, and
 //!   [`BodyLimits`] bound the bodies of some routes.
+//! - Handlers and layers share a value by a [`State`].
 //! - The body of a request streams in while the handler reads it ([`RequestBody`]). The
 //!   [`Body`] of a response is bytes, a file, a reader, an iterator, a writer function,
 //!   or [`Events`]. [`Body::upgrade`] takes the connection out of HTTP.
@@ -67,6 +68,7 @@
 //! | `signals` | yes | `Server::stop_on_signals`: Ctrl+C, SIGTERM and SIGHUP stop the server |
 //! | `json` | no | `Json`, `Request::json` |
 //! | `form` | no | `Request::query`, `Request::form` |
+//! | `cookies` | no | `Request::cookies`, and a `CookieJar` beside a response |
 //! | `stop-routes` | no | `StopRoutes`: guarded `/shutdown`, `/healthz`, `/readyz`; `Report::to_json` |
 //! | `serde` | no | `Serialize` for [`Report`], [`Counts`], [`Totals`] and their parts |
 //! | `metrics` | no | `Metrics::handler`, `Metrics::encode`: the numbers as text for Prometheus |
@@ -111,6 +113,7 @@ mod server;
 mod shutdown;
 #[cfg(feature = "signals")]
 mod signals;
+mod state;
 #[cfg(feature = "stop-routes")]
 mod stop_routes;
 mod sync;
@@ -149,12 +152,14 @@ pub use crate::message::events::Events;
 pub use crate::message::events::SendError;
 #[cfg(feature = "json")]
 pub use crate::message::json::Json;
+pub use crate::message::redirect::Redirect;
 pub use crate::message::rejection::Rejection;
 pub use crate::message::request::Request;
 pub use crate::message::request_body::BodyError;
 pub use crate::message::request_body::RequestBody;
 pub use crate::message::response::Html;
 pub use crate::message::response::IntoResponse;
+pub use crate::message::response::NoContent;
 pub use crate::message::response::Response;
 pub use crate::metrics::Metrics;
 pub use crate::net::listener::Ownership;
@@ -168,6 +173,7 @@ pub use crate::shutdown::follow::Progress;
 pub use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]
 pub use crate::signals::Signals;
+pub use crate::state::State;
 #[cfg(feature = "stop-routes")]
 pub use crate::stop_routes::StopRoutes;
 #[cfg(feature = "stop-routes")]
@@ -197,6 +203,12 @@ pub use ::http::Version;
 pub use ::http::header;
 #[doc(no_inline)]
 pub use bytes::Bytes;
+
+/// The crate [`cookie`](https://docs.rs/cookie), whose types
+/// [`Request::cookies`] uses.
+#[cfg(feature = "cookies")]
+#[doc(no_inline)]
+pub use ::cookie;
 
 /// The examples in the README compile.
 #[cfg(doctest)]

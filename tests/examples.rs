@@ -96,7 +96,7 @@ fn router_takes_a_parameter_and_json_and_times_every_request() {
     let area = client.response();
     assert!(area.has("content-type: application/json"));
     assert_eq!(area.body, "12");
-    for (path, status) in [("/squares/x", 404), ("/area", 404), ("/api/area", 405)] {
+    for (path, status) in [("/squares/x", 400), ("/area", 404), ("/api/area", 405)] {
         let refused = client.get(path);
         assert_eq!(refused.status, status, "{path}");
         assert!(refused.head.contains("server-timing"), "{path}");

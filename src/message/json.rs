@@ -40,15 +40,20 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(text) => text,
             Err(error) => {
                 let name = std::any::type_name::<T>();
-                log::error!("cannot write {name} as JSON: {error}; the client gets a 500");
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                return Rejection::new(status, "internal server error").into_response();
+                let problem = format_args!("cannot write {name} as JSON: {error}");
+                return Rejection::internal(problem).instead();
             }
         };
         let mut response = Response::new(Body::from(text));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
+    }
+}
+
+impl IntoResponse for serde_json::Value {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
     }
 }
 
@@ -126,6 +131,20 @@ mod tests {
         for other in ["", "text/json", "application/jsonp", "text/plain", "json"] {
             assert!(!is_json(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_value_is_sent_as_json() {
+        let response = serde_json::json!({"a": [1, null]}).into_response();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        assert_eq!(response.body().content.length(), Some(14));
+    }
+
+    #[test]
+    fn a_value_that_is_no_json_is_a_500_whatever_its_status() {
+        let impossible = std::collections::HashMap::from([((1, 2), 3)]);
+        let response = (StatusCode::CREATED, Json(impossible)).into_response();
+        assert_eq!(response.status(), 500);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What a handler sees: the request and the response.
 
 pub(crate) mod body;
+#[cfg(feature = "cookies")]
+mod cookies;
 pub(crate) mod events;
+mod fallible;
 #[cfg(feature = "form")]
 pub(crate) mod form;
 mod from_http;
@@ -11,9 +14,12 @@ pub(crate) mod json;
 mod media_type;
 pub(crate) mod percent;
 mod read_body;
+pub(crate) mod redirect;
 pub(crate) mod rejection;
 pub(crate) mod rendering;
 pub(crate) mod request;
 pub(crate) mod request_body;
 pub(crate) mod response;
+mod response_parts;
 pub(crate) mod route_match;
+mod typed;

@@ -1,16 +1,22 @@
 //! The refusal of a request by its handler.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 use http::StatusCode;
 
 use super::response::IntoResponse;
 use super::response::Response;
+use crate::escaped::Escaped;
 
 /// Marks the response of a rejection, among its extensions, until it is rendered.
 #[derive(Clone, Copy)]
 pub(super) struct Unrendered;
+
+/// Marks the response of a value that could not be one.
+#[derive(Clone, Copy)]
+struct Failed;
 
 /// Why a handler refuses a request: a status, and a line for the client's
 /// developer.
@@ -27,13 +33,58 @@ pub(super) struct Unrendered;
 /// use farewell::{Rejection, Request, StatusCode};
 ///
 /// fn square(request: Request) -> Result<String, Rejection> {
-///     let number: i64 = request
-///         .param("number")
-///         .and_then(|number| number.parse().ok())
-///         .ok_or_else(|| Rejection::new(StatusCode::NOT_FOUND, "no such number"))?;
-///     Ok(number.wrapping_mul(number).to_string())
+///     let number: i64 = request.param_as("number")?;
+///     let square = number.checked_mul(number);
+///     let square = square.ok_or(Rejection::new(StatusCode::NOT_FOUND, "too large"))?;
+///     Ok(square.to_string())
 /// }
 /// # let _ = square;
+/// ```
+///
+/// An API that answers errors in its own form has an error type, and `?` converts
+/// rejections and other errors into it:
+///
+/// ```
+/// # #[cfg(feature = "json")] fn main() -> Result<(), farewell::Error> {
+/// use farewell::{IntoResponse, Json, Rejection, Request, Response, StatusCode};
+///
+/// enum ApiError {
+///     Refused(Rejection),
+///     NoSuchNote(u64),
+/// }
+///
+/// impl From<Rejection> for ApiError {
+///     fn from(rejection: Rejection) -> Self {
+///         Self::Refused(rejection)
+///     }
+/// }
+///
+/// impl From<std::io::Error> for ApiError {
+///     fn from(error: std::io::Error) -> Self {
+///         Self::Refused(error.into()) // logged, and a 500 that does not name it
+///     }
+/// }
+///
+/// impl IntoResponse for ApiError {
+///     fn into_response(self) -> Response {
+///         let (status, message) = match &self {
+///             Self::Refused(rejection) => (rejection.status(), rejection.message().to_owned()),
+///             Self::NoSuchNote(id) => (StatusCode::NOT_FOUND, format!("no note {id}")),
+///         };
+///         (status, Json(serde_json::json!({ "error": message }))).into_response()
+///     }
+/// }
+///
+/// fn read(request: Request) -> Result<String, ApiError> {
+///     let id: u64 = request.param_as("id")?;
+///     if id != 7 {
+///         return Err(ApiError::NoSuchNote(id));
+///     }
+///     Ok(std::fs::read_to_string("note-7.txt")?)
+/// }
+/// # let routes = farewell::Router::new().get("/notes/{id}", read).build()?;
+/// # Ok(()) }
+/// # #[cfg(not(feature = "json"))] fn main() {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -51,8 +102,40 @@ impl Rejection {
         }
     }
 
+    /// The rejection for a failure that is not the client's: a 500 whose line is
+    /// `internal server error`. It logs `error`, which the client does not see.
+    ///
+    /// ```
+    /// use farewell::{Rejection, Request};
+    ///
+    /// fn limit(_: Request) -> Result<String, Rejection> {
+    ///     std::env::var("LIMIT").map_err(Rejection::internal)
+    /// }
+    /// # let _ = limit;
+    /// ```
+    pub fn internal(error: impl fmt::Display) -> Self {
+        // The error may quote what the client has sent.
+        log::error!("cannot answer a request: {}", Escaped(error));
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
+    }
+
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// The response in place of a value that cannot be one. A status or header fields
+    /// beside that value do not change it.
+    pub(super) fn instead(self) -> Response {
+        let mut response = self.into_response();
+        response.extensions_mut().insert(Failed);
+        response
+    }
+
+    /// Whether `response` was made by [`instead`](Self::instead), and has not left its
+    /// handler or layer. A layer may change one that comes from inside.
+    pub(super) fn is_instead(response: &Response) -> bool {
+        let extensions = response.extensions();
+        extensions.get::<Failed>().is_some() && extensions.get::<Unrendered>().is_some()
     }
 
     /// The status of the response.
@@ -72,7 +155,7 @@ impl fmt::Display for Rejection {
     }
 }
 
-impl std::error::Error for Rejection {}
+impl Error for Rejection {}
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
@@ -93,6 +176,8 @@ mod tests {
         assert_eq!(rejection.to_string(), "there is one already");
         assert_eq!(rejection.message(), "there is one already");
         assert_eq!(rejection.status(), StatusCode::CONFLICT);
-        assert_eq!(rejection.into_response().status(), StatusCode::CONFLICT);
+        let response = rejection.clone().into_response();
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert_eq!(response.extensions().get(), Some(&rejection));
     }
 }

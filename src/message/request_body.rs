@@ -12,7 +12,6 @@ use http::StatusCode;
 use super::rejection::Rejection;
 use super::response::IntoResponse;
 use super::response::Response;
-use crate::escaped::Escaped;
 use crate::http1::Refusal;
 
 /// The most bytes allocated for a body because its client states a length.
@@ -288,36 +287,8 @@ impl From<BodyError> for Rejection {
     }
 }
 
-impl From<io::Error> for Rejection {
-    /// The error of a read of the request's body becomes the rejection of its
-    /// [`BodyError`]. Any other error is logged, and becomes a 500 that does not
-    /// name it.
-    fn from(error: io::Error) -> Self {
-        if let Some(error) = BodyError::of(&error) {
-            return error.into();
-        }
-        // The error may quote what the client has sent.
-        log::error!("cannot answer a request: {}", Escaped(&error));
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
-    }
-}
-
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         Rejection::from(self).into_response()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_internal_error_is_not_shown_to_the_client() {
-        let internal = Rejection::from(io::Error::other("secret path"));
-        assert_eq!(internal.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(!internal.message().contains("secret"));
-        let slow_body = Rejection::from(io::Error::from(BodyError::TOO_SLOW));
-        assert_eq!(slow_body.status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -29,17 +29,51 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 
 /// What a handler may return.
 ///
-/// Strings become `text/plain; charset=utf-8`, bytes `application/octet-stream`,
-/// both with status 200. `(StatusCode, T)` is the response of `T` with another
-/// status. `Result<T, E>` is the response of `T` or of `E`.
+/// | value | response |
+/// |---|---|
+/// | a string | 200, `text/plain; charset=utf-8` |
+/// | bytes, a [`File`](std::fs::File) | 200, `application/octet-stream` |
+/// | [`Html`], `Json`, `serde_json::Value` | 200, its type |
+/// | [`Body`], `()` | 200, without a type |
+/// | [`StatusCode`] | the status, no body |
+/// | [`NoContent`] | 204 |
+/// | [`Redirect`](crate::Redirect) | 303, 307 or 308 |
+/// | [`Rejection`](crate::Rejection) | its status and its line |
+/// | [`io::Error`](std::io::Error), `Box<dyn Error>` | a 500, or the [`Rejection`](crate::Rejection) inside; a 500 is logged, and its text is not sent |
+/// | `Option<T>` | that of `T`; `None` is a 404 |
+/// | `Result<T, E>` | that of `T` or of `E` |
+/// | [`http::Response<T>`](http::Response) | itself; `T` is anything that a [`Body`] is made from |
+/// | [`HeaderMap`](http::HeaderMap), `[(name, value)]` | 200, these header fields |
+/// | `(StatusCode, T)` | that of `T` with another status |
+/// | `(HeaderMap, T)`, `([(name, value)], T)` | that of `T` with these fields |
+/// | `(StatusCode, HeaderMap, T)`, `(StatusCode, [(name, value)], T)` | both |
+/// | `(CookieJar, T)` | that of `T`, and the cookies that have changed |
+///
+/// Fields beside `T` replace those of the same name in the response of `T`. A name
+/// that is repeated beside `T` is sent as often. `Set-Cookie` replaces nothing: each
+/// is a cookie of its own (RFC 9110 section 5.3). Names and values are anything that
+/// becomes a [`HeaderName`](http::HeaderName) and a [`HeaderValue`]. If one of them is
+/// invalid, such as a value with a line end, the response is a logged 500 instead.
+///
+/// If `T` cannot be a response (`None`, an error, a folder as a `File`, a value that JSON
+/// cannot express), what is beside it is ignored: `(StatusCode::CREATED, None)` is a 404.
+///
+/// ```
+/// use farewell::{IntoResponse, Request, StatusCode, header};
+///
+/// fn create(_: Request) -> impl IntoResponse {
+///     (StatusCode::CREATED, [(header::LOCATION, "/notes/7")], "created\n")
+/// }
+/// # let _ = farewell::Router::new().post("/notes", create);
+/// ```
 pub trait IntoResponse {
     /// Converts the value into a response.
     fn into_response(self) -> Response;
 }
 
-impl IntoResponse for Response {
+impl<T: Into<Body>> IntoResponse for http::Response<T> {
     fn into_response(self) -> Response {
-        self
+        self.map(Into::into)
     }
 }
 
@@ -57,16 +91,20 @@ impl IntoResponse for () {
 
 impl IntoResponse for StatusCode {
     fn into_response(self) -> Response {
-        (self, ()).into_response()
+        let mut response = Response::default();
+        *response.status_mut() = self;
+        response
     }
 }
 
-impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
+/// No content: status 204 and no body (RFC 9110 section 15.3.5). A browser stays on
+/// its page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NoContent;
+
+impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
-        let (status, rest) = self;
-        let mut response = rest.into_response();
-        *response.status_mut() = status;
-        response
+        StatusCode::NO_CONTENT.into_response()
     }
 }
 
@@ -111,6 +149,15 @@ impl IntoResponse for Cow<'static, str> {
     }
 }
 
+impl IntoResponse for Cow<'static, [u8]> {
+    fn into_response(self) -> Response {
+        match self {
+            Cow::Borrowed(bytes) => bytes.into_response(),
+            Cow::Owned(bytes) => bytes.into_response(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,10 +170,22 @@ mod tests {
             "text/plain; charset=utf-8"
         );
         let bytes = vec![1, 2].into_response();
-        assert_eq!(
-            bytes.headers()[header::CONTENT_TYPE],
-            "application/octet-stream"
-        );
+        let cow = Cow::Borrowed(&b"12"[..]).into_response();
+        for bytes in [bytes, cow] {
+            assert_eq!(
+                bytes.headers()[header::CONTENT_TYPE],
+                "application/octet-stream"
+            );
+        }
+    }
+
+    #[test]
+    fn a_response_of_the_crate_http_has_any_body() {
+        let response = http::Response::builder().status(418).body("tea");
+        let response = response.unwrap().into_response();
+        assert_eq!(response.status(), 418);
+        assert_eq!(response.body().content.length(), Some(3));
+        assert_eq!(response.headers().get(header::CONTENT_TYPE), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Reading JSON bodies, forms and queries as values.
+//! Reading parts of a request as values: JSON bodies, forms, queries, path parameters,
+//! header fields, cookies.
 
 use std::collections::HashMap;
 
@@ -6,6 +7,7 @@ use farewell::Json;
 use farewell::Rejection;
 use farewell::Request;
 use farewell::Router;
+use farewell::header;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -147,4 +149,153 @@ fn a_query_is_read() {
         client.get("/all?b=2&a=1&b=3").body,
         r#"[["b","2"],["a","1"],["b","3"]]"#
     );
+}
+
+/// Answers with the values that it has read, or with the reason why it has not.
+fn typed() -> TestServer {
+    let routes = Router::new()
+        .get("/numbers/{id}", |request: Request| {
+            let id = request.param_as::<u8>("id")?;
+            Ok::<_, Rejection>(id.to_string())
+        })
+        .get("/typo/{id}", |request: Request| {
+            request.param_as::<String>("ID")
+        })
+        .get("/header", |request: Request| -> Result<_, Rejection> {
+            let age: Option<u32> = request.header("X-Age")?;
+            let agent: Option<String> = request.header(header::USER_AGENT)?;
+            Ok(format!("{age:?} {agent:?}"))
+        })
+        .get("/tags", |request: Request| -> Result<_, Rejection> {
+            let tags: HashMap<String, Vec<String>> = request.query()?;
+            Ok(tags.values().map(Vec::len).sum::<usize>().to_string())
+        })
+        .get("/cookies", |request: Request| {
+            let jar = request.cookies();
+            let mut pairs: Vec<_> = jar.iter().map(|cookie| cookie.name_value()).collect();
+            pairs.sort_unstable();
+            format!("{pairs:?}")
+        })
+        .build()
+        .unwrap();
+    TestServer::start(config(), routes)
+}
+
+#[test]
+fn a_parameter_that_is_no_number_is_a_400_with_its_reason() {
+    let server = typed();
+    let mut client = server.connect();
+    assert_eq!(client.get("/numbers/7").body, "7");
+    assert_eq!(client.get("/numbers/%37").body, "7");
+    for (path, why) in [
+        ("/numbers/x", "invalid digit found in string"),
+        ("/numbers/256", "number too large to fit in target type"),
+        ("/numbers/-1", "invalid digit found in string"),
+        ("/numbers/7%0D%0A", "invalid digit found in string"),
+        ("/numbers/%00", "invalid digit found in string"),
+        ("/numbers/7%20", "invalid digit found in string"),
+    ] {
+        let refused = client.get(path);
+        assert_eq!(refused.status, 400, "{path}");
+        let line = format!("path parameter id is not valid: {why}\n");
+        assert_eq!(refused.body, line, "{path}");
+    }
+}
+
+#[test]
+fn a_parameter_that_the_route_does_not_have_is_a_500() {
+    let server = typed();
+    let mut client = server.connect();
+    let response = client.get("/typo/7");
+    assert_eq!(response.status, 500);
+    assert_eq!(response.body, "internal server error\n");
+}
+
+#[test]
+fn a_header_field_is_parsed_and_a_repeated_one_refused() {
+    let server = typed();
+    let mut client = server.connect();
+    let mut get = |fields: &[u8]| {
+        client.send([b"GET /header HTTP/1.1\r\nHost: a\r\n", fields, b"\r\n"].concat());
+        client.response()
+    };
+    assert_eq!(get(b"").body, "None None");
+    let both = get(b"x-age: 7\r\nUser-Agent: r\xc3\xa9x\r\n");
+    assert_eq!(both.body, "Some(7) Some(\"réx\")");
+    for (fields, line) in [
+        (
+            &b"X-Age: seven\r\n"[..],
+            "header field X-Age is not valid: invalid digit found in string\n",
+        ),
+        (
+            b"X-Age: 1\r\nX-Age: 1\r\n",
+            "header field X-Age is not valid: it is repeated\n",
+        ),
+        (
+            b"User-Agent: \xff\r\n",
+            "header field user-agent is not valid: it is not valid UTF-8\n",
+        ),
+    ] {
+        let refused = get(fields);
+        assert_eq!((refused.status, &*refused.body), (400, line));
+    }
+}
+
+#[test]
+fn a_query_of_as_many_fields_as_a_target_holds_is_read() {
+    let server = typed();
+    let mut client = server.connect();
+    let query = "a&".repeat(4000);
+    assert_eq!(client.get(&format!("/tags?{query}")).body, "4000");
+}
+
+#[test]
+fn a_form_of_10_000_fields_is_read() {
+    let server = server();
+    let mut client = server.connect();
+    let fields: String = (0..10_000).map(|number| format!("a{number}=&")).collect();
+    let form = fields + "name=Rex";
+    assert_eq!(post(&mut client, "/form", FORM, form).status, 200);
+    let repeated = "name=Rex&".repeat(10_000);
+    let refused = post(&mut client, "/form", FORM, repeated);
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("name: it is repeated"), "{refused:?}");
+}
+
+#[test]
+fn malformed_cookies_are_left_out() {
+    let server = typed();
+    let mut client = server.connect();
+    let mut get = |fields: &[u8]| {
+        client.send([b"GET /cookies HTTP/1.1\r\nHost: a\r\n", fields, b"\r\n"].concat());
+        client.response().body
+    };
+    assert_eq!(get(b""), "[]");
+    for (fields, pairs) in [
+        (&b"Cookie: a=1; b=2\r\n"[..], r#"[("a", "1"), ("b", "2")]"#),
+        (
+            b"Cookie: a=1\r\nCookie: b=2\r\n",
+            r#"[("a", "1"), ("b", "2")]"#,
+        ),
+        (b"Cookie: a=1; a=2\r\n", r#"[("a", "1")]"#),
+        (
+            b"Cookie: a%20b=%C3%BC%3B%0D%0A+\r\n",
+            r#"[("a b", "ü;\r\n+")]"#,
+        ),
+        (b"Cookie: ;;=;=x;x; ;a==b\r\n", r#"[("a", "=b")]"#),
+        (
+            b"Cookie: b=\xff; c=%FF; d=%; a=1\r\n",
+            r#"[("a", "1"), ("d", "%")]"#,
+        ),
+        (
+            b"Cookie: a=\"1\"; $Path=/\r\n",
+            r#"[("$Path", "/"), ("a", "\"1\"")]"#,
+        ),
+        (b"Cookie: \r\n", "[]"),
+    ] {
+        let found = get(fields);
+        assert_eq!(found, pairs, "{}", String::from_utf8_lossy(fields));
+    }
+    let many = format!("Cookie: {}\r\n", "a=1;".repeat(3000));
+    assert_eq!(get(many.as_bytes()), r#"[("a", "1")]"#);
 }

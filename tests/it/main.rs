@@ -31,6 +31,7 @@ mod request_bodies;
 mod response_bodies;
 mod router;
 mod scheduling;
+mod state;
 mod stop_in_call;
 #[cfg(feature = "stop-routes")]
 mod stop_routes;

@@ -25,6 +25,7 @@ const LAYERS: &[&str] = &[
     "message",
     "route_table",
     "handler",
+    "state",
     "router",
     // The numbers, for people and programs that watch the server.
     "metrics",
@@ -244,9 +245,8 @@ fn no_thread_that_serves_or_stops_calls_the_logger() {
         "journal.rs",
         "net/listener.rs",
         "server.rs",
-        "message/json.rs",
+        "message/rejection.rs",
         "message/rendering.rs",
-        "message/request_body.rs",
         "stop_routes/shutdown.rs",
         "message/read_body.rs",
     ];

@@ -1,0 +1,151 @@
+//! What handlers share.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::handler::Handler;
+use crate::message::request::Request;
+use crate::message::response::IntoResponse;
+use crate::message::response::Response;
+
+/// A value that handlers and layers share, such as a store or a pool of connections.
+///
+/// [`handler`](Self::handler) makes a [`Handler`] of a function that takes the value and
+/// the request, and [`layer`](Self::layer) makes a layer of one that takes the next
+/// handler too. Clones are handles of the same value, and a state dereferences to it: so
+/// the program can use it after the server has stopped.
+///
+/// The value is shared by threads. What changes needs a lock or an atomic.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use farewell::{Handler, IntoResponse, NoContent, Rejection, Request, Response};
+/// use farewell::{Router, State, StatusCode};
+///
+/// #[derive(Default)]
+/// struct Notes {
+///     notes: Mutex<Vec<String>>,
+///     token: String,
+/// }
+///
+/// fn list(notes: &Notes, _: Request) -> impl IntoResponse {
+///     notes.notes.lock().unwrap().join("\n")
+/// }
+///
+/// fn add(notes: &Notes, mut request: Request) -> Result<NoContent, Rejection> {
+///     let note = request.text()?;
+///     notes.notes.lock().unwrap().push(note);
+///     Ok(NoContent)
+/// }
+///
+/// fn auth(notes: &Notes, request: Request, next: &dyn Handler) -> Response {
+///     match request.header::<String>("authorization") {
+///         Ok(Some(token)) if token == notes.token => next.handle(request),
+///         _ => StatusCode::UNAUTHORIZED.into_response(),
+///     }
+/// }
+///
+/// let state = State::new(Notes::default());
+/// let routes = Router::new()
+///     .get("/notes", state.handler(list))
+///     .post("/notes", state.handler(add))
+///     .layer(state.layer(auth))
+///     .build()?;
+/// # let _ = routes;
+/// println!("{} notes", state.notes.lock().unwrap().len());
+/// # Ok::<(), farewell::Error>(())
+/// ```
+pub struct State<S>(Arc<S>);
+
+impl<S: Send + Sync + 'static> State<S> {
+    /// A state with this value.
+    pub fn new(value: S) -> Self {
+        Self(Arc::new(value))
+    }
+
+    /// The handler that calls `f`, a `fn(&S, Request) -> impl IntoResponse`, with the
+    /// value. A method of `S` serves as well: `state.handler(Notes::list)`.
+    ///
+    /// A closure has to name the types of its parameters: `|notes: &Notes, request:
+    /// Request|`.
+    pub fn handler<F>(&self, f: F) -> impl Handler + use<S, F>
+    where
+        F: for<'s> StateHandler<'s, S> + Send + Sync + 'static,
+    {
+        let state = Arc::clone(&self.0);
+        move |request: Request| f(&state, request).into_response()
+    }
+
+    /// The layer that calls `f`, a `fn(&S, Request, &dyn Handler) -> impl
+    /// IntoResponse`, with the value: for [`Router::layer`](crate::Router::layer).
+    pub fn layer<F>(
+        &self,
+        f: F,
+    ) -> impl Fn(Request, &dyn Handler) -> Response + Send + Sync + use<S, F>
+    where
+        F: for<'s, 'n> StateLayer<'s, 'n, S> + Send + Sync + 'static,
+    {
+        let state = Arc::clone(&self.0);
+        move |request: Request, next: &dyn Handler| f(&state, request, next).into_response()
+    }
+}
+
+impl<S> Clone for State<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Deref for State<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for State<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("State").field(&*self.0).finish()
+    }
+}
+
+/// A `Fn(&S, Request) -> impl IntoResponse`. The type of the response may depend on the
+/// lifetime of the reference, as `impl IntoResponse` of a function does; a type
+/// parameter for it could not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler with the state `{S}`",
+    note = "it has to be a function from `&{S}` and `Request` to a type that implements `IntoResponse`"
+)]
+pub trait StateHandler<'s, S: 's>: Fn(&'s S, Request) -> Self::Answer {
+    /// What the function returns.
+    type Answer: IntoResponse;
+}
+
+impl<'s, S: 's, F, R> StateHandler<'s, S> for F
+where
+    F: Fn(&'s S, Request) -> R,
+    R: IntoResponse,
+{
+    type Answer = R;
+}
+
+/// A `Fn(&S, Request, &dyn Handler) -> impl IntoResponse`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer with the state `{S}`",
+    note = "it has to be a function from `&{S}`, `Request` and `&dyn Handler` to a type that implements `IntoResponse`"
+)]
+pub trait StateLayer<'s, 'n, S: 's>: Fn(&'s S, Request, &'n dyn Handler) -> Self::Answer {
+    /// What the function returns.
+    type Answer: IntoResponse;
+}
+
+impl<'s, 'n, S: 's, F, R> StateLayer<'s, 'n, S> for F
+where
+    F: Fn(&'s S, Request, &'n dyn Handler) -> R,
+    R: IntoResponse,
+{
+    type Answer = R;
+}

@@ -69,6 +69,7 @@
 //! | `json` | no | `Json`, `Request::json` |
 //! | `form` | no | `Request::query`, `Request::form` |
 //! | `cookies` | no | `Request::cookies`, and a `CookieJar` beside a response |
+//! | `multipart` | no | `Request::multipart`: uploads of web pages |
 //! | `stop-routes` | no | `StopRoutes`: guarded `/shutdown`, `/healthz`, `/readyz`; `Report::to_json` |
 //! | `serde` | no | `Serialize` for [`Report`], [`Counts`], [`Totals`] and their parts |
 //! | `metrics` | no | `Metrics::handler`, `Metrics::encode`: the numbers as text for Prometheus |
@@ -152,6 +153,12 @@ pub use crate::message::events::Events;
 pub use crate::message::events::SendError;
 #[cfg(feature = "json")]
 pub use crate::message::json::Json;
+#[cfg(feature = "multipart")]
+pub use crate::message::multipart::Multipart;
+#[cfg(feature = "multipart")]
+pub use crate::message::multipart::MultipartLimits;
+#[cfg(feature = "multipart")]
+pub use crate::message::multipart::Part;
 pub use crate::message::redirect::Redirect;
 pub use crate::message::rejection::Rejection;
 pub use crate::message::request::Request;

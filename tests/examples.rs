@@ -189,6 +189,57 @@ fn upload_that_is_under_way_at_the_stop_is_stored() {
     );
 }
 
+/// A form with these files, as a browser sends it.
+fn form(files: &[(&str, &str)]) -> String {
+    let mut body = "--AaB03x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhi".to_owned();
+    for (name, content) in files {
+        body += &format!(
+            "\r\n--AaB03x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n{content}"
+        );
+    }
+    body += "\r\n--AaB03x--\r\n";
+    let length = body.len();
+    format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
+         Content-Type: multipart/form-data; boundary=AaB03x\r\n\r\n{body}"
+    )
+}
+
+#[test]
+fn form_upload_stores_the_files_of_a_form_and_no_half_of_a_file() {
+    let folder = TempDir::new().unwrap();
+    let example = Running::start("form_upload", &[path(folder.path())]);
+    let content = ascii(3 * 1024 * 1024);
+    let mut client = example.connect();
+    let page = client.get("/");
+    assert!(page.has("content-type: text/html; charset=utf-8"));
+    assert!(page.body.contains("multipart/form-data"));
+
+    client.send(form(&[("a.txt", &content), ("../b c.txt", "b")]));
+    let stored = client.response();
+    assert_eq!(stored.status, 201, "{stored:?}");
+    assert_eq!(stored.body, "stored a.txt\nstored b c.txt\n");
+    for (name, expected) in [("a.txt", &*content), ("b c.txt", "b")] {
+        let found = fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(found == expected, "{name} has other bytes");
+    }
+
+    for (name, status) in [("a.txt", 409), ("", 400), (".hidden", 400), ("x/..", 400)] {
+        let mut client = example.connect();
+        client.send(form(&[(name, "x")]));
+        assert_eq!(client.response().status, status, "{name}");
+    }
+    let mut half = example.connect();
+    let request = form(&[("half.txt", &content)]);
+    half.send(&request[..request.len() / 2]);
+    drop((half, client));
+    example.stop();
+    let mut names = names_in(&folder);
+    names.sort();
+    assert_eq!(names, ["a.txt", "b c.txt"]);
+}
+
 /// The head of a request whose handler is running once the server asks for its
 /// body.
 fn expecting(what: &str, length: usize) -> String {

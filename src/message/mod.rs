@@ -12,6 +12,8 @@ mod from_http;
 pub(crate) mod json;
 #[cfg(any(feature = "json", feature = "form"))]
 mod media_type;
+#[cfg(feature = "multipart")]
+pub(crate) mod multipart;
 pub(crate) mod percent;
 mod read_body;
 pub(crate) mod redirect;

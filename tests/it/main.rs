@@ -23,6 +23,7 @@ mod lifecycle;
 mod listeners;
 mod loss;
 mod metrics;
+mod multipart;
 mod peers;
 mod refusals;
 mod refusing;

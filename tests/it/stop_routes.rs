@@ -39,7 +39,10 @@ fn at(address: &str, config: Config, change: impl FnOnce(StopRoutes) -> StopRout
 
 /// A server with the stop routes at `/`, and routes that wait at the gate.
 fn gated_server(gate: &Arc<Gate>) -> TestServer {
-    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let mut config = config();
+    // A client that is slow to send its request still sends it in time.
+    config.last_call = crate::support::TOO_LONG;
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
     let stop = StopRoutes::new(server.shutdown_handle());
     let routes = Router::new()
         .get("/slow", gated(gate))
@@ -123,9 +126,10 @@ fn wait_follows_the_stop_to_its_report() {
     let mut slow = server.connect();
     slow.request("/slow");
     gate.wait_started();
+    // Both before the stop, from which on new connections are refused.
     let mut text_client = server.connect();
-    text_client.request("/shutdown?wait");
     let mut json_client = server.connect();
+    text_client.request("/shutdown?wait");
     json_client.send(with_fields(
         "/shutdown?wait",
         &[

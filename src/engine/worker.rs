@@ -17,6 +17,7 @@ use std::time::Instant;
 use super::Engine;
 use super::buffer::Buffer;
 use super::connection::BodyTask;
+use super::connection::Call;
 use super::connection::Connection;
 use super::connection::Context;
 use super::connection::Next;
@@ -282,9 +283,13 @@ impl Worker<'_> {
                     connection = back;
                     next = connection.resume_with_piece(stream, piece, &mut self.context());
                 }
-                Next::Call(request) => {
+                Next::Call(call) => {
                     let is_upload = connection.body_follows();
-                    let Some((back, answer)) = self.call(connection, request) else {
+                    let answered = match call {
+                        Call::Handle(request) => self.handle(connection, request),
+                        Call::Render(own) => self.render(connection, *own),
+                    };
+                    let Some((back, answer)) = answered else {
                         return;
                     };
                     connection = back;
@@ -299,13 +304,6 @@ impl Worker<'_> {
                     if was_long || is_upload {
                         self.budget = self.budget.min(STEPS_BEHIND);
                     }
-                    next = connection.resume(answer, &mut self.context());
-                }
-                Next::Render(own) => {
-                    let Some((back, answer)) = self.render(connection, *own) else {
-                        return;
-                    };
-                    connection = back;
                     next = connection.resume(answer, &mut self.context());
                 }
             }

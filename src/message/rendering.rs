@@ -71,10 +71,15 @@ impl fmt::Debug for Renderer {
 }
 
 /// Renders the response of a handler or a layer, if it is that of a rejection.
-pub(crate) fn render(mut response: Response, renderer: Option<&Renderer>) -> Response {
-    if response.extensions().is_empty() {
-        return response;
+#[inline]
+pub(crate) fn render(response: Response, renderer: Option<&Renderer>) -> Response {
+    match response.extensions().is_empty() {
+        true => response,
+        false => render_marked(response, renderer),
     }
+}
+
+fn render_marked(mut response: Response, renderer: Option<&Renderer>) -> Response {
     let unrendered = response.extensions_mut().remove::<Unrendered>();
     match (unrendered, renderer) {
         (Some(Unrendered), Some(renderer)) => renderer.render(response),

@@ -41,7 +41,7 @@ fn at(address: &str, config: Config, change: impl FnOnce(StopRoutes) -> StopRout
 fn gated_server(gate: &Arc<Gate>) -> TestServer {
     let mut config = config();
     // A client that is slow to send its request still sends it in time.
-    config.last_call = crate::support::TOO_LONG;
+    config.last_call = TOO_LONG;
     let server = Server::bind("127.0.0.1:0", config).unwrap();
     let stop = StopRoutes::new(server.shutdown_handle());
     let routes = Router::new()

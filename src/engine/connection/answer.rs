@@ -189,13 +189,13 @@ impl Handling {
     /// handler's cannot be sent.
     pub(super) fn check(
         &mut self,
-        answer: Answer,
+        answer: &mut Answer,
         common: &mut Common,
         cx: &mut Context<'_>,
-    ) -> Result<Answer, Box<OwnResponse>> {
+    ) -> Result<(), Box<OwnResponse>> {
         let body_is_read = self.discard_body(common, cx);
-        let Some(problem) = problem(&answer, self, body_is_read) else {
-            return Ok(answer);
+        let Some(problem) = problem(answer, self, body_is_read) else {
+            return Ok(());
         };
         let peer = common.peer;
         note!(
@@ -204,7 +204,7 @@ impl Handling {
             "invalid response of the handler: {problem} ({peer} gets a 500)"
         );
         let outcome = answer.outcome;
-        let unsent = Deferred::drop_of(answer.body, common.subject());
+        let unsent = Deferred::drop_of(mem::take(&mut answer.body), common.subject());
         cx.deferred.push(unsent);
         Err(OwnResponse::invalid(outcome))
     }

@@ -29,12 +29,9 @@ use crate::net::stream::Stream;
 
 /// What the worker does next with a connection.
 pub(crate) enum Next {
-    /// Call the handler, then call [`resume`](super::Connection::resume) with its
-    /// answer.
-    Call(Request),
-    /// Have the application render a response of the server itself, then call
-    /// [`resume`](super::Connection::resume) with the answer.
-    Render(Box<OwnResponse>),
+    /// Make this call, then call [`resume`](super::Connection::resume) with the answer
+    /// that it returns.
+    Call(Call),
     Suspend(Suspend),
     /// Send a part of a file, then call [`file_sent`](super::Connection::file_sent)
     /// with the file and the result.
@@ -46,6 +43,14 @@ pub(crate) enum Next {
     Pull(StreamBody),
     /// Pass the connection to the application's function that upgrades it.
     Upgrade(Box<Upgrade>),
+}
+
+/// A call of the application that returns an answer.
+pub(crate) enum Call {
+    /// The handler answers the request.
+    Handle(Request),
+    /// The application renders a response of the server itself.
+    Render(Box<OwnResponse>),
 }
 
 /// How a connection is upgraded.

@@ -53,6 +53,7 @@ use std::time::Instant;
 pub(crate) use self::answer::Answer;
 use self::common::Common;
 pub(crate) use self::context::BodyTask;
+pub(crate) use self::context::Call;
 pub(crate) use self::context::Context;
 pub(crate) use self::context::Next;
 pub(crate) use self::context::Upgrade;
@@ -193,21 +194,20 @@ impl Connection {
         next
     }
 
-    /// Continues with the answer to the request of the last [`Next::Call`], or with the
-    /// rendered one of the last [`Next::Render`].
-    pub(crate) fn resume(&mut self, answer: Answer, cx: &mut Context<'_>) -> Next {
+    /// Continues with the answer that the last [`Next::Call`] has returned.
+    pub(crate) fn resume(&mut self, mut answer: Answer, cx: &mut Context<'_>) -> Next {
         let Self { common, state } = self;
         let State::Handling(handling) = state else {
-            unreachable!("`Next::Call` and `Next::Render` are returned in `Handling`");
+            unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
         };
         handling.take_back_input(common);
         common.load_input(cx);
-        let own_next = match handling.check(answer, common, cx) {
-            Ok(answer) => {
+        let own_next = match handling.check(&mut answer, common, cx) {
+            Ok(()) => {
                 self.state = State::Writing(handling.answer(answer, common, cx));
                 None
             }
-            Err(own) if cx.renders_rejections() => Some(Next::Render(own)),
+            Err(own) if cx.renders_rejections() => Some(Next::Call(Call::Render(own))),
             Err(own) => {
                 self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
                 None
@@ -301,7 +301,7 @@ impl Connection {
             Step::ReadBody(body) => self.state = State::Body(body),
             Step::Call(handling, request) => {
                 self.state = State::Handling(handling);
-                return Some(Next::Call(request));
+                return Some(Next::Call(Call::Handle(request)));
             }
             Step::Refuse(refusal) => return self.refuse(refusal, cx),
             Step::Unavailable => return self.refuse_unavailable(cx),

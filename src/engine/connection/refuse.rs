@@ -6,6 +6,7 @@ use http::Method;
 use http::StatusCode;
 use http::header;
 
+use super::Call;
 use super::Connection;
 use super::Context;
 use super::Next;
@@ -108,7 +109,7 @@ impl Connection {
         let handling = Handling::without_handler(method.unwrap_or(Method::GET));
         if is_known && cx.renders_rejections() {
             self.state = State::Handling(handling);
-            return Some(Next::Render(Box::new(own)));
+            return Some(Next::Call(Call::Render(Box::new(own))));
         }
         if !is_known {
             // An empty body is valid for every method.

@@ -105,7 +105,7 @@ impl Bench {
                 Some(answer) => self.connection.resume(answer, &mut cx),
                 None => self.connection.advance(&mut cx),
             };
-            let Next::Call(mut request) = next else {
+            let Next::Call(Call::Handle(mut request)) = next else {
                 return next;
             };
             let exchange = self.connection.common.exchange.as_ref().unwrap();

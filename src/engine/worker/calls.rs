@@ -20,15 +20,16 @@ use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::report::UserCode;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
-use crate::message::rendering;
+use crate::message::rendering::Renderer;
 use crate::message::rendering::after_panic;
+use crate::message::rendering::render;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
 
 impl Worker<'_> {
     /// Calls the handler. Returns `None` if an abort has taken the connection
     /// meanwhile.
-    pub(super) fn call(
+    pub(super) fn handle(
         &mut self,
         connection: Box<Connection>,
         mut request: Request,
@@ -62,13 +63,9 @@ impl Worker<'_> {
         if let Some(renderer) = renderer {
             request.set_renderer(renderer.clone());
         }
-        let handle = || {
-            let response = rendering::answer(|| handler.handle(request), renderer);
-            Answer::of_handler(response)
-        };
-        let (connection, answer) = self.runner.run(begun, || isolate(handle))?;
-        // The drop of a value in the response has panicked.
-        let answer = answer.unwrap_or_else(|Panicked| Answer::of_handler(after_panic()));
+        let call = || Answer::of_handler(render(handler.handle(request), renderer));
+        let call = || isolate(call).unwrap_or_else(|Panicked| answer_after_panic(renderer));
+        let (connection, answer) = self.runner.run(begun, call)?;
         if answer.outcome() == RequestOutcome::HandlerPanicked {
             note!(
                 services.journal,
@@ -93,10 +90,9 @@ impl Worker<'_> {
         match self.runner.begin(code, key, connection, refused) {
             Ok(begun) => {
                 let renderer = self.engine.renderer.as_ref();
-                let render = || isolate(|| own.into_rendered(renderer));
-                let (connection, answer) = self.runner.run(begun, render)?;
-                let answer = answer.unwrap_or_else(|Panicked| Answer::of_handler(after_panic()));
-                Some((connection, answer))
+                let render = || own.into_rendered(renderer);
+                let render = || isolate(render).unwrap_or_else(|Panicked| answer_after_panic(None));
+                self.runner.run(begun, render)
             }
             Err(connection) => Some((connection, own.into_answer())),
         }
@@ -153,4 +149,12 @@ impl Worker<'_> {
         };
         Some((connection, file, sent))
     }
+}
+
+/// The answer to a request whose handler has panicked, or the drop of a value in its
+/// response.
+#[cold]
+fn answer_after_panic(renderer: Option<&Renderer>) -> Answer {
+    isolate(|| Answer::of_handler(render(after_panic(), renderer)))
+        .unwrap_or_else(|Panicked| Answer::of_handler(after_panic()))
 }

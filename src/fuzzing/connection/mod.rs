@@ -24,6 +24,7 @@ use super::cuts;
 use crate::engine::buffer::Buffer;
 use crate::engine::connection::Admitted;
 use crate::engine::connection::Answer;
+use crate::engine::connection::Call;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
 use crate::engine::connection::Next;
@@ -153,7 +154,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
     // Every step consumes a byte, writes a response, or waits for the client.
     for _ in 0..1000 + 32 * stream.len() {
         match driver.step(std::mem::take(&mut given)) {
-            Next::Call(request) => given = Given::Answer(driver.handle(request)),
+            Next::Call(Call::Handle(request)) => given = Given::Answer(driver.handle(request)),
             Next::Pull(mut stream) => {
                 let piece = stream.next();
                 given = Given::Piece(stream, piece);
@@ -164,7 +165,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 driver.wait(suspend.wait);
             }
             Next::Close(outcome) => return driver.close(outcome),
-            Next::Upgrade(..) | Next::SendFile(_) | Next::Render(_) => {
+            Next::Upgrade(..) | Next::SendFile(_) | Next::Call(Call::Render(_)) => {
                 unreachable!("its answers are bytes and chunks, and it renders nothing")
             }
         }

@@ -162,11 +162,13 @@ impl Server {
     ///
     /// - The status is that of the rejection, whatever `render` sets. Fields that the
     ///   rejection needs (`Allow`, `Retry-After`, `WWW-Authenticate`) are kept if `render`
-    ///   does not set them. The connection closes after a rejection of the server.
+    ///   does not set them. The connection closes after a rejection of the server, except
+    ///   after the 500 for a response that cannot be sent.
     /// - A rejection is rendered where it leaves the handler or the layer that returned
     ///   it. So layers outside of it see the response as the client gets it. Rejections
     ///   of the server itself pass no layer.
     /// - `render` runs on a worker, like a handler, and a stop is bounded in the same way.
+    ///   At the deadline the server sends its own text.
     ///
     /// Not rendered: the 503s that an abort gives, because an abort waits for no code of
     /// the application; and the answer to a request of which so little has arrived that

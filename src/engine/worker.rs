@@ -287,7 +287,7 @@ impl Worker<'_> {
                     let is_upload = connection.body_follows();
                     let answered = match call {
                         Call::Handle(request) => self.handle(connection, request),
-                        Call::Render(own) => self.render(connection, *own),
+                        Call::Render(own) => self.render(connection, own),
                     };
                     let Some((back, answer)) = answered else {
                         return;

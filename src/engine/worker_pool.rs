@@ -16,6 +16,10 @@ use super::connection::Connection;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
 use super::monitor;
+use super::services::Services;
+use super::shard::Suspend;
+use super::shard::Suspended;
+use super::shard::Wait;
 use super::threads::Thread;
 use super::threads::join_ended;
 use super::worker;
@@ -25,6 +29,7 @@ use crate::journal::Lines;
 use crate::journal::note;
 use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
+use crate::lifecycle::phase::Phase;
 use crate::lifecycle::report::Unreturned;
 use crate::lifecycle::report::UserCode;
 use crate::net::listener::Listener;
@@ -158,7 +163,7 @@ impl WorkerPool {
         let mut deferred = Vec::new();
         for worker in &self.workers {
             if let Some(connection) = worker.slot().take_connection_if(in_scope) {
-                connection.close_now(&engine.services, &mut deferred);
+                end(connection, &engine.services, &mut deferred);
             }
             // Earlier than the monitor would: the other connections of the shard have
             // to end too.
@@ -334,4 +339,23 @@ impl LeftBehind {
         // Leaked: the drop is code of the application, and could block this thread.
         mem::forget(deferred);
     }
+}
+
+/// Ends a connection that was taken from a call of the application. If the application
+/// renders a response of the server itself, the connection gets a turn, in which a
+/// worker sends the response without the application.
+fn end(connection: Box<Connection>, services: &Services, deferred: &mut Vec<Deferred>) {
+    let connection = match connection.is_rendering() {
+        false => connection,
+        true => match connection.suspend(Suspend {
+            wait: Wait::Turn,
+            until: None,
+            seen: Phase::Aborting,
+        }) {
+            Suspended::Yes => return,
+            // After the last turns there is none for it.
+            Suspended::Ready(connection) | Suspended::Refused(connection, _) => connection,
+        },
+    };
+    connection.close_now(services, deferred);
 }

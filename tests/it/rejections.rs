@@ -228,12 +228,50 @@ fn a_function_that_does_not_return_is_left_behind_and_named() {
     let mut client = server.connect();
     client.send("hello\r\n\r\n");
     has_started.recv().unwrap();
-    let report = stop(server);
-    assert_eq!(report.requests.count(RequestOutcome::Cut), 1);
+    server.stop.shutdown();
+    // At the deadline, the server's own text.
+    let response = client.response();
+    assert_eq!(response.status, 400);
+    assert!(response.has("content-type: text/plain; charset=utf-8"));
+    drop(client);
+    let report = server.join();
+    assert_eq!(report.requests.count(RequestOutcome::Rejected), 1);
     assert_eq!(report.threads_left, 1);
     assert_eq!(report.unreturned[0].code, UserCode::Renderer);
     drop(bar);
+}
+
+#[test]
+fn an_http_1_0_client_gets_no_chunks() {
+    let server = Server::bind("127.0.0.1:0", small()).unwrap();
+    let server = server.render_rejections(|_: &Rejection| Body::from_reader(&b"streamed"[..]));
+    let server = TestServer::spawn(server, routes());
+    let mut client = server.connect();
+    client.send("POST /body HTTP/1.0\r\nContent-Length: 5000\r\n\r\n");
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert_eq!(client.raw(8), b"streamed");
+    client.expect_eof();
     drop(client);
+    stop(server);
+}
+
+#[test]
+fn the_connection_closes_after_a_panic_whatever_the_function_says() {
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let server = server
+        .render_rejections(|_: &Rejection| [("connection", "keep-alive"), ("x-rendered", "yes")]);
+    let server = TestServer::spawn(server, routes());
+    let mut client = server.connect();
+    let response = client.get("/panic");
+    assert!(
+        response.has("x-rendered: yes") && response.closes(),
+        "{response:?}"
+    );
+    client.expect_eof();
+    drop(client);
+    stop(server);
 }
 
 #[test]

@@ -36,6 +36,7 @@ use crate::message::body::Body;
 use crate::message::body::Content;
 use crate::message::body::source::BodyKind;
 use crate::message::rendering;
+use crate::message::rendering::Renderer;
 use crate::message::response::Response;
 
 /// The parts of a response, and the outcome of its request for the accounting.
@@ -79,14 +80,32 @@ impl Answer {
         }
     }
 
-    /// Takes the response of a handler apart. A response that stands for a panic has
-    /// another outcome.
-    pub(crate) fn of_handler(response: Response) -> Self {
+    /// Takes the response of a handler apart. If it is that of a rejection, the
+    /// application renders it before.
+    pub(crate) fn of_handler(response: Response, renderer: Option<&Renderer>) -> Self {
+        // The marks of rejections and panics are extensions.
+        match response.extensions().is_empty() {
+            true => Self::new(response, RequestOutcome::Answered),
+            false => Self::of_marked(response, renderer),
+        }
+    }
+
+    #[cold]
+    fn of_marked(response: Response, renderer: Option<&Renderer>) -> Self {
         let outcome = match rendering::is_after_panic(&response) {
             true => RequestOutcome::HandlerPanicked,
             false => RequestOutcome::Answered,
         };
-        Self::new(response, outcome)
+        Self::new(rendering::render(response, renderer), outcome)
+    }
+
+    /// The same answer with an empty body. Only for answers of the server itself: the
+    /// drop of a body of the application could run its code.
+    pub(super) fn without_body(self) -> Self {
+        Self {
+            body: Body::default(),
+            ..self
+        }
     }
 
     pub(crate) fn outcome(&self) -> RequestOutcome {
@@ -136,6 +155,10 @@ impl Handling {
             _ => self
                 .persist
                 .close_if(is_upgrade, CloseReason::Upgraded)
+                .close_if(
+                    outcome == RequestOutcome::HandlerPanicked,
+                    CloseReason::Handler,
+                )
                 .close_if(wants_delivery, CloseReason::Delivery)
                 .close_if(length == Length::UntilClose, CloseReason::UntilClose),
         };
@@ -192,7 +215,7 @@ impl Handling {
         answer: &mut Answer,
         common: &mut Common,
         cx: &mut Context<'_>,
-    ) -> Result<(), Box<OwnResponse>> {
+    ) -> Result<(), OwnResponse> {
         let body_is_read = self.discard_body(common, cx);
         let Some(problem) = problem(answer, self, body_is_read) else {
             return Ok(());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use http::StatusCode;
+use http::Version;
 
 use super::Admitted;
 use super::Connection;
@@ -196,6 +197,14 @@ impl Common {
         if let Some(exchange) = &mut self.exchange {
             exchange.set_answer_head(status, head_bytes);
         }
+    }
+
+    /// The version of the request in progress. HTTP/1.0 if it is not known: any client
+    /// understands an answer that the end of the connection ends.
+    pub(super) fn asked_version(&self) -> Version {
+        let exchange = self.exchange.as_ref();
+        let request_line = exchange.and_then(|exchange| exchange.request_line.as_ref());
+        request_line.map_or(Version::HTTP_10, |request_line| request_line.version)
     }
 
     pub(super) fn count_received(&mut self, bytes: usize) {

@@ -50,7 +50,7 @@ pub(crate) enum Call {
     /// The handler answers the request.
     Handle(Request),
     /// The application renders a response of the server itself.
-    Render(Box<OwnResponse>),
+    Render(OwnResponse),
 }
 
 /// How a connection is upgraded.

@@ -14,6 +14,7 @@ use super::Step;
 use super::common::Common;
 use super::incoming::Incoming;
 use super::incoming::Pulled;
+use super::refuse::OwnResponse;
 use crate::http1::head::Head;
 use crate::http1::persist;
 use crate::http1::persist::CloseReason;
@@ -35,6 +36,9 @@ pub(super) struct Handling {
     pub(super) asks_for_upgrade: bool,
     /// The part of the request's body that has not been read yet.
     pub(super) incoming: Option<Box<Incoming>>,
+    /// The response of the server itself that the application renders. No handler has
+    /// the request then.
+    pub(super) own: Option<OwnResponse>,
 }
 
 impl Handling {
@@ -56,6 +60,7 @@ impl Handling {
             },
             asks_for_upgrade: asks_for_upgrade(&head),
             incoming,
+            own: None,
         };
         let exchange = common.exchange.as_ref();
         let origin = Origin {
@@ -73,13 +78,14 @@ impl Handling {
     }
 
     /// For the answer to a request that no handler gets.
-    pub(super) fn without_handler(method: Method) -> Self {
+    pub(super) fn without_handler(method: Method, version: Version) -> Self {
         Self {
             method,
-            version: Version::HTTP_11,
+            version,
             persist: Persist::Close(CloseReason::Rejected),
             asks_for_upgrade: false,
             incoming: None,
+            own: None,
         }
     }
 

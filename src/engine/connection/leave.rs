@@ -133,7 +133,8 @@ impl Connection {
         let outcome = match state {
             State::Idle(_) => ConnectionOutcome::ClosedIdle,
             State::Head(_) | State::Body(_) | State::Handling(_) => {
-                let handler_running = matches!(state, State::Handling(_));
+                let handler_running =
+                    matches!(state, State::Handling(handling) if handling.own.is_none());
                 common.cut_exchange(handler_running, services);
                 ConnectionOutcome::Cut
             }

@@ -200,6 +200,7 @@ impl Connection {
         let State::Handling(handling) = state else {
             unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
         };
+        handling.own = None;
         handling.take_back_input(common);
         common.load_input(cx);
         let own_next = match handling.check(&mut answer, common, cx) {
@@ -207,7 +208,10 @@ impl Connection {
                 self.state = State::Writing(handling.answer(answer, common, cx));
                 None
             }
-            Err(own) if cx.renders_rejections() => Some(Next::Call(Call::Render(own))),
+            Err(own) if cx.renders_rejections() => {
+                handling.own = Some(own);
+                Some(Next::Call(Call::Render(own)))
+            }
             Err(own) => {
                 self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
                 None
@@ -275,9 +279,16 @@ impl Connection {
                 State::Idle(idle) => idle.step(common, cx),
                 State::Head(head) => head.step(common, cx),
                 State::Body(body) => body.step(common, cx),
-                State::Handling(_) => {
-                    unreachable!("in `Handling`, the worker calls `resume` and not `advance`")
-                }
+                State::Handling(handling) => match handling.own.take() {
+                    // An abort has taken it from the application, which renders it.
+                    Some(own) => {
+                        self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
+                        continue;
+                    }
+                    None => {
+                        unreachable!("while a handler runs, the worker calls `resume`")
+                    }
+                },
                 State::Writing(writing) => writing.step(common, cx),
                 State::Lingering(lingering) => lingering.step(common, cx),
             };
@@ -331,6 +342,12 @@ impl Connection {
     /// it: the server decides when the body of this answer ends.
     pub(crate) fn completes_at_abort(&self) -> bool {
         matches!(&self.state, State::Writing(writing) if writing.kind != BodyKind::Finite)
+    }
+
+    /// Whether the application renders a response of the server itself. At an abort
+    /// the server sends the response as it is.
+    pub(crate) fn is_rendering(&self) -> bool {
+        matches!(&self.state, State::Handling(handling) if handling.own.is_some())
     }
 
     /// Whether bytes or an EOF can be read.

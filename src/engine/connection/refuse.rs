@@ -18,61 +18,67 @@ use crate::http1::Refusal;
 use crate::http1::request_line::AsksForHead;
 use crate::journal::note;
 use crate::lifecycle::outcome::RequestOutcome;
-use crate::message::body::Body;
 use crate::message::rejection::Rejection;
 use crate::message::rendering::Renderer;
 use crate::message::rendering::render;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 
-/// A response of the server itself, and the outcome of its request.
-#[derive(Debug)]
+/// A response of the server itself, which is not made yet, and the outcome of its
+/// request.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnResponse {
-    response: Response,
+    refusal: Refusal,
     outcome: RequestOutcome,
 }
 
 impl OwnResponse {
+    /// The response to a request that no handler will start, because the server stops
+    /// or has no capacity.
+    pub(crate) const UNAVAILABLE: Self = Self {
+        refusal: Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "server cannot handle the request now: try again later",
+        ),
+        outcome: RequestOutcome::Unavailable,
+    };
+
     /// The response to a request that the server refuses.
-    fn refusal(Refusal { status, reason }: Refusal) -> Self {
+    fn refusal(refusal: Refusal) -> Self {
         Self {
-            response: Rejection::new(status, reason).into_response(),
+            refusal,
             outcome: RequestOutcome::Rejected,
         }
     }
 
-    /// The response to a request that no handler will start, because the server stops
-    /// or has no capacity.
-    pub(crate) fn unavailable() -> Self {
-        let message = "server cannot handle the request now: try again later";
-        let rejection = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message);
-        let mut response = rejection.into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    /// The response in place of one that cannot be sent.
+    pub(super) fn invalid(outcome: RequestOutcome) -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self {
-            response,
-            outcome: RequestOutcome::Unavailable,
+            refusal: Refusal::new(status, "internal server error"),
+            outcome,
         }
     }
 
-    /// The response in place of one that cannot be sent.
-    pub(super) fn invalid(outcome: RequestOutcome) -> Box<Self> {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Box::new(Self {
-            response: Rejection::new(status, "internal server error").into_response(),
-            outcome,
-        })
+    fn response(self) -> Response {
+        let Refusal { status, reason } = self.refusal;
+        let mut response = Rejection::new(status, reason).into_response();
+        if self.outcome == RequestOutcome::Unavailable {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     /// The answer with the text of the server.
     pub(crate) fn into_answer(self) -> Answer {
-        Answer::new(self.response, self.outcome)
+        Answer::new(self.response(), self.outcome)
     }
 
     /// The answer as the application renders it. Runs code of the application.
     pub(crate) fn into_rendered(self, renderer: Option<&Renderer>) -> Answer {
-        Answer::new(render(self.response, renderer), self.outcome)
+        Answer::new(render(self.response(), renderer), self.outcome)
     }
 }
 
@@ -94,29 +100,28 @@ impl Connection {
     /// Answers with 503: no handler has started the request, and no handler will.
     #[cold]
     pub(super) fn refuse_unavailable(&mut self, cx: &mut Context<'_>) -> Option<Next> {
-        self.answer_without_handler(OwnResponse::unavailable(), cx)
+        self.answer_without_handler(OwnResponse::UNAVAILABLE, cx)
     }
 
     /// The answer to a HEAD has no body, even if only a part of the request has arrived
     /// (RFC 9110 section 9.3.2).
-    fn answer_without_handler(
-        &mut self,
-        mut own: OwnResponse,
-        cx: &mut Context<'_>,
-    ) -> Option<Next> {
-        let method = asked_method(&mut self.common, cx);
-        let is_known = method.is_some();
-        let handling = Handling::without_handler(method.unwrap_or(Method::GET));
-        if is_known && cx.renders_rejections() {
+    fn answer_without_handler(&mut self, own: OwnResponse, cx: &mut Context<'_>) -> Option<Next> {
+        let common = &mut self.common;
+        let method = asked_method(common, cx);
+        let version = common.asked_version();
+        let mut handling =
+            Handling::without_handler(method.clone().unwrap_or(Method::GET), version);
+        if method.is_some() && cx.renders_rejections() {
+            handling.own = Some(own);
             self.state = State::Handling(handling);
-            return Some(Next::Call(Call::Render(Box::new(own))));
+            return Some(Next::Call(Call::Render(own)));
         }
-        if !is_known {
+        let answer = match method {
+            Some(_) => own.into_answer(),
             // An empty body is valid for every method.
-            *own.response.body_mut() = Body::empty();
-        }
-        let writing = handling.answer(own.into_answer(), &mut self.common, cx);
-        self.state = State::Writing(writing);
+            None => own.into_answer().without_body(),
+        };
+        self.state = State::Writing(handling.answer(answer, common, cx));
         None
     }
 }

@@ -117,7 +117,7 @@ impl Bench {
                 body: request.bytes().unwrap().to_vec(),
             });
             let response = "ok".into_response();
-            answer = Some(Answer::of_handler(response));
+            answer = Some(Answer::of_handler(response, None));
         }
     }
 
@@ -359,7 +359,7 @@ fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
     let mut calls = 0;
     while let Next::Call(_) = next {
         calls += 1;
-        let answer = Answer::of_handler("ok".into_response());
+        let answer = Answer::of_handler("ok".into_response(), None);
         next = bench.connection.resume(answer, &mut cx);
     }
     let Next::Suspend(suspend) = next else {

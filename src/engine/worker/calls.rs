@@ -22,7 +22,6 @@ use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
 use crate::message::rendering::Renderer;
 use crate::message::rendering::after_panic;
-use crate::message::rendering::render;
 use crate::message::request::Request;
 use crate::net::stream::Sent;
 
@@ -57,13 +56,13 @@ impl Worker<'_> {
             .begin(UserCode::Handler, key, connection, refused)
         {
             Ok(begun) => begun,
-            Err(connection) => return Some((connection, OwnResponse::unavailable().into_answer())),
+            Err(connection) => return Some((connection, OwnResponse::UNAVAILABLE.into_answer())),
         };
         let (handler, renderer) = (&self.engine.handler, self.engine.renderer.as_ref());
         if let Some(renderer) = renderer {
             request.set_renderer(renderer.clone());
         }
-        let call = || Answer::of_handler(render(handler.handle(request), renderer));
+        let call = || Answer::of_handler(handler.handle(request), renderer);
         let call = || isolate(call).unwrap_or_else(|Panicked| answer_after_panic(renderer));
         let (connection, answer) = self.runner.run(begun, call)?;
         if answer.outcome() == RequestOutcome::HandlerPanicked {
@@ -90,9 +89,14 @@ impl Worker<'_> {
         match self.runner.begin(code, key, connection, refused) {
             Ok(begun) => {
                 let renderer = self.engine.renderer.as_ref();
-                let render = || own.into_rendered(renderer);
-                let render = || isolate(render).unwrap_or_else(|Panicked| answer_after_panic(None));
-                self.runner.run(begun, render)
+                let render = || isolate(|| own.into_rendered(renderer));
+                let (connection, answer) = self.runner.run(begun, render)?;
+                let answer = answer.unwrap_or_else(|Panicked| {
+                    let journal = &self.engine.services.journal;
+                    note!(journal, Error, "{} panicked", UserCode::Drop);
+                    own.into_answer()
+                });
+                Some((connection, answer))
             }
             Err(connection) => Some((connection, own.into_answer())),
         }
@@ -155,6 +159,6 @@ impl Worker<'_> {
 /// response.
 #[cold]
 fn answer_after_panic(renderer: Option<&Renderer>) -> Answer {
-    isolate(|| Answer::of_handler(render(after_panic(), renderer)))
-        .unwrap_or_else(|Panicked| Answer::of_handler(after_panic()))
+    isolate(|| Answer::of_handler(after_panic(), renderer))
+        .unwrap_or_else(|Panicked| Answer::of_handler(after_panic(), None))
 }

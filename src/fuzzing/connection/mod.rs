@@ -307,7 +307,7 @@ impl<'a> Driver<'a> {
     fn handle(&mut self, mut request: Request) -> Answer {
         self.methods.push(request.method().to_string());
         if self.services.life.is_aborting() {
-            return OwnResponse::unavailable().into_answer();
+            return OwnResponse::UNAVAILABLE.into_answer();
         }
         let read = self.read(&mut request);
         let response = match read {
@@ -322,7 +322,7 @@ impl<'a> Driver<'a> {
             }
             Err(error) => error.into_response(),
         };
-        Answer::of_handler(response)
+        Answer::of_handler(response, None)
     }
 
     fn response(&self) -> Response {

@@ -158,7 +158,6 @@ impl<'a> Runner<'a> {
     }
 
     /// The call is in the slot, and so is the job if this worker had it.
-    #[inline(always)]
     fn begun(&mut self, key: CallKey, expected: Expected, has_job: bool) -> Begun {
         // After the slot: see `MonitorWaker`.
         if has_job {
@@ -171,7 +170,6 @@ impl<'a> Runner<'a> {
         }
     }
 
-    #[inline(always)]
     fn returned(&mut self, begun: Begun) {
         self.now = Instant::now();
         let (took, waited) = begun.stopwatch.stop(self.now);

@@ -38,7 +38,7 @@ pub(super) struct Handling {
     pub(super) incoming: Option<Box<Incoming>>,
     /// The response of the server itself that the application renders. No handler has
     /// the request then.
-    pub(super) own: Option<OwnResponse>,
+    pub(super) own: Option<Box<OwnResponse>>,
 }
 
 impl Handling {

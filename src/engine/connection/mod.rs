@@ -200,7 +200,6 @@ impl Connection {
         let State::Handling(handling) = state else {
             unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
         };
-        handling.own = None;
         handling.take_back_input(common);
         common.load_input(cx);
         let own_next = match handling.check(&mut answer, common, cx) {
@@ -209,7 +208,7 @@ impl Connection {
                 None
             }
             Err(own) if cx.renders_rejections() => {
-                handling.own = Some(own);
+                handling.own = Some(Box::new(own));
                 Some(Next::Call(Call::Render(own)))
             }
             Err(own) => {
@@ -279,16 +278,10 @@ impl Connection {
                 State::Idle(idle) => idle.step(common, cx),
                 State::Head(head) => head.step(common, cx),
                 State::Body(body) => body.step(common, cx),
-                State::Handling(handling) => match handling.own.take() {
-                    // An abort has taken it from the application, which renders it.
-                    Some(own) => {
-                        self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
-                        continue;
-                    }
-                    None => {
-                        unreachable!("while a handler runs, the worker calls `resume`")
-                    }
-                },
+                State::Handling(_) => {
+                    self.send_own(cx);
+                    continue;
+                }
                 State::Writing(writing) => writing.step(common, cx),
                 State::Lingering(lingering) => lingering.step(common, cx),
             };
@@ -297,6 +290,21 @@ impl Connection {
             }
         }
         cx.suspended(Wait::Turn, None)
+    }
+
+    /// Sends a response of the server itself as it is: an abort has taken it from the
+    /// application, which was rendering it.
+    #[cold]
+    fn send_own(&mut self, cx: &mut Context<'_>) {
+        let Self { common, state } = self;
+        let own = match state {
+            State::Handling(handling) => handling.own.take().map(|own| (handling, own)),
+            _ => None,
+        };
+        let Some((handling, own)) = own else {
+            unreachable!("while a handler runs, the worker calls `resume` and not `advance`");
+        };
+        self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
     }
 
     /// Enters the state to which a step leads: these are the arrows of the picture.

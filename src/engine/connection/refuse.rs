@@ -112,7 +112,7 @@ impl Connection {
         let mut handling =
             Handling::without_handler(method.clone().unwrap_or(Method::GET), version);
         if method.is_some() && cx.renders_rejections() {
-            handling.own = Some(own);
+            handling.own = Some(Box::new(own));
             self.state = State::Handling(handling);
             return Some(Next::Call(Call::Render(own)));
         }

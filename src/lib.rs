@@ -175,7 +175,7 @@ pub use crate::route_table::body_limits::BodyLimits;
 pub use crate::router::Router;
 pub use crate::router::routes::Routes;
 pub use crate::server::Server;
-pub use crate::server::Spawned;
+pub use crate::server::spawned::Spawned;
 pub use crate::shutdown::follow::Progress;
 pub use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]

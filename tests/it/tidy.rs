@@ -245,6 +245,7 @@ fn no_thread_that_serves_or_stops_calls_the_logger() {
         "journal.rs",
         "net/listener.rs",
         "server.rs",
+        "server/spawned.rs",
         "message/rejection.rs",
         "message/rendering.rs",
         "stop_routes/shutdown.rs",

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io;
+use std::sync::PoisonError;
 
 use http::HeaderValue;
 use http::StatusCode;
@@ -46,6 +47,27 @@ impl From<Box<dyn Error>> for Rejection {
     /// As from a `Box<dyn Error + Send + Sync>`.
     fn from(error: Box<dyn Error>) -> Self {
         inside(&*error).unwrap_or_else(|| Self::internal(error))
+    }
+}
+
+impl<T> From<PoisonError<T>> for Rejection {
+    /// A lock that another handler held when it panicked is a logged 500. So
+    /// `state.lock()?` does in a handler what `unwrap` would, without a further panic.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    ///
+    /// use farewell::{Rejection, Request};
+    ///
+    /// fn count(visits: &Mutex<u64>, _: Request) -> Result<String, Rejection> {
+    ///     let mut visits = visits.lock()?;
+    ///     *visits = visits.saturating_add(1);
+    ///     Ok(format!("{visits} visits"))
+    /// }
+    /// # let _ = farewell::State::new(Mutex::new(0)).handler(count);
+    /// ```
+    fn from(error: PoisonError<T>) -> Self {
+        Self::internal(error)
     }
 }
 

@@ -66,6 +66,10 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 /// }
 /// # let _ = farewell::Router::new().post("/notes", create);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a response",
+    note = "the table at `IntoResponse` has what a handler may return; a value that `serde` can serialize is a response as `Json(value)`"
+)]
 pub trait IntoResponse {
     /// Converts the value into a response.
     fn into_response(self) -> Response;

@@ -17,6 +17,9 @@ use crate::built::built;
 use crate::client::Client;
 use crate::inherited::begin_with_default_signals;
 
+/// What examples that read `TOKEN` get.
+pub(crate) const TOKEN: &str = "open-sesame";
+
 /// An example, listening on a free port.
 pub(crate) struct Running {
     child: Child,
@@ -109,6 +112,7 @@ impl Drop for Running {
 fn command(name: &str, arguments: &[&str]) -> Command {
     begin_with_default_signals();
     let mut command = Command::new(built(name));
-    command.args(arguments).env_clear().stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null());
+    command.env_clear().env("TOKEN", TOKEN);
     command
 }

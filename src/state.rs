@@ -30,13 +30,13 @@ use crate::message::response::Response;
 ///     token: String,
 /// }
 ///
-/// fn list(notes: &Notes, _: Request) -> impl IntoResponse {
-///     notes.notes.lock().unwrap().join("\n")
+/// fn list(notes: &Notes, _: Request) -> Result<String, Rejection> {
+///     Ok(notes.notes.lock()?.join("\n")) // a 500 if a handler has panicked with the lock
 /// }
 ///
 /// fn add(notes: &Notes, mut request: Request) -> Result<NoContent, Rejection> {
 ///     let note = request.text()?;
-///     notes.notes.lock().unwrap().push(note);
+///     notes.notes.lock()?.push(note);
 ///     Ok(NoContent)
 /// }
 ///

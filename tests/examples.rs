@@ -13,6 +13,8 @@ mod crud;
 #[path = "support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
+#[path = "examples/jobs.rs"]
+mod jobs;
 #[path = "examples/layers.rs"]
 mod layers;
 #[path = "examples/running.rs"]
@@ -191,8 +193,8 @@ fn upload_that_is_under_way_at_the_stop_is_stored() {
     );
 }
 
-/// A form with these files, as a browser sends it.
-fn form(files: &[(&str, &str)]) -> String {
+/// A form with these files for `path`, as a browser sends it.
+fn form(path: &str, files: &[(&str, &str)]) -> String {
     let mut body = "--AaB03x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhi".to_owned();
     for (name, content) in files {
         body += &format!(
@@ -203,7 +205,7 @@ fn form(files: &[(&str, &str)]) -> String {
     body += "\r\n--AaB03x--\r\n";
     let length = body.len();
     format!(
-        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
          Content-Type: multipart/form-data; boundary=AaB03x\r\n\r\n{body}"
     )
 }
@@ -218,7 +220,7 @@ fn form_upload_stores_the_files_of_a_form_and_no_half_of_a_file() {
     assert!(page.has("content-type: text/html; charset=utf-8"));
     assert!(page.body.contains("multipart/form-data"));
 
-    client.send(form(&[("a.txt", &content), ("../b c.txt", "b")]));
+    client.send(form("/", &[("a.txt", &content), ("../b c.txt", "b")]));
     let stored = client.response();
     assert_eq!(stored.status, 201, "{stored:?}");
     assert_eq!(stored.body, "stored a.txt\nstored b c.txt\n");
@@ -229,11 +231,11 @@ fn form_upload_stores_the_files_of_a_form_and_no_half_of_a_file() {
 
     for (name, status) in [("a.txt", 409), ("", 400), (".hidden", 400), ("x/..", 400)] {
         let mut client = example.connect();
-        client.send(form(&[(name, "x")]));
+        client.send(form("/", &[(name, "x")]));
         assert_eq!(client.response().status, status, "{name}");
     }
     let mut half = example.connect();
-    let request = form(&[("half.txt", &content)]);
+    let request = form("/", &[("half.txt", &content)]);
     half.send(&request[..request.len() / 2]);
     drop((half, client));
     example.stop();
@@ -547,7 +549,7 @@ fn every_example_is_stopped_by_each_signal() {
     let notes = crud::file_with(&folder, "{}");
     for name in names() {
         let arguments: &[&str] = match name.as_str() {
-            "upload" | "download" => &[path(folder.path())],
+            "upload" | "download" | "jobs" => &[path(folder.path())],
             "graceful" => &[path(&file)],
             "crud" => &[path(&notes)],
             "admin" => &["open-sesame"],
@@ -603,7 +605,8 @@ fn graceful_starts_without_a_file() {
 fn every_example_is_short_and_documented_and_exercised() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let tests = ["", "/crud", "/layers"].map(|file| read(&format!("tests/examples{file}.rs")));
+    let tests =
+        ["", "/crud", "/jobs", "/layers"].map(|file| read(&format!("tests/examples{file}.rs")));
     let tests = tests.concat();
     let table = read("docs/library.md");
     let readme = read("README.md");
@@ -613,7 +616,7 @@ fn every_example_is_short_and_documented_and_exercised() {
     for name in names {
         let text = read(&format!("examples/{name}.rs"));
         match name.as_str() {
-            "crud" => assert!(lines_of_code(&text) <= 70, "{name} is long"),
+            "crud" | "jobs" => assert!(lines_of_code(&text) <= 70, "{name} is long"),
             _ => assert!(text.lines().count() < 60, "{name} is long"),
         }
         let usage = format!("//! cargo run --example {name}");

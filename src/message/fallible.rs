@@ -131,6 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_that_a_panic_has_poisoned_is_a_500() {
+        let lock = std::sync::Mutex::new("secret");
+        let locked = || {
+            let _guard = lock.lock();
+            panic!("for the test");
+        };
+        std::thread::scope(|scope| scope.spawn(locked).join().unwrap_err());
+        let read = || Ok(*lock.lock()?);
+        let refused: Rejection = read().unwrap_err();
+        assert_eq!(refused.status(), 500);
+        assert_eq!(refused.message(), "internal server error");
+    }
+
+    #[test]
     fn an_internal_error_is_not_shown_to_the_client() {
         let internal = Rejection::from(io::Error::other("secret path"));
         assert_eq!(internal.status(), StatusCode::INTERNAL_SERVER_ERROR);

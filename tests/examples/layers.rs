@@ -18,7 +18,7 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn decompressed(bytes: &[u8]) -> String {
+pub(crate) fn decompressed(bytes: &[u8]) -> String {
     let mut text = String::new();
     MultiGzDecoder::new(bytes)
         .read_to_string(&mut text)

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::bind(address, Config::default())?;
     server.stop_on_signals()?;
 
-    let stop = StopRoutes::new(server.shutdown_handle()).access(StopAccess::token(&token)?);
+    let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::token(&token)?);
     let routes = Router::new()
         .get("/", |_: Request| "hello\n")
         .nest("/admin", stop.router())

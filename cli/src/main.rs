@@ -26,6 +26,7 @@ use farewell::Abort;
 use farewell::LocalAddr;
 use farewell::Report;
 use farewell::Server;
+use farewell::StopAccess;
 use farewell::StopRoutes;
 use farewell::Trigger;
 
@@ -200,7 +201,7 @@ fn run() -> Result<u8, Failure> {
 
     STDOUT.print(greeting(&server, &options, needs_token));
     let progress = live::show_progress(stop.clone(), signals);
-    let routes = StopRoutes::new(stop).access(by_token.unwrap_or_default());
+    let routes = StopRoutes::new(stop, by_token.unwrap_or_else(StopAccess::loopback));
     let handler = routes::handler(&routes, &options);
     let report = server.serve(handler).map_err(failure)?;
     progress.join();
@@ -281,12 +282,12 @@ fn greeting(server: &Server, options: &Options, needs_token: bool) -> String {
 }
 
 /// The arguments with which `curl` on this machine can stop the program. Without a
-/// token, only requests to a loopback address or a unix socket can, so there are none
-/// for another address.
+/// token, only requests to a loopback address can, so there are none for another address
+/// or a unix socket.
 fn curl_target(listening: &LocalAddr, needs_token: bool) -> Option<String> {
     let listening = match listening {
         LocalAddr::Inet(address) => address,
-        LocalAddr::Unix(path) => {
+        LocalAddr::Unix(path) if needs_token => {
             let path = quoted(&path.to_string_lossy());
             return Some(format!("--unix-socket {path} http://localhost/shutdown"));
         }

@@ -1,5 +1,8 @@
 //! Which requests may stop a server.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,9 +26,10 @@ use crate::message::response::Response;
 /// Which requests may stop a server by [`StopRoutes`](crate::StopRoutes). Needs the
 /// feature `stop-routes`.
 ///
-/// The default is [`loopback`](Self::loopback): programs on this machine. With a
-/// [`token`](Self::token), requests that carry it, from any machine. Other requests
-/// get a 403 or a 401, whose body says why, and a line in the log.
+/// With a [`token`](Self::token), requests that carry it, from any machine. Without one,
+/// programs on this machine, by [`loopback`](Self::loopback) or by a
+/// [`unix_socket`](Self::unix_socket). There is no default. Other requests get a 403 or a
+/// 401, whose body says why. They are logged, with at most one line a second.
 ///
 /// ```
 /// use farewell::StopAccess;
@@ -42,19 +46,22 @@ use crate::message::response::Response;
 ///
 /// # Behind a proxy
 ///
-/// A reverse proxy on the same machine makes each of its clients a loopback peer.
-/// The loopback access refuses the requests that a proxy has marked. It cannot tell
-/// a proxy that marks nothing from a local `curl`. So behind a proxy, and in a
-/// container whose network a proxy shares, use a token, and have the proxy not
-/// forward the path.
-#[derive(Clone, Default)]
+/// Behind any proxy, use a token, or do not serve the path, or have the proxy not forward
+/// it. A reverse proxy on the same machine, or in a container that shares the network,
+/// makes each of its clients a loopback peer. **Without a token, each client of such a
+/// proxy may then stop the server**: its requests are refused only if the proxy marks
+/// them, and proxies mark nothing by default. nginx before 1.29.7 forwards in HTTP/1.0,
+/// which is refused. Later versions forward in HTTP/1.1 with a loopback address as
+/// `Host`, as a local `curl` does.
+#[derive(Clone)]
 pub struct StopAccess(Rule);
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 enum Rule {
-    /// Requests that a program on this machine sends directly.
-    #[default]
+    /// Requests of loopback clients.
     Loopback,
+    /// Requests of the clients of a unix socket.
+    UnixSocket,
     /// Requests that carry the token.
     Bearer(Token),
 }
@@ -69,26 +76,32 @@ pub(super) enum Denial {
     NoToken,
     WrongToken,
     NotLoopback,
+    OverUnixSocket,
+    NotOverUnixSocket,
     NotLoopbackHost,
     OtherSite,
+    Prefetch,
     Forwarded,
     Http10,
 }
 
 impl StopAccess {
-    /// Requests that a program on this machine sends directly. Others get a 403. A
-    /// request may stop the server if all of these hold:
+    /// Requests of programs on this machine, to a server that no proxy forwards to (see
+    /// [above](Self#behind-a-proxy)). Others get a 403. A request may stop the server if
+    /// all of these hold:
     ///
-    /// - It comes from a loopback address, as `127.0.0.1` or `::1`.
+    /// - It comes from a loopback address, as `127.0.0.1` or `::1`. The client of a unix
+    ///   socket has none, and is refused.
     /// - Its host is `localhost` or a loopback address, in `Host` and in an absolute
     ///   target. So a name of another site that resolves to a loopback address
     ///   (DNS rebinding) stops nothing.
     /// - No web page of another site has sent it: `Sec-Fetch-Site`, if there is one,
     ///   is `none` or `same-origin`, and `Origin`, if there is one, is the host of
     ///   the request.
+    /// - It is no prefetch of a browser: `Sec-Purpose` and `Purpose` do not say so.
     /// - No proxy has marked it: there is no `Forwarded`, `X-Forwarded-*`, `Via`,
     ///   `X-Real-IP`, `True-Client-IP` or `CF-Connecting-IP`, and it is not HTTP/1.0,
-    ///   in which nginx forwards by default.
+    ///   in which nginx before 1.29.7 forwards by default.
     ///
     /// So each user and each program of this machine may stop the server, and the
     /// client of a tunnel that ends on it (`ssh -L`, `kubectl port-forward`). A browser
@@ -100,13 +113,37 @@ impl StopAccess {
     /// use farewell::{Config, Server, StopAccess, StopRoutes};
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-    /// let stop = StopRoutes::new(server.shutdown_handle()); // as with:
-    /// let stop = stop.access(StopAccess::loopback());
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     /// # let _ = stop;
     /// # Ok::<(), farewell::Error>(())
     /// ```
     pub fn loopback() -> Self {
         Self(Rule::Loopback)
+    }
+
+    /// Requests of every program that may connect to the unix socket of the server, by
+    /// the permissions of its file and folder. Others get a 403.
+    ///
+    /// **The usual client of a unix socket is a proxy**, and then each client of the proxy
+    /// may stop the server. So use this for a socket of its own to which only operators
+    /// can connect. The conditions of [`loopback`](Self::loopback) hold here too, except
+    /// the first.
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # fn main() -> Result<(), farewell::Error> {
+    /// use farewell::{Config, Server, StopAccess, StopRoutes};
+    ///
+    /// let server = Server::bind_unix("/run/hello/admin.sock", Config::default())?;
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::unix_socket());
+    /// # let _ = stop;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    pub fn unix_socket() -> Self {
+        Self(Rule::UnixSocket)
     }
 
     /// Requests that carry `token` as `Authorization: Bearer TOKEN` (RFC 6750 section
@@ -141,27 +178,28 @@ impl StopAccess {
 
     /// Checks whether this request may stop the server.
     pub(super) fn check(&self, request: &Request) -> Result<(), Denial> {
+        let peer = request.peer_addr();
         match &self.0 {
-            Rule::Bearer(token) => check_token(token, request.headers()),
-            Rule::Loopback => {
-                // The authority in the request target overrides the Host field
-                // (RFC 9112 section 3.2.2).
-                let host = request
-                    .headers()
-                    .get(header::HOST)
-                    .map(HeaderValue::as_bytes);
-                let target = request.uri().authority();
-                if target.is_some_and(|target| Some(target.as_str().as_bytes()) != host) {
-                    return Err(Denial::NotLoopbackHost);
-                }
-                // nginx by default forwards requests in HTTP/1.0, with the name
-                // of the upstream server as Host, which may be a loopback name.
-                if request.version() == Version::HTTP_10 {
-                    return Err(Denial::Http10);
-                }
-                check_local(request.peer_addr(), request.headers())
-            }
+            Rule::Bearer(token) => return check_token(token, request.headers()),
+            Rule::Loopback => check_loopback(peer)?,
+            Rule::UnixSocket if peer == PeerAddr::Unix => {}
+            Rule::UnixSocket => return Err(Denial::NotOverUnixSocket),
         }
+        // The authority in the request target overrides the Host field (RFC 9112
+        // section 3.2.2).
+        let host = request.headers().get(header::HOST);
+        let host = host.map(HeaderValue::as_bytes);
+        let target = request.uri().authority();
+        if target.is_some_and(|target| Some(target.as_str().as_bytes()) != host) {
+            return Err(Denial::NotLoopbackHost);
+        }
+        // nginx before 1.29.7 by default forwards requests in HTTP/1.0, with the name of
+        // the upstream server as Host, which may be a loopback name. Later versions do so
+        // in HTTP/1.1: nothing tells these requests from those of a local program.
+        if request.version() == Version::HTTP_10 {
+            return Err(Denial::Http10);
+        }
+        check_fields(request.headers())
     }
 }
 
@@ -169,6 +207,7 @@ impl fmt::Debug for StopAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Rule::Loopback => "StopAccess(loopback)",
+            Rule::UnixSocket => "StopAccess(unix socket)",
             Rule::Bearer(_) => "StopAccess(token)",
         })
     }
@@ -181,8 +220,13 @@ impl Denial {
             Self::NoToken => "the request has no field Authorization: Bearer TOKEN",
             Self::WrongToken => "the token is wrong",
             Self::NotLoopback => "the client is not on this machine, and no token is configured",
+            Self::OverUnixSocket => {
+                "the client of a unix socket may be a proxy, and no token is configured"
+            }
+            Self::NotOverUnixSocket => "the client is not one of a unix socket",
             Self::NotLoopbackHost => "the host of the request is not a loopback name",
             Self::OtherSite => "the request was sent by a page of another site",
+            Self::Prefetch => "the request is a prefetch of a browser",
             Self::Forwarded => "the request was forwarded by a proxy",
             Self::Http10 => "the request is HTTP/1.0, as from a proxy",
         }
@@ -225,15 +269,16 @@ fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), Denial> {
     }
 }
 
-fn check_local(peer: PeerAddr, headers: &HeaderMap) -> Result<(), Denial> {
-    // The permissions of a unix socket's file let its clients in.
-    let is_local = match peer {
-        PeerAddr::Unix => true,
-        _ => peer.ip().is_some_and(|ip| ip.to_canonical().is_loopback()),
-    };
-    if !is_local {
-        return Err(Denial::NotLoopback);
+fn check_loopback(peer: PeerAddr) -> Result<(), Denial> {
+    match peer.ip() {
+        Some(ip) if ip.to_canonical().is_loopback() => Ok(()),
+        None if peer == PeerAddr::Unix => Err(Denial::OverUnixSocket),
+        _ => Err(Denial::NotLoopback),
     }
+}
+
+/// Checks the header fields of a request of a program on this machine.
+fn check_fields(headers: &HeaderMap) -> Result<(), Denial> {
     // Protects against DNS rebinding: a page of another site may have a name
     // that resolves to a loopback address. The browser sends that name as Host.
     let host = headers.get(header::HOST).map(|host| host.as_bytes());
@@ -255,10 +300,26 @@ fn check_local(peer: PeerAddr, headers: &HeaderMap) -> Result<(), Denial> {
     if !same_site || !same_origin {
         return Err(Denial::OtherSite);
     }
+    if is_prefetch(headers) {
+        return Err(Denial::Prefetch);
+    }
     if headers.keys().any(is_set_by_proxies) {
         return Err(Denial::Forwarded);
     }
     Ok(())
+}
+
+/// Whether a browser guesses that its user may want the response: the user has asked for
+/// nothing.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let purposes = ["sec-purpose", "purpose"].map(HeaderName::from_static);
+    let mut values = purposes.iter().flat_map(|name| headers.get_all(name));
+    values.any(|value| {
+        value
+            .as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"prefetch")
+    })
 }
 
 fn is_set_by_proxies(name: &HeaderName) -> bool {
@@ -279,133 +340,4 @@ fn is_loopback_name(host: &Authority) -> bool {
         || bare
             .parse::<IpAddr>()
             .is_ok_and(|ip| ip.to_canonical().is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use super::*;
-
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for &(name, value) in fields {
-            headers.append(name, value.parse().unwrap());
-        }
-        headers
-    }
-
-    fn local(peer: &str, fields: &[(&'static str, &'static str)]) -> Result<(), Denial> {
-        let ip: IpAddr = peer.parse().unwrap();
-        check_local(SocketAddr::from((ip, 1)).into(), &headers(fields))
-    }
-
-    #[test]
-    fn a_client_of_a_unix_socket_is_local() {
-        let at = |host| check_local(PeerAddr::Unix, &headers(&[("host", host)]));
-        assert_eq!(at("localhost"), Ok(()));
-        assert_eq!(at("evil.example"), Err(Denial::NotLoopbackHost));
-    }
-
-    #[test]
-    fn a_loopback_client_with_a_loopback_host_may_stop() {
-        for host in [
-            "localhost",
-            "LOCALHOST:81",
-            "127.0.0.1:8081",
-            "127.1.2.3",
-            "[::1]:8081",
-        ] {
-            assert_eq!(local("127.0.0.1", &[("host", host)]), Ok(()), "{host}");
-        }
-        assert_eq!(local("::1", &[("host", "[::1]")]), Ok(()));
-        assert_eq!(local("::ffff:127.0.0.1", &[("host", "localhost")]), Ok(()));
-    }
-
-    #[test]
-    fn other_clients_and_other_hosts_may_not_stop() {
-        assert_eq!(
-            local("10.0.0.1", &[("host", "localhost")]),
-            Err(Denial::NotLoopback)
-        );
-        assert_eq!(local("127.0.0.1", &[]), Err(Denial::NotLoopbackHost));
-        for host in ["evil.example", "localhost.evil.example", "", "10.0.0.1"] {
-            assert_eq!(
-                local("127.0.0.1", &[("host", host)]),
-                Err(Denial::NotLoopbackHost),
-                "{host}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_site_may_not_stop() {
-        let with = |name, value| local("127.0.0.1", &[("host", "localhost:1"), (name, value)]);
-        assert_eq!(with("sec-fetch-site", "none"), Ok(()));
-        assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
-        assert_eq!(with("sec-fetch-site", "cross-site"), Err(Denial::OtherSite));
-        assert_eq!(with("sec-fetch-site", "same-site"), Err(Denial::OtherSite));
-        assert_eq!(with("origin", "http://localhost:1"), Ok(()));
-        assert_eq!(with("origin", "http://localhost:2"), Err(Denial::OtherSite));
-        assert_eq!(with("origin", "null"), Err(Denial::OtherSite));
-    }
-
-    #[test]
-    fn a_proxy_may_not_stop() {
-        for name in ["forwarded", "x-forwarded-for", "via"] {
-            let fields = [("host", "localhost"), (name, "x")];
-            assert_eq!(
-                local("127.0.0.1", &fields),
-                Err(Denial::Forwarded),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_token_must_match_completely() {
-        let token = Token(Arc::from("secret"));
-        let with = |value| check_token(&token, &headers(&[("authorization", value)]));
-        assert_eq!(with("Bearer secret"), Ok(()));
-        assert_eq!(with("bearer secret"), Ok(()));
-        for wrong in ["Bearer secre", "Bearer secrets", "Bearer Secret", "Bearer "] {
-            assert_eq!(with(wrong), Err(Denial::WrongToken), "{wrong}");
-        }
-        assert_eq!(with("Basic secret"), Err(Denial::NoToken));
-        assert_eq!(check_token(&token, &headers(&[])), Err(Denial::NoToken));
-    }
-
-    #[test]
-    fn a_token_that_no_request_can_carry_is_refused_and_not_quoted() {
-        for (token, problem) in [
-            ("", "is empty"),
-            (" \n", "is empty"),
-            ("open sesame", "must be one word"),
-            ("s\u{e9}same", "must be one word"),
-            ("open\r\nsesame", "must be one word"),
-        ] {
-            let error = StopAccess::token(token).unwrap_err();
-            assert!(error.is_config());
-            assert!(error.to_string().contains(problem), "{token:?}: {error}");
-            assert!(!error.to_string().contains("same"), "{error}");
-        }
-        let access = StopAccess::token(" open-sesame\r\n").unwrap();
-        assert_eq!(format!("{access:?}"), "StopAccess(token)");
-        let Rule::Bearer(token) = access.0 else {
-            panic!("a token was given");
-        };
-        assert_eq!(&*token.0, "open-sesame");
-    }
-
-    #[test]
-    fn a_denial_asks_for_credentials_only_where_they_help() {
-        for denial in [Denial::NoToken, Denial::WrongToken] {
-            let response = denial.into_response();
-            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-            assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
-        }
-        let response = Denial::NotLoopback.into_response();
-        assert_eq!(response.status(), StatusCode::FORBIDDEN);
-        assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
-    }
 }

@@ -2,6 +2,7 @@
 //! and tell its health.
 
 pub(crate) mod access;
+mod denial_log;
 mod health;
 mod refusal;
 mod report;
@@ -16,6 +17,7 @@ use crate::router::Router;
 use crate::shutdown::handle::ShutdownHandle;
 
 use self::access::StopAccess;
+use self::denial_log::DenialLog;
 
 /// Handlers that stop a server and tell its health: `/shutdown`, `/healthz` and
 /// `/readyz`. Needs the feature `stop-routes`.
@@ -27,8 +29,7 @@ use self::access::StopAccess;
 /// use farewell::{Config, Request, Router, Server, StopAccess, StopRoutes};
 ///
 /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-/// let stop = StopRoutes::new(server.shutdown_handle())
-///     .access(StopAccess::token("open-sesame")?); // by default: clients on this machine
+/// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::token("open-sesame")?);
 /// let routes = Router::new()
 ///     .get("/", |_: Request| "hello\n")
 ///     .nest("/admin", stop.router())
@@ -57,45 +58,30 @@ use self::access::StopAccess;
 pub struct StopRoutes {
     stop: ShutdownHandle,
     access: StopAccess,
+    denials: Arc<DenialLog>,
     is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl StopRoutes {
-    /// Handlers for the server of this handle. Programs on this machine may stop it
-    /// ([`StopAccess::loopback`]), and it is ready until it stops.
+    /// Handlers for the server of this handle. `access` says which requests may stop it;
+    /// all may ask for its health. It is ready until it stops.
     ///
     /// ```
-    /// use farewell::{Config, Router, Server, StopRoutes};
+    /// use farewell::{Config, Router, Server, StopAccess, StopRoutes};
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::token("open-sesame")?);
     /// let routes = Router::new().nest("/", stop.router()).build()?;
     /// # let _ = routes;
     /// # Ok::<(), farewell::Error>(())
     /// ```
-    pub fn new(stop: ShutdownHandle) -> Self {
+    pub fn new(stop: ShutdownHandle, access: StopAccess) -> Self {
         Self {
             stop,
-            access: StopAccess::loopback(),
+            access,
+            denials: Arc::default(),
             is_ready: Arc::new(|| true),
         }
-    }
-
-    /// Sets which requests may stop the server; the default is
-    /// [`StopAccess::loopback`]. All may ask for its health.
-    ///
-    /// ```
-    /// use farewell::{Config, Server, StopAccess, StopRoutes};
-    ///
-    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-    /// let access = StopAccess::token("open-sesame")?;
-    /// let stop = StopRoutes::new(server.shutdown_handle()).access(access);
-    /// # let _ = stop;
-    /// # Ok::<(), farewell::Error>(())
-    /// ```
-    #[must_use]
-    pub fn access(self, access: StopAccess) -> Self {
-        Self { access, ..self }
     }
 
     /// Adds a condition to `/readyz`: while it is `false`, the response is a 503. It
@@ -110,12 +96,12 @@ impl StopRoutes {
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicBool, Ordering};
     ///
-    /// use farewell::{Config, Server, StopRoutes};
+    /// use farewell::{Config, Server, StopAccess, StopRoutes};
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?;
     /// let is_loaded = Arc::new(AtomicBool::new(false));
     /// let loaded = Arc::clone(&is_loaded);
-    /// let stop = StopRoutes::new(server.shutdown_handle())
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback())
     ///     .ready_when(move || loaded.load(Ordering::Relaxed));
     /// // Later, when the cache is loaded:
     /// is_loaded.store(true, Ordering::Relaxed);
@@ -134,10 +120,10 @@ impl StopRoutes {
     /// requests, such as one that checks a session, then also refuses probes.
     ///
     /// ```
-    /// use farewell::{Config, Request, Router, Server, StopRoutes};
+    /// use farewell::{Config, Request, Router, Server, StopAccess, StopRoutes};
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     /// let routes = Router::new()
     ///     .get("/", |_: Request| "hello\n")
     ///     .nest("/internal", stop.router()) // /internal/shutdown, /internal/healthz, ...
@@ -171,14 +157,15 @@ impl StopRoutes {
     /// [`Rejection`](crate::Rejection), in this order:
     ///
     /// - 405 with `Allow`: another method, `HEAD` and `OPTIONS` included.
-    /// - 401 or 403: [`access`](Self::access) denies it. This is logged as a warning.
+    /// - 401 or 403: the [`StopAccess`] denies it. This is logged as a warning, at most
+    ///   once a second.
     /// - 400: another query.
     ///
     /// ```
-    /// use farewell::{Config, Router, Server, StopRoutes};
+    /// use farewell::{Config, Router, Server, StopAccess, StopRoutes};
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     /// let routes = Router::new()
     ///     .post("/admin/stop", stop.shutdown_handler()) // not by GET
     ///     .get("/livez", stop.healthz_handler())
@@ -188,8 +175,8 @@ impl StopRoutes {
     /// # Ok::<(), farewell::Error>(())
     /// ```
     pub fn shutdown_handler(&self) -> impl Handler + use<> {
-        let Self { stop, access, .. } = self.clone();
-        move |request: Request| shutdown::stop_by(&request, &stop, &access)
+        let routes = self.clone();
+        move |request: Request| shutdown::stop_by(&request, &routes)
     }
 
     /// The handler of `/healthz`, for a path of your own: 200 and `ok` as long as the
@@ -197,10 +184,10 @@ impl StopRoutes {
     /// and `HEAD` get a 405.
     ///
     /// ```
-    /// use farewell::{Config, Router, Server, StopRoutes};
+    /// use farewell::{Config, Router, Server, StopAccess, StopRoutes};
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?;
-    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     /// let routes = Router::new().get("/livez", stop.healthz_handler()).build()?;
     /// # let _ = routes;
     /// # Ok::<(), farewell::Error>(())
@@ -219,12 +206,12 @@ impl StopRoutes {
     /// zero.
     ///
     /// ```
-    /// use farewell::{Config, Router, Server, StopRoutes};
+    /// use farewell::{Config, Router, Server, StopAccess, StopRoutes};
     ///
     /// let mut config = Config::default();
     /// config.lame_duck = std::time::Duration::from_secs(5);
     /// let server = Server::bind("127.0.0.1:0", config)?;
-    /// let stop = StopRoutes::new(server.shutdown_handle());
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     /// let routes = Router::new().get("/ready", stop.readyz_handler()).build()?;
     /// # let _ = routes;
     /// # Ok::<(), farewell::Error>(())

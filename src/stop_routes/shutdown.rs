@@ -9,8 +9,11 @@ use http::StatusCode;
 use http::header;
 use serde_json::json;
 
-use super::access::StopAccess;
+use super::StopRoutes;
+use super::access::Denial;
+use super::denial_log::DenialLog;
 use super::refusal::method_not_allowed;
+use crate::address::PeerAddr;
 use crate::lifecycle::counts::Counts;
 use crate::lifecycle::phase::Trigger;
 use crate::message::body::Body;
@@ -74,14 +77,14 @@ impl Form {
 }
 
 /// Stops the server, if this request may and says how.
-pub(super) fn stop_by(request: &Request, stop: &ShutdownHandle, access: &StopAccess) -> Response {
+pub(super) fn stop_by(request: &Request, routes: &StopRoutes) -> Response {
+    let stop = &routes.stop;
     if !matches!(*request.method(), Method::GET | Method::POST) {
         return method_not_allowed("GET, POST");
     }
     let peer = request.peer_addr();
-    if let Err(denial) = access.check(request) {
-        let reason = denial.explain();
-        log::warn!("{peer} is not allowed to stop this server: {reason}");
+    if let Err(denial) = routes.access.check(request) {
+        log_denial(&routes.denials, denial, peer);
         return denial.into_response();
     }
     let Some(way) = Way::of(request.uri().query()) else {
@@ -106,6 +109,23 @@ pub(super) fn stop_by(request: &Request, stop: &ShutdownHandle, access: &StopAcc
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+fn log_denial(denials: &DenialLog, denial: Denial, peer: PeerAddr) {
+    let Some(before) = denials.count(Instant::now()) else {
+        return;
+    };
+    let reason = denial.explain();
+    match before {
+        0 => log::warn!("{peer} is not allowed to stop this server: {reason}"),
+        _ => log::warn!(
+            "{peer} is not allowed to stop this server: {reason} (nor were {} since the last line)",
+            counted(
+                usize::try_from(before).unwrap_or(usize::MAX),
+                "other request"
+            )
+        ),
+    }
 }
 
 fn unknown_query(path: &str) -> Rejection {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 
-use farewell::Config;
 use farewell::Phase;
 use farewell::Request;
 use farewell::RequestOutcome;
@@ -25,12 +24,16 @@ use crate::support::gated;
 
 /// A server with the stop routes under `/admin`.
 fn server(change: impl FnOnce(StopRoutes) -> StopRoutes) -> TestServer {
-    at("127.0.0.1:0", config(), change)
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    serve(server, StopAccess::loopback(), change)
 }
 
-fn at(address: &str, config: Config, change: impl FnOnce(StopRoutes) -> StopRoutes) -> TestServer {
-    let server = Server::bind(address, config).unwrap();
-    let stop = change(StopRoutes::new(server.shutdown_handle()));
+fn serve(
+    server: Server,
+    access: StopAccess,
+    change: impl FnOnce(StopRoutes) -> StopRoutes,
+) -> TestServer {
+    let stop = change(StopRoutes::new(server.shutdown_handle(), access));
     let routes = Router::new()
         .get("/", |_: Request| "hello")
         .nest("/admin", stop.router());
@@ -43,7 +46,7 @@ fn gated_server(gate: &Arc<Gate>) -> TestServer {
     // A client that is slow to send its request still sends it in time.
     config.last_call = TOO_LONG;
     let server = Server::bind("127.0.0.1:0", config).unwrap();
-    let stop = StopRoutes::new(server.shutdown_handle());
+    let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     let routes = Router::new()
         .get("/slow", gated(gate))
         .nest("/", stop.router());
@@ -51,7 +54,9 @@ fn gated_server(gate: &Arc<Gate>) -> TestServer {
 }
 
 fn with_token() -> TestServer {
-    server(|stop| stop.access(StopAccess::token("open-sesame\n").unwrap()))
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let token = StopAccess::token("open-sesame\n").unwrap();
+    serve(server, token, |stop| stop)
 }
 
 fn with_fields(path: &str, fields: &[&str]) -> String {
@@ -255,6 +260,7 @@ fn a_page_of_another_site_and_a_proxy_stop_nothing() {
         &["Host: localhost", "X-Real-IP: 127.0.0.1"],
         &["Host: localhost", "Forwarded: for=127.0.0.1"],
         &["Host: localhost", "Via: 1.1 proxy"],
+        &["Host: localhost", "Sec-Purpose: prefetch;prerender"],
     ] {
         for query in ["", "?wait", "?now"] {
             for method in ["GET", "POST"] {
@@ -276,6 +282,60 @@ fn a_page_of_another_site_and_a_proxy_stop_nothing() {
     client.send("GET /admin/shutdown HTTP/1.0\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.response().status, 403);
     expect_running(&server);
+}
+
+/// A limit that the documentation states: nginx from 1.29.7 on sends this by default, for
+/// `proxy_pass http://127.0.0.1:8081`, whichever client it has the request from.
+#[test]
+fn a_proxy_that_marks_nothing_stops_a_server_without_a_token_and_none_with_one() {
+    let send = |server: &TestServer| {
+        let host = format!("Host: {}", server.address());
+        let fields = [&*host, "User-Agent: curl/8.5.0", "Accept: */*"];
+        let mut client = server.connect();
+        client.send(with_fields("/admin/shutdown", &fields));
+        client.response().status
+    };
+    let guarded = with_token();
+    assert_eq!(send(&guarded), 401);
+    expect_running(&guarded);
+    let open = server(|stop| stop);
+    assert_eq!(send(&open), 200);
+    open.join();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_of_a_unix_socket_stops_a_server_that_allows_it() {
+    use std::io::Read;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let ask = || {
+        let mut client = UnixStream::connect(&path).unwrap();
+        let head = "GET /shutdown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    for (access, status) in [
+        (StopAccess::loopback(), "403"),
+        (StopAccess::unix_socket(), "200"),
+    ] {
+        let server = Server::bind_unix(&path, config()).unwrap();
+        let stop = server.shutdown_handle();
+        let routes = StopRoutes::new(stop.clone(), access).router();
+        let server = server.spawn(routes.build().unwrap()).unwrap();
+        let answer = ask();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        stop.shutdown();
+        assert!(server.join().unwrap().all_answered());
+    }
 }
 
 #[test]
@@ -305,14 +365,15 @@ fn a_client_on_another_address_stops_nothing_without_a_token() {
         return;
     };
     let address = format!("{}:0", probe.local_addr().unwrap().ip());
-    let without = at(&address, config(), |stop| stop);
+    let bind = || Server::bind(&*address, config()).unwrap();
+    let without = serve(bind(), StopAccess::loopback(), |stop| stop);
     let refused = without.connect().get("/admin/shutdown");
     assert_eq!(refused.status, 403);
     assert!(refused.body.contains("not on this machine"), "{refused:?}");
     expect_running(&without);
 
     let token = StopAccess::token("open-sesame").unwrap();
-    let with = at(&address, config(), |stop| stop.access(token));
+    let with = serve(bind(), token, |stop| stop);
     let mut client = with.connect();
     client.send(with_fields(
         "/admin/shutdown",
@@ -384,7 +445,8 @@ fn probes_answer_get_and_head() {
 fn readyz_is_503_from_the_lame_duck_on() {
     let mut config = config();
     config.lame_duck = TOO_LONG;
-    let server = at("127.0.0.1:0", config, |stop| {
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    let server = serve(server, StopAccess::loopback(), |stop| {
         stop.ready_when(|| panic!("not asked during a stop"))
     });
     let mut open = server.connect();
@@ -440,7 +502,7 @@ fn a_condition_that_blocks_or_panics_costs_its_own_request_alone() {
 #[test]
 fn each_handler_can_have_a_path_of_its_own() {
     let server = Server::bind("127.0.0.1:0", config()).unwrap();
-    let stop = StopRoutes::new(server.shutdown_handle());
+    let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     let routes = Router::new()
         .post("/stop", stop.shutdown_handler())
         .any("/livez", stop.healthz_handler())

@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::io::Write;
 
 use crate::client::Client;
 use crate::program::command;
@@ -13,7 +14,12 @@ fn the_program_serves_and_stops_on_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("farewell.sock");
     let listen = format!("unix:{}", path.display());
-    let mut child = command(&["--listen", &listen]).spawn().unwrap();
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    token.write_all(b"open-sesame\n").unwrap();
+    let token = token.path().to_str().unwrap();
+    let mut child = command(&["--listen", &listen, "--shutdown-token-file", token])
+        .spawn()
+        .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut greeting = String::new();
     stdout.read_line(&mut greeting).unwrap();
@@ -22,7 +28,8 @@ fn the_program_serves_and_stops_on_a_unix_socket() {
     let expected = format!(" listening on {listen} (16 workers)");
     assert!(listening.ends_with(&expected), "{greeting}");
     let curl = format!(
-        "stop it with: curl --unix-socket {} http://localhost/shutdown  or Ctrl+C",
+        "stop it with: curl -H 'Authorization: Bearer TOKEN' \
+         --unix-socket {} http://localhost/shutdown  or Ctrl+C",
         path.display()
     );
     assert!(stop.starts_with(&curl), "{greeting}");
@@ -38,10 +45,11 @@ fn the_program_serves_and_stops_on_a_unix_socket() {
     let connect = || Client::try_connect_unix(&path).unwrap();
     let mut client = connect();
     assert_eq!(client.get("/a").body, "Hello, you requested /a\n");
-    let proxied = "GET /shutdown HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
-    client.send(proxied);
-    assert_eq!(client.response().status, 403);
-    let response = client.get("/shutdown");
+    assert_eq!(client.get("/shutdown").status, 401);
+    client.send(
+        "GET /shutdown HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer open-sesame\r\n\r\n",
+    );
+    let response = client.response();
     assert_eq!(response.status, 200, "{}", response.body);
     drop(client);
     let mut report = String::new();
@@ -49,6 +57,32 @@ fn the_program_serves_and_stops_on_a_unix_socket() {
     assert!(report.contains("by a request from unix socket"), "{report}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(!path.exists());
+}
+
+#[test]
+fn without_a_token_no_request_over_a_unix_socket_stops_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("farewell.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut child = command(&["--listen", &listen]).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut greeting = String::new();
+    stdout.read_line(&mut greeting).unwrap();
+    stdout.read_line(&mut greeting).unwrap();
+    let stop = "\nstop it with: Ctrl+C; twice to stop at once \
+                (on this address, /shutdown needs --shutdown-token-file)\n";
+    assert!(greeting.ends_with(stop), "{greeting}");
+
+    let mut client = Client::try_connect_unix(&path).unwrap();
+    let refused = client.get("/shutdown");
+    assert_eq!(refused.status, 403);
+    assert!(
+        refused.body.contains("no token is configured"),
+        "{refused:?}"
+    );
+    assert_eq!(client.get("/healthz").status, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

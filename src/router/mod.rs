@@ -190,7 +190,9 @@ impl Router {
     ///
     /// All routes are matched together, whichever router they come from. So a layer
     /// guards the routes of its router, not the prefix: another router may have a
-    /// route that matches under the same prefix.
+    /// route that matches under the same prefix. Beside a guarded `/admin`, the route
+    /// `any("/{*rest}")` of another router gets `/%61dmin` and every other spelling that
+    /// is not the literal one, so it must not decode the path and serve what is guarded.
     ///
     /// Several routers may have the same prefix. Then a request under it that matches
     /// no route goes to the fallback that one of them has; [`build`](Self::build)
@@ -240,7 +242,10 @@ impl Router {
     /// route has the layers of its own router; `HEAD` has those of `GET`, if it is
     /// answered by its handler. The responses of the path itself (405, 400, `OPTIONS`)
     /// go through the layers that all these routers have in common. In the example, a
-    /// `PUT` of `/notes` gets its 405 without the guard.
+    /// `PUT` of `/notes` gets its 405 without the guard. The time that `==` takes tells how
+    /// much of a token is right: compare real secrets in constant time, as the example of
+    /// [`State`](crate::State) does. [`nest`](Self::nest) says which spellings of a path a
+    /// guard does not cover.
     ///
     /// A request that matches no route does not go through the layers of `router`,
     /// unless it has a fallback: that becomes the fallback of this router, inside
@@ -321,8 +326,10 @@ impl Router {
     /// ```
     ///
     /// A request whose method has no route (405) is under the limits that the routers
-    /// of its path have in common; one that matches no route (404), under those of the
-    /// router whose fallback answers it.
+    /// of its path have in common. One that matches no route is under those of the routers
+    /// whose layers it goes through: those of the router of its prefix, with or without a
+    /// [`fallback`](Self::fallback), and of the routers around it. The limits of a merged
+    /// router count if the fallback is its.
     ///
     /// A second call replaces the limits that it sets. The limits count in the routes
     /// that the server gets, or that its handler [forwards](Handler::route_table). They

@@ -54,7 +54,12 @@ struct Fallback {
     /// The router that it is from.
     owner: usize,
     handler: Arc<dyn Handler>,
+    /// Those of the merged routers that it comes from, inside the owner.
+    limits: BodyLimits,
 }
+
+/// A fallback inside the layers and limits of the routers that are merged.
+type OwnFallback = (Arc<dyn Handler>, BodyLimits);
 
 /// The number of the outermost router.
 const OUTERMOST: usize = 0;
@@ -75,6 +80,7 @@ impl Nodes {
         let outermost = Fallback {
             owner: number,
             handler: answer(StatusCode::NOT_FOUND, "not found"),
+            limits: BodyLimits::new(),
         };
         let (around, limits, inherited) = match self.0.get(parent) {
             Some(Node {
@@ -92,9 +98,10 @@ impl Nodes {
             layers: Layers::new(router.layers.clone(), &around),
             limits: router.limits.inside(limits),
             fallback: match own {
-                Some(handler) => Fallback {
+                Some((handler, limits)) => Fallback {
                     owner: number,
                     handler,
+                    limits,
                 },
                 None => inherited,
             },
@@ -176,13 +183,13 @@ impl Nodes {
         let inside = routers.iter().filter(|router| owner_of(router) == chosen);
         let around_fallback = &self[self.common(inside.copied())];
         let around_all = &self[self.common(routers.iter().copied())];
-        let fallback = &self[chosen].fallback.handler;
+        let fallback = &self[chosen].fallback;
         let area = Area {
             names: params::names(&self[routers[0]].prefix),
-            limits: around_fallback.limits,
+            limits: fallback.limits.inside(around_fallback.limits),
         };
         let handlers = AreaHandlers {
-            not_found: around_fallback.layers.wrap(fallback),
+            not_found: around_fallback.layers.wrap(&fallback.handler),
             bad_parameter: around_all.layers.wrap(&bad_parameter()),
         };
         Ok((area, handlers))
@@ -197,13 +204,20 @@ impl Index<usize> for Nodes {
     }
 }
 
-/// The fallback of a router or of the routers merged into it, inside the layers of these.
-fn own_fallback(router: &Router, prefix: &str) -> Result<Option<Arc<dyn Handler>>, Error> {
-    let mut fallbacks: Vec<_> = router.fallbacks.iter().map(Arc::clone).collect();
+/// The fallback of a router or of the routers merged into it, inside the layers and the
+/// limits of these.
+fn own_fallback(router: &Router, prefix: &str) -> Result<Option<OwnFallback>, Error> {
+    let own = router.fallbacks.iter();
+    let mut fallbacks: Vec<OwnFallback> = own
+        .map(|fallback| (Arc::clone(fallback), BodyLimits::new()))
+        .collect();
     for merged in &router.merged {
         let layers = Layers::new(merged.layers.clone(), &Layers::default());
         let fallback = own_fallback(merged, prefix)?;
-        fallbacks.extend(fallback.map(|fallback| layers.wrap(&fallback)));
+        fallbacks.extend(
+            fallback
+                .map(|(fallback, limits)| (layers.wrap(&fallback), limits.inside(merged.limits))),
+        );
     }
     match fallbacks.len() {
         0 | 1 => Ok(fallbacks.pop()),

@@ -289,3 +289,35 @@ fn limits_count_in_routes_that_a_handler_forwards_and_not_in_those_that_a_closur
     assert_limit(&called, "POST /notes", 100, 200);
     assert_limit(&called, "PUT /files/a", 100, 200);
 }
+
+#[test]
+fn a_fallback_has_the_limits_of_the_routers_whose_layers_it_has() {
+    let merged = Router::new().fallback(length).body_limits(limit(1000));
+    let merged = Router::new().merge(merged).body_limits(limit(1));
+    let routes = Router::new()
+        .merge(merged)
+        .nest("/inherits", Router::new())
+        .body_limits(limit(10));
+    let server = TestServer::start(config(), routes.build().unwrap());
+    assert_limit(&server, "POST /nothing", 1000, 200);
+    assert_limit(&server, "POST /inherits/nothing", 1000, 200);
+
+    let without = || Router::new().body_limits(limit(1000));
+    let with = Router::new().fallback(length).body_limits(limit(100));
+    let routes = Router::new()
+        .nest("/without", without())
+        .nest("/with", with)
+        .fallback(length)
+        .body_limits(limit(10));
+    let server = TestServer::start(config(), routes.build().unwrap());
+    assert_limit(&server, "POST /nothing", 10, 200);
+    assert_limit(&server, "POST /without/nothing", 1000, 200);
+    assert_limit(&server, "POST /with/nothing", 100, 200);
+
+    let routes = Router::new()
+        .nest("/without", without())
+        .body_limits(limit(10));
+    let server = TestServer::start(config(), routes.build().unwrap());
+    assert_limit(&server, "POST /without/nothing", 1000, 404);
+    assert_limit(&server, "POST /nothing", 10, 404);
+}

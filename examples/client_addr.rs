@@ -2,7 +2,7 @@
 //! `X-Forwarded-For`. The other field, and what the client says itself, is not believed.
 //!
 //! ```sh
-//! cargo run --example client_addr forwarded|x-forwarded-for [ADDRESS]
+//! cargo run --example client_addr forwarded|x-forwarded-for PROXY,PROXY... [ADDRESS]
 //! curl -H 'Forwarded: for=192.0.2.1, for=192.0.2.7' http://127.0.0.1:8080/
 //! ```
 
@@ -12,11 +12,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::{env, error::Error};
 
 use farewell::{Config, Handler, HeaderName, Request, Response, Router, Server};
-
-/// The addresses of the proxies.
-fn is_trusted(address: IpAddr) -> bool {
-    address.is_loopback() || matches!(address, IpAddr::V4(v4) if v4.is_private())
-}
 
 /// The address in an element of the field; `None` if the proxy does not tell it.
 fn address(element: &str) -> Option<IpAddr> {
@@ -29,27 +24,39 @@ fn address(element: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// The last address that is not trusted. Each proxy appends the address of its client, so
-/// what stands before that one may be made up.
-fn client_addr(request: &Request, field: &HeaderName) -> IpAddr {
+/// The last address that is not a proxy's. Each proxy appends the address of its client, so
+/// what stands before that one may be made up. Name each proxy: of a range, such as all
+/// private addresses, any other machine could make up its address.
+fn client_addr(request: &Request, field: &HeaderName, proxies: &[IpAddr]) -> IpAddr {
     let lines = request.headers().get_all(field).iter().rev();
     let elements = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
     let mut client = request.peer_addr().ip().unwrap_or([127, 0, 0, 1].into());
     client = client.to_canonical();
     for before in elements.map_while(address) {
-        client = if is_trusted(client) { before } else { client };
+        client = if proxies.contains(&client) {
+            before
+        } else {
+            client
+        };
     }
     client
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let field: HeaderName = env::args().nth(1).ok_or("name the field")?.parse()?;
-    let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
+    let proxies = env::args()
+        .nth(2)
+        .ok_or("name the addresses of the proxies")?;
+    let proxies: Vec<IpAddr> = proxies
+        .split(',')
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let address = env::args().nth(3).unwrap_or("127.0.0.1:8080".to_owned());
     let server = Server::bind(address, Config::default())?;
     server.stop_on_signals()?;
     let hello = |request: Request| format!("{:?}\n", request.extensions().get::<IpAddr>());
     let layer = move |mut request: Request, next: &dyn Handler| -> Response {
-        let client = client_addr(&request, &field);
+        let client = client_addr(&request, &field, &proxies);
         request.extensions_mut().insert(client);
         next.handle(request)
     };

@@ -23,8 +23,8 @@ use crate::message::response::Response;
 ///
 /// use farewell::{Handler, IntoResponse, NoContent, Rejection, Request, Response};
 /// use farewell::{Router, State, StatusCode};
+/// use subtle::ConstantTimeEq; // the crate `subtle`
 ///
-/// #[derive(Default)]
 /// struct Notes {
 ///     notes: Mutex<Vec<String>>,
 ///     token: String,
@@ -41,13 +41,20 @@ use crate::message::response::Response;
 /// }
 ///
 /// fn auth(notes: &Notes, request: Request, next: &dyn Handler) -> Response {
-///     match request.header::<String>("authorization") {
-///         Ok(Some(token)) if token == notes.token => next.handle(request),
-///         _ => StatusCode::UNAUTHORIZED.into_response(),
+///     let expected = format!("Bearer {}", notes.token);
+///     let given = request.headers().get("authorization");
+///     let given = given.map_or(&b""[..], |given| given.as_bytes());
+///     // `==` would tell by its time how much of the token is right.
+///     match bool::from(given.ct_eq(expected.as_bytes())) {
+///         true => next.handle(request),
+///         false => StatusCode::UNAUTHORIZED.into_response(),
 ///     }
 /// }
 ///
-/// let state = State::new(Notes::default());
+/// // A real token is random, and comes from a file or from the environment.
+/// let token = "open-sesame".to_owned();
+/// assert!(!token.is_empty());
+/// let state = State::new(Notes { notes: Mutex::default(), token });
 /// let routes = Router::new()
 ///     .get("/notes", state.handler(list))
 ///     .post("/notes", state.handler(add))

@@ -553,7 +553,7 @@ fn every_example_is_stopped_by_each_signal() {
             "graceful" => &[path(&file)],
             "crud" => &[path(&notes)],
             "admin" => &["open-sesame"],
-            "client_addr" => &["forwarded"],
+            "client_addr" => &["forwarded", "127.0.0.1"],
             _ => &[],
         };
         for signal in [Signal::INT, Signal::TERM, Signal::HUP] {

@@ -56,7 +56,7 @@ impl Request {
     ///     .post("/shout/{name}", |mut request: Request| {
     ///         let text = request.text()?.to_uppercase();
     ///         let name = request.param("name").unwrap_or_default();
-    ///         Ok::<_, farewell::BodyError>(format!("{name}: {text}"))
+    ///         Ok::<_, farewell::Rejection>(format!("{name}: {text}"))
     ///     })
     ///     .build()?;
     ///

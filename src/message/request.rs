@@ -11,9 +11,10 @@ use http::Method;
 use http::Uri;
 use http::Version;
 
+use super::rejection::Rejection;
 use super::rendering::Renderer;
-use super::request_body::BodyError;
 use super::request_body::RequestBody;
+use super::response::IntoResponse;
 use super::route_match::RouteMatch;
 use crate::address::LocalAddr;
 use crate::address::PeerAddr;
@@ -97,15 +98,18 @@ impl Request {
     /// let routes = Router::new()
     ///     .delete("/old", |_: Request| "deleted")
     ///     .build()?;
-    /// // For forms, which can only send GET and POST.
+    /// // For clients behind proxies that pass only GET and POST. A GET stays one: links
+    /// // and other sites can send it.
     /// let handler = move |mut request: Request| {
-    ///     if request.headers().get("x-method").is_some_and(|method| method == "DELETE") {
+    ///     let wanted = request.headers().get("x-http-method-override");
+    ///     let deletes = wanted.is_some_and(|method| method == "DELETE");
+    ///     if deletes && *request.method() == Method::POST {
     ///         *request.method_mut() = Method::DELETE;
     ///     }
     ///     routes.handle(request)
     /// };
     ///
-    /// let request = http::Request::post("/old").header("x-method", "DELETE");
+    /// let request = http::Request::post("/old").header("x-http-method-override", "DELETE");
     /// let response = handler(request.body(())?.into());
     /// assert_eq!(response.into_body().into_bytes(100)?, "deleted");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -184,7 +188,7 @@ impl Request {
     /// - **Errors**: if the wrapped body has failed, the handler gets that failure (408,
     ///   413 and so on) whatever error the reader makes of it, also if the reader
     ///   reports the end of the body instead. The reader can fail with a
-    ///   [`BodyError::new`] of its own. Any other error becomes a 400 if its kind is
+    ///   [`BodyError::new`](crate::BodyError::new) of its own. Any other error becomes a 400 if its kind is
     ///   [`InvalidData`](std::io::ErrorKind::InvalidData),
     ///   [`InvalidInput`](std::io::ErrorKind::InvalidInput) or
     ///   [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof), which readers use for
@@ -241,10 +245,11 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// The body is too large, arrives too slowly, breaks off, or is malformed:
-    /// [`BodyError`] says which, and a handler can return it as its response.
-    pub fn bytes(&mut self) -> Result<Bytes, BodyError> {
-        self.0.body.read_all()
+    /// The body is too large, arrives too slowly, breaks off, or is malformed: the
+    /// [`Rejection`] says which, and has the [status](crate::BodyError::status) that fits.
+    /// [`RequestBody::read_all`] has the [`BodyError`](crate::BodyError) itself.
+    pub fn bytes(&mut self) -> Result<Bytes, Rejection> {
+        Ok(self.0.body.read_all()?)
     }
 
     /// Reads the body to its end, as UTF-8.
@@ -252,8 +257,36 @@ impl Request {
     /// # Errors
     ///
     /// Those of [`bytes`](Self::bytes), and 400 if the body is not UTF-8.
-    pub fn text(&mut self) -> Result<String, BodyError> {
-        self.0.body.read_text()
+    pub fn text(&mut self) -> Result<String, Rejection> {
+        Ok(self.0.body.read_text()?)
+    }
+
+    /// Renders the rejections of this request by the function that
+    /// [`Server::render_rejections`](crate::Server::render_rejections) takes: for a test,
+    /// so that [`Routes`](crate::Routes) answer it as they do in that server.
+    ///
+    /// ```
+    /// use farewell::{Handler, Rejection, Request, Router};
+    ///
+    /// fn as_error(rejection: &Rejection) -> String {
+    ///     format!("error: {}", rejection.message())
+    /// }
+    ///
+    /// let routes = Router::new().get("/", |_: Request| "hello").build()?;
+    /// let request = http::Request::get("/nothing").body(())?;
+    /// let request = Request::from_http(request).render_rejections(as_error);
+    /// let response = routes.handle(request);
+    /// assert_eq!(response.status(), 404);
+    /// assert_eq!(response.into_body().into_bytes(100)?, "error: not found");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn render_rejections<R: IntoResponse>(
+        mut self,
+        render: impl Fn(&Rejection) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.set_renderer(Renderer::new(render));
+        self
     }
 
     /// The client's address, or that of the proxy before the server.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use farewell::BodyError;
 use farewell::ConnectionOutcome;
+use farewell::Rejection;
 use farewell::Request;
 use farewell::RequestOutcome;
 use http::StatusCode;
@@ -25,7 +26,7 @@ fn large() -> String {
     (0..40_000).map(|number| format!("{number:06}")).collect()
 }
 
-fn echo(mut request: Request) -> Result<String, BodyError> {
+fn echo(mut request: Request) -> Result<String, Rejection> {
     request.text()
 }
 
@@ -163,7 +164,7 @@ fn trailers_are_available_after_the_body() {
             .body_mut()
             .trailers()
             .map(|fields| fields["x-sum"].clone());
-        Ok::<_, BodyError>(format!("{before} {} {sum:?}", body.len()))
+        Ok::<_, Rejection>(format!("{before} {} {sum:?}", body.len()))
     });
     let mut client = server.connect();
     // A small body is read before the handler is called, so its trailers are available
@@ -305,7 +306,7 @@ fn a_body_given_to_a_thread_ends_with_its_request() {
 }
 
 /// A handler that passes the gate, and then reads its body.
-fn reading_after(gate: &Arc<Gate>) -> impl Fn(Request) -> Result<String, BodyError> + use<> {
+fn reading_after(gate: &Arc<Gate>) -> impl Fn(Request) -> Result<String, Rejection> + use<> {
     let gate = Arc::clone(gate);
     move |mut request| {
         gate.pass("reading");

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::thread;
 
 use farewell::Body;
-use farewell::BodyError;
 use farewell::BodyWriter;
 use farewell::ConnectionOutcome;
 use farewell::Event;
@@ -16,6 +15,7 @@ use farewell::Events;
 use farewell::Handler;
 use farewell::IntoResponse;
 use farewell::Method;
+use farewell::Rejection;
 use farewell::Request;
 use farewell::RequestBody;
 use farewell::RequestOutcome;
@@ -447,7 +447,7 @@ fn hide(mut request: Request, next: &dyn Handler) -> Response {
 }
 
 /// Answers with the length of the body, its trailer, and its stated length.
-fn measure(mut request: Request) -> Result<String, BodyError> {
+fn measure(mut request: Request) -> Result<String, Rejection> {
     let length = request.body_mut().length();
     let read = request.bytes()?.len();
     let trailers = request.body_mut().trailers();
@@ -516,7 +516,7 @@ fn a_wrapped_body_is_cut_by_a_stop() {
                 gate.pass("reading");
                 let result = request.bytes();
                 results
-                    .send(result.as_ref().map(|_| ()).map_err(BodyError::status))
+                    .send(result.as_ref().map(|_| ()).map_err(Rejection::status))
                     .unwrap();
                 result
             }

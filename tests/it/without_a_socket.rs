@@ -4,7 +4,6 @@ use std::io::Read;
 use std::net::SocketAddr;
 
 use farewell::Body;
-use farewell::BodyError;
 use farewell::Config;
 use farewell::Event;
 use farewell::Events;
@@ -42,7 +41,7 @@ fn routes() -> Routes {
         .post("/length", |mut request: Request| {
             let length = request.body_mut().length();
             let read = request.bytes()?.len();
-            Ok::<_, BodyError>(format!("{length:?} {read}"))
+            Ok::<_, Rejection>(format!("{length:?} {read}"))
         })
         .layer(guarded)
         .build()

@@ -335,7 +335,7 @@ impl<'a> Driver<'a> {
     /// Reads the part of the body that the plan says.
     fn read(&mut self, request: &mut Request) -> Result<Vec<u8>, BodyError> {
         let length = request.body_mut().length();
-        let mut body = request.bytes()?.to_vec();
+        let mut body = request.body_mut().read_all()?.to_vec();
         let most = self.services.config.body_buffer + BUFFER_BYTES;
         assert!(body.len() <= most, "too much of the body was buffered");
         if self.plan.reading == Reading::Nothing || !self.connection.body_follows() {

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::thread;
 
-use farewell::{BodyError, Config, Request, Response, Router, Server, header};
+use farewell::{Config, Rejection, Request, Response, Router, Server, header};
 use farewell_peers::{Arguments, BLOCK, HELLO, KIB_64, MIB_10, duration_in, on_sigterm, spin};
 
 fn main() -> Result<ExitCode, farewell::Error> {
@@ -21,7 +21,7 @@ fn main() -> Result<ExitCode, farewell::Error> {
     }
     config.shards = arguments.shards;
 
-    let echo = |mut request: Request| -> Result<_, BodyError> { request.bytes() };
+    let echo = |mut request: Request| -> Result<_, Rejection> { request.bytes() };
     let routes = Router::new()
         .get("/", |_: Request| text(HELLO))
         .post("/echo", echo)

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::net::listener;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
+use crate::router::routes::table_of;
 use crate::shutdown::drain::drain;
 use crate::shutdown::follow::ProgressChannel;
 use crate::shutdown::handle::ShutdownHandle;
@@ -139,14 +140,11 @@ impl Server {
     /// return. Without it, or where it panics, a rejection is a line of plain text.
     ///
     /// ```
-    /// use farewell::{Config, Rejection, Server, header};
+    /// use farewell::{Config, IntoResponse, Rejection, Server, header};
     ///
-    /// fn as_json(rejection: &Rejection) -> farewell::Response {
+    /// fn as_json(rejection: &Rejection) -> impl IntoResponse + use<> {
     ///     let text = format!("{{\"error\": {:?}}}\n", rejection.message());
-    ///     let mut response = farewell::Response::new(text.into());
-    ///     let json = farewell::HeaderValue::from_static("application/json");
-    ///     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    ///     response
+    ///     ([(header::CONTENT_TYPE, "application/json")], text)
     /// }
     ///
     /// let server = Server::bind("127.0.0.1:0", Config::default())?.render_rejections(as_json);
@@ -294,7 +292,7 @@ impl Server {
             progress,
             renderer,
         } = self;
-        let routes = isolate(|| handler.route_table()).map_err(|_| {
+        let routes = isolate(|| table_of(&handler)).map_err(|_| {
             let cause = io::Error::other("Handler::route_table panicked");
             Error::io("the server failed", cause)
         })?;

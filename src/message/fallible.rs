@@ -1,4 +1,4 @@
-//! Values that may fail to be a response: options, errors, files. And which rejection an
+//! Values that may fail to be a response: options, results, errors, files. And which rejection an
 //! error is.
 
 use std::error::Error;
@@ -21,6 +21,15 @@ impl<T: IntoResponse> IntoResponse for Option<T> {
         match self {
             Some(found) => found.into_response(),
             None => Rejection::new(StatusCode::NOT_FOUND, "not found").instead(),
+        }
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(response) => response.into_response(),
+            Err(error) => Rejection::in_place_of_value(error.into_response()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use http::Extensions;
 use http::StatusCode;
 
 use super::response::IntoResponse;
@@ -12,9 +13,10 @@ use crate::escaped::Escaped;
 
 /// Marks the response of a rejection, among its extensions, until it is rendered.
 #[derive(Clone, Copy)]
-pub(super) struct Unrendered;
+struct Unrendered;
 
-/// Marks the response of a value that could not be one.
+/// Marks the response of an error, or of a value that could not be a response, until it
+/// leaves its handler or layer.
 #[derive(Clone, Copy)]
 struct Failed;
 
@@ -126,16 +128,28 @@ impl Rejection {
     /// The response in place of a value that cannot be one. A status or header fields
     /// beside that value do not change it.
     pub(super) fn instead(self) -> Response {
-        let mut response = self.into_response();
+        Self::in_place_of_value(self.into_response())
+    }
+
+    /// The response of an error. A status or header fields beside it, which are meant for
+    /// a success, do not change it.
+    pub(super) fn in_place_of_value(mut response: Response) -> Response {
         response.extensions_mut().insert(Failed);
         response
     }
 
-    /// Whether `response` was made by [`instead`](Self::instead), and has not left its
-    /// handler or layer. A layer may change one that comes from inside.
+    /// Whether `response` is one of [`instead`](Self::instead) or
+    /// [`in_place_of_value`](Self::in_place_of_value), and has not left its handler or
+    /// layer. A layer may change one that comes from inside.
     pub(super) fn is_instead(response: &Response) -> bool {
-        let extensions = response.extensions();
-        extensions.get::<Failed>().is_some() && extensions.get::<Unrendered>().is_some()
+        response.extensions().get::<Failed>().is_some()
+    }
+
+    /// Removes the marks that a response has until it leaves its handler or layer. Whether
+    /// it is that of a rejection, which has to be rendered.
+    pub(super) fn remove_marks(extensions: &mut Extensions) -> bool {
+        extensions.remove::<Failed>();
+        extensions.remove::<Unrendered>().is_some()
     }
 
     /// The status of the response.

@@ -12,7 +12,6 @@ use http::StatusCode;
 use http::header;
 
 use super::rejection::Rejection;
-use super::rejection::Unrendered;
 use super::response::IntoResponse;
 use super::response::Response;
 use crate::isolate::Panicked;
@@ -51,7 +50,9 @@ impl Renderer {
             );
             return default;
         };
-        let (parts, body) = rendered.into_parts();
+        let (mut parts, body) = rendered.into_parts();
+        // The function may return a rejection or an error, which is not rendered again.
+        Rejection::remove_marks(&mut parts.extensions);
         *default.body_mut() = body;
         let headers = mem::replace(default.headers_mut(), parts.headers);
         for (name, value) in &headers {
@@ -80,9 +81,9 @@ pub(crate) fn render(response: Response, renderer: Option<&Renderer>) -> Respons
 }
 
 fn render_marked(mut response: Response, renderer: Option<&Renderer>) -> Response {
-    let unrendered = response.extensions_mut().remove::<Unrendered>();
-    match (unrendered, renderer) {
-        (Some(Unrendered), Some(renderer)) => renderer.render(response),
+    let is_unrendered = Rejection::remove_marks(response.extensions_mut());
+    match renderer {
+        Some(renderer) if is_unrendered => renderer.render(response),
         _ => response,
     }
 }

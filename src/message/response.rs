@@ -55,8 +55,10 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 /// becomes a [`HeaderName`](http::HeaderName) and a [`HeaderValue`]. If one of them is
 /// invalid, such as a value with a line end, the response is a logged 500 instead.
 ///
-/// If `T` cannot be a response (`None`, an error, a folder as a `File`, a value that JSON
-/// cannot express), what is beside it is ignored: `(StatusCode::CREATED, None)` is a 404.
+/// If `T` is an `Err`, or cannot be a response (`None`, an error, a folder as a `File`, a
+/// value that JSON cannot express), what is beside it is ignored:
+/// `(StatusCode::CREATED, None)` is a 404. A [`Rejection`](crate::Rejection) that is not in
+/// an `Err` is a response as any other, and takes the status.
 ///
 /// ```
 /// use farewell::{IntoResponse, Request, StatusCode, header};
@@ -109,15 +111,6 @@ pub struct NoContent;
 impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
-    }
-}
-
-impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
-    fn into_response(self) -> Response {
-        match self {
-            Ok(response) => response.into_response(),
-            Err(response) => response.into_response(),
-        }
     }
 }
 

@@ -122,6 +122,7 @@ fn with_fields(mut response: Response, fields: HeaderMap) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::request_body::BodyError;
 
     fn all(response: &Response, name: HeaderName) -> Vec<&str> {
         let values = response.headers().get_all(name).iter();
@@ -195,6 +196,7 @@ mod tests {
     fn what_is_beside_a_value_that_cannot_be_a_response_is_ignored() {
         let fields = || [(header::CONTENT_TYPE, "image/png")];
         let error = || std::io::Error::other("secret");
+        let refused = || Rejection::new(StatusCode::GONE, "gone");
         for (response, status) in [
             ((StatusCode::OK, None::<()>).into_response(), 404),
             (
@@ -202,6 +204,26 @@ mod tests {
                 500,
             ),
             ((HeaderMap::new(), (fields(), error())).into_response(), 500),
+            (
+                (StatusCode::CREATED, fields(), Err::<(), _>(refused())).into_response(),
+                410,
+            ),
+            (
+                (
+                    StatusCode::CREATED,
+                    Err::<(), _>((StatusCode::GONE, "gone")),
+                )
+                    .into_response(),
+                410,
+            ),
+            (
+                (
+                    StatusCode::OK,
+                    Ok::<_, ()>(Err::<(), _>(BodyError::TOO_SLOW)),
+                )
+                    .into_response(),
+                408,
+            ),
         ] {
             assert_eq!(response.status(), status);
             let types = all(&response, header::CONTENT_TYPE);

@@ -7,6 +7,7 @@ pub(crate) mod prefixes;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -33,6 +34,8 @@ struct Table {
     areas: Vec<Area>,
     /// Of requests about the server as a whole.
     limits: BodyLimits,
+    /// The routes are the handler of a server, and no handler is around them.
+    is_called_by_server: AtomicBool,
 }
 
 /// One path.
@@ -68,7 +71,18 @@ impl RouteTable {
             prefixes,
             areas,
             limits,
+            is_called_by_server: AtomicBool::new(false),
         }))
+    }
+
+    /// States that only the server calls the routes, which renders rejections and catches
+    /// panics: so the routes need not.
+    pub(crate) fn set_called_by_server(&self) {
+        self.0.is_called_by_server.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_called_by_server(&self) -> bool {
+        self.0.is_called_by_server.load(Relaxed)
     }
 
     pub(crate) fn id(&self) -> u64 {

@@ -5,12 +5,14 @@
 //! [`RouteTable`], and a call of the handler at the index that it gives. If the server
 //! has the same table, it has looked up the request already.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
 
 use crate::handler::Handler;
+use crate::message::rendering;
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::message::route_match::Target;
@@ -18,6 +20,10 @@ use crate::route_table::RouteTable;
 
 /// A checked [`Router`](crate::Router): the [`Handler`] that passes each request to the
 /// handler of its route. [`Router::build`](crate::Router::build) returns it.
+///
+/// A handler may call routes, and change the request before and the response after: it
+/// gets what a [layer](crate::Router::layer) gets. A rejection is the response that the
+/// client would get, and so is the 500 after a panic.
 pub struct Routes {
     pub(super) table: RouteTable,
     /// In the order of the table.
@@ -66,12 +72,28 @@ impl Handler for Routes {
                 target
             }
         };
-        self.handler(target, request.method()).handle(request)
+        let handler = self.handler(target, request.method());
+        if self.table.is_called_by_server() {
+            return handler.handle(request);
+        }
+        // A handler around these routes is as a layer: it sees the response that the
+        // client would get.
+        let renderer = request.renderer().cloned();
+        rendering::answer(|| handler.handle(request), renderer.as_ref())
     }
 
     fn route_table(&self) -> Option<RouteTable> {
         Some(self.table.clone())
     }
+}
+
+/// The table of the routes that the handler of a server is, or has inside.
+pub(crate) fn table_of(handler: &impl Handler) -> Option<RouteTable> {
+    let table = handler.route_table()?;
+    if (handler as &dyn Any).is::<Routes>() {
+        table.set_called_by_server();
+    }
+    Some(table)
 }
 
 impl EndpointHandlers {

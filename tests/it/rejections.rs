@@ -15,6 +15,7 @@ use farewell::Report;
 use farewell::Request;
 use farewell::RequestOutcome;
 use farewell::Response;
+use farewell::RouteTable;
 use farewell::Router;
 use farewell::Routes;
 use farewell::Server;
@@ -395,4 +396,93 @@ fn without_a_function_a_layer_sees_plain_text() {
     assert_eq!(*seen.lock().unwrap(), [(500, text, message)]);
     let report = stop(server);
     assert_eq!(report.requests.count(RequestOutcome::HandlerPanicked), 1);
+}
+
+/// A layer that changes each body, and says so.
+fn encoded(mut response: Response) -> Response {
+    let coding = HeaderValue::from_static("shout");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_ENCODING, coding);
+    response.map(|body| {
+        body.map_chunks(|chunk| {
+            Ok(chunk
+                .map(|chunk| chunk.to_ascii_uppercase().into())
+                .unwrap_or_default())
+        })
+    })
+}
+
+#[test]
+fn what_the_function_returns_is_not_rendered_again_outside_of_a_layer() {
+    let routes = Router::new()
+        .get("/", |_: Request| "hello")
+        .layer(|request: Request, next: &dyn Handler| encoded(next.handle(request)));
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let server = server.render_rejections(|rejection: &Rejection| {
+        Err::<(), _>(Rejection::new(
+            StatusCode::CONFLICT,
+            format!("my {rejection}"),
+        ))
+    });
+    let server = TestServer::spawn(server, routes.build().unwrap());
+    let response = server.connect().get("/nothing");
+    assert_eq!(response.status, 404);
+    assert_eq!(response.body, "MY NOT FOUND\n");
+    assert!(response.has("content-encoding: shout"), "{response:?}");
+    stop(server);
+}
+
+/// A handler of the application around routes, which passes their table on.
+struct Encoded(Routes);
+
+impl Handler for Encoded {
+    fn handle(&self, request: Request) -> Response {
+        encoded(self.0.handle(request))
+    }
+
+    fn route_table(&self) -> Option<RouteTable> {
+        self.0.route_table()
+    }
+}
+
+#[test]
+fn a_handler_around_routes_sees_what_the_client_would_get() {
+    let (closure, wrapped) = (routes(), Encoded(routes()));
+    let closure = move |request: Request| encoded(closure.handle(request));
+    for server in [serve(config(), closure), serve(config(), wrapped)] {
+        let mut client = server.connect();
+        for (path, status, message) in [
+            ("/nothing", 404, "NOT FOUND"),
+            ("/mine", 409, "IT IS THERE ALREADY"),
+            ("/panic", 500, "INTERNAL SERVER ERROR"),
+        ] {
+            let response = client.get(path);
+            assert_eq!(response.status, status, "{path}");
+            let text = format!(r#"{{"STATUS":{status},"ERROR":"{message}"}}"#);
+            assert_eq!(response.body, text);
+            assert!(response.has("content-encoding: shout"), "{response:?}");
+            assert!(
+                response.has("content-type: application/json"),
+                "{response:?}"
+            );
+        }
+        client.expect_eof();
+        drop(client);
+        let report = stop(server);
+        assert_eq!(report.requests.count(RequestOutcome::HandlerPanicked), 1);
+    }
+}
+
+#[test]
+fn rejections_are_rendered_in_a_test_without_a_server() {
+    let routes = routes();
+    for (path, status) in [("/nothing", 404), ("/mine", 409), ("/panic", 500)] {
+        let request = http::Request::get(path).body(()).unwrap();
+        let request = Request::from_http(request).render_rejections(as_json);
+        let response = routes.handle(request);
+        assert_eq!(response.status(), status, "{path}");
+        let body = response.into_body().into_bytes(100).unwrap();
+        assert!(body.starts_with(b"{\"status\":"), "{body:?}");
+    }
 }

@@ -191,7 +191,8 @@ fn only_a_local_client_without_proxy_may_stop() {
         .lines()
         .filter(|line| line.contains(&peer))
         .count();
-    assert_eq!(logged, 7, "{}", ended.stderr);
+    // At most one line a second, so not one for each of the seven.
+    assert!((1..7).contains(&logged), "{}", ended.stderr);
 }
 
 struct TokenFile(PathBuf);

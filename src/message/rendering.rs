@@ -7,6 +7,8 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header;
@@ -36,7 +38,8 @@ impl Renderer {
     /// client gets the text that it would get without the function.
     ///
     /// The status is that of the rejection. A field that the default response has and
-    /// the application's does not, such as `Allow`, is kept.
+    /// the application's does not, such as `Allow`, is kept with all its values, and
+    /// cookies are added to each other.
     fn render(&self, mut default: Response) -> Response {
         let status = default.status();
         let Some(rejection) = default.extensions().get::<Rejection>() else {
@@ -53,17 +56,40 @@ impl Renderer {
         let (mut parts, body) = rendered.into_parts();
         // The function may return a rejection or an error, which is not rendered again.
         Rejection::remove_marks(&mut parts.extensions);
+        parts.extensions.remove::<Rejection>();
         *default.body_mut() = body;
-        let headers = mem::replace(default.headers_mut(), parts.headers);
-        for (name, value) in &headers {
-            if name != header::CONTENT_TYPE && !default.headers().contains_key(name) {
-                default.headers_mut().insert(name, value.clone());
-            }
-        }
+        let fields = mem::take(default.headers_mut());
+        *default.headers_mut() = with_kept(parts.headers, &fields);
         default.extensions_mut().extend(parts.extensions);
         default
     }
 }
+
+/// The rendered fields, and those of the default response that they do not replace.
+fn with_kept(rendered: HeaderMap, default: &HeaderMap) -> HeaderMap {
+    let mut fields = rendered.clone();
+    for (name, value) in default {
+        let is_kept = match *name {
+            header::SET_COOKIE => true,
+            _ if DESCRIBE_BODY.contains(name) => false,
+            _ => !rendered.contains_key(name),
+        };
+        if is_kept {
+            fields.append(name, value.clone());
+        }
+    }
+    fields
+}
+
+/// The fields that describe a body, which is another one after rendering.
+const DESCRIBE_BODY: [HeaderName; 6] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::ETAG,
+];
 
 impl fmt::Debug for Renderer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

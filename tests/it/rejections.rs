@@ -486,3 +486,30 @@ fn rejections_are_rendered_in_a_test_without_a_server() {
         assert!(body.starts_with(b"{\"status\":"), "{body:?}");
     }
 }
+
+#[test]
+fn fields_with_several_values_are_kept_whole_and_those_of_the_old_body_are_not() {
+    let routes = Router::new().get("/", |_: Request| {
+        let fields = [
+            ("www-authenticate", "Basic"),
+            ("www-authenticate", "Bearer"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("etag", "\"old\""),
+        ];
+        (fields, Rejection::new(StatusCode::UNAUTHORIZED, "log in"))
+    });
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let server = server.render_rejections(|_: &Rejection| ([("set-cookie", "c=3")], "log in!"));
+    let server = TestServer::spawn(server, routes.build().unwrap());
+    let response = server.connect().get("/");
+    assert_eq!((response.status, &*response.body), (401, "log in!"));
+    for line in ["www-authenticate: basic", "www-authenticate: bearer"] {
+        assert!(response.has(line), "{response:?}");
+    }
+    for line in ["set-cookie: a=1", "set-cookie: b=2", "set-cookie: c=3"] {
+        assert!(response.has(line), "{response:?}");
+    }
+    assert!(!response.head.contains("etag"), "{response:?}");
+    stop(server);
+}

@@ -25,33 +25,26 @@ fn address(element: &str) -> Option<IpAddr> {
 }
 
 /// The last address that is not a proxy's. Each proxy appends the address of its client, so
-/// what stands before that one may be made up. Name each proxy: of a range, such as all
-/// private addresses, any other machine could make up its address.
+/// what stands before that one may be made up. So trust no range, but each proxy by name.
 fn client_addr(request: &Request, field: &HeaderName, proxies: &[IpAddr]) -> IpAddr {
     let lines = request.headers().get_all(field).iter().rev();
     let elements = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-    let mut client = request.peer_addr().ip().unwrap_or([127, 0, 0, 1].into());
-    client = client.to_canonical();
+    let peer = request.peer_addr().ip();
+    let mut client = peer.unwrap_or([127, 0, 0, 1].into()).to_canonical();
     for before in elements.map_while(address) {
-        client = if proxies.contains(&client) {
-            before
-        } else {
-            client
-        };
+        if proxies.contains(&client) {
+            client = before;
+        }
     }
     client
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let field: HeaderName = env::args().nth(1).ok_or("name the field")?.parse()?;
-    let proxies = env::args()
-        .nth(2)
-        .ok_or("name the addresses of the proxies")?;
-    let proxies: Vec<IpAddr> = proxies
-        .split(',')
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
-    let address = env::args().nth(3).unwrap_or("127.0.0.1:8080".to_owned());
+    let argument = |number| env::args().nth(number);
+    let field: HeaderName = argument(1).ok_or("name the field")?.parse()?;
+    let proxies = argument(2).ok_or("name the proxies")?;
+    let proxies: Result<Vec<IpAddr>, _> = proxies.split(',').map(str::parse).collect();
+    let (proxies, address) = (proxies?, argument(3).unwrap_or("127.0.0.1:8080".to_owned()));
     let server = Server::bind(address, Config::default())?;
     server.stop_on_signals()?;
     let hello = |request: Request| format!("{:?}\n", request.extensions().get::<IpAddr>());

@@ -23,8 +23,7 @@ const ALLOWED: [(header::HeaderName, &str); 3] = [
     (header::ACCESS_CONTROL_MAX_AGE, "600"),
 ];
 
-/// A layer. The errors of routes pass it too, so that the page can read them; those of the
-/// server itself, such as a 400 or a 413, do not.
+/// A layer. Errors of routes pass it too, for the page to read; the server's own do not.
 fn cors(request: Request, next: &dyn Handler) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let wanted = header::ACCESS_CONTROL_REQUEST_METHOD;

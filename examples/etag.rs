@@ -1,5 +1,4 @@
-//! Tags responses, and answers 304 to a client that has the response already (RFC 9110
-//! sections 8.8.3 and 13.1.2).
+//! Tags responses, and answers 304 to a client that has one already (RFC 9110 section 13).
 //!
 //! ```sh
 //! cargo run --example etag [ADDRESS]
@@ -11,11 +10,10 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::{env, error::Error};
 
-use farewell::{Body, Config, Handler, HeaderValue, Method, Request, Response, Router};
+use farewell::{Config, Handler, HeaderValue, Method, Request, Response, Router};
 use farewell::{Server, StatusCode, header};
 
-/// A strong tag. 64 bits are enough, unless the bytes come from people who may look for a
-/// collision: then take SHA-256.
+/// A strong tag. Take SHA-256 if the bytes come from people who may look for a collision.
 fn tag(bytes: &[u8]) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
@@ -29,18 +27,21 @@ fn has(list: &HeaderValue, tag: &HeaderValue) -> bool {
     items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
 }
 
-/// A layer. It tags what is in memory, and hashes it for each request.
+/// A layer. It tags what is in memory and may be stored. A 304 keeps its `after_delivery`.
 fn etag(request: Request, next: &dyn Handler) -> Response {
     let is_get = [Method::GET, Method::HEAD].contains(request.method());
-    let lists = request.headers().get_all(header::IF_NONE_MATCH).iter();
-    let lists: Vec<HeaderValue> = lists.cloned().collect();
+    let fields = request.headers().clone();
+    let mut lists = fields.get_all(header::IF_NONE_MATCH).iter();
     let mut response = next.handle(request);
     let bytes = response.body().as_bytes().unwrap_or_default();
-    if is_get && response.status() == 200 && (1..1 << 20).contains(&bytes.len()) {
+    let forbids = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.contains("no-store"));
+    let mut control = response.headers().get_all(header::CACHE_CONTROL).iter();
+    let is_tagged = is_get && response.status() == 200 && !control.any(forbids);
+    if is_tagged && (1..1 << 20).contains(&bytes.len()) {
         let tag = tag(bytes);
-        if lists.iter().any(|list| has(list, &tag)) {
+        if lists.any(|list| has(list, &tag)) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            *response.body_mut() = Body::empty();
+            response = response.map(|body| body.map_chunks(|_| Ok(Default::default())));
         }
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -10,8 +10,8 @@
 
 use std::{env, error::Error, io, path::PathBuf};
 
-use farewell::{Config, Html, MultipartLimits, Rejection, Request, Router, Server};
-use farewell::{State, StatusCode};
+use farewell::{BodyLimits, Config, Html, MultipartLimits, Rejection, Request, Router};
+use farewell::{Server, State, StatusCode};
 use tempfile::NamedTempFile;
 
 const PAGE: &str = r#"<!DOCTYPE html><title>Upload</title>
@@ -43,15 +43,14 @@ fn upload(folder: &PathBuf, mut request: Request) -> Result<(StatusCode, String)
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = State::new(PathBuf::from(env::args().nth(1).ok_or("missing FOLDER")?));
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
-    let mut config = Config::default();
-    config.body_bytes_max = 1 << 30;
-    let server = Server::bind(address, config)?;
+    let server = Server::bind(address, Config::default())?;
     server.stop_on_signals()?;
 
     let get = |_: Request| Html(PAGE);
     let routes = Router::new()
         .get("/", get)
-        .post("/", folder.handler(upload));
+        .post("/", folder.handler(upload))
+        .body_limits(BodyLimits::new().bytes_max(1 << 30));
     println!("listening on http://{}", server.local_addr());
     server.serve(routes.build()?)?;
     Ok(())

@@ -16,35 +16,34 @@ use flate2::read::MultiGzDecoder;
 /// `Config::body_bytes_max` (2 MiB) bounds what arrives, which may become 2 GiB.
 const DECODED_BYTES_MAX: u64 = 10 << 20;
 
-/// Fails if more than `left` bytes are read.
-struct Bounded<R> {
-    reader: R,
-    left: u64,
-}
+/// A reader that fails if more bytes are read than this.
+struct Bounded<R>(R, u64);
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
+        let count = self.0.read(buffer)?;
         let too_large = BodyError::new(StatusCode::PAYLOAD_TOO_LARGE, "decoded body is too large");
-        self.left = self.left.checked_sub(count as u64).ok_or(too_large)?;
+        self.1 = self.1.checked_sub(count as u64).ok_or(too_large)?;
         Ok(count)
     }
 }
 
 /// A layer.
 fn gunzip(mut request: Request, next: &dyn Handler) -> Response {
-    let Some(encoding) = request.headers_mut().remove(header::CONTENT_ENCODING) else {
-        return next.handle(request);
-    };
-    if !encoding.as_bytes().eq_ignore_ascii_case(b"gzip") {
-        let text = "request body has an unknown encoding: use gzip";
-        return Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
+    let codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    let codings: Vec<&[u8]> = codings.map(|field| field.as_bytes()).collect();
+    match &*codings.join(&b","[..]).to_ascii_lowercase() {
+        b"" => return next.handle(request),
+        b"gzip" => {}
+        _ => {
+            let text = "request body has an unknown encoding: use gzip, once";
+            let refused = Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+            return ([(header::ACCEPT_ENCODING, "gzip")], refused).into_response();
+        }
     }
+    request.headers_mut().remove(header::CONTENT_ENCODING);
     request.headers_mut().remove(header::CONTENT_LENGTH);
-    request.map_body(|body| Bounded {
-        reader: MultiGzDecoder::new(body),
-        left: DECODED_BYTES_MAX,
-    });
+    request.map_body(|body| Bounded(MultiGzDecoder::new(body), DECODED_BYTES_MAX));
     next.handle(request)
 }
 

@@ -3,9 +3,14 @@
 
 use std::collections::HashMap;
 
+use farewell::Handler;
+use farewell::IntoResponse;
 use farewell::Json;
+use farewell::MultipartLimits;
 use farewell::Rejection;
 use farewell::Request;
+use farewell::RequestBody;
+use farewell::Response;
 use farewell::Router;
 use farewell::header;
 use serde::Deserialize;
@@ -13,7 +18,7 @@ use serde::Serialize;
 
 use crate::support::Client;
 use crate::support::TestServer;
-use crate::support::client::Response;
+use crate::support::client;
 use crate::support::config;
 
 #[derive(Deserialize, Serialize)]
@@ -46,7 +51,12 @@ fn server() -> TestServer {
     TestServer::start(config(), routes)
 }
 
-fn post(client: &mut Client, path: &str, content_type: &str, body: impl AsRef<[u8]>) -> Response {
+fn post(
+    client: &mut Client,
+    path: &str,
+    content_type: &str,
+    body: impl AsRef<[u8]>,
+) -> client::Response {
     let body = body.as_ref();
     let length = body.len();
     client.send(format!(
@@ -298,4 +308,82 @@ fn malformed_cookies_are_left_out() {
     }
     let many = format!("Cookie: {}\r\n", "a=1;".repeat(3000));
     assert_eq!(get(many.as_bytes()), r#"[("a", "1")]"#);
+}
+
+/// The error type that the documentation of `Rejection` shows.
+enum ApiError {
+    Refused(Rejection),
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self::Refused(rejection) = self;
+        let text = format!("api: {}", rejection.message());
+        (rejection.status(), text).into_response()
+    }
+}
+
+/// Reads a request in the way that its path names.
+fn read(mut request: Request) -> Result<&'static str, ApiError> {
+    match request.param("way").unwrap_or_default() {
+        "bytes" => drop(request.bytes()?),
+        "text" => drop(request.text()?),
+        "json" => drop(request.json::<u8>()?),
+        "form" => drop(request.form::<Vec<(String, String)>>()?),
+        "query" => drop(request.query::<HashMap<String, u8>>()?),
+        "header" => drop(request.header::<u8>("host")?),
+        "multipart" => {
+            let mut form = request.multipart(MultipartLimits::default())?;
+            while let Some(part) = form.next_part()? {
+                part.text()?;
+            }
+        }
+        "copy" => drop(std::io::copy(request.body_mut(), &mut std::io::sink())?),
+        _ => drop(request.param_as::<u8>("way")?),
+    }
+    Ok("read")
+}
+
+#[test]
+fn the_failure_of_every_reader_becomes_the_error_of_an_api() {
+    let routes = Router::new().post("/{way}", read).build().unwrap();
+    let types = [
+        ("json", "application/json"),
+        ("form", "application/x-www-form-urlencoded"),
+        ("multipart", "multipart/form-data; boundary=b"),
+    ];
+    for way in [
+        "bytes",
+        "text",
+        "json",
+        "form",
+        "query",
+        "header",
+        "multipart",
+        "copy",
+        "param",
+    ] {
+        let mut request = http::Request::post(format!("/{way}?a=x")).header("host", "a");
+        if let Some((_, media_type)) = types.iter().find(|(name, _)| *name == way) {
+            request = request.header("content-type", *media_type);
+        }
+        // The client breaks off.
+        let body = RequestBody::from_reader(&b"half"[..], Some(10));
+        let response = routes.handle(request.body(body).unwrap().into());
+        assert!(response.status().is_client_error(), "{way}: {response:?}");
+        let text = response.into_body().into_bytes(1000).unwrap();
+        assert!(text.starts_with(b"api: "), "{way}: {text:?}");
+    }
 }

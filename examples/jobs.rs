@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::{env, error::Error, fs::File, io, io::Seek, thread};
 
 use farewell::{BodyLimits, Config, IntoResponse, MultipartLimits, Rejection, Request};
-use farewell::{Router, Server, State, StatusCode, StopRoutes, header};
+use farewell::{Router, Server, State, StatusCode, StopAccess, StopRoutes, header};
 use flate2::{Compression, read::GzEncoder};
 use serde_json::{Value, json};
 
@@ -90,7 +90,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .body_limits(BodyLimits::new().bytes_max(1 << 30))
         .get("/jobs/{id}", jobs.handler(state))
         .get("/metrics", server.metrics().handler())
-        .nest("/", StopRoutes::new(server.shutdown_handle()).router());
+        .nest(
+            "/",
+            StopRoutes::new(server.shutdown_handle(), StopAccess::loopback()).router(),
+        );
     println!("listening on http://{}", server.local_addr());
     let report = server.serve(routes.build()?);
     jobs.queue.send(None)?; // behind all jobs that have been accepted

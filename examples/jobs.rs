@@ -77,23 +77,20 @@ fn work(jobs: &Jobs, queue: Receiver<Job>, folder: &str) {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args().nth(1).ok_or("missing FOLDER")?;
     let address = env::args().nth(2).unwrap_or("127.0.0.1:8080".to_owned());
-    let (queue, queued) = sync_channel(8);
-    let states = Mutex::default();
+    let ((queue, queued), states) = (sync_channel(8), Mutex::default());
     let jobs = State::new(Jobs { queue, states });
     let worker = jobs.clone();
     let worker = thread::spawn(move || work(&worker, queued, &folder));
     let server = Server::bind(address, Config::default())?
         .render_rejections(|error| json!({ "error": error.message() }));
     server.stop_on_signals()?;
+    let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
     let routes = Router::new()
         .post("/jobs", jobs.handler(submit))
         .body_limits(BodyLimits::new().bytes_max(1 << 30))
         .get("/jobs/{id}", jobs.handler(state))
         .get("/metrics", server.metrics().handler())
-        .nest(
-            "/",
-            StopRoutes::new(server.shutdown_handle(), StopAccess::loopback()).router(),
-        );
+        .nest("/", stop.router());
     println!("listening on http://{}", server.local_addr());
     let report = server.serve(routes.build()?);
     jobs.queue.send(None)?; // behind all jobs that have been accepted

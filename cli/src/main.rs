@@ -232,11 +232,7 @@ fn bind(options: &Options) -> Result<Server, Failure> {
     }
     // The library does not know the text that was resolved, and could not name it.
     let resolved = listen.to_socket_addrs().map_err(|error| {
-        Failure::from_system(
-            format!("cannot listen on {listen}: {error}"),
-            &error,
-            options,
-        )
+        Failure::from_system(format!("cannot resolve {listen}: {error}"), &error, options)
     })?;
     Server::bind(resolved.as_slice(), config).map_err(failure)
 }

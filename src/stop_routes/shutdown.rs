@@ -142,7 +142,7 @@ fn confirmation(stop: &ShutdownHandle, form: Form) -> String {
         Form::Json => confirmation_as_json(stop, &counts, left),
         Form::Text => {
             let rest = rest(&counts);
-            format!("shutting down: {rest}; this takes {left:.1} s at most\n")
+            format!("shutting down: {rest}; what is left after {left:.1} s is cut\n")
         }
     }
 }

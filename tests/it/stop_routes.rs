@@ -85,7 +85,7 @@ fn the_confirmation_arrives_and_the_server_stops() {
         let confirmation = client.response();
         assert_eq!(confirmation.status, 200);
         let expected =
-            "shutting down: 0 other requests in progress, 0 idle connections; this takes ";
+            "shutting down: 0 other requests in progress, 0 idle connections; what is left after ";
         assert!(confirmation.body.starts_with(expected), "{confirmation:?}");
         assert!(confirmation.has("content-type: text/plain; charset=utf-8"));
         assert!(confirmation.has("cache-control: no-store"));

@@ -57,7 +57,7 @@ fn round(mode: Mode, stop: Stop, options: &[&str]) -> Duration {
             let response = program.connect().get("/shutdown");
             assert_eq!(response.status, 200);
             assert!(response.body.starts_with("shutting down: "), "{response:?}");
-            assert!(response.body.ends_with(" at most\n"), "{response:?}");
+            assert!(response.body.ends_with(" s is cut\n"), "{response:?}");
             1
         }
     };

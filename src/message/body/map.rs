@@ -6,12 +6,10 @@ use bytes::Bytes;
 
 use super::Body;
 use super::Content;
-use super::pull::SizedSource;
-use super::source::BodyKind;
+use super::pull;
+use super::source::ChangedSource;
 use super::source::Piece;
 use super::source::PieceSource;
-use super::source::Waker;
-use super::source::WriterFn;
 
 impl Body {
     /// A body whose pieces `f` changes: for layers that compress, count, or rewrite.
@@ -58,7 +56,7 @@ impl Body {
         let content = match self.content {
             Content::Full(bytes) | Content::Shared(bytes) => map_bytes(bytes, f),
             content => match content.into_source() {
-                Ok(source) => Content::Stream(Box::new(MapSource::new(source, f)), None),
+                Ok(source) => Content::Stream(Box::new(mapped(source, f)), None),
                 Err(upgrade) => Content::Upgrade(upgrade),
             },
         };
@@ -82,8 +80,7 @@ impl Body {
     pub fn with_length(self, length: u64) -> Self {
         let content = match self.content {
             Content::Stream(source, None) => {
-                let left = length;
-                Content::Stream(Box::new(SizedSource { source, left }), Some(length))
+                Content::Stream(Box::new(pull::sized(source, length)), Some(length))
             }
             content => content,
         };
@@ -114,77 +111,37 @@ where
     }
 }
 
-/// A source whose pieces a function changes.
-struct MapSource<F> {
-    source: Box<dyn PieceSource>,
-    f: F,
-    /// The source has ended, and `f` knows.
-    has_ended: bool,
-    /// A second handle of the piece that is being sent: the drop of the last one may run
-    /// code of the application, and has to be here.
-    last: Bytes,
-}
-
-impl<F> MapSource<F> {
-    fn new(source: Box<dyn PieceSource>, f: F) -> Self {
-        Self {
-            source,
-            f,
-            has_ended: false,
-            last: Bytes::new(),
-        }
-    }
-}
-
-impl<F> PieceSource for MapSource<F>
+/// A source whose pieces `f` changes.
+fn mapped<F>(source: Box<dyn PieceSource>, mut f: F) -> impl PieceSource
 where
     F: FnMut(Option<Bytes>) -> io::Result<Bytes> + Send,
 {
-    fn next(&mut self, waker: &Waker) -> Piece {
-        while !self.has_ended {
-            let piece = match self.source.next(waker) {
+    // The source has ended, and `f` knows.
+    let mut has_ended = false;
+    // A second handle of the piece that is being sent: the drop of the last one may run
+    // code of the application, and has to be here.
+    let mut last = Bytes::new();
+    ChangedSource::new(source, move |source, waker| {
+        while !has_ended {
+            let piece = match source.next(waker) {
                 Piece::Data(piece) => Some(piece),
                 Piece::End => {
-                    self.has_ended = true;
+                    has_ended = true;
                     None
                 }
                 piece @ (Piece::NotYet | Piece::Failed(_)) => return piece,
             };
-            match (self.f)(piece) {
+            match f(piece) {
                 Ok(mapped) if mapped.is_empty() => {}
                 Ok(mapped) => {
-                    self.last = mapped.clone();
+                    last.clone_from(&mapped);
                     return Piece::Data(mapped);
                 }
                 Err(error) => return Piece::Failed(error),
             }
         }
         Piece::End
-    }
-
-    fn kind(&self) -> BodyKind {
-        self.source.kind()
-    }
-
-    fn begin(&mut self) {
-        self.source.begin();
-    }
-
-    fn drain(&mut self) {
-        self.source.drain();
-    }
-
-    fn close(&mut self) {
-        self.source.close();
-    }
-
-    fn end(&mut self) {
-        self.source.end();
-    }
-
-    fn take_writer(&mut self) -> Option<WriterFn> {
-        self.source.take_writer()
-    }
+    })
 }
 
 #[cfg(test)]
@@ -193,6 +150,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::message::body::source::BodyKind;
+    use crate::message::body::source::Waker;
     use crate::message::events::Event;
     use crate::message::events::Events;
     use crate::message::response::IntoResponse;

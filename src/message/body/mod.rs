@@ -270,7 +270,7 @@ impl Content {
             Self::Upgrade(function) => return Err(function),
         };
         Ok(match length {
-            Some(left) => Box::new(pull::SizedSource { source, left }),
+            Some(length) => Box::new(pull::sized(source, length)),
             None => source,
         })
     }

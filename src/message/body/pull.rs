@@ -6,11 +6,10 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::source::BodyKind;
+use super::source::ChangedSource;
 use super::source::Piece;
 use super::source::PieceSource;
 use super::source::Waker;
-use super::source::WriterFn;
 
 /// The most bytes that one read asks for.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -118,54 +117,24 @@ fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
     file.read(buffer)
 }
 
-/// A source that fails if it does not give exactly its stated length.
-pub(super) struct SizedSource {
-    pub(super) source: Box<dyn PieceSource>,
-    pub(super) left: u64,
-}
-
-impl PieceSource for SizedSource {
-    fn next(&mut self, waker: &Waker) -> Piece {
-        match self.source.next(waker) {
-            Piece::Data(piece) => match self.left.checked_sub(piece.len() as u64) {
-                Some(left) => {
-                    self.left = left;
-                    Piece::Data(piece)
-                }
-                None => Piece::Failed(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "it is longer than its length",
-                )),
-            },
-            Piece::End if self.left > 0 => Piece::Failed(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "it is shorter than its length",
+/// A source that fails if it does not give exactly `length` bytes.
+pub(super) fn sized(source: Box<dyn PieceSource>, length: u64) -> impl PieceSource {
+    let mut left = length;
+    ChangedSource::new(source, move |source, waker| match source.next(waker) {
+        Piece::Data(piece) => match left.checked_sub(piece.len() as u64) {
+            Some(rest) => {
+                left = rest;
+                Piece::Data(piece)
+            }
+            None => Piece::Failed(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is longer than its length",
             )),
-            piece => piece,
-        }
-    }
-
-    fn kind(&self) -> BodyKind {
-        self.source.kind()
-    }
-
-    fn begin(&mut self) {
-        self.source.begin();
-    }
-
-    fn drain(&mut self) {
-        self.source.drain();
-    }
-
-    fn close(&mut self) {
-        self.source.close();
-    }
-
-    fn end(&mut self) {
-        self.source.end();
-    }
-
-    fn take_writer(&mut self) -> Option<WriterFn> {
-        self.source.take_writer()
-    }
+        },
+        Piece::End if left > 0 => Piece::Failed(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "it is shorter than its length",
+        )),
+        piece => piece,
+    })
 }

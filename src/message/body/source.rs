@@ -37,6 +37,55 @@ pub(crate) trait PieceSource: Send {
     }
 }
 
+/// A source with pieces of another one, as `next` changes them. Everything else is that
+/// of the other.
+pub(super) struct ChangedSource<N> {
+    source: Box<dyn PieceSource>,
+    next: N,
+}
+
+impl<N> ChangedSource<N>
+where
+    N: FnMut(&mut dyn PieceSource, &Waker) -> Piece + Send,
+{
+    pub(super) fn new(source: Box<dyn PieceSource>, next: N) -> Self {
+        Self { source, next }
+    }
+}
+
+impl<N> PieceSource for ChangedSource<N>
+where
+    N: FnMut(&mut dyn PieceSource, &Waker) -> Piece + Send,
+{
+    fn next(&mut self, waker: &Waker) -> Piece {
+        (self.next)(&mut *self.source, waker)
+    }
+
+    fn kind(&self) -> BodyKind {
+        self.source.kind()
+    }
+
+    fn begin(&mut self) {
+        self.source.begin();
+    }
+
+    fn drain(&mut self) {
+        self.source.drain();
+    }
+
+    fn close(&mut self) {
+        self.source.close();
+    }
+
+    fn end(&mut self) {
+        self.source.end();
+    }
+
+    fn take_writer(&mut self) -> Option<WriterFn> {
+        self.source.take_writer()
+    }
+}
+
 /// The function of the application that writes a body.
 pub(crate) type WriterFn = Box<dyn FnOnce() + Send>;
 

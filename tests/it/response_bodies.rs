@@ -7,12 +7,9 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
-use std::sync::LazyLock;
-use std::thread;
 use std::time::Duration;
 
 use farewell::Body;
-use farewell::BodyWriter;
 use farewell::ConnectionOutcome;
 use farewell::Request;
 use farewell::RequestOutcome;
@@ -24,64 +21,11 @@ use crate::support::TestServer;
 use crate::support::client::Loss;
 use crate::support::config;
 use crate::support::get;
-
-/// More than fits into the sockets' buffers.
-const LARGE: usize = 8 << 20;
-
-/// The pattern shows a wrong order.
-static BYTES: LazyLock<Vec<u8>> =
-    LazyLock::new(|| (0..LARGE).map(|index| (index % 127) as u8).collect());
-
-fn large() -> Vec<u8> {
-    BYTES.clone()
-}
-
-/// A temporary file with this content.
-fn file(content: &[u8]) -> File {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(content).unwrap();
-    file.rewind().unwrap();
-    file
-}
-
-fn chunks() -> impl Iterator<Item = &'static [u8]> + Send {
-    BYTES.chunks(100_000)
-}
-
-fn write_large(writer: &mut BodyWriter) -> io::Result<()> {
-    chunks().try_for_each(|chunk| writer.write_all(chunk))
-}
-
-/// A body of the kind that the path names.
-fn body(path: &str) -> Body {
-    match path {
-        "/bytes" => large().into(),
-        "/file" => Body::from_file(file(&large())).unwrap(),
-        "/reader" => Body::from_reader(file(&large())),
-        "/sized" => Body::from_reader_sized(file(&large()), LARGE as u64),
-        "/chunks" => Body::from_chunks(chunks()),
-        "/from_writer" => Body::from_writer(write_large),
-        "/writer" => {
-            let (mut writer, body) = Body::writer();
-            thread::spawn(move || {
-                write_large(&mut writer)?;
-                writer.finish()
-            });
-            body
-        }
-        _ => "small".into(),
-    }
-}
-
-const KINDS: [&str; 7] = [
-    "/bytes",
-    "/file",
-    "/reader",
-    "/sized",
-    "/chunks",
-    "/from_writer",
-    "/writer",
-];
+use crate::support::large_bodies::KINDS;
+use crate::support::large_bodies::LARGE;
+use crate::support::large_bodies::body;
+use crate::support::large_bodies::file;
+use crate::support::large_bodies::large;
 
 fn server(workers: usize) -> TestServer {
     let mut config = config();

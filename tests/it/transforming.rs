@@ -5,12 +5,12 @@ use std::io::Read;
 use std::io::Write;
 use std::mem;
 use std::sync::Arc;
-use std::thread;
 
+use crossbeam_channel::Receiver;
 use farewell::Body;
-use farewell::BodyWriter;
 use farewell::ConnectionOutcome;
 use farewell::Event;
+use farewell::EventSender;
 use farewell::Events;
 use farewell::Handler;
 use farewell::IntoResponse;
@@ -32,9 +32,10 @@ use crate::support::Gate;
 use crate::support::TestServer;
 use crate::support::client::Loss;
 use crate::support::config;
-
-/// More than fits into the sockets' buffers.
-const LARGE: usize = 8 << 20;
+use crate::support::large_bodies::KINDS;
+use crate::support::large_bodies::LARGE;
+use crate::support::large_bodies::body;
+use crate::support::large_bodies::large;
 
 fn upper(chunk: Option<bytes::Bytes>) -> io::Result<bytes::Bytes> {
     Ok(match chunk {
@@ -52,48 +53,8 @@ fn layered<R: IntoResponse>(
     TestServer::start(config(), routes.build().unwrap())
 }
 
-fn write_large(writer: &mut BodyWriter) -> io::Result<()> {
-    (0..LARGE / 1024).try_for_each(|_| writer.write_all(&[b'x'; 1024]))
-}
-
-/// A body of the kind that the path names.
-fn body(path: &str) -> Body {
-    match path {
-        "/bytes" => vec![b'x'; LARGE].into(),
-        "/file" => {
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(&vec![b'x'; LARGE]).unwrap();
-            io::Seek::rewind(&mut file).unwrap();
-            Body::from_file(file).unwrap()
-        }
-        "/reader" => Body::from_reader(io::repeat(b'x').take(LARGE as u64)),
-        "/sized" => Body::from_reader_sized(io::repeat(b'x'), LARGE as u64),
-        "/chunks" => Body::from_chunks(vec![vec![b'x'; 1 << 20]; LARGE >> 20]),
-        "/from_writer" => Body::from_writer(write_large),
-        "/writer" => {
-            let (mut writer, body) = Body::writer();
-            thread::spawn(move || {
-                write_large(&mut writer)?;
-                writer.finish()
-            });
-            body
-        }
-        _ => "small".into(),
-    }
-}
-
-const KINDS: [&str; 7] = [
-    "/bytes",
-    "/file",
-    "/reader",
-    "/sized",
-    "/chunks",
-    "/from_writer",
-    "/writer",
-];
-
 fn large_and_upper() -> String {
-    "X".repeat(LARGE) + "!"
+    String::from_utf8(large().to_ascii_uppercase()).unwrap() + "!"
 }
 
 #[test]
@@ -251,21 +212,25 @@ fn a_change_of_a_body_in_memory_that_panics_is_a_500() {
     assert_eq!(server.connect().get("/").status, 500);
 }
 
+/// A handler whose responses are events, and what sends them.
+fn streaming() -> (impl Handler, Receiver<EventSender>) {
+    let (senders, streams) = crossbeam_channel::unbounded();
+    let handler = move |_: Request| {
+        let (sender, events) = Events::new();
+        senders.send(sender).unwrap();
+        events
+    };
+    (handler, streams)
+}
+
 #[test]
 fn a_layer_that_swaps_a_stream_closes_it() {
-    let (senders, streams) = crossbeam_channel::unbounded();
-    let server = layered(
-        move |_: Request| {
-            let (sender, events) = Events::new();
-            senders.send(sender).unwrap();
-            events
-        },
-        |request: Request, next: &dyn Handler| {
-            let mut response = next.handle(request);
-            *response.body_mut() = "not today\n".into();
-            response
-        },
-    );
+    let (handler, streams) = streaming();
+    let server = layered(handler, |request: Request, next: &dyn Handler| {
+        let mut response = next.handle(request);
+        *response.body_mut() = "not today\n".into();
+        response
+    });
     let mut client = server.connect();
     assert_eq!(client.get("/x").body, "not today\n");
     assert!(streams.recv().unwrap().is_closed());
@@ -275,17 +240,10 @@ fn a_layer_that_swaps_a_stream_closes_it() {
 
 #[test]
 fn changed_events_end_when_the_server_stops() {
-    let (senders, streams) = crossbeam_channel::unbounded();
-    let server = layered(
-        move |_: Request| {
-            let (sender, events) = Events::new();
-            senders.send(sender).unwrap();
-            events
-        },
-        |request: Request, next: &dyn Handler| {
-            next.handle(request).map(|body| body.map_chunks(upper))
-        },
-    );
+    let (handler, streams) = streaming();
+    let server = layered(handler, |request: Request, next: &dyn Handler| {
+        next.handle(request).map(|body| body.map_chunks(upper))
+    });
     let mut client = server.connect();
     client.request("/x");
     let sender = streams.recv().unwrap();
@@ -307,26 +265,19 @@ fn changed_events_end_when_the_server_stops() {
 
 #[test]
 fn a_compressed_event_arrives_before_the_next_is_sent() {
-    let (senders, streams) = crossbeam_channel::unbounded();
-    let server = layered(
-        move |_: Request| {
-            let (sender, events) = Events::new();
-            senders.send(sender).unwrap();
-            events
-        },
-        |request: Request, next: &dyn Handler| {
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-            next.handle(request).map(|body| {
-                body.map_chunks(move |chunk| {
-                    match chunk {
-                        Some(chunk) => gzip.write_all(&chunk).and_then(|()| gzip.flush())?,
-                        None => gzip.try_finish()?,
-                    }
-                    Ok(mem::take(gzip.get_mut()).into())
-                })
+    let (handler, streams) = streaming();
+    let server = layered(handler, |request: Request, next: &dyn Handler| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        next.handle(request).map(|body| {
+            body.map_chunks(move |chunk| {
+                match chunk {
+                    Some(chunk) => gzip.write_all(&chunk).and_then(|()| gzip.flush())?,
+                    None => gzip.try_finish()?,
+                }
+                Ok(mem::take(gzip.get_mut()).into())
             })
-        },
-    );
+        })
+    });
     let mut client = server.connect();
     client.request("/x");
     let sender = streams.recv().unwrap();

@@ -24,6 +24,7 @@ use farewell::IntoResponse;
 use farewell::LocalAddr;
 use farewell::Ownership;
 use farewell::PeerAddr;
+use farewell::Report;
 use farewell::Request;
 use farewell::Response;
 use farewell::Server;
@@ -31,6 +32,7 @@ use http::HeaderValue;
 use http::StatusCode;
 use tempfile::TempDir;
 
+use crate::support::Bar;
 use crate::support::Client;
 use crate::support::Gate;
 use crate::support::TOO_LONG;
@@ -210,21 +212,18 @@ fn clients_of_a_unix_socket_are_not_limited_by_their_address() {
     server.join();
 }
 
-#[test]
-fn a_stop_removes_the_file_and_serves_the_backlog() {
-    let place = Place::new();
-    let (gate, bar) = Gate::new();
-    let mut config = config();
-    config.max_connections = 2;
-    config.last_call = TOO_LONG;
-    let server = Server::bind_unix(&place.path, config).unwrap();
-    let server = TestServer::spawn(server, gated(&gate));
-    let mut clients: Vec<_> = (0..50).map(|_| place.connect()).collect();
+/// Clients that have sent a request for `/slow`.
+fn waiting_clients(place: &Place, count: usize) -> Vec<Client> {
+    let mut clients: Vec<_> = (0..count).map(|_| place.connect()).collect();
     for client in &mut clients {
         client.request("/slow");
     }
-    gate.wait_started();
-    gate.wait_started();
+    clients
+}
+
+/// Stops the server. Its file is gone before the gate opens, and every client gets its
+/// answer.
+fn stop_and_answer(server: TestServer, place: &Place, clients: Vec<Client>, bar: Bar) -> Report {
     server.stop.shutdown();
     while place.path.exists() {
         thread::yield_now();
@@ -234,7 +233,22 @@ fn a_stop_removes_the_file_and_serves_the_backlog() {
     for mut client in clients {
         assert_eq!(client.response().body, "hello /slow");
     }
-    let report = server.join();
+    server.join()
+}
+
+#[test]
+fn a_stop_removes_the_file_and_serves_the_backlog() {
+    let place = Place::new();
+    let (gate, bar) = Gate::new();
+    let mut config = config();
+    config.max_connections = 2;
+    config.last_call = TOO_LONG;
+    let server = Server::bind_unix(&place.path, config).unwrap();
+    let server = TestServer::spawn(server, gated(&gate));
+    let clients = waiting_clients(&place, 50);
+    gate.wait_started();
+    gate.wait_started();
+    let report = stop_and_answer(server, &place, clients, bar);
     assert_eq!(report.accepted, 50, "the acceptor's wake-up is not counted");
     assert!(report.all_answered(), "{report}");
     assert_eq!(report.refusing_after.is_some(), cfg!(target_os = "linux"));
@@ -399,21 +413,9 @@ fn where_new_connections_cannot_be_refused_the_file_goes_all_the_same() {
     config.refuse_new_connections = false;
     let server = Server::bind_unix(&place.path, config).unwrap();
     let server = TestServer::spawn(server, gated(&gate));
-    let mut clients: Vec<_> = (0..20).map(|_| place.connect()).collect();
-    for client in &mut clients {
-        client.request("/slow");
-    }
+    let clients = waiting_clients(&place, 20);
     gate.wait_started();
-    server.stop.shutdown();
-    while place.path.exists() {
-        thread::yield_now();
-    }
-    assert_eq!(place.error(), ErrorKind::NotFound);
-    drop(bar);
-    for mut client in clients {
-        assert_eq!(client.response().body, "hello /slow");
-    }
-    let report = server.join();
+    let report = stop_and_answer(server, &place, clients, bar);
     assert_eq!((report.accepted, report.refusing_after), (20, None));
 }
 

@@ -2,6 +2,7 @@
 
 #[path = "../../support/client.rs"]
 pub(crate) mod client;
+pub(crate) mod large_bodies;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -70,6 +70,7 @@
 //! | `form` | no | `Request::query`, `Request::form` |
 //! | `cookies` | no | `Request::cookies`, and a `CookieJar` beside a response |
 //! | `multipart` | no | `Request::multipart`: uploads of web pages |
+//! | `files` | no | `Files`: serves a folder |
 //! | `stop-routes` | no | `StopRoutes`: guarded `/shutdown`, `/healthz`, `/readyz`; `Report::to_json` |
 //! | `serde` | no | `Serialize` for [`Report`], [`Counts`], [`Totals`] and their parts |
 //! | `metrics` | no | `Metrics::handler`, `Metrics::encode`: the numbers as text for Prometheus |
@@ -93,6 +94,8 @@ mod config;
 mod engine;
 mod error;
 mod escaped;
+#[cfg(feature = "files")]
+mod files;
 #[cfg(all(unix, any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -124,6 +127,8 @@ pub use crate::address::LocalAddr;
 pub use crate::address::PeerAddr;
 pub use crate::config::Config;
 pub use crate::error::Error;
+#[cfg(feature = "files")]
+pub use crate::files::Files;
 pub use crate::handler::Handler;
 pub use crate::lifecycle::counts::Counts;
 pub use crate::lifecycle::outcome::ConnectionOutcome;

@@ -13,6 +13,8 @@ mod events;
 mod expectations;
 #[cfg(all(feature = "json", feature = "form"))]
 mod extract;
+#[cfg(feature = "files")]
+mod files;
 mod followers;
 mod held_up;
 mod hostile;

@@ -27,6 +27,7 @@ const LAYERS: &[&str] = &[
     "handler",
     "state",
     "router",
+    "files",
     // The numbers, for people and programs that watch the server.
     "metrics",
     // Sockets, and the threads that serve them.

@@ -35,6 +35,14 @@ impl Response {
         self.head.lines().any(|found| found == line)
     }
 
+    /// The value of a field, in lower case; empty if there is none.
+    #[allow(dead_code, reason = "not every test binary reads fields")]
+    pub(crate) fn field(&self, name: &str) -> &str {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut values = fields.filter(|(found, _)| *found == name);
+        values.next().map_or("", |(_, value)| value)
+    }
+
     pub(crate) fn closes(&self) -> bool {
         self.has("connection: close")
     }

@@ -115,6 +115,16 @@ impl Body {
         }))
     }
 
+    /// `length` bytes of a regular file, from `offset` on.
+    #[cfg(feature = "files")]
+    pub(crate) fn file_part(file: File, offset: u64, length: u64) -> Self {
+        Self::of(Content::File {
+            file,
+            offset,
+            length,
+        })
+    }
+
     /// The bytes of `reader`, to its end. A worker reads from it whenever the client
     /// has room. A reader that blocks holds that worker.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {

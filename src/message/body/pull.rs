@@ -87,11 +87,11 @@ impl PieceSource for BytesSource {
 
 /// A part of a file. Other handles of the file may be in use at the same time: no read
 /// depends on the file's position.
-pub(super) struct FileSource {
-    pub(super) file: File,
+pub(crate) struct FileSource {
+    pub(crate) file: File,
     /// Where the part begins that is still to be read.
-    pub(super) offset: u64,
-    pub(super) left: u64,
+    pub(crate) offset: u64,
+    pub(crate) left: u64,
 }
 
 impl Read for FileSource {

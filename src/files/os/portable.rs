@@ -1,0 +1,74 @@
+//! Every other system: names are text, and nothing that can be opened waits.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::str;
+
+use cap_std::fs::OpenOptions;
+
+/// The name that these bytes are. `None` if they are not UTF-8, or if they have a
+/// backslash or a colon, which can separate names on other systems.
+pub(in crate::files) fn name_of_bytes(bytes: &[u8]) -> Option<&OsStr> {
+    let name = str::from_utf8(bytes).ok()?;
+    (!name.contains(['\\', ':'])).then(|| OsStr::new(name))
+}
+
+/// The bytes of a name, as a URL has them.
+pub(in crate::files) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+    match name.to_string_lossy() {
+        Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
+        Cow::Owned(name) => Cow::Owned(name.into_bytes()),
+    }
+}
+
+pub(in crate::files) fn never_waits(_: &mut OpenOptions) {}
+
+pub(in crate::files) fn is_out_of_descriptors(_: &io::Error) -> bool {
+    false
+}
+
+pub(in crate::files) fn cannot_be_opened(_: &io::Error) -> bool {
+    false
+}
+
+/// Reads from a position of the file, and moves the file's own position.
+pub(in crate::files) fn read_at(
+    mut file: &File,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.read(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_text_without_separators() {
+        assert_eq!(name_of_bytes("ü".as_bytes()), Some(OsStr::new("ü")));
+        for name in [&b"\xff"[..], b"a\\b", b"c:", b"file::$DATA"] {
+            assert_eq!(name_of_bytes(name), None);
+        }
+        assert_eq!(&*name_bytes(OsStr::new("a b")), b"a b");
+    }
+
+    #[test]
+    fn a_file_is_read_from_any_position() {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, b"0123456789").unwrap();
+        let mut buffer = [0; 4];
+        assert_eq!(read_at(&file, &mut buffer, 3).unwrap(), 4);
+        assert_eq!(&buffer, b"3456");
+        assert_eq!(read_at(&file, &mut buffer, 9).unwrap(), 1);
+        never_waits(&mut OpenOptions::new());
+        assert!(!is_out_of_descriptors(&io::ErrorKind::NotFound.into()));
+        assert!(!cannot_be_opened(&io::ErrorKind::NotFound.into()));
+    }
+}

@@ -34,8 +34,8 @@ impl Error {
     }
 
     /// Whether the cause is an invalid value in the [`Config`](crate::Config), an
-    /// invalid route of a [`Router`](crate::Router), or an invalid token of a
-    /// `StopAccess`. If it is not, there is an [`io_error`](Self::io_error).
+    /// invalid route of a [`Router`](crate::Router), or an invalid token or realm for
+    /// authentication. If it is not, there is an [`io_error`](Self::io_error).
     pub fn is_config(&self) -> bool {
         self.cause.is_none()
     }

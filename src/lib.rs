@@ -68,6 +68,7 @@
 //! | `signals` | yes | `Server::stop_on_signals`: Ctrl+C, SIGTERM and SIGHUP stop the server |
 //! | `json` | no | `Json`, `Request::json` |
 //! | `form` | no | `Request::query`, `Request::form` |
+//! | `auth` | no | `bearer_auth`, `basic_auth`: layers for requests with a token or a password |
 //! | `cookies` | no | `Request::cookies`, and a `CookieJar` beside a response |
 //! | `multipart` | no | `Request::multipart`: uploads of web pages |
 //! | `files` | no | `Files`: serves a folder |
@@ -90,6 +91,8 @@
 //! - [`Config`]: every limit and timeout, with its default.
 
 mod address;
+#[cfg(any(feature = "auth", feature = "stop-routes"))]
+mod auth;
 mod config;
 mod engine;
 mod error;
@@ -125,6 +128,10 @@ mod waiting;
 
 pub use crate::address::LocalAddr;
 pub use crate::address::PeerAddr;
+#[cfg(feature = "auth")]
+pub use crate::auth::basic::basic_auth;
+#[cfg(feature = "auth")]
+pub use crate::auth::bearer::bearer_auth;
 pub use crate::config::Config;
 pub use crate::error::Error;
 #[cfg(feature = "files")]

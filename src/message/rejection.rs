@@ -3,12 +3,18 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::LazyLock;
 
 use http::Extensions;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
 use http::StatusCode;
 
 use super::response::IntoResponse;
 use super::response::Response;
+use super::response_parts::field;
+use super::response_parts::with_fields;
 use crate::escaped::Escaped;
 
 /// Marks the response of a rejection, among its extensions, until it is rendered.
@@ -92,6 +98,8 @@ struct Failed;
 pub struct Rejection {
     status: StatusCode,
     message: Cow<'static, str>,
+    /// Boxed, because most rejections have none, and results should stay small.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Rejection {
@@ -101,6 +109,36 @@ impl Rejection {
         Self {
             status,
             message: message.into(),
+            headers: None,
+        }
+    }
+
+    /// Adds a header field to the response, such as `Retry-After`. A name that is added
+    /// twice is repeated. A name or a value that is not valid makes this the rejection of
+    /// [`internal`](Self::internal).
+    ///
+    /// [`Server::render_rejections`](crate::Server::render_rejections) keeps the field,
+    /// unless its function sets another one of that name, or the field describes the body.
+    ///
+    /// ```
+    /// use farewell::{Rejection, StatusCode, header};
+    ///
+    /// let full = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "the queue is full")
+    ///     .with_header(header::RETRY_AFTER, "10");
+    /// assert_eq!(full.headers()["retry-after"], "10");
+    /// ```
+    #[must_use]
+    pub fn with_header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        K: TryInto<HeaderName, Error: fmt::Display>,
+        V: TryInto<HeaderValue, Error: fmt::Display>,
+    {
+        match field(name, value) {
+            Ok((name, value)) => {
+                self.headers.get_or_insert_default().append(name, value);
+                self
+            }
+            Err(internal) => internal,
         }
     }
 
@@ -161,6 +199,13 @@ impl Rejection {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// The header fields of [`with_header`](Self::with_header), for a response that
+    /// replaces that of the rejection.
+    pub fn headers(&self) -> &HeaderMap {
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.headers.as_deref().unwrap_or(&NONE)
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -174,6 +219,9 @@ impl Error for Rejection {}
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let mut response = (self.status, format!("{}\n", self.message)).into_response();
+        if let Some(fields) = &self.headers {
+            response = with_fields(response, HeaderMap::clone(fields));
+        }
         response.extensions_mut().insert(Unrendered);
         response.extensions_mut().insert(self);
         response
@@ -193,5 +241,39 @@ mod tests {
         let response = rejection.clone().into_response();
         assert_eq!(response.status(), StatusCode::CONFLICT);
         assert_eq!(response.extensions().get(), Some(&rejection));
+    }
+
+    #[test]
+    fn its_fields_are_those_of_its_response() {
+        let bare = Rejection::new(StatusCode::UNAUTHORIZED, "log in");
+        assert!(bare.headers().is_empty());
+        let rejection = bare
+            .with_header("www-authenticate", "Bearer")
+            .with_header(http::header::WWW_AUTHENTICATE, "Basic realm=\"notes\"")
+            .with_header(http::header::CONTENT_TYPE, "text/html");
+        let response = rejection.clone().into_response();
+        let both: Vec<_> = response
+            .headers()
+            .get_all("www-authenticate")
+            .into_iter()
+            .collect();
+        assert_eq!(both, ["Bearer", "Basic realm=\"notes\""]);
+        assert_eq!(response.headers().get_all("content-type").iter().count(), 1);
+        assert_eq!(rejection.headers().len(), 3);
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn a_field_that_is_not_valid_makes_it_a_500_that_does_not_show_it() {
+        let rejection = Rejection::new(StatusCode::CONFLICT, "there is one already");
+        for broken in [
+            rejection.clone().with_header("allow", "a\r\nset-cookie: b"),
+            rejection.clone().with_header("no name", "a"),
+            rejection.with_header("", "a").with_header("allow", "GET"),
+        ] {
+            assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(broken.message(), "internal server error");
+            assert!(!broken.into_response().headers().contains_key("set-cookie"));
+        }
     }
 }

@@ -96,10 +96,8 @@ pub(super) fn options(allow: HeaderValue) -> Arc<dyn Handler> {
 fn method_not_allowed(allow: HeaderValue) -> Arc<dyn Handler> {
     let message = "method not allowed";
     Arc::new(move |_: Request| {
-        let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message);
-        let mut response = rejection.into_response();
-        response.headers_mut().insert(header::ALLOW, allow.clone());
-        response
+        Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+            .with_header(header::ALLOW, allow.clone())
     })
 }
 

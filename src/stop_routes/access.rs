@@ -5,7 +5,6 @@ mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -14,9 +13,11 @@ use http::StatusCode;
 use http::Version;
 use http::header;
 use http::uri::Authority;
-use subtle::ConstantTimeEq;
 
 use crate::address::PeerAddr;
+use crate::auth::credentials::Problem;
+use crate::auth::token;
+use crate::auth::token::Token;
 use crate::error::Error;
 use crate::message::rejection::Rejection;
 use crate::message::request::Request;
@@ -66,15 +67,11 @@ enum Rule {
     Bearer(Token),
 }
 
-/// A secret. It has no `Debug`, so that it cannot get into the log.
-#[derive(Clone)]
-struct Token(Arc<str>);
-
 /// Why a request may not stop the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denial {
-    NoToken,
-    WrongToken,
+    /// By its token.
+    Token(Problem),
     NotLoopback,
     OverUnixSocket,
     NotOverUnixSocket,
@@ -147,7 +144,8 @@ impl StopAccess {
     }
 
     /// Requests that carry `token` as `Authorization: Bearer TOKEN` (RFC 6750 section
-    /// 2.1), wherever they come from. Others get a 401 with `WWW-Authenticate`.
+    /// 2.1), wherever they come from. Others get a 401 with `WWW-Authenticate`, or a 400 if
+    /// they have more than one `Authorization`.
     ///
     /// Whitespace around the token is removed, such as the end of the line in a file.
     /// The comparison takes the same time wherever a wrong token of the same length
@@ -167,20 +165,14 @@ impl StopAccess {
     /// assert!(StopAccess::token("").unwrap_err().is_config());
     /// ```
     pub fn token(token: &str) -> Result<Self, Error> {
-        let token = token.trim();
-        let problem = match token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            true if token.is_empty() => "is empty: it must be one word of visible ASCII characters",
-            true => return Ok(Self(Rule::Bearer(Token(Arc::from(token))))),
-            false => "must be one word of visible ASCII characters",
-        };
-        Err(Error::config("the token", problem))
+        Token::new(token).map(|token| Self(Rule::Bearer(token)))
     }
 
     /// Checks whether this request may stop the server.
     pub(super) fn check(&self, request: &Request) -> Result<(), Denial> {
         let peer = request.peer_addr();
         match &self.0 {
-            Rule::Bearer(token) => return check_token(token, request.headers()),
+            Rule::Bearer(token) => return token.check(request.headers()).map_err(Denial::Token),
             Rule::Loopback => check_loopback(peer)?,
             Rule::UnixSocket if peer == PeerAddr::Unix => {}
             Rule::UnixSocket => return Err(Denial::NotOverUnixSocket),
@@ -217,8 +209,7 @@ impl Denial {
     /// The reason, for the client and for the log.
     pub(super) fn explain(self) -> &'static str {
         match self {
-            Self::NoToken => "the request has no field Authorization: Bearer TOKEN",
-            Self::WrongToken => "the token is wrong",
+            Self::Token(problem) => token::explain(problem),
             Self::NotLoopback => "the client is not on this machine, and no token is configured",
             Self::OverUnixSocket => {
                 "the client of a unix socket may be a proxy, and no token is configured"
@@ -235,7 +226,7 @@ impl Denial {
     /// 401 if the client can try again with credentials (RFC 9110 section 15.5.2).
     fn status(self) -> StatusCode {
         match self {
-            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::Token(problem) => problem.status(),
             _ => StatusCode::FORBIDDEN,
         }
     }
@@ -244,28 +235,12 @@ impl Denial {
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         let text = format!("not allowed to stop this server: {}", self.explain());
-        let mut response = Rejection::new(self.status(), text).into_response();
-        if self.status() == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, scheme);
+        let mut rejection = Rejection::new(self.status(), text);
+        if let Self::Token(problem) = self {
+            let challenge = token::challenge(problem);
+            rejection = rejection.with_header(header::WWW_AUTHENTICATE, challenge);
         }
-        response
-    }
-}
-
-fn check_token(token: &Token, headers: &HeaderMap) -> Result<(), Denial> {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, given)| given.trim())
-        .ok_or(Denial::NoToken)?;
-    match bool::from(given.as_bytes().ct_eq(token.0.as_bytes())) {
-        true => Ok(()),
-        false => Err(Denial::WrongToken),
+        rejection.into_response()
     }
 }
 

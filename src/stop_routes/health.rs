@@ -33,6 +33,6 @@ pub(super) fn readiness(
 fn get_or_head(request: &Request, answer: impl FnOnce() -> Response) -> Response {
     match *request.method() {
         Method::GET | Method::HEAD => answer(),
-        _ => method_not_allowed("GET, HEAD"),
+        _ => method_not_allowed("GET, HEAD").into_response(),
     }
 }

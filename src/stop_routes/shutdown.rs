@@ -80,7 +80,7 @@ impl Form {
 pub(super) fn stop_by(request: &Request, routes: &StopRoutes) -> Response {
     let stop = &routes.stop;
     if !matches!(*request.method(), Method::GET | Method::POST) {
-        return method_not_allowed("GET, POST");
+        return method_not_allowed("GET, POST").into_response();
     }
     let peer = request.peer_addr();
     if let Err(denial) = routes.access.check(request) {

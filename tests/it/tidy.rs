@@ -27,7 +27,9 @@ const LAYERS: &[&str] = &[
     "handler",
     "state",
     "router",
+    // Handlers and layers that a program may use.
     "files",
+    "auth",
     // The numbers, for people and programs that watch the server.
     "metrics",
     // Sockets, and the threads that serve them.

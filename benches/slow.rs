@@ -7,7 +7,6 @@
 //! files. The server runs in a process of its own with four workers, and the
 //! default limits otherwise.
 
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot continue fails")]
 
 #[path = "../tests/support/client.rs"]

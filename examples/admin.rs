@@ -10,8 +10,6 @@
 //! A token on the command line is visible to other users of the machine: give that of a
 //! real service by a file or by the environment.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error};
 
 use farewell::{Config, Request, Router, Server, StopAccess, StopRoutes};

@@ -6,8 +6,6 @@
 //! curl -H 'Forwarded: for=192.0.2.1, for=192.0.2.7' http://127.0.0.1:8080/
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::net::{IpAddr, SocketAddr};
 use std::{env, error::Error};
 

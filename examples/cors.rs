@@ -6,8 +6,6 @@
 //! curl -i -H 'Origin: https://app.example' http://127.0.0.1:8080/
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error};
 
 use farewell::{Config, Handler, HeaderValue, IntoResponse, Method, Request, Response, Router};

@@ -8,8 +8,6 @@
 //! curl 'http://127.0.0.1:8080/notes?contains=milk'
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::sync::{Mutex, PoisonError};
 use std::{collections::BTreeMap, env, error::Error, fs};
 

@@ -5,8 +5,6 @@
 //! curl -O http://127.0.0.1:8080/picture.jpg
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::path::{Component, Path};
 use std::{env, error::Error, fs::File, io::ErrorKind};
 

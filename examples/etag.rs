@@ -5,8 +5,6 @@
 //! curl -i -H 'If-None-Match: "TAG"' http://127.0.0.1:8080/
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::hash::{DefaultHasher, Hasher};
 use std::{env, error::Error};
 

@@ -6,8 +6,6 @@
 //! curl -F file=@picture.jpg http://127.0.0.1:8080/    # or open it in a browser
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error, io, path::PathBuf};
 
 use farewell::{BodyLimits, Config, Html, MultipartLimits, Rejection, Request, Router};

@@ -7,8 +7,6 @@
 //! curl http://127.0.0.1:8080/stuck    # never gets a response; the server still stops
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{env, error::Error, fs, io, thread, time::Duration};
 

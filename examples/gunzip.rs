@@ -5,8 +5,6 @@
 //! echo hello | gzip | curl -H 'Content-Encoding: gzip' --data-binary @- http://127.0.0.1:8080/
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error, io, io::Read};
 
 use farewell::{BodyError, Config, Handler, IntoResponse, Rejection, Request, Response};

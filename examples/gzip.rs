@@ -5,8 +5,6 @@
 //! curl --compressed -i http://127.0.0.1:8080/
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error, io::Write, mem};
 
 use farewell::{Config, Handler, HeaderValue, Request, Response, Router, Server, header};

@@ -8,8 +8,6 @@
 //! Ctrl+C or SIGTERM stops it: every request that has arrived by then gets its
 //! response. A second signal stops it at once.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::env;
 use std::error::Error;
 

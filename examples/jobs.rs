@@ -9,8 +9,6 @@
 //! curl 'http://127.0.0.1:8080/shutdown?wait'
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::{env, error::Error, fs::File, io, io::Seek, thread};

@@ -5,8 +5,6 @@
 //! curl -i -H 'X-Request-Id: from-curl' http://127.0.0.1:8080/
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
-
 use std::{env, error::Error, hash::BuildHasher, hash::RandomState};
 
 use farewell::{Config, Handler, HeaderName, HeaderValue, Request, Response, Router, Server};

@@ -7,8 +7,6 @@
 //! curl --json '{"width": 3, "height": 4}' http://127.0.0.1:8080/api/area
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error, time::Instant};
 
 use farewell::{Config, Handler, HeaderValue, Json, Rejection, Request, Response, Router, Server};

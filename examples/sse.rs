@@ -6,8 +6,6 @@
 //! curl -N http://127.0.0.1:8080/clock    # or open http://127.0.0.1:8080/ in a browser
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::time::{Duration, SystemTime};
 use std::{env, error::Error, sync::mpsc, thread};
 

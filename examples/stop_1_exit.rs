@@ -8,7 +8,6 @@
 //! The process ends before `/shutdown` is answered. Every other request in
 //! progress is lost too. `docs/stopping.md` has the figures.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 #![allow(clippy::exit, reason = "this is what the example shows")]
 
 use std::{env, error::Error, process};

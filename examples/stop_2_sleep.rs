@@ -9,7 +9,6 @@
 //! Until it exits, the server takes new requests; those that are in progress
 //! then are lost. `docs/stopping.md` has the figures.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 #![allow(clippy::exit, reason = "this is what the example shows")]
 
 use std::{env, error::Error, process, thread, time::Duration};

@@ -9,7 +9,6 @@
 //! Programs in Go do this with `Hijack`. The confirmation arrives; every other
 //! request in progress is lost. `docs/stopping.md` has the figures.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 #![allow(clippy::exit, reason = "this is what the example shows")]
 
 use std::io::Write;

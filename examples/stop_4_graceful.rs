@@ -9,8 +9,6 @@
 //! The exit code is 1 if the deadline cut a request. `docs/stopping.md` has the
 //! figures.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error, time::Duration};
 
 use farewell::{Config, Request, Router, Server, StatusCode, Trigger};

@@ -5,8 +5,6 @@
 //! curl -d 7 http://127.0.0.1:8080/double
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::{env, error::Error};
 
 use farewell::{Config, Rejection, Request, Router, Routes, Server, StatusCode};

@@ -6,8 +6,6 @@
 //! curl -T picture.jpg http://127.0.0.1:8080/files/
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
-
 use std::{env, error::Error, io, path::Path, time::Duration};
 
 use farewell::{Config, Rejection, Request, Router, Server, StatusCode};

@@ -6,8 +6,6 @@
 //! websocat ws://127.0.0.1:8080/    # or, in a browser, new WebSocket("ws://127.0.0.1:8080/")
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::time::{Duration, Instant};
 use std::{env, error::Error, io::ErrorKind};
 

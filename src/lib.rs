@@ -90,6 +90,9 @@
 //! - [`guide::architecture`]: how it works inside.
 //! - [`Config`]: every limit and timeout, with its default.
 
+// The library never prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod address;
 #[cfg(any(feature = "auth", feature = "stop-routes"))]
 mod auth;

@@ -15,9 +15,6 @@
 //! `--base PROGRAM` adds a comparison with another commit. PROGRAM is the
 //! program `farewell` of `benches/peers`, built at that commit.
 
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::print_stderr, reason = "and its progress")]
-
 mod client;
 #[path = "../harness/mod.rs"]
 mod harness;

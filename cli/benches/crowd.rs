@@ -4,7 +4,6 @@
 //!
 //! `cargo bench --bench crowd` needs a limit of 12 000 open files.
 
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot continue fails")]
 
 #[path = "../../tests/support/client.rs"]

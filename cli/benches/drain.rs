@@ -5,9 +5,6 @@
 //! `--rounds N`, `--quick`, `--write`. It writes `benches/RESULTS.md`. The row
 //! with 10 000 idle connections needs a limit of 11 000 open files.
 
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::print_stderr, reason = "and its progress")]
-
 #[path = "../../benches/harness/mod.rs"]
 mod harness;
 

@@ -5,9 +5,6 @@
 //! farewell,nginx`, `--quick`, `--write`. Servers that are not installed are
 //! named and left out. It writes `benches/RESULTS.md`.
 
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::print_stderr, reason = "and its progress")]
-
 #[path = "../../benches/harness/mod.rs"]
 mod harness;
 

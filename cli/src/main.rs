@@ -5,6 +5,9 @@
 //! is the package `farewell`, and the drill is the package `farewell-drill`.
 //! `--help` lists the exit codes.
 
+// std's macros panic where the output is closed: see `output`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod listen;
 mod live;

@@ -1,6 +1,5 @@
 //! The program as its users run it: signals, exit codes, output, load.
 
-#![allow(clippy::print_stdout, reason = "the loss tests print their figures")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![cfg(unix)]
 

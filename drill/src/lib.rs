@@ -71,6 +71,9 @@
 //! | `outcome`, `result` | how each request ended, and counts of it; all rounds |
 //! | `table`, `json`, `chart` | the output |
 
+// std's macros panic where the output is closed.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod chart;
 mod client;

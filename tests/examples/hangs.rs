@@ -1,7 +1,6 @@
 //! A server whose program does not end after it: `serve` returns, and the
 //! program waits for something that does not come.
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
 #![allow(
     clippy::unwrap_used,
     reason = "a test's server that cannot go on fails"

@@ -1,7 +1,6 @@
 //! Tests of the library's promises, one file for each.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::print_stdout, reason = "the loss tests print their figures")]
 
 mod answers;
 mod backlog;

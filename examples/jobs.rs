@@ -30,10 +30,8 @@ struct Jobs {
 fn submit(jobs: &Jobs, mut request: Request) -> Result<impl IntoResponse, Rejection> {
     let mut form = request.multipart(MultipartLimits::default())?;
     let mut file = tempfile::tempfile()?;
-    while let Some(mut part) = form.next_part()? {
-        if part.name() == "file" {
-            io::copy(&mut part, &mut file)?;
-        }
+    if let Some(mut part) = form.next_part_named("file")? {
+        io::copy(&mut part, &mut file)?;
     }
     if file.stream_position()? == 0 {
         let why = "the form has no file, or an empty one";
@@ -44,11 +42,11 @@ fn submit(jobs: &Jobs, mut request: Request) -> Result<impl IntoResponse, Reject
     let id = states.len();
     if jobs.queue.try_send(Some((id, file))).is_err() {
         let full = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "the queue is full");
-        return Ok(([(header::RETRY_AFTER, "10")], full).into_response());
+        return Err(full.with_header(header::RETRY_AFTER, "10"));
     }
     states.push("queued");
     let location = [(header::LOCATION, format!("/jobs/{id}"))];
-    Ok((StatusCode::ACCEPTED, location).into_response())
+    Ok((location, StatusCode::ACCEPTED))
 }
 
 fn state(jobs: &Jobs, request: Request) -> Result<Option<Value>, Rejection> {

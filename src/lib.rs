@@ -174,6 +174,7 @@ pub use crate::message::multipart::Multipart;
 pub use crate::message::multipart::MultipartLimits;
 #[cfg(feature = "multipart")]
 pub use crate::message::multipart::Part;
+pub use crate::message::redirect::Created;
 pub use crate::message::redirect::Redirect;
 pub use crate::message::rejection::Rejection;
 pub use crate::message::request::Request;

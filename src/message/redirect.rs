@@ -1,4 +1,4 @@
-//! Redirects (RFC 9110 section 15.4).
+//! Responses with a `Location` (RFC 9110 section 10.2.2): redirects, and 201.
 
 use std::fmt::Write;
 
@@ -76,6 +76,40 @@ impl IntoResponse for Redirect {
     }
 }
 
+/// Something new: status 201, with its location as `Location` (RFC 9110 section 15.3.2),
+/// and a response, of which the body and the fields are sent.
+///
+/// The location is written as that of a [`Redirect`]. One that is not valid is a logged
+/// 500.
+///
+/// ```
+/// use farewell::{Created, IntoResponse, Rejection, Request};
+///
+/// fn create(mut request: Request) -> Result<Created<String>, Rejection> {
+///     let note = request.text()?;
+///     Ok(Created(format!("/notes/{}", 7), note))
+/// }
+/// # let _ = farewell::Router::new().post("/notes", create);
+/// let response = Created("/notes/7".to_owned(), "milk").into_response();
+/// assert_eq!(response.status(), 201);
+/// assert_eq!(response.headers()["location"], "/notes/7");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created<T>(pub String, pub T);
+
+impl<T: IntoResponse> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let Self(location, rest) = self;
+        match field_value(&location) {
+            Some(value) => (StatusCode::CREATED, [(header::LOCATION, value)], rest).into_response(),
+            None => {
+                let problem = format_args!("not a location for a 201: {location:?}");
+                Rejection::internal(problem).instead()
+            }
+        }
+    }
+}
+
 /// The value of `Location`; `None` if `location` is not one.
 fn field_value(location: &str) -> Option<HeaderValue> {
     let mut encoded = String::with_capacity(location.len());
@@ -135,6 +169,22 @@ mod tests {
             let response = (StatusCode::FOUND, Redirect::see_other(location)).into_response();
             assert_eq!(response.status(), 500, "{location:?}");
             assert_eq!(response.headers().len(), 1, "{response:?}");
+            let created = Created(location.to_owned(), "milk").into_response();
+            assert_eq!(created.status(), 500, "{location:?}");
+            assert!(!created.headers().contains_key(header::LOCATION));
         }
+    }
+
+    #[test]
+    fn something_new_has_its_location_and_the_fields_of_its_body() {
+        let body = ([("etag", "\"1\"")], "milk");
+        let response = Created("/n\u{f6}te".to_owned(), body).into_response();
+        assert_eq!(response.status(), 201);
+        assert_eq!(response.headers()[header::LOCATION], "/n%C3%B6te");
+        assert_eq!(response.headers()[header::ETAG], "\"1\"");
+        assert_eq!(response.into_body().into_bytes(10).unwrap(), "milk");
+        let missing = Created("/1".to_owned(), None::<String>).into_response();
+        assert_eq!(missing.status(), 404);
+        assert!(!missing.headers().contains_key(header::LOCATION));
     }
 }

@@ -166,6 +166,40 @@ impl Multipart {
         }))
     }
 
+    /// The next part with this name; `None` if no further part has it. The parts before it
+    /// are skipped, and cannot be read any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next_part`](Self::next_part), also for a part that is skipped.
+    ///
+    /// ```
+    /// use farewell::{MultipartLimits, Rejection, Request};
+    ///
+    /// fn upload(mut request: Request) -> Result<String, Rejection> {
+    ///     let mut form = request.multipart(MultipartLimits::default())?;
+    ///     let mut bytes = 0;
+    ///     while let Some(mut file) = form.next_part_named("file")? {
+    ///         bytes += std::io::copy(&mut file, &mut std::io::sink())?;
+    ///     }
+    ///     Ok(format!("{bytes} bytes\n"))
+    /// }
+    /// # let _ = farewell::Router::new().post("/upload", upload);
+    /// ```
+    pub fn next_part_named(&mut self, name: &str) -> Result<Option<Part<'_>>, Rejection> {
+        loop {
+            let head = self.advance();
+            let head = head.inspect_err(|rejection| self.fail(rejection))?;
+            let Some(head) = head else {
+                return Ok(None);
+            };
+            if head.name == name {
+                let multipart = self;
+                return Ok(Some(Part { multipart, head }));
+            }
+        }
+    }
+
     fn advance(&mut self) -> Result<Option<PartHead>, Rejection> {
         match &self.position {
             Position::Data => {}

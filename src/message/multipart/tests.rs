@@ -107,6 +107,37 @@ fn refusal(body: impl AsRef<[u8]>) -> (u16, String) {
 }
 
 #[test]
+fn the_parts_of_one_name_are_found_between_others() {
+    let parts: [(&str, &[u8]); 5] = [
+        ("comment", b"skipped"),
+        ("file", b"first"),
+        ("files", b"another name"),
+        ("file", b"second"),
+        ("end", b""),
+    ];
+    let mut form = multipart(&body(&parts), &[3, 1]);
+    for expected in ["first", "second"] {
+        let part = form.next_part_named("file").unwrap().unwrap();
+        assert_eq!(part.text().unwrap(), expected);
+    }
+    assert!(form.next_part_named("file").unwrap().is_none());
+    assert!(form.next_part().unwrap().is_none());
+
+    // What is skipped counts, and may be malformed.
+    let mut limits = MultipartLimits::default();
+    limits.parts_max = 3;
+    let mut form = multipart_that(&body(&parts), &[64], None, limits);
+    let last = form.next_part_named("end").unwrap_err();
+    assert_eq!(last.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let mut whole = body(&parts);
+    whole.truncate(whole.len() - 10);
+    let mut form = multipart(&whole, &[64]);
+    let cut = form.next_part_named("none").unwrap_err();
+    assert_eq!(cut.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(form.next_part_named("file").unwrap_err(), cut);
+}
+
+#[test]
 fn parts_of_a_browser_are_read() {
     let body = format!(
         "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\nh\u{e9}llo\r\n\

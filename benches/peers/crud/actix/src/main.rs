@@ -18,7 +18,7 @@ use actix_web::http::header::{LOCATION, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{ErrorHandlerResponse, ErrorHandlers, Next, from_fn};
 use actix_web::rt::signal::unix::{SignalKind, signal};
-use actix_web::web::{Data, Json, JsonConfig, Path, PathConfig, Query};
+use actix_web::web::{Data, Json, JsonConfig, Path, PathConfig};
 use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, Result, web};
 use futures_util::future::{FutureExt, select};
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,6 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, Deserialize, Serialize)]
 struct Note {
     text: String,
-}
-
-#[derive(Deserialize)]
-struct Filter {
-    contains: Option<String>,
 }
 
 type Notes = Mutex<BTreeMap<u64, Note>>;
@@ -45,11 +40,8 @@ fn no_such_note() -> Error {
     ErrorNotFound("there is no such note")
 }
 
-async fn list(notes: Data<Notes>, filter: Query<Filter>) -> HttpResponse {
-    let text = filter.into_inner().contains.unwrap_or_default();
-    let mut found = notes.lock().unwrap().clone();
-    found.retain(|_, note| note.text.contains(&text));
-    HttpResponse::Ok().json(found)
+async fn list(notes: Data<Notes>) -> HttpResponse {
+    HttpResponse::Ok().json(&*notes.lock().unwrap())
 }
 
 async fn create(notes: Data<Notes>, note: Json<Note>) -> HttpResponse {
@@ -150,7 +142,6 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;
     };
     let server = HttpServer::new(move || {
-        let json = JsonConfig::default().limit(64 * 1024);
         let all = web::resource("/notes")
             .get(list)
             .post(create)
@@ -163,7 +154,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         App::new()
             .app_data(shared.clone())
             .app_data(token.clone())
-            .app_data(json.error_handler(refuse_json))
+            .app_data(JsonConfig::default().error_handler(refuse_json))
             .app_data(PathConfig::default().error_handler(|error, _| ErrorBadRequest(error)))
             .service(all)
             .service(each)

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{collections::BTreeMap, env, error::Error, fs, time::Duration};
 
 use axum::body::to_bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state, map_response};
@@ -28,20 +28,12 @@ struct Note {
     text: String,
 }
 
-#[derive(Deserialize)]
-struct Filter {
-    contains: Option<String>,
-}
-
 type Notes = Arc<Mutex<BTreeMap<u64, Note>>>;
 
 const NO_SUCH_NOTE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such note");
 
-async fn list(State(notes): State<Notes>, Query(filter): Query<Filter>) -> impl IntoResponse {
-    let text = filter.contains.unwrap_or_default();
-    let mut found = notes.lock().unwrap().clone();
-    found.retain(|_, note| note.text.contains(&text));
-    Json(found)
+async fn list(State(notes): State<Notes>) -> impl IntoResponse {
+    Json(notes.lock().unwrap().clone())
 }
 
 async fn create(State(notes): State<Notes>, Json(note): Json<Note>) -> impl IntoResponse {
@@ -110,7 +102,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/notes", get(list).post(create))
         .route("/notes/{id}", get(read).put(replace).delete(delete))
         .with_state(notes.clone())
-        .layer(DefaultBodyLimit::max(64 * 1024))
         .layer(from_fn_with_state(token, guard))
         .layer(CatchPanicLayer::new())
         .layer(map_response(error_as_json));

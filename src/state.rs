@@ -40,6 +40,7 @@ use crate::message::response::Response;
 ///     Ok(NoContent)
 /// }
 ///
+/// // `bearer_auth` of the feature `auth` does this, and more.
 /// fn auth(notes: &Notes, request: Request, next: &dyn Handler) -> Response {
 ///     let expected = format!("Bearer {}", notes.token);
 ///     let given = request.headers().get("authorization");

@@ -93,13 +93,27 @@ fn router_takes_a_parameter_and_json_and_times_every_request() {
     let square = client.get("/squares/12");
     assert_eq!(square.body, "144\n");
     assert!(square.head.contains("\r\nserver-timing: total;dur="));
-    client.send(
-        "POST /api/area HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         Content-Length: 25\r\n\r\n{\"width\": 3, \"height\": 4}",
+    let mut area = |rectangle: &str| {
+        let length = rectangle.len();
+        client.send(format!(
+            "POST /api/area HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{rectangle}"
+        ));
+        let response = client.response();
+        assert!(response.has("content-type: application/json"));
+        (response.status, response.body)
+    };
+    let twelve = area(r#"{"width": 3, "height": 4}"#);
+    assert_eq!(twelve, (200, "12".to_owned()));
+    let large = area(r#"{"width": 4294967295, "height": 4294967295}"#);
+    let error = r#"{"error":"area is over 1099511627776"}"#;
+    assert_eq!(large, (422, error.to_owned()));
+    let (status, error) = area("{");
+    assert_eq!(status, 400);
+    assert!(
+        error.starts_with(r#"{"error":"request body is not valid JSON"#),
+        "{error}"
     );
-    let area = client.response();
-    assert!(area.has("content-type: application/json"));
-    assert_eq!(area.body, "12");
     for (path, status) in [("/squares/x", 400), ("/area", 404), ("/api/area", 405)] {
         let refused = client.get(path);
         assert_eq!(refused.status, status, "{path}");

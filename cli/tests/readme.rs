@@ -1,12 +1,16 @@
 //! Each example of the README and of `docs/` works when it is pasted,
-//! together with its `Cargo.toml` block, into a new package. The first one loses
-//! nothing when it is stopped. `docs/` names every option and every outcome.
+//! together with its `Cargo.toml` block, into a new package. The first one of the README
+//! loses nothing when it is stopped, and the second answers as its comments say. `docs/`
+//! names every option and every outcome.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(unix)]
 
 use std::env;
 use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,8 +20,14 @@ use std::process::Stdio;
 use farewell::ConnectionOutcome;
 use farewell::Outcome;
 use farewell::RequestOutcome;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde_json::Value;
 
+#[path = "../../tests/support/client.rs"]
+#[allow(dead_code, reason = "the other test binaries use the rest")]
+mod client;
 #[path = "../../tests/support/inherited.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod inherited;
@@ -291,6 +301,56 @@ fn the_first_example_loses_nothing_when_it_is_stopped() {
         }
         assert_eq!(output.status.code(), Some(0), "{stop}: {json}");
     }
+}
+
+#[test]
+fn the_second_example_answers_as_its_comments_say_and_prints_the_report() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let example = examples(&readme).remove(1);
+    assert_eq!(example.code.matches(ADDRESS).count(), 1);
+    let code = example.code.replace(ADDRESS, "\"127.0.0.1:0\"");
+    inherited::begin_with_default_signals();
+    let mut program = Command::new(example.build("notes", &code))
+        .env("TOKEN", "open-sesame")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(program.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let address = line
+        .trim_end()
+        .strip_prefix("listening on http://")
+        .unwrap();
+    let mut client = client::Client::connect(address);
+
+    let token = "Authorization: Bearer open-sesame\r\n";
+    let long = format!("\"{}\"", "x".repeat(64 << 10));
+    for (token, path, body, status) in [
+        ("", "1", "\"milk\"", 401),
+        (token, "1", "\"milk\"", 204),
+        (token, "x", "\"milk\"", 400),
+        (token, "1", "{}", 422),
+        (token, "1", &long, 413),
+    ] {
+        let length = body.len();
+        client.send(format!(
+            "PUT /notes/{path} HTTP/1.1\r\nHost: a\r\n{token}Content-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ));
+        let response = client.response();
+        assert_eq!(response.status, status, "{path} {token} {response:?}");
+    }
+    let mut client = client::Client::connect(address);
+    assert_eq!(client.get("/notes/1").body, "\"milk\"");
+    assert_eq!(client.get("/notes/2").status, 404);
+    drop(client);
+
+    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    let mut report = String::new();
+    stdout.read_to_string(&mut report).unwrap();
+    assert_eq!(program.wait().unwrap().code(), Some(0), "{report}");
+    assert!(report.contains("\n  7 requests in all: "), "{report}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 /// | [`StatusCode`] | the status, no body |
 /// | [`NoContent`] | 204 |
 /// | [`Redirect`](crate::Redirect) | 303, 307 or 308 |
+/// | [`Created<T>`](crate::Created) | that of `T` as a 201, with a `Location` |
 /// | [`Rejection`](crate::Rejection) | its status and its line |
 /// | [`io::Error`](std::io::Error), `Box<dyn Error>` | a 500, or the [`Rejection`](crate::Rejection) inside; a 500 is logged, and its text is not sent |
 /// | `Option<T>` | that of `T`; `None` is a 404 |
@@ -63,10 +64,10 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 /// ```
 /// use farewell::{IntoResponse, Request, StatusCode, header};
 ///
-/// fn create(_: Request) -> impl IntoResponse {
-///     (StatusCode::CREATED, [(header::LOCATION, "/notes/7")], "created\n")
+/// fn start(_: Request) -> impl IntoResponse {
+///     (StatusCode::ACCEPTED, [(header::LOCATION, "/jobs/7")], "queued\n")
 /// }
-/// # let _ = farewell::Router::new().post("/notes", create);
+/// # let _ = farewell::Router::new().post("/jobs", start);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a response",

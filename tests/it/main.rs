@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;
+#[cfg(feature = "auth")]
+mod auth;
 mod backlog;
 mod body_limits;
 mod counts;

@@ -488,6 +488,39 @@ fn rejections_are_rendered_in_a_test_without_a_server() {
 }
 
 #[test]
+fn the_fields_of_a_rejection_are_sent_unless_its_response_has_others_or_another_body() {
+    let routes = Router::new().get("/", |_: Request| -> Result<(), Rejection> {
+        let rejection = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "the queue is full");
+        Err(rejection
+            .with_header("retry-after", "10")
+            .with_header("x-queue", "1")
+            .with_header("x-queue", "2")
+            .with_header("etag", "\"old\"")
+            .with_header("cache-control", "max-age=1"))
+    });
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let server = server.render_rejections(|rejection: &Rejection| {
+        assert_eq!(rejection.headers()["retry-after"], "10");
+        ([("cache-control", "no-store")], "full!")
+    });
+    let server = TestServer::spawn(server, routes.build().unwrap());
+    let response = server.connect().get("/");
+    assert_eq!((response.status, &*response.body), (503, "full!"));
+    for line in [
+        "retry-after: 10",
+        "x-queue: 1",
+        "x-queue: 2",
+        "cache-control: no-store",
+    ] {
+        assert!(response.has(line), "{line}: {response:?}");
+    }
+    for other in ["etag", "max-age"] {
+        assert!(!response.head.contains(other), "{other}: {response:?}");
+    }
+    stop(server);
+}
+
+#[test]
 fn fields_with_several_values_are_kept_whole_and_those_of_the_old_body_are_not() {
     let routes = Router::new().get("/", |_: Request| {
         let fields = [

@@ -148,6 +148,8 @@ def main():
         for package in packages:
             crates = tree(package)
             figures[package]["lines of code"] = str(lines(package))
+            all_lines = len(PACKAGES[package].read_text().splitlines())
+            figures[package]["all lines of the file"] = str(all_lines)
             figures[package]["crates, those of `cargo tree`"] = str(len(crates))
             figures[package]["of these named by the program"] = str(len(direct(package)))
             if options.checks:

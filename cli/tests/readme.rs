@@ -13,6 +13,7 @@ use std::io::BufReader;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
@@ -39,6 +40,18 @@ struct Example {
     /// The block that belongs into `Cargo.toml`.
     dependencies: String,
     code: String,
+}
+
+/// An example that runs. A test that failed leaves no process behind.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
 }
 
 /// Where the examples listen.
@@ -310,12 +323,12 @@ fn the_second_example_answers_as_its_comments_say_and_prints_the_report() {
     assert_eq!(example.code.matches(ADDRESS).count(), 1);
     let code = example.code.replace(ADDRESS, "\"127.0.0.1:0\"");
     inherited::begin_with_default_signals();
-    let mut program = Command::new(example.build("notes", &code))
+    let program = Command::new(example.build("notes", &code))
         .env("TOKEN", "open-sesame")
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(program.stdout.take().unwrap());
+        .spawn();
+    let mut program = Program(program.unwrap());
+    let mut stdout = BufReader::new(program.0.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let address = line
@@ -346,10 +359,10 @@ fn the_second_example_answers_as_its_comments_say_and_prints_the_report() {
     assert_eq!(client.get("/notes/2").status, 404);
     drop(client);
 
-    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&program.0), Signal::TERM).unwrap();
     let mut report = String::new();
     stdout.read_to_string(&mut report).unwrap();
-    assert_eq!(program.wait().unwrap().code(), Some(0), "{report}");
+    assert_eq!(program.0.wait().unwrap().code(), Some(0), "{report}");
     assert!(report.contains("\n  7 requests in all: "), "{report}");
 }
 

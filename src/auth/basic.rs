@@ -24,7 +24,7 @@ const ENCODED_BYTES_MAX: usize = 1024;
 /// (`Authorization: Basic`, RFC 7617). Needs the feature `auth`.
 ///
 /// ```
-/// use farewell::{Request, Router, basic_auth};
+/// use farewell::{Request, Router, basic_auth, http};
 /// use subtle::ConstantTimeEq; // the crate `subtle`
 ///
 /// // A real password comes from a file or from the environment.
@@ -79,10 +79,13 @@ const ENCODED_BYTES_MAX: usize = 1024;
 ///
 /// The realm has characters other than visible ASCII and blanks; [`Error::is_config`] is
 /// true. Quotes and backslashes are escaped.
-pub fn basic_auth(
+pub fn basic_auth<F>(
     realm: &str,
-    check: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
-) -> Result<impl Fn(Request, &dyn Handler) -> Response + Clone + Send + Sync, Error> {
+    check: F,
+) -> Result<impl Fn(Request, &dyn Handler) -> Response + Clone + Send + Sync + use<F>, Error>
+where
+    F: Fn(&str, &str) -> bool + Send + Sync + 'static,
+{
     let challenge = challenge(realm)?;
     let check = Arc::new(check);
     Ok(move |request: Request, next: &dyn Handler| {
@@ -246,6 +249,11 @@ mod tests {
 
     #[test]
     fn the_realm_cannot_leave_its_quotes() {
+        // The layer does not borrow the realm.
+        let realm = "my notes".to_owned();
+        let layer = basic_auth(&realm, |_, _| true).unwrap();
+        drop(realm);
+        assert!(Router::new().layer(layer).build().is_ok());
         for (realm, quoted) in [
             ("", r#""""#),
             ("my notes", r#""my notes""#),

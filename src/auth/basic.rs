@@ -24,7 +24,7 @@ const ENCODED_BYTES_MAX: usize = 1024;
 /// (`Authorization: Basic`, RFC 7617). Needs the feature `auth`.
 ///
 /// ```
-/// use farewell::{Request, Router, basic_auth, http};
+/// use farewell::{Handler, Request, Router, basic_auth, http};
 /// use subtle::ConstantTimeEq; // the crate `subtle`
 ///
 /// // A real password comes from a file or from the environment.

@@ -16,7 +16,7 @@ use crate::message::response::Response;
 /// (RFC 6750 section 2.1). Needs the feature `auth`.
 ///
 /// ```
-/// use farewell::{Request, Router, bearer_auth, http};
+/// use farewell::{Handler, Request, Router, bearer_auth, http};
 ///
 /// // A real token is random, and comes from a file or from the environment.
 /// let token = "open-sesame";

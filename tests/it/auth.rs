@@ -2,6 +2,7 @@
 //! it costs the others.
 
 use farewell::Config;
+use farewell::Handler;
 use farewell::Rejection;
 use farewell::Request;
 use farewell::RequestOutcome;

@@ -13,8 +13,6 @@ use http::StatusCode;
 
 use super::response::IntoResponse;
 use super::response::Response;
-use super::response_parts::field;
-use super::response_parts::with_fields;
 use crate::escaped::Escaped;
 
 /// Marks the response of a rejection, among its extensions, until it is rendered.
@@ -220,12 +218,28 @@ impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let mut response = (self.status, format!("{}\n", self.message)).into_response();
         if let Some(fields) = &self.headers {
-            response = with_fields(response, HeaderMap::clone(fields));
+            // They replace those of the same name.
+            response.headers_mut().extend(HeaderMap::clone(fields));
         }
         response.extensions_mut().insert(Unrendered);
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// The name and the value of a header field.
+pub(super) fn field<K, V>(name: K, value: V) -> Result<(HeaderName, HeaderValue), Rejection>
+where
+    K: TryInto<HeaderName, Error: fmt::Display>,
+    V: TryInto<HeaderValue, Error: fmt::Display>,
+{
+    let name = name.try_into().map_err(|error| {
+        Rejection::internal(format_args!("a header field of its response: {error}"))
+    })?;
+    let value = value.try_into().map_err(|error| {
+        Rejection::internal(format_args!("header field {name} of its response: {error}"))
+    })?;
+    Ok((name, value))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use http::StatusCode;
 use http::header;
 
 use super::rejection::Rejection;
+use super::rejection::field;
 use super::response::IntoResponse;
 use super::response::Response;
 
@@ -93,23 +94,8 @@ where
     Ok(map)
 }
 
-/// The name and the value of a header field.
-pub(super) fn field<K, V>(name: K, value: V) -> Result<(HeaderName, HeaderValue), Rejection>
-where
-    K: TryInto<HeaderName, Error: fmt::Display>,
-    V: TryInto<HeaderValue, Error: fmt::Display>,
-{
-    let name = name.try_into().map_err(|error| {
-        Rejection::internal(format_args!("a header field of its response: {error}"))
-    })?;
-    let value = value.try_into().map_err(|error| {
-        Rejection::internal(format_args!("header field {name} of its response: {error}"))
-    })?;
-    Ok((name, value))
-}
-
 /// Adds header fields to a response. They replace those of the same name.
-pub(super) fn with_fields(mut response: Response, fields: HeaderMap) -> Response {
+fn with_fields(mut response: Response, fields: HeaderMap) -> Response {
     if Rejection::is_instead(&response) {
         return response;
     }

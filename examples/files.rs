@@ -4,8 +4,6 @@
 //! cargo run --example files --features files FOLDER [ADDRESS]
 //! ```
 
-#![allow(clippy::print_stdout, reason = "a program speaks to its user")]
-
 use std::env;
 
 use farewell::{Config, Files, Server};

@@ -124,8 +124,10 @@ fn the_parts_of_one_name_are_found_between_others() {
     assert!(form.next_part().unwrap().is_none());
 
     // What is skipped counts, and may be malformed.
-    let mut limits = MultipartLimits::default();
-    limits.parts_max = 3;
+    let limits = MultipartLimits {
+        parts_max: 3,
+        ..MultipartLimits::default()
+    };
     let mut form = multipart_that(&body(&parts), &[64], None, limits);
     let last = form.next_part_named("end").unwrap_err();
     assert_eq!(last.status(), StatusCode::PAYLOAD_TOO_LARGE);

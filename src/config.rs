@@ -35,8 +35,9 @@ pub struct Config {
     /// at least 16.
     pub workers: usize,
     /// The most connections that are open at a time, from 1 to 2^24; further ones
-    /// wait in the kernel's accept queue. The server lowers it to what the process's
-    /// limit on open files allows. Default: 10 000.
+    /// wait in the kernel's accept queue, which has room for
+    /// [4096](crate::Server::bind). The server lowers it to what the process's limit on
+    /// open files allows. Default: 10 000.
     pub max_connections: usize,
     /// The most connections that one IP address has open at a time, from 1 to 2^24;
     /// further ones get a 429 and are closed. Behind a proxy all clients have the

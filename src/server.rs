@@ -69,11 +69,15 @@ impl Server {
     /// # Ok::<(), farewell::Error>(())
     /// ```
     ///
-    /// The socket is that of [`TcpListener::bind`], and [`Ownership::Sole`]: 128
-    /// connections may wait in the accept queue, and with `[::]` the system decides
-    /// whether IPv4 connections are taken too. Linux takes them unless
-    /// `net.ipv6.bindv6only` is set. For a longer queue or other options, make the
-    /// listener yourself and pass it to [`from_listener`](Self::from_listener).
+    /// The socket is that of [`TcpListener::bind`], and [`Ownership::Sole`]: with `[::]`
+    /// the system decides whether IPv4 connections are taken too. Linux takes them unless
+    /// `net.ipv6.bindv6only` is set.
+    ///
+    /// 4096 connections may wait in the accept queue, or as many as the system allows if
+    /// that is less: `net.core.somaxconn` on Linux, which is 4096 by default. On Windows
+    /// the queue keeps the 128 of the standard library. For another length or other
+    /// options, make the listener yourself and pass it to
+    /// [`from_listener`](Self::from_listener).
     ///
     /// # Errors
     ///
@@ -95,6 +99,9 @@ impl Server {
     ///
     /// With [`Ownership::Shared`], connections that arrive after the trigger are
     /// neither refused nor served: they wait for the other holder of the listener.
+    ///
+    /// The accept queue keeps the length that the listener has. Only
+    /// [`bind`](Self::bind) lengthens it.
     ///
     /// # Errors
     ///

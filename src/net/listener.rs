@@ -84,7 +84,12 @@ pub(crate) enum Accepted {
 
 impl Listener {
     pub(crate) fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Self::new(TcpListener::bind(address)?, Ownership::Sole)
+        let socket = TcpListener::bind(address)?;
+        // With a shorter queue the server works too.
+        if let Err(error) = os::lengthen_backlog(&SockRef::from(&socket)) {
+            log::debug!("cannot lengthen the accept queue: {error}");
+        }
+        Self::new(socket, Ownership::Sole)
     }
 
     pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {

@@ -50,6 +50,10 @@ impl Server {
     /// connections (Linux), and then the backlog is served. So a successor can bind to
     /// `path` while this server still drains. A process that is killed leaves its file.
     ///
+    /// As many connections may wait in the accept queue as the system allows:
+    /// `net.core.somaxconn` on Linux, which is 4096 by default. `connect` of further
+    /// clients waits, or fails with `EAGAIN` on a non-blocking socket.
+    ///
     /// `path` is made absolute, so that a change of the working directory does no harm.
     /// What differs from TCP:
     ///
@@ -63,8 +67,8 @@ impl Server {
     ///
     /// A value in `config` is invalid ([`Error::is_config`] is true); another server
     /// listens at `path` (`AddrInUse`), or it is a file that is not a socket
-    /// (`AlreadyExists`); the path is too long (on Linux, 107 bytes are allowed); or
-    /// the file cannot be created.
+    /// (`AlreadyExists`); the path is too long (on Linux, 107 bytes are allowed) or
+    /// contains a NUL byte; or the file cannot be created.
     pub fn bind_unix(path: impl AsRef<Path>, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let path = path.as_ref();

@@ -1,8 +1,13 @@
 //! A stop serves every connection that the kernel has accepted: connections with a
 //! worker, connections that wait for a worker, and connections in the backlog.
 
+use std::net::TcpStream;
+
+use farewell::Server;
+
 use crate::support::Client;
 use crate::support::Gate;
+use crate::support::TOO_LONG;
 use crate::support::TestServer;
 use crate::support::config;
 use crate::support::gated;
@@ -38,7 +43,7 @@ fn connections_beyond_max_connections_are_served_from_the_backlog() {
     let mut config = config();
     config.workers = 2;
     config.max_connections = 2;
-    config.last_call = crate::support::TOO_LONG;
+    config.last_call = TOO_LONG;
     let server = TestServer::start(config, gated(&gate));
     let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
     for client in &mut clients {
@@ -62,7 +67,7 @@ fn connections_beyond_max_connections_are_served_from_the_backlog() {
 
 #[test]
 fn a_stop_before_the_start_serves_the_backlog() {
-    let server = farewell::Server::bind("127.0.0.1:0", config()).unwrap();
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
     let mut clients: Vec<_> = (0..5)
         .map(|_| Client::connect(server.local_addr()))
         .collect();
@@ -108,7 +113,7 @@ fn a_backlog_that_is_given_up_is_in_the_report() {
     let mut config = config();
     config.refuse_new_connections = false;
     config.handshake_grace = std::time::Duration::ZERO;
-    let server = farewell::Server::bind("127.0.0.1:0", config).unwrap();
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
     let clients: Vec<_> = (0..5)
         .map(|_| Client::connect(server.local_addr()))
         .collect();
@@ -131,4 +136,41 @@ fn an_empty_backlog_is_not_given_up() {
     let report = server.join();
     assert!(!report.backlog_abandoned);
     assert!(report.all_answered());
+}
+
+/// Beyond the 128 that the standard library asks for, and so many that the test needs
+/// few files.
+const BURST: usize = 200;
+
+/// The limit of Linux for the length of an accept queue. Zero on other systems.
+fn somaxconn() -> usize {
+    let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    limit.map_or(0, |limit| limit.trim().parse().unwrap())
+}
+
+#[test]
+fn a_burst_before_the_start_waits_in_the_backlog_and_is_served() {
+    if somaxconn() < BURST {
+        return;
+    }
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let address = server.local_addr().socket_addr().unwrap();
+    // In a queue that is full, the handshake of a client waits for room in the queue.
+    let connect = |_| {
+        let stream = TcpStream::connect_timeout(&address, TOO_LONG).unwrap();
+        Client::over(stream).unwrap()
+    };
+    let mut clients: Vec<_> = (0..BURST).map(connect).collect();
+    for client in &mut clients {
+        client.request("/");
+    }
+    server.shutdown_handle().shutdown();
+    let server = TestServer::spawn(server, |_: farewell::Request| "hello");
+    for client in &mut clients {
+        assert_eq!(client.response().body, "hello");
+    }
+    drop(clients);
+    let report = server.join();
+    assert_eq!(report.accepted, BURST as u64);
+    assert!(report.all_answered(), "{report}");
 }

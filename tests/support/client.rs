@@ -76,7 +76,7 @@ impl Client {
         Self::over(std::os::fd::OwnedFd::from(stream).into())
     }
 
-    fn over(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(TOO_LONG))?;
         stream.set_write_timeout(Some(TOO_LONG))?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! What differs between operating systems: small functions, each with a portable
 //! version for systems that do not support it.
 
+mod backlog;
 #[cfg(feature = "signals")]
 mod ctrl_c;
 #[cfg(target_os = "linux")]
@@ -22,6 +23,7 @@ mod unix_socket;
 
 use std::time::Duration;
 
+pub(crate) use backlog::lengthen_backlog;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::accepted_is_nonblocking;
 #[cfg(target_os = "linux")]

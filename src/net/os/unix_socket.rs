@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
@@ -69,7 +70,7 @@ impl UnixSocket {
     /// # Errors
     ///
     /// `AddrInUse`: another server listens there. `AlreadyExists`: the file is not a
-    /// socket. `InvalidInput`: the path is empty or too long.
+    /// socket. `InvalidInput`: the path is empty or too long, or contains a NUL byte.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         let path = path::absolute(path)?;
         // Without the lock, two servers that start at the same time could both find the
@@ -81,8 +82,7 @@ impl UnixSocket {
                 UnixListener::bind(&path)?
             }
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                let bytes = path.as_os_str().len();
-                let text = format!("the path is too long for a unix socket: {bytes} bytes");
+                let text = invalid(path.as_os_str().as_bytes());
                 return Err(io::Error::new(ErrorKind::InvalidInput, text));
             }
             bound => bound?,
@@ -159,6 +159,17 @@ impl SocketFile {
             true => fs::remove_file(&self.path),
             false => Ok(()),
         }
+    }
+}
+
+/// Says why no socket can have this path.
+fn invalid(path: &[u8]) -> String {
+    match path.contains(&0) {
+        true => "the path contains a NUL byte".to_owned(),
+        false => format!(
+            "the path is too long for a unix socket: {} bytes",
+            path.len()
+        ),
     }
 }
 
@@ -267,6 +278,19 @@ mod tests {
         std::os::unix::fs::symlink(&socket, &link).unwrap();
         let error = UnixSocket::bind(&link).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn an_invalid_path_is_an_error_that_says_why() {
+        let long = format!("/tmp/{}", "x".repeat(200));
+        for (path, expected) in [
+            (&*long, "the path is too long for a unix socket: 205 bytes"),
+            ("/tmp/a\0b", "the path contains a NUL byte"),
+        ] {
+            let error = UnixSocket::bind(Path::new(path)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

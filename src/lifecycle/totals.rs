@@ -59,9 +59,9 @@ pub struct Totals {
     /// The requests that have ended, by route. The first entry is for requests without
     /// a route, and the only one if the handler has no routes.
     pub routes: Vec<RouteTotals>,
-    /// Bytes of the requests that have ended: their heads, and as much of their bodies
-    /// as was read, with the framing of the chunks. Bytes that a connection receives
-    /// after it was upgraded are not counted.
+    /// Bytes of the requests that have ended: as much of their heads and bodies as was
+    /// read, with the framing of the chunks. Bytes that a connection receives after it
+    /// was upgraded are not counted.
     pub received_bytes: u64,
     /// Bytes of their answers: heads, and as much of the bodies as was written, with
     /// the framing of the chunks. Bytes that an upgraded connection sends after its

@@ -232,6 +232,28 @@ fn a_refused_head_and_an_interim_response_count_too() {
 }
 
 #[test]
+fn a_head_that_breaks_off_counts_as_far_as_it_arrived() {
+    let server = TestServer::hello(config());
+    let metrics = server.stop.metrics();
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    let whole = get("/");
+    client.write_all(whole.as_bytes()).unwrap();
+    // In two pieces, the first of which the server has read before the second is sent.
+    client.write_all(b"GET / HT").unwrap();
+    let has_begun = |_| metrics.totals().begun == 2;
+    assert!(server.stop.wait_for_counts(TOO_LONG, has_begun));
+    client.write_all(b"TP/1.1\r\nHos").unwrap();
+    drop(client);
+    server.wait_open(0);
+    let totals = metrics.totals();
+    let outcomes = totals.requests.to_string();
+    assert_eq!(outcomes, "1 answered, 1 client disconnected");
+    assert_eq!(totals.received_bytes, whole.len() as u64 + 19);
+    server.stop.shutdown();
+    server.join();
+}
+
+#[test]
 fn a_duration_begins_with_the_request_and_ends_with_its_answer() {
     let (gate, bar) = Gate::new();
     let server = TestServer::start(config(), gated(&gate));

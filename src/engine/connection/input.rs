@@ -114,7 +114,10 @@ impl PartialHead {
         }
         match cx.buffer.fill(&common.socket.stream) {
             Received::Bytes(_) => Step::Continue,
-            Received::Eof | Received::Gone => common.close_disconnected_request(cx),
+            Received::Eof | Received::Gone => {
+                common.count_received(cx.buffer.unused().len());
+                common.close_disconnected_request(cx)
+            }
             Received::Wait => {
                 cx.await_rest_of_request(self.until, "request head was not complete in time")
             }

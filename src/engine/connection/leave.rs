@@ -133,6 +133,10 @@ impl Connection {
         let outcome = match state {
             State::Idle(_) => ConnectionOutcome::ClosedIdle,
             State::Head(_) | State::Body(_) | State::Handling(_) => {
+                if matches!(state, State::Head(_)) {
+                    // The part of the head that has arrived.
+                    common.count_received(common.unused_input.len());
+                }
                 let handler_running =
                     matches!(state, State::Handling(handling) if handling.own.is_none());
                 common.cut_exchange(handler_running, services);

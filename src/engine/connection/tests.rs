@@ -249,6 +249,24 @@ fn slow_calls_are_predicted_by_route_if_there_are_routes() {
 }
 
 #[test]
+fn a_head_that_is_cut_counts_as_far_as_it_arrived() {
+    let mut bench = Bench::new();
+    bench.client.write_all(b"GET / HT").unwrap();
+    while bench.connection.common.exchange.is_none() {
+        bench.advance(&mut Vec::new());
+    }
+    let Bench {
+        connection,
+        services,
+        ..
+    } = bench;
+    connection.close_now(&services, &mut Vec::new());
+    let totals = services.accounting.totals();
+    assert_eq!(totals.requests.to_string(), "1 cut");
+    assert_eq!(totals.received_bytes, 8);
+}
+
+#[test]
 fn an_idle_connection_holds_no_buffer() {
     let mut bench = Bench::new();
     let mut seen = Vec::new();

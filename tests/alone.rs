@@ -21,11 +21,16 @@ use std::time::Duration;
 
 use farewell::Body;
 use farewell::Config;
+use farewell::Handler;
 use farewell::Phase;
 use farewell::Request;
 use farewell::RequestOutcome;
+use farewell::Response;
+use farewell::Router;
+use farewell::Routes;
 use farewell::Server;
 use farewell::Spawned;
+use farewell::StatusCode;
 use farewell::UserCode;
 use log::Level;
 use log::LevelFilter;
@@ -201,6 +206,59 @@ fn the_log_is_written_when_the_server_has_stopped() {
     for part in ["\"GET / HTTP/1.1\" 200 4", "asked to stop", "draining"] {
         assert!(logged.contains(part), "{part:?} is not in {logged}");
     }
+}
+
+#[test]
+fn each_panic_is_logged_once_whatever_the_layers_do() {
+    fn panics(_: Request) -> &'static str {
+        panic!("on purpose")
+    }
+
+    fn swallows(request: Request, next: &dyn Handler) -> StatusCode {
+        let _swallowed = next.handle(request);
+        StatusCode::NO_CONTENT
+    }
+
+    fn passes_on(request: Request, next: &dyn Handler) -> Response {
+        next.handle(request)
+    }
+
+    /// Has the routes inside, as a layer has.
+    struct Around(Routes);
+
+    impl Handler for Around {
+        fn handle(&self, request: Request) -> Response {
+            self.0.handle(request)
+        }
+    }
+
+    let bare = || Router::new().get("/", panics);
+    let swallowed = bare().layer(swallows).layer(passes_on).build().unwrap();
+    let passed_on = bare().layer(passes_on).layer(passes_on).build().unwrap();
+    let in_the_layer = bare()
+        .layer(|request: Request, _: &dyn Handler| panics(request))
+        .build()
+        .unwrap();
+    let bare = bare().build().unwrap();
+    expect_one_line(swallowed, 204);
+    expect_one_line(passed_on, 500);
+    expect_one_line(in_the_layer, 500);
+    expect_one_line(bare, 500);
+    expect_one_line(Around(Router::new().get("/", panics).build().unwrap()), 500);
+    expect_one_line(panics, 500);
+}
+
+/// Sends one request, for which the handler panics.
+fn expect_one_line(handler: impl Handler, status: u16) {
+    let _turn = Turn::with(Mode::Keeps, LevelFilter::Warn);
+    let server = Server::bind("127.0.0.1:0", Config::for_tests()).unwrap();
+    let server = server.spawn(handler).unwrap();
+    let mut client = Client::connect(server.local_addr());
+    assert_eq!(client.get("/").status, status);
+    drop(client);
+    server.shutdown_handle().shutdown();
+    server.join().unwrap();
+    assert_eq!(LOGGER.count("panicked"), 1, "{:?}", LOGGER.lock().1);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use http::header;
 use super::rejection::Rejection;
 use super::response::IntoResponse;
 use super::response::Response;
+use crate::address::PeerAddr;
 use crate::isolate::Panicked;
 use crate::isolate::isolate;
 
@@ -114,10 +115,20 @@ fn render_marked(mut response: Response, renderer: Option<&Renderer>) -> Respons
     }
 }
 
-/// Calls a handler or a layer, and renders its response. A panic becomes a 500, after
-/// which the connection closes.
-pub(crate) fn answer(call: impl FnOnce() -> Response, renderer: Option<&Renderer>) -> Response {
-    let response = isolate(call).unwrap_or_else(|Panicked| after_panic());
+/// Calls the next handler for a layer, and renders its response. A panic becomes a 500,
+/// after which the connection closes.
+///
+/// The panic is logged here, because the layer may return another response. A panic that
+/// no layer sees is logged by the worker.
+pub(crate) fn answer(
+    call: impl FnOnce() -> Response,
+    peer: PeerAddr,
+    renderer: Option<&Renderer>,
+) -> Response {
+    let response = isolate(call).unwrap_or_else(|Panicked| {
+        log::error!("the handler of a request from {peer} panicked: its layer gets a 500");
+        after_panic()
+    });
     render(response, renderer)
 }
 

@@ -76,8 +76,8 @@ struct Next(Arc<dyn Handler>);
 
 impl Handler for Next {
     fn handle(&self, request: Request) -> Response {
-        let renderer = request.renderer().cloned();
-        rendering::answer(|| self.0.handle(request), renderer.as_ref())
+        let (peer, renderer) = (request.peer_addr(), request.renderer().cloned());
+        rendering::answer(|| self.0.handle(request), peer, renderer.as_ref())
     }
 }
 

@@ -78,8 +78,8 @@ impl Handler for Routes {
         }
         // A handler around these routes is as a layer: it sees the response that the
         // client would get.
-        let renderer = request.renderer().cloned();
-        rendering::answer(|| handler.handle(request), renderer.as_ref())
+        let (peer, renderer) = (request.peer_addr(), request.renderer().cloned());
+        rendering::answer(|| handler.handle(request), peer, renderer.as_ref())
     }
 
     fn route_table(&self) -> Option<RouteTable> {

@@ -107,10 +107,6 @@ impl Answer {
             ..self
         }
     }
-
-    pub(crate) fn outcome(&self) -> RequestOutcome {
-        self.outcome
-    }
 }
 
 /// The initial capacity for a response's head, in bytes. Most heads fit.

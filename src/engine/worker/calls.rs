@@ -16,7 +16,6 @@ use crate::escaped::Escaped;
 use crate::isolate::Panicked;
 use crate::isolate::isolate;
 use crate::journal::note;
-use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::report::UserCode;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
@@ -63,9 +62,16 @@ impl Worker<'_> {
             request.set_renderer(renderer.clone());
         }
         let call = || Answer::of_handler(handler.handle(request), renderer);
-        let call = || isolate(call).unwrap_or_else(|Panicked| answer_after_panic(renderer));
+        // A panic that a layer has seen is logged already, and does not get here.
+        let mut has_panicked = false;
+        let call = || {
+            isolate(call).unwrap_or_else(|Panicked| {
+                has_panicked = true;
+                answer_after_panic(renderer)
+            })
+        };
         let (connection, answer) = self.runner.run(begun, call)?;
-        if answer.outcome() == RequestOutcome::HandlerPanicked {
+        if has_panicked {
             note!(
                 services.journal,
                 Error,

@@ -23,8 +23,10 @@ pub trait Handler: Send + Sync + 'static {
     /// The paths and limits of the [`Routes`](crate::Routes) that this handler is, or
     /// wraps. Default: `None`.
     ///
-    /// [`Server::serve`](crate::Server::serve) calls it once, before it serves. With
-    /// the table, the server finds the route of a request as soon as its head has
+    /// [`Server::serve`](crate::Server::serve) calls it once, before it serves, on a
+    /// thread of its own. If it has not returned at the deadline of a stop, the server
+    /// ends without having served, and the report names
+    /// [`UserCode::RouteTable`](crate::UserCode::RouteTable). With the table, the server finds the route of a request as soon as its head has
     /// arrived: so it applies the [limits of that
     /// route](crate::Router::body_limits), and learns for each route, and not for each
     /// path, whether its calls wait. A type that wraps `Routes` forwards the call:

@@ -1,5 +1,6 @@
 //! The server: bind, configure, serve.
 
+mod routes_call;
 pub(crate) mod spawned;
 #[cfg(unix)]
 mod unix;
@@ -10,6 +11,7 @@ use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
+use self::routes_call::RoutesCall;
 use crate::address::LocalAddr;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -17,11 +19,13 @@ use crate::engine::services::Services;
 use crate::engine::worker_pool::WorkerPool;
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::isolate::isolate;
+use crate::isolate::Panicked;
 use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
+use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::Report;
+use crate::lifecycle::report::Unreturned;
 use crate::message::rejection::Rejection;
 use crate::message::rendering::Renderer;
 use crate::message::response::IntoResponse;
@@ -29,7 +33,6 @@ use crate::metrics::Metrics;
 use crate::net::listener;
 use crate::net::listener::Listener;
 use crate::net::listener::Ownership;
-use crate::router::routes::table_of;
 use crate::shutdown::drain::drain;
 use crate::shutdown::follow::ProgressChannel;
 use crate::shutdown::handle::ShutdownHandle;
@@ -299,7 +302,19 @@ impl Server {
             progress,
             renderer,
         } = self;
-        let routes = isolate(|| table_of(&handler)).map_err(|_| {
+        let routes_call = routes_call::call(handler, &life)
+            .map_err(|error| Error::io("cannot start a thread", error))?;
+        let (handler, routes, threads_left) = match routes_call {
+            RoutesCall::Returned {
+                handler,
+                routes,
+                threads_left,
+            } => (handler, routes, threads_left),
+            RoutesCall::LeftBehind(unreturned) => {
+                return Ok(stop_unserved(listener, &life, &accounting, unreturned));
+            }
+        };
+        let routes = routes.map_err(|Panicked| {
             let cause = io::Error::other("Handler::route_table panicked");
             Error::io("the server failed", cause)
         })?;
@@ -319,7 +334,8 @@ impl Server {
         let engine = Engine::new(services, Box::new(handler), renderer, acceptor_waker)
             .map_err(|error| Error::io("cannot create an epoll or a pipe", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
-        let report = drain(pool, &progress);
+        let mut report = drain(pool, &progress);
+        report.threads_left += threads_left;
         match life.failed_thread() {
             None => Ok(report),
             Some(thread) => {
@@ -328,6 +344,25 @@ impl Server {
             }
         }
     }
+}
+
+/// Ends a server whose handler gave no routes until the end of its stop. It has served
+/// no connection.
+fn stop_unserved(
+    listener: Listener,
+    life: &Lifecycle,
+    accounting: &Accounting,
+    unreturned: Option<Unreturned>,
+) -> Report {
+    life.abort(Abort::Deadline);
+    if listener.close_unserved() {
+        accounting.backlog_abandoned();
+    }
+    life.stopped();
+    let mut report = accounting.report();
+    report.threads_left = 1;
+    report.unreturned.extend(unreturned);
+    report
 }
 
 /// `cannot listen on 127.0.0.1:80`, with every address that was tried.

@@ -45,6 +45,9 @@ impl fmt::Display for CutRequest {
 pub enum UserCode {
     /// A [`Handler`](crate::Handler).
     Handler,
+    /// [`Handler::route_table`](crate::Handler::route_table). The server has not served
+    /// then.
+    RouteTable,
     /// The function of
     /// [`Server::render_rejections`](crate::Server::render_rejections), for a response
     /// of the server itself.
@@ -72,6 +75,7 @@ impl fmt::Display for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Handler => "the handler",
+            Self::RouteTable => "the route table of the handler",
             Self::Renderer => "the function that renders rejections",
             Self::BodyPiece => "the next piece of the body",
             Self::BodyWriter => "the writer of the body",

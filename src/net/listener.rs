@@ -182,6 +182,14 @@ impl Listener {
         }
     }
 
+    /// Closes the listener without having served its backlog. Returns whether this resets
+    /// connections: the backlog of a shared listener is left to the other holder.
+    pub(crate) fn close_unserved(self) -> bool {
+        self.ownership == Ownership::Sole
+            && self.set_nonblocking().is_ok()
+            && matches!(self.accept(), Accepted::Connection(..))
+    }
+
     /// Has the kernel refuse new connections, and keep the backlog.
     ///
     /// # Errors

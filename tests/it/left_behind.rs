@@ -11,20 +11,25 @@ use std::panic;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use farewell::Abort;
 use farewell::Body;
+use farewell::Handler;
 use farewell::IntoResponse;
 use farewell::Phase;
 use farewell::Report;
 use farewell::Request;
 use farewell::RequestOutcome;
 use farewell::Response;
+use farewell::RouteTable;
 use farewell::UserCode;
 use http::HeaderValue;
 use http::StatusCode;
 
+use crate::support::Client;
 use crate::support::Gate;
 use crate::support::TOO_LONG;
 use crate::support::TestServer;
+use crate::support::config;
 use crate::support::short_drain;
 
 /// A value whose drop blocks until the test is over. It serves as a reader, an iterator
@@ -489,4 +494,68 @@ fn the_text_of_the_report_says_what_did_not_return() {
     assert_eq!(report.threads_left, 2, "{text}");
     clients.clear();
     drop(bar);
+}
+
+/// A handler whose route table waits at the gate.
+struct GatedRoutes(Arc<Gate>);
+
+impl Handler for GatedRoutes {
+    fn handle(&self, _: Request) -> Response {
+        "hello".into_response()
+    }
+
+    fn route_table(&self) -> Option<RouteTable> {
+        self.0.pass("route table");
+        None
+    }
+}
+
+#[test]
+fn a_route_table_that_does_not_return_is_left_behind() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(short_drain(), GatedRoutes(Arc::clone(&gate)));
+    let address = server.address();
+    let mut client = server.connect();
+    client.request("/");
+    gate.wait_started();
+    let report = stopped(server);
+    assert_left(&report, UserCode::RouteTable, "the route table");
+    assert_eq!(report.accepted, 0);
+    assert_eq!(report.abort, Some(Abort::Deadline));
+    assert!(
+        report.backlog_abandoned && !report.all_answered(),
+        "{report}"
+    );
+    client.expect_end();
+    let refused = Client::try_connect(address).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    drop(bar);
+}
+
+#[test]
+fn an_abort_does_not_wait_for_a_route_table() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config(), GatedRoutes(Arc::clone(&gate)));
+    gate.wait_started();
+    server.stop.abort();
+    let report = server.join();
+    assert_left(&report, UserCode::RouteTable, "the route table");
+    assert!(!report.backlog_abandoned, "{report}");
+    drop(bar);
+}
+
+#[test]
+fn a_route_table_that_returns_during_a_stop_costs_no_request() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config(), GatedRoutes(Arc::clone(&gate)));
+    let mut client = server.connect();
+    client.request("/");
+    gate.wait_started();
+    server.stop.shutdown();
+    drop(bar);
+    assert_eq!(client.response().body, "hello");
+    drop(client);
+    let report = server.join();
+    assert!(report.all_answered(), "{report}");
+    assert_eq!((report.accepted, report.threads_left), (1, 0));
 }

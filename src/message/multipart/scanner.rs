@@ -132,6 +132,11 @@ impl<R: Read> Scanner<R> {
             return Err(self.head_too_large());
         }
         let end = self.start + length + END_OF_HEAD.len();
+        // To a parser that splits the body before it looks at the heads, this would be the
+        // boundary of another part.
+        if self.delimiter.find(&self.buffer[self.start..end]).is_some() {
+            return Err(malformed("a boundary stands in the head of a part"));
+        }
         let lines = self.buffer[self.start + 2..end].to_vec();
         // A part without data may have no empty line: the line end that would be its own
         // is that of the delimiter (RFC 2046 section 5.1.1).

@@ -299,6 +299,23 @@ fn malformed_bodies_are_a_400_with_the_reason() {
 }
 
 #[test]
+fn a_boundary_in_the_head_of_a_part_is_a_400() {
+    let disposition = "Content-Disposition: form-data; name=a";
+    for head in [
+        format!("--{BOUNDARY}: x\r\n{disposition}"),
+        format!("{disposition}\r\n--{BOUNDARY}x: y"),
+        format!("{disposition}\r\n--{BOUNDARY}\r\n{disposition}"),
+    ] {
+        let body = format!("--{BOUNDARY}\r\n{head}\r\n\r\n1\r\n--{BOUNDARY}--");
+        let expected = "multipart body is malformed: a boundary stands in the head of a part";
+        assert_eq!(refusal(&body), (400, expected.to_owned()), "{body}");
+    }
+    let head = format!("x--{BOUNDARY}: -\r\n{disposition}");
+    let body = format!("--{BOUNDARY}\r\n{head}\r\n\r\n1\r\n--{BOUNDARY}--");
+    assert_eq!(outcome(body.as_bytes()).unwrap().len(), 1);
+}
+
+#[test]
 fn limits_are_exact_and_a_413_names_them() {
     let two = body(&[("a", b"12345"), ("b", b"")]);
     let head = "\r\nContent-Disposition: form-data; name=\"a\"".len();

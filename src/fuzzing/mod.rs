@@ -7,6 +7,8 @@ mod chunked;
 mod connection;
 mod cuts;
 mod head;
+#[cfg(feature = "multipart")]
+mod multipart;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +18,9 @@ pub use self::connection::HandledRequest;
 pub use self::connection::Seen;
 pub use self::connection::connection;
 pub use self::head::head;
+#[cfg(feature = "multipart")]
+pub use self::multipart::MULTIPART_BOUNDARY;
+#[cfg(feature = "multipart")]
+pub use self::multipart::MULTIPART_PLAN_BYTES;
+#[cfg(feature = "multipart")]
+pub use self::multipart::multipart;

@@ -36,6 +36,12 @@ fn the_seeds_of_chunked_bodies_break_no_promise() {
 }
 
 #[test]
+#[cfg(feature = "multipart")]
+fn the_seeds_of_multipart_bodies_break_no_promise() {
+    run_seeds("multipart", |input| drop(super::multipart(input)));
+}
+
+#[test]
 fn the_seeds_of_connections_break_no_promise() {
     run_seeds("connection", |input| drop(super::connection(input)));
 }

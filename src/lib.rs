@@ -197,6 +197,8 @@ pub use crate::shutdown::handle::ShutdownHandle;
 #[cfg(feature = "signals")]
 pub use crate::signals::Signals;
 pub use crate::state::State;
+pub use crate::state::StateHandler;
+pub use crate::state::StateLayer;
 #[cfg(feature = "stop-routes")]
 pub use crate::stop_routes::StopRoutes;
 #[cfg(feature = "stop-routes")]

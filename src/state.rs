@@ -78,6 +78,8 @@ impl<S: Send + Sync + 'static> State<S> {
     ///
     /// A closure has to name the types of its parameters: `|notes: &Notes, request:
     /// Request|`.
+    ///
+    /// [`StateHandler`] is the trait of all of these. There is nothing to implement.
     pub fn handler<F>(&self, f: F) -> impl Handler + use<S, F>
     where
         F: for<'s> StateHandler<'s, S> + Send + Sync + 'static,
@@ -87,7 +89,13 @@ impl<S: Send + Sync + 'static> State<S> {
     }
 
     /// The layer that calls `f`, a `fn(&S, Request, &dyn Handler) -> impl
-    /// IntoResponse`, with the value: for [`Router::layer`](crate::Router::layer).
+    /// IntoResponse`, with the value: for [`Router::layer`](crate::Router::layer). The
+    /// third parameter is the next handler.
+    ///
+    /// A closure has to name the types of its parameters: `|notes: &Notes, request:
+    /// Request, next: &dyn Handler|`.
+    ///
+    /// [`StateLayer`] is the trait of all of these. There is nothing to implement.
     pub fn layer<F>(
         &self,
         f: F,
@@ -120,9 +128,41 @@ impl<S: fmt::Debug> fmt::Debug for State<S> {
     }
 }
 
-/// A `Fn(&S, Request) -> impl IntoResponse`. The type of the response may depend on the
-/// lifetime of the reference, as `impl IntoResponse` of a function does; a type
-/// parameter for it could not.
+/// What [`State::handler`] takes: every function and closure that takes `&S` and a
+/// [`Request`], and returns a type that implements [`IntoResponse`].
+///
+/// It is implemented for all of these, and cannot be implemented for other types. Only a
+/// function that passes such a function on has to name it:
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use farewell::{Handler, Request, Router, State, StateHandler};
+///
+/// type Log = Mutex<Vec<String>>;
+///
+/// /// The routes of a version of the API.
+/// fn version<F>(path: &str, state: &State<Log>, list: F) -> Router
+/// where
+///     F: for<'s> StateHandler<'s, Log> + Send + Sync + 'static,
+/// {
+///     Router::new().get(path, state.handler(list))
+/// }
+///
+/// fn list(_: &Log, _: Request) -> &'static str {
+///     "[]"
+/// }
+///
+/// let routes = version("/v1/log", &State::new(Log::default()), list).build()?;
+/// # let response = routes.handle(http::Request::get("/v1/log").body(()).unwrap().into());
+/// # assert_eq!(response.status(), 200);
+/// # Ok::<(), farewell::Error>(())
+/// ```
+///
+/// `'s` is the lifetime of the reference: `for<'s>` says that the function takes a
+/// reference of any lifetime.
+// With a type parameter for the response instead of `Answer`, the response could not
+// depend on the lifetime, as `impl IntoResponse` of a function does.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler with the state `{S}`",
     note = "it has to be a function from `&{S}` and `Request` to a type that implements `IntoResponse`"
@@ -140,7 +180,12 @@ where
     type Answer = R;
 }
 
-/// A `Fn(&S, Request, &dyn Handler) -> impl IntoResponse`.
+/// What [`State::layer`] takes: every function and closure that takes `&S`, a [`Request`]
+/// and the next [`Handler`], and returns a type that implements [`IntoResponse`].
+///
+/// As with [`StateHandler`], there is nothing to implement, and a bound is
+/// `for<'s, 'n> StateLayer<'s, 'n, S> + Send + Sync + 'static`. `'n` is the lifetime of the
+/// reference to the next handler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer with the state `{S}`",
     note = "it has to be a function from `&{S}`, `Request` and `&dyn Handler` to a type that implements `IntoResponse`"

@@ -1,9 +1,11 @@
 //! Bytes on their way to a client.
 
+use std::borrow::Cow;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use crate::message::body::to_bytes;
 use crate::net::stream::Sent;
 use crate::net::stream::Stream;
 
@@ -31,6 +33,22 @@ impl Output {
             body,
             tail,
             written_bytes: 0,
+        }
+    }
+
+    /// A head, and a body in memory of the library.
+    pub(crate) fn with_body(mut head: Vec<u8>, body: Cow<'static, [u8]>) -> Self {
+        if body.len() < COPIED_BYTES_MAX {
+            head.extend_from_slice(&body);
+            return Self::of_head(head);
+        }
+        Self::new(head, to_bytes(body), b"")
+    }
+
+    pub(crate) fn of_head(head: Vec<u8>) -> Self {
+        Self {
+            head,
+            ..Self::default()
         }
     }
 

@@ -1,9 +1,9 @@
 //! Turns a handler's response into a message: decides what the head of the message
 //! says, and whether the connection is kept after it.
 
+use std::borrow::Cow;
 use std::mem;
 
-use bytes::Bytes;
 use http::Method;
 use http::StatusCode;
 use http::Version;
@@ -66,8 +66,8 @@ impl Answer {
         if let Content::Shared(bytes) = &mut body.content
             && bytes.len() < COPIED_BYTES_MAX
         {
-            let copy = Bytes::copy_from_slice(bytes);
-            let shared = mem::replace(&mut body.content, Content::Full(copy));
+            let copy = Content::Full(Cow::Owned(bytes.to_vec()));
+            let shared = mem::replace(&mut body.content, copy);
             drop_panicked |= isolate(|| drop(shared)).is_err();
         }
         Self {
@@ -173,16 +173,16 @@ impl Handling {
         encode::finish_head(&mut head, &parts);
         common.set_answer_head(status, head.len());
         let may_have_body = is_upgrade || encode::may_have_body(&self.method, status);
-        let (body, rest) = match may_have_body {
-            true => split_body(content, common, cx),
+        let (output, rest) = match may_have_body {
+            true => split_body(head, content, common, cx),
             false => {
                 defer_drop(content, common, cx);
-                (Bytes::new(), None)
+                (Output::of_head(head), None)
             }
         };
         let config = &cx.services.config;
         Writing {
-            output: Output::new(head, body, b""),
+            output,
             rest,
             length,
             persist,
@@ -241,24 +241,28 @@ fn defer_drop(mut content: Content, common: &Common, cx: &mut Context<'_>) {
     cx.deferred.push(unsent);
 }
 
-/// Returns the part of a body that is written with the head, and the rest.
+/// Returns the head with the part of a body that is written with it, and the rest.
 fn split_body(
+    head: Vec<u8>,
     content: Content,
     common: &mut Common,
     cx: &mut Context<'_>,
-) -> (Bytes, Option<Rest>) {
-    match content {
-        Content::Full(bytes) => (bytes, None),
-        Content::Shared(bytes) => (bytes.clone(), Some(Rest::Shared(bytes))),
+) -> (Output, Option<Rest>) {
+    let rest = match content {
+        Content::Full(bytes) => return (Output::with_body(head, bytes), None),
+        Content::Shared(bytes) => {
+            let output = Output::new(head, bytes.clone(), b"");
+            return (output, Some(Rest::Shared(bytes)));
+        }
         Content::File {
             file,
             offset,
             length,
         } => {
             let file = FileBody::new(file, offset, length);
-            (Bytes::new(), Some(Rest::File(file)))
+            Rest::File(file)
         }
-        Content::Upgrade(function) => (Bytes::new(), Some(Rest::Upgrade(function))),
+        Content::Upgrade(function) => Rest::Upgrade(function),
         Content::Stream(mut source, length) => {
             source.begin();
             let waker = common.waker();
@@ -267,9 +271,10 @@ fn split_body(
                 cx.body_tasks.push(BodyTask { run, subject });
             }
             let stream = StreamBody::new(source, waker, length);
-            (Bytes::new(), Some(Rest::Stream(stream)))
+            Rest::Stream(stream)
         }
-    }
+    };
+    (Output::of_head(head), Some(rest))
 }
 
 impl Common {

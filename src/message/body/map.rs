@@ -10,6 +10,7 @@ use super::pull;
 use super::source::ChangedSource;
 use super::source::Piece;
 use super::source::PieceSource;
+use super::to_bytes;
 
 impl Body {
     /// A body whose pieces `f` changes: for layers that compress, count, or rewrite.
@@ -54,7 +55,8 @@ impl Body {
         F: FnMut(Option<Bytes>) -> io::Result<Bytes> + Send + 'static,
     {
         let content = match self.content {
-            Content::Full(bytes) | Content::Shared(bytes) => map_bytes(bytes, f),
+            Content::Full(bytes) => map_bytes(to_bytes(bytes), f),
+            Content::Shared(bytes) => map_bytes(bytes, f),
             content => match content.into_source() {
                 Ok(source) => Content::Stream(Box::new(mapped(source, f)), None),
                 Err(upgrade) => Content::Upgrade(upgrade),

@@ -14,6 +14,7 @@ pub(crate) mod source;
 pub(crate) mod upgrade;
 pub(crate) mod writer;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -62,8 +63,9 @@ pub struct Body {
 pub(crate) type AfterDelivery = Box<dyn FnOnce() + Send>;
 
 pub(crate) enum Content {
-    /// Bytes in memory of the library.
-    Full(Bytes),
+    /// Bytes in memory of the library. No handle of [`Bytes`], because most are copied
+    /// behind the head, and the handle of a `Vec` may cost an allocation.
+    Full(Cow<'static, [u8]>),
     /// Bytes in memory that the application may own: the drop of the last handle can
     /// run code of the application ([`Bytes::from_owner`]).
     Shared(Bytes),
@@ -80,7 +82,7 @@ pub(crate) enum Content {
 
 impl Default for Content {
     fn default() -> Self {
-        Self::Full(Bytes::new())
+        Self::Full(Cow::Borrowed(&[]))
     }
 }
 
@@ -216,7 +218,8 @@ impl Body {
     /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.content {
-            Content::Full(bytes) | Content::Shared(bytes) => Some(bytes),
+            Content::Full(bytes) => Some(bytes),
+            Content::Shared(bytes) => Some(bytes),
             Content::File { .. } | Content::Stream(..) | Content::Upgrade(_) => None,
         }
     }
@@ -243,7 +246,8 @@ impl Content {
     /// The length, if it is known beforehand.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Full(bytes) | Self::Shared(bytes) => Some(bytes.len() as u64),
+            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Shared(bytes) => Some(bytes.len() as u64),
             Self::File { length, .. } => Some(*length),
             Self::Stream(_, length) => *length,
             Self::Upgrade(_) => None,
@@ -264,9 +268,8 @@ impl Content {
     /// The pieces of the content. Gives an upgrade back, which has none.
     fn into_source(self) -> Result<Box<dyn PieceSource>, UpgradeFn> {
         let (source, length): (Box<dyn PieceSource>, _) = match self {
-            Self::Full(bytes) | Self::Shared(bytes) => {
-                return Ok(Box::new(pull::BytesSource(bytes)));
-            }
+            Self::Full(bytes) => return Ok(Box::new(pull::BytesSource(to_bytes(bytes)))),
+            Self::Shared(bytes) => return Ok(Box::new(pull::BytesSource(bytes))),
             Self::File {
                 file,
                 offset,
@@ -286,12 +289,19 @@ impl Content {
     }
 }
 
+/// The same bytes as a handle that can be shared.
+pub(crate) fn to_bytes(bytes: Cow<'static, [u8]>) -> Bytes {
+    match bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
-            Content::Full(bytes) | Content::Shared(bytes) => {
-                write!(f, "Body({} bytes)", bytes.len())
-            }
+            Content::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Content::Shared(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Content::File { length, .. } => write!(f, "Body(file, {length} bytes)"),
             Content::Stream(_, Some(length)) => write!(f, "Body(stream, {length} bytes)"),
             Content::Stream(_, None) => f.write_str("Body(stream)"),
@@ -308,13 +318,13 @@ impl From<Bytes> for Body {
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::of(Content::Full(bytes.into()))
+        Self::of(Content::Full(Cow::Owned(bytes)))
     }
 }
 
 impl From<&'static [u8]> for Body {
     fn from(bytes: &'static [u8]) -> Self {
-        Self::of(Content::Full(Bytes::from_static(bytes)))
+        Self::of(Content::Full(Cow::Borrowed(bytes)))
     }
 }
 

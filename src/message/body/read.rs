@@ -18,6 +18,7 @@ use super::source::Piece;
 use super::source::PieceSource;
 use super::source::Waker;
 use super::source::WriterFn;
+use super::to_bytes;
 use crate::isolate::isolate;
 
 /// Reads the body of a response: [`Body::into_reader`].
@@ -109,10 +110,9 @@ impl Body {
             Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
         };
         match self.content {
-            Content::Full(bytes) | Content::Shared(bytes) => match bytes.len() <= limit {
-                true => Ok(bytes),
-                false => too_large(),
-            },
+            Content::Full(bytes) if bytes.len() <= limit => Ok(to_bytes(bytes)),
+            Content::Shared(bytes) if bytes.len() <= limit => Ok(bytes),
+            Content::Full(_) | Content::Shared(_) => too_large(),
             content => {
                 let mut whole = Vec::new();
                 let beyond_limit = (limit as u64).saturating_add(1);

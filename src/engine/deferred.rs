@@ -4,31 +4,12 @@
 use std::fmt;
 use std::time::Instant;
 
-use http::Method;
-use http::Uri;
-use http::Version;
-
 use super::slow_calls::CallKey;
 use crate::address::PeerAddr;
-use crate::escaped::Escaped;
+use crate::http1::request_line::RequestLine;
 use crate::lifecycle::report::Unreturned;
 use crate::lifecycle::report::UnreturnedRequest;
 use crate::lifecycle::report::UserCode;
-
-/// What a request line says.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestLine {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) version: Version,
-}
-
-/// `GET /slow`: escaped, since the client chose it.
-impl fmt::Display for RequestLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", Escaped(&self.method), Escaped(&self.uri))
-    }
-}
 
 /// The request that a call is about.
 #[derive(Clone, Debug)]

@@ -43,6 +43,11 @@ impl Fields {
         }
     }
 
+    /// The whole head; empty if no head on the wire had the fields.
+    pub(super) fn head(&self) -> &Bytes {
+        &self.head
+    }
+
     pub(crate) fn map(&self) -> &HeaderMap {
         self.map.get_or_init(|| Box::new(self.to_map()))
     }

@@ -20,6 +20,7 @@ use super::request_line;
 use super::request_line::BAD_VERSION;
 use super::request_line::METHOD_BYTES_MAX;
 use super::request_line::METHOD_TOO_LONG;
+use super::request_line::RequestLine;
 use super::target;
 use super::target::Target;
 
@@ -42,6 +43,10 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    pub(crate) fn request_line(&self) -> RequestLine {
+        RequestLine::of_head(self.fields.head().clone())
+    }
+
     /// The fields as a map, which the first call builds.
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.fields.map()

@@ -1,10 +1,16 @@
-//! What can be told from a request line that is invalid or incomplete
-//! (RFC 9112 section 3).
+//! The request line (RFC 9112 section 3) as the client sent it, and what can be told
+//! from one that is invalid or incomplete.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
 use http::StatusCode;
+use http::Version;
 
 use super::Refusal;
 use super::grammar::is_token;
+use crate::escaped::Escaped;
 
 /// The longest method that the server accepts; a longer one gets a 501. The
 /// longest registered method, `UPDATEREDIRECTREF`, has 17 bytes.
@@ -20,6 +26,50 @@ const OTHER_VERSION: Refusal = Refusal::new(
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
     "HTTP version not supported: use HTTP/1.1 or HTTP/1.0",
 );
+
+/// The request line of a valid head.
+///
+/// Few requests are logged, reported or refused. So this is a handle of the head's
+/// memory, which costs less than a copy of method and target, and is taken apart when it
+/// is used.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestLine {
+    /// Begins with the line, or with line ends before it.
+    head: Bytes,
+}
+
+impl RequestLine {
+    pub(crate) fn of_head(head: Bytes) -> Self {
+        Self { head }
+    }
+
+    /// The whole line, such as `GET /a?b HTTP/1.1`.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        let head = self.head.trim_ascii_start();
+        let line = head.split(|&byte| byte == b'\r').next();
+        String::from_utf8_lossy(line.unwrap_or_default())
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        match self.text().ends_with("HTTP/1.0") {
+            true => Version::HTTP_10,
+            false => Version::HTTP_11,
+        }
+    }
+
+    pub(crate) fn asks_for_head(&self) -> AsksForHead {
+        AsksForHead::of(&self.head)
+    }
+}
+
+/// `GET /slow`: escaped, since the client chose it.
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        let named = text.rsplit_once(' ').map_or(&*text, |(named, _)| named);
+        write!(f, "{}", Escaped(named))
+    }
+}
 
 /// Whether the method is HEAD, for a request whose head is incomplete or invalid.
 /// A response to HEAD has no body (RFC 9110 section 9.3.2).
@@ -81,6 +131,20 @@ pub(super) fn refused_version(rest: &[u8]) -> Option<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_named_as_the_client_sent_it() {
+        let line = |head: &'static str| RequestLine::of_head(Bytes::from_static(head.as_bytes()));
+        let plain = line("GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(plain.text(), "GET /a?b HTTP/1.1");
+        assert_eq!(plain.to_string(), "GET /a?b");
+        assert_eq!(plain.version(), Version::HTTP_11);
+        assert_eq!(plain.asks_for_head(), AsksForHead::No);
+        let other = line("\r\nHEAD http://a/`\u{e9}\\ HTTP/1.0\r\n\r\n");
+        assert_eq!(other.to_string(), "HEAD http://a/`\\xc3\\xa9\\\\");
+        assert_eq!(other.version(), Version::HTTP_10);
+        assert_eq!(other.asks_for_head(), AsksForHead::Yes);
+    }
 
     #[test]
     fn a_head_request_is_recognized_by_its_first_bytes() {

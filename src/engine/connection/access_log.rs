@@ -19,7 +19,6 @@ use log::Level;
 use super::exchange::Exchange;
 use crate::address::PeerAddr;
 use crate::engine::date::LAST_DATE;
-use crate::engine::deferred::RequestLine;
 use crate::escaped::Escaped;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
@@ -33,14 +32,7 @@ pub(super) fn write(journal: &Journal, peer: PeerAddr, exchange: &Exchange) {
 
 fn line(peer: PeerAddr, exchange: &Exchange, began: SystemTime, took: Duration) -> String {
     let request = match &exchange.request_line {
-        Some(request_line) => {
-            let RequestLine {
-                method,
-                uri,
-                version,
-            } = request_line;
-            format!("\"{} {} {version:?}\"", Escaped(method), Escaped(uri))
-        }
+        Some(request_line) => format!("\"{}\"", Escaped(request_line.text())),
         None => "-".to_owned(),
     };
     let status = match exchange.status {
@@ -83,15 +75,15 @@ fn date(at: SystemTime) -> String {
 mod tests {
     use std::time::Instant;
 
-    use http::Method;
     use http::StatusCode;
-    use http::Version;
 
     use super::*;
     use crate::engine::slow_calls::CallKey;
+    use crate::http1::request_line::RequestLine;
 
     #[test]
     fn a_line_is_in_the_common_log_format() {
+        let head = "GET /a?b\\\u{202e} HTTP/1.1\r\nHost: a\r\n\r\n";
         let mut exchange = Exchange {
             status: Some(StatusCode::OK),
             received_bytes: 0,
@@ -101,11 +93,7 @@ mod tests {
             on_last_call: false,
             call_key: CallKey::default(),
             route: None,
-            request_line: Some(RequestLine {
-                method: Method::GET,
-                uri: "/a?b\\\u{202e}".parse().unwrap(),
-                version: Version::HTTP_11,
-            }),
+            request_line: Some(RequestLine::of_head(head.into())),
         };
         let peer = PeerAddr::Inet("127.0.0.1:5".parse().unwrap());
         let began = UNIX_EPOCH + Duration::from_secs(784_111_777);

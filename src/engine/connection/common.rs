@@ -26,6 +26,7 @@ use crate::engine::services::Services;
 use crate::engine::shard::Shard;
 use crate::engine::shard::Socket;
 use crate::engine::slow_calls::CallKey;
+use crate::http1::request_line::RequestLine;
 use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
@@ -204,7 +205,7 @@ impl Common {
     pub(super) fn asked_version(&self) -> Version {
         let exchange = self.exchange.as_ref();
         let request_line = exchange.and_then(|exchange| exchange.request_line.as_ref());
-        request_line.map_or(Version::HTTP_10, |request_line| request_line.version)
+        request_line.map_or(Version::HTTP_10, RequestLine::version)
     }
 
     pub(super) fn count_received(&mut self, bytes: usize) {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use crate::engine::deferred::RequestLine;
 use crate::engine::slow_calls::CallKey;
+use crate::http1::request_line::RequestLine;
 use crate::lifecycle::numbers::Ended;
 use crate::lifecycle::numbers::NO_ROUTE;
 use crate::lifecycle::outcome::RequestOutcome;

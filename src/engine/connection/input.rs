@@ -12,7 +12,6 @@ use super::common::Common;
 use super::handling::Handling;
 use super::incoming::Incoming;
 use super::partial_body::PartialBody;
-use crate::engine::deferred::RequestLine;
 use crate::engine::services::Services;
 use crate::engine::shard::Wait;
 use crate::engine::slow_calls::CallKey;
@@ -144,11 +143,7 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
             }
             None => exchange.call_key = CallKey::of_request(method, path),
         }
-        exchange.request_line = Some(RequestLine {
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            version: head.version,
-        });
+        exchange.request_line = Some(head.request_line());
     }
     if head.method == Method::CONNECT {
         return Step::Refuse(NO_TUNNELS);

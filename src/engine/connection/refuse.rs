@@ -127,15 +127,19 @@ impl Connection {
 }
 
 /// The method of the request in progress; `None` if too little of the head has arrived
-/// to tell whether it is HEAD. Another method than HEAD may be given as GET.
+/// to tell whether it is HEAD. Another method than HEAD is given as GET.
 fn asked_method(common: &mut Common, cx: &Context<'_>) -> Option<Method> {
     let exchange = common.exchange.as_ref();
-    if let Some(request_line) = exchange.and_then(|exchange| exchange.request_line.as_ref()) {
-        return Some(request_line.method.clone());
-    }
-    // The part of the head that has arrived is still in the buffer.
-    common.count_received(cx.buffer.unused().len());
-    match AsksForHead::of(cx.buffer.unused()) {
+    let request_line = exchange.and_then(|exchange| exchange.request_line.as_ref());
+    let asks_for_head = match request_line {
+        Some(request_line) => request_line.asks_for_head(),
+        None => {
+            // The part of the head that has arrived is still in the buffer.
+            common.count_received(cx.buffer.unused().len());
+            AsksForHead::of(cx.buffer.unused())
+        }
+    };
+    match asks_for_head {
         AsksForHead::Yes => Some(Method::HEAD),
         AsksForHead::No => Some(Method::GET),
         AsksForHead::Unknown => None,

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::request::Origin;
 use super::request::Request;
 use super::request_body::RequestBody;
+use super::route_match::RouteMatch;
 use crate::config::Config;
 use crate::http1::fields::Fields;
 use crate::http1::fields::Present;
@@ -80,7 +81,13 @@ impl Request {
             fields: Fields::of_map(parts.headers),
         };
         let origin = Origin::of_no_connection();
-        let mut request = Self::new(head, body.into(), origin, Arc::clone(&NO_SERVER));
+        let mut request = Self::new(
+            head,
+            RouteMatch::default(),
+            body.into(),
+            origin,
+            Arc::clone(&NO_SERVER),
+        );
         *request.extensions_mut() = parts.extensions;
         request
     }

@@ -56,13 +56,19 @@ pub(crate) struct Origin {
 }
 
 impl Request {
-    pub(crate) fn new(head: Head, body: RequestBody, origin: Origin, life: Arc<Lifecycle>) -> Self {
+    pub(crate) fn new(
+        head: Head,
+        route_match: RouteMatch,
+        body: RequestBody,
+        origin: Origin,
+        life: Arc<Lifecycle>,
+    ) -> Self {
         Self(Box::new(RequestParts {
             head,
             body,
             origin,
             life,
-            route_match: RouteMatch::default(),
+            route_match,
             extensions: Extensions::new(),
             renderer: None,
         }))
@@ -392,6 +398,10 @@ impl Request {
 
     pub(crate) fn renderer(&self) -> Option<&Renderer> {
         self.0.renderer.as_ref()
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.0.head
     }
 
     pub(crate) fn route_match(&self) -> &RouteMatch {

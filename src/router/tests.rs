@@ -341,7 +341,8 @@ fn request(method: &str, path: &str) -> Request {
         number: 1,
     };
     let body = RequestBody::new(Bytes::new(), Some(0), None);
-    Request::new(head, body, origin, Arc::new(Lifecycle::new(&config)))
+    let life = Arc::new(Lifecycle::new(&config));
+    Request::new(head, RouteMatch::default(), body, origin, life)
 }
 
 /// Adds a name to the field `passed` of a response.

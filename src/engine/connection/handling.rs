@@ -42,15 +42,10 @@ pub(super) struct Handling {
 }
 
 impl Handling {
-    /// Has the handler called: enough of the request has arrived.
-    pub(super) fn call(
-        head: Head,
-        route_match: &mut Option<RouteMatch>,
-        body: RequestBody,
-        incoming: Option<Box<Incoming>>,
-        common: &Common,
-        cx: &Context<'_>,
-    ) -> Step {
+    /// Has the handler called: enough of the request has arrived. `incoming` is the part
+    /// of its body that has not.
+    pub(super) fn call(request: Request, incoming: Option<Box<Incoming>>) -> Step {
+        let head = request.head();
         let handling = Self {
             method: head.method.clone(),
             version: head.version,
@@ -58,22 +53,10 @@ impl Handling {
                 true => Persist::asked(head.version, head.headers()),
                 false => Persist::KeepAlive,
             },
-            asks_for_upgrade: asks_for_upgrade(&head),
+            asks_for_upgrade: asks_for_upgrade(head),
             incoming,
             own: None,
         };
-        let exchange = common.exchange.as_ref();
-        let origin = Origin {
-            peer: common.peer,
-            local: common.local.clone(),
-            arrived: exchange.map_or(cx.now, |exchange| exchange.began),
-            connection: common.guard.number(),
-            number: common.exchange_count,
-        };
-        let mut request = Request::new(head, body, origin, cx.services.life.clone());
-        if let Some(route_match) = route_match.take() {
-            request.set_route_match(route_match);
-        }
         Step::Call(handling, request)
     }
 
@@ -96,6 +79,27 @@ impl Handling {
             incoming.handler_wait = None;
             incoming.give_back_input(common);
         }
+    }
+}
+
+impl Common {
+    /// Makes the request that the handler gets.
+    pub(super) fn request(
+        &self,
+        head: Head,
+        route_match: RouteMatch,
+        body: RequestBody,
+        cx: &Context<'_>,
+    ) -> Request {
+        let exchange = self.exchange.as_ref();
+        let origin = Origin {
+            peer: self.peer,
+            local: self.local.clone(),
+            arrived: exchange.map_or(cx.now, |exchange| exchange.began),
+            connection: self.guard.number(),
+            number: self.exchange_count,
+        };
+        Request::new(head, route_match, body, origin, cx.services.life.clone())
     }
 }
 

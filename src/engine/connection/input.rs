@@ -22,6 +22,7 @@ use crate::http1::head::Parsed;
 use crate::http1::target::NO_TUNNELS;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::message::request_body::RequestBody;
+use crate::message::route_match::RouteMatch;
 use crate::net::stream::Received;
 
 /// No request is in progress.
@@ -128,11 +129,11 @@ impl PartialHead {
 /// called. `length` is the length of the head, in bytes.
 fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>) -> Step {
     let (method, path) = (&head.method, head.uri.path());
-    let (mut target, mut route_match) = (None, None);
+    let (mut target, mut route_match) = (None, RouteMatch::default());
     if let Some(routes) = &cx.services.routes {
         let (found, matched) = routes.look_up(method, path);
         target = Some(found);
-        route_match = Some(matched);
+        route_match = matched;
     }
     if let Some(exchange) = &mut common.exchange {
         exchange.received_bytes = length as u64;
@@ -152,7 +153,7 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
     match Incoming::announced(&head, limits, &cx.services.config, cx.now) {
         Ok(None) => {
             let body = RequestBody::new(Bytes::new(), Some(0), None);
-            Handling::call(head, &mut route_match, body, None, common, cx)
+            Handling::call(common.request(head, route_match, body, cx), None)
         }
         Ok(Some(incoming)) => Step::ReadBody(PartialBody::new(head, route_match, incoming, cx)),
         Err(refusal) => Step::Refuse(refusal),

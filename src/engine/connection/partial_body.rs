@@ -28,7 +28,7 @@ const BODY_RESERVE_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct PartialBody {
     head: Head,
-    route_match: Option<RouteMatch>,
+    route_match: RouteMatch,
     body: Vec<u8>,
     /// The part of the body that has not arrived; `None` if the whole body has.
     incoming: Option<Box<Incoming>>,
@@ -42,7 +42,7 @@ impl PartialBody {
     /// Begins to read the body that the head announces.
     pub(super) fn new(
         head: Head,
-        route_match: Option<RouteMatch>,
+        route_match: RouteMatch,
         mut incoming: Box<Incoming>,
         cx: &Context<'_>,
     ) -> Box<Self> {
@@ -144,7 +144,7 @@ impl PartialBody {
     /// are moved out, because the connection does not return to this state.
     fn call_handler(&mut self, common: &Common, cx: &Context<'_>) -> Step {
         let head = mem::take(&mut self.head);
-        let route_match = &mut self.route_match;
+        let route_match = mem::take(&mut self.route_match);
         let arrived = Bytes::from(mem::take(&mut self.body));
         let arrived_bytes = arrived.len() as u64;
         match self.incoming.take() {
@@ -152,12 +152,12 @@ impl PartialBody {
                 let left = incoming.decoder.left();
                 let length = left.map(|left| left + arrived_bytes);
                 let body = RequestBody::new(arrived, length, None);
-                Handling::call(head, route_match, body, Some(incoming), common, cx)
+                Handling::call(common.request(head, route_match, body, cx), Some(incoming))
             }
             whole => {
                 let trailers = whole.and_then(|mut incoming| incoming.decoder.take_trailers());
                 let body = RequestBody::new(arrived, Some(arrived_bytes), trailers);
-                Handling::call(head, route_match, body, None, common, cx)
+                Handling::call(common.request(head, route_match, body, cx), None)
             }
         }
     }

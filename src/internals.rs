@@ -79,7 +79,7 @@ pub fn encode_head(out: &mut Vec<u8>) {
             length: Length::Known(13),
             persist: Persist::KeepAlive,
             version: Version::HTTP_11,
-            date: Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+            date_line: "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
         },
     );
 }

@@ -1,6 +1,8 @@
 //! The bytes of a response head, and of a chunk
 //! (RFC 9112 sections 4, 6.1 and 7.1; RFC 9110 section 8.6).
 
+use std::fmt;
+
 use http::HeaderMap;
 use http::Method;
 use http::StatusCode;
@@ -54,9 +56,9 @@ pub(crate) struct HeadParts<'a> {
     pub(crate) persist: Persist,
     /// The request's version.
     pub(crate) version: Version,
-    /// An IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT`. `None` if the
-    /// format cannot express the clock's time.
-    pub(crate) date: Option<&'a str>,
+    /// The [line](date_line) of the field `Date`. Empty if the format cannot express
+    /// the clock's time.
+    pub(crate) date_line: &'a str,
 }
 
 /// Appends the status line and the handler's fields to `out`.
@@ -65,12 +67,7 @@ pub(crate) struct HeadParts<'a> {
 /// `Connection` in `headers` are left out. The types of names and values rule out
 /// CR and LF, so a response cannot be split.
 pub(crate) fn begin_head(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) -> Stated {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
-
+    status_line(out, status);
     let mut stated = Stated::default();
     for (name, value) in headers {
         match *name {
@@ -94,10 +91,8 @@ pub(crate) fn begin_head(out: &mut Vec<u8>, status: StatusCode, headers: &Header
 
 /// Appends the server's own fields and the empty line that ends the head.
 pub(crate) fn finish_head(out: &mut Vec<u8>, parts: &HeadParts<'_>) {
-    if !parts.stated.date
-        && let Some(date) = parts.date
-    {
-        field(out, "date", date.as_bytes());
+    if !parts.stated.date {
+        out.extend_from_slice(parts.date_line.as_bytes());
     }
     match parts.length {
         _ if is_bodiless(parts.status) => {}
@@ -136,6 +131,24 @@ pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 /// The bytes that end a chunked body without trailers.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+fn status_line(out: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::OK {
+        // Most answers, in one step.
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The field `Date`, with its line end. `date` is an IMF-fixdate, such as
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn date_line(date: impl fmt::Display) -> String {
+    format!("date: {date}\r\n")
+}
+
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -164,7 +177,7 @@ mod tests {
             length,
             persist,
             version,
-            date: Some(DATE),
+            date_line: &date_line(DATE),
         };
         finish_head(&mut out, &parts);
         String::from_utf8(out).unwrap()
@@ -208,7 +221,7 @@ mod tests {
             length: Length::None,
             persist: Persist::KeepAlive,
             version: Version::HTTP_11,
-            date: None,
+            date_line: "",
         };
         finish_head(&mut out, &parts);
         assert_eq!(out, b"\r\n");

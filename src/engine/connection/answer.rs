@@ -168,7 +168,7 @@ impl Handling {
             length,
             persist,
             version: self.version,
-            date: cx.date.at(cx.now),
+            date_line: cx.date.line_at(cx.now),
         };
         encode::finish_head(&mut head, &parts);
         common.set_answer_head(status, head.len());

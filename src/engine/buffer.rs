@@ -34,7 +34,9 @@ impl Buffer {
         self.in_time_bytes = in_time_bytes;
         self.start = 0;
         self.end = unused_input.len();
-        self.bytes[..self.end].copy_from_slice(unused_input);
+        if !unused_input.is_empty() {
+            self.bytes[..self.end].copy_from_slice(unused_input);
+        }
     }
 
     /// A connection's turn begins. The last read was on another socket, or long ago.
@@ -44,7 +46,10 @@ impl Buffer {
 
     /// A copy of the unused bytes. An empty one costs no allocation.
     pub(crate) fn to_unused(&self) -> Box<[u8]> {
-        self.unused().into()
+        match self.is_empty() {
+            true => Box::default(),
+            false => self.unused().into(),
+        }
     }
 
     pub(crate) fn unused(&self) -> &[u8] {

@@ -43,9 +43,9 @@ const BUFFER_MIN: usize = 16 * 1024;
 const BUDGET: usize = 64;
 
 /// How many steps a connection may still take after a call for which other connections
-/// have waited. They suffice to write a short answer, to become idle, and to look for
-/// the next request, which then waits for the next turn.
-const STEPS_BEHIND: usize = 3;
+/// have waited. They suffice to write a short answer, and to look for the next request,
+/// which then waits for the next turn.
+const STEPS_BEHIND: usize = 2;
 
 /// Serves connections until the run queue is closed. `number` is the number of the
 /// worker, from 0.

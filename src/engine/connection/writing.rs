@@ -160,7 +160,10 @@ impl Writing {
             Sent::Bytes(count) => {
                 self.minimum_rate.moved(count, cx.now);
                 common.count_sent(count);
-                Step::Continue
+                match self.rest.is_none() && self.output.is_done() {
+                    true => self.finish(common, cx),
+                    false => Step::Continue,
+                }
             }
             Sent::Gone => self.close_disconnected(common, cx),
             Sent::Wait if cx.is_aborting() && self.kind != BodyKind::Follower => {

@@ -20,6 +20,7 @@ use socket2::Socket;
 use socket2::Type;
 
 use super::stream::Stream;
+use super::stream::UNSENT_MAX;
 use crate::address::LocalAddr;
 use crate::address::PeerAddr;
 use crate::net::os;
@@ -41,11 +42,6 @@ pub enum Ownership {
 /// acceptor that cannot be woken (no loopback interface, a firewall) sees a stop
 /// after that.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How many bytes of an answer the kernel takes, for each connection, that it
-/// cannot send because the client does not read. Without this limit it takes
-/// megabytes, and the server does not see that the client is slow.
-const UNSENT_MAX: u32 = 128 * 1024;
 
 /// How long the connection that wakes the acceptor may take to open.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(250);

@@ -24,6 +24,15 @@ use socket2::SockRef;
 use crate::net::os;
 use crate::net::os::Ready;
 
+/// How many bytes of an answer the kernel takes, for each connection, that it
+/// cannot send because the client does not read. Without this limit it takes
+/// megabytes, and the server does not see that the client is slow.
+pub(super) const UNSENT_MAX: u32 = 128 * 1024;
+
+/// The same for a connection that sends a large file. This is as much as the kernel's
+/// send buffer may hold for a client that reads fast.
+const LARGE_UNSENT_MAX: u32 = 4 * 1024 * 1024;
+
 /// A stream socket in non-blocking mode: of TCP, or a unix socket.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -124,6 +133,14 @@ impl Stream {
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> Sent {
         sent(at_once(|| (&*self.socket).write_vectored(slices)))
+    }
+
+    /// Sets how many bytes the kernel takes that it cannot send yet: many, or as many as
+    /// on every other connection.
+    pub(crate) fn take_large_pieces(&self, takes: bool) {
+        let bytes = if takes { LARGE_UNSENT_MAX } else { UNSENT_MAX };
+        // It fails on a unix socket, which has no such limit.
+        let _ = os::limit_unsent(&SockRef::from(&*self.socket), bytes);
     }
 
     /// Writes a part of a file. Writes 0 bytes at the file's end.

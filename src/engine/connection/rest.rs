@@ -20,7 +20,12 @@ use crate::net::stream::Stream;
 
 /// How much of a file is sent at a time, in bytes. The limit lets the other connections
 /// have their turn.
-const FILE_BYTES_AT_A_TIME: u64 = 256 * 1024;
+const FILE_BYTES_AT_A_TIME: u64 = 1024 * 1024;
+
+/// A file of which so many bytes are left is sent in large pieces: the kernel may take as
+/// many bytes that it cannot send yet. With the usual limit, such a file costs twice the
+/// CPU time. The bytes stay in the page cache, so they cost no memory.
+const LARGE_FILE_BYTES: u64 = 1024 * 1024;
 
 /// See the module.
 pub(super) enum Rest {
@@ -42,6 +47,9 @@ pub(crate) struct FileBody {
     /// The offset of the first byte that has not been sent.
     offset: u64,
     left: u64,
+    /// Whether the kernel takes large pieces from this connection, until the end of the
+    /// file.
+    is_large: bool,
 }
 
 /// A part of a file that is sent next. The send may have to wait for a disk, and the
@@ -81,6 +89,7 @@ impl FileBody {
             file,
             offset,
             left: length,
+            is_large: false,
         }
     }
 
@@ -108,14 +117,17 @@ impl FileBody {
 impl FilePart {
     /// Sends the part. Returns the file, and the result.
     pub(crate) fn send(self) -> (FileBody, io::Result<Sent>) {
-        let FileBody {
-            ref file,
-            offset,
-            left,
-        } = self.file;
-        let bytes = left.min(FILE_BYTES_AT_A_TIME);
-        let sent = self.stream.send_file(file, offset, bytes);
-        (self.file, sent)
+        let Self { stream, mut file } = self;
+        if !file.is_large && file.left >= LARGE_FILE_BYTES {
+            stream.take_large_pieces(true);
+            file.is_large = true;
+        }
+        let bytes = file.left.min(FILE_BYTES_AT_A_TIME);
+        let sent = stream.send_file(&file.file, file.offset, bytes);
+        if file.is_large && matches!(sent, Ok(Sent::Bytes(count)) if count as u64 == file.left) {
+            stream.take_large_pieces(false);
+        }
+        (file, sent)
     }
 
     /// Sends nothing, as if the socket had no room. Returns the file, and that result.

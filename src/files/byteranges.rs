@@ -11,6 +11,7 @@ use std::vec;
 
 use http::HeaderValue;
 
+use super::ranges::content_range;
 use crate::message::body::Body;
 use crate::message::body::pull::FileSource;
 
@@ -71,14 +72,20 @@ impl Parts {
         for range in ranges {
             // The line break belongs to the boundary.
             let before = if waiting.is_empty() { "" } else { "\r\n" };
-            let (first, last) = (range.start, range.end - 1);
-            let head = format!(
-                "{before}--{boundary}\r\n\
-                 Content-Type: {content_type}\r\n\
-                 Content-Range: bytes {first}-{last}/{length}\r\n\r\n"
-            );
+            let content_range = content_range(&range, length);
+            let head = [
+                before.as_bytes(),
+                b"--",
+                boundary.as_bytes(),
+                b"\r\nContent-Type: ",
+                content_type.as_bytes(),
+                b"\r\nContent-Range: ",
+                content_range.as_bytes(),
+                b"\r\n\r\n",
+            ]
+            .concat();
             body_length += head.len() as u64 + (range.end - range.start);
-            waiting.push((head.into_bytes(), range));
+            waiting.push((head, range));
         }
         let parts = Self {
             text: io::Cursor::default(),
@@ -111,6 +118,21 @@ impl Parts {
         self.text = io::Cursor::new(text);
         true
     }
+
+    /// Reads from the text, or else from the file. One of them has something.
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.text.read(buffer)?;
+        if count > 0 {
+            return Ok(count);
+        }
+        match self.data.read(buffer)? {
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file has become shorter",
+            )),
+            count => Ok(count),
+        }
+    }
 }
 
 impl Read for Parts {
@@ -118,23 +140,12 @@ impl Read for Parts {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() && self.advance() {
-            let room = &mut buffer[filled..];
-            let mut count = self.text.read(room)?;
-            if count == 0 {
-                count = match self.data.read(room) {
-                    Ok(0) => Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "the file has become shorter",
-                    )),
-                    read => read,
-                }
-                // What was read before the error is sent; the next call meets it again.
-                .or_else(|error| if filled > 0 { Ok(0) } else { Err(error) })?;
+            match self.read_some(&mut buffer[filled..]) {
+                Ok(count) => filled += count,
+                // What stands before is given first. The next call meets the error again.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
             }
-            if count == 0 {
-                break;
-            }
-            filled += count;
         }
         Ok(filled)
     }

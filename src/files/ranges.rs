@@ -83,7 +83,8 @@ fn satisfiable(set: &[u8], length: u64) -> Option<Vec<Range<u64>>> {
     if !unit.eq_ignore_ascii_case(b"bytes") {
         return None;
     }
-    let members = members.split(|&byte| byte == b',').map(trimmed);
+    // Blanks stand around members, and in the RFC's own example behind the `=` (14.1.2).
+    let members = members.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     // Empty members of a list are ignored (5.6.1.2).
     let mut members = members.filter(|member| !member.is_empty()).peekable();
     members.peek()?;
@@ -126,11 +127,6 @@ fn number(digits: &[u8]) -> Option<u64> {
             .saturating_mul(10)
             .saturating_add(u64::from(digit - b'0'))
     }))
-}
-
-/// Without the blanks around it. The RFC's own example has one behind the `=` (14.1.2).
-fn trimmed(member: &[u8]) -> &[u8] {
-    member.trim_ascii()
 }
 
 /// Makes those ranges one that overlap or touch, in the place of the first of them.

@@ -17,6 +17,8 @@ mod inherited;
 mod jobs;
 #[path = "examples/layers.rs"]
 mod layers;
+#[path = "examples/nginx.rs"]
+mod nginx;
 #[path = "examples/running.rs"]
 mod running;
 /// Its tests run here: `cargo test` does not run those of examples.

@@ -337,18 +337,39 @@ mod tests {
         assert_eq!(unsatisfied_range(10), "bytes */10");
     }
 
-    /// A member of a set: its text, and the bytes that it means, without arithmetic.
-    fn member() -> impl Strategy<Value = (String, fn(u64, u64, u64) -> bool, u64, u64)> {
-        type Means = fn(u64, u64, u64) -> bool;
-        let closed: Means = |byte, first, last| (first..=last).contains(&byte);
-        let open: Means = |byte, first, _| byte >= first;
-        (0..30_u64, 0..30_u64, any::<bool>()).prop_map(move |(first, more, is_open)| {
-            let last = first + more;
-            match is_open {
-                true => (format!("{first}-"), open, first, last),
-                false => (format!("{first}-{last}"), closed, first, last),
+    /// A member of a set.
+    #[derive(Clone, Copy, Debug)]
+    enum Member {
+        Closed(u64, u64),
+        Open(u64),
+        Suffix(u64),
+    }
+
+    impl Member {
+        fn text(self) -> String {
+            match self {
+                Self::Closed(first, last) => format!("{first}-{last}"),
+                Self::Open(first) => format!("{first}-"),
+                Self::Suffix(count) => format!("-{count}"),
             }
-        })
+        }
+
+        fn wants(self, byte: u64, length: u64) -> bool {
+            match self {
+                Self::Closed(first, last) => (first..=last).contains(&byte),
+                Self::Open(first) => byte >= first,
+                Self::Suffix(count) => byte + count >= length,
+            }
+        }
+    }
+
+    fn member() -> impl Strategy<Value = Member> {
+        let number = || 0..30_u64;
+        prop_oneof![
+            (number(), number()).prop_map(|(first, more)| Member::Closed(first, first + more)),
+            number().prop_map(Member::Open),
+            number().prop_map(Member::Suffix),
+        ]
     }
 
     proptest! {
@@ -357,7 +378,7 @@ mod tests {
             members in prop::collection::vec(member(), 1..10),
             length in 1..40_u64,
         ) {
-            let texts: Vec<_> = members.iter().map(|member| member.0.as_str()).collect();
+            let texts: Vec<_> = members.iter().map(|member| member.text()).collect();
             let ranges = match selected(&format!("bytes={}", texts.join(", ")), length) {
                 Selected::One(range) => vec![range],
                 Selected::Several(ranges) => {
@@ -368,7 +389,7 @@ mod tests {
                 Selected::Whole => panic!("the set is valid"),
             };
             for byte in 0..length {
-                let wanted = members.iter().any(|(_, means, first, last)| means(byte, *first, *last));
+                let wanted = members.iter().any(|member| member.wants(byte, length));
                 let times = ranges.iter().filter(|range| range.contains(&byte)).count();
                 prop_assert_eq!(times, usize::from(wanted), "byte {}", byte);
             }

@@ -135,8 +135,10 @@ pub struct Config {
 
     /// Whether the server logs every request when it has ended, through
     /// [`log`](https://docs.rs/log) with the target `farewell::access` and the
-    /// level `info`. The line is in the common log format, followed by the seconds
-    /// from the first byte of the request to the last of its answer.
+    /// level `info`. The line is in the common log format, which has the size of the
+    /// body as far as it was sent. Then come the seconds from the first byte of the
+    /// request to the last of its answer, and the rate of the body in bytes a second,
+    /// or `-` for a body of less than 1 MiB.
     /// Default: `false`.
     pub access_log: bool,
 

@@ -156,6 +156,7 @@ pub use crate::lifecycle::report::UserCode;
 pub use crate::lifecycle::totals::Durations;
 pub use crate::lifecycle::totals::RouteTotals;
 pub use crate::lifecycle::totals::Totals;
+pub use crate::lifecycle::unsent::Unsent;
 pub use crate::message::body::Body;
 pub use crate::message::body::read::BodyReader;
 pub use crate::message::body::upgrade::IntoStdError;

@@ -554,7 +554,7 @@ fn graceful_ends_although_a_handler_never_returns() {
         stdout.contains(" by a signal, cut short by a second signal: "),
         "{stdout}"
     );
-    assert!(stdout.contains("cut: GET /stuck from "), "{stdout}");
+    assert!(stdout.contains("  GET /stuck for 127.0.0.1:"), "{stdout}");
     assert!(stdout.contains("threads left behind: 1"), "{stdout}");
 }
 

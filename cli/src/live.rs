@@ -165,7 +165,7 @@ fn draw(stop: &ShutdownHandle, signals: &Signals) {
     while !stop.wait_for_timeout(Phase::Stopped, LIVE_LINE_INTERVAL) {
         let (phase, counts) = (stop.phase(), stop.counts());
         let in_progress = counts.in_progress + counts.waiting;
-        let (idle, left) = (counts.idle, time_left(stop, phase));
+        let (idle, left) = (counts.idle, left(stop, phase));
         let hint = match phase {
             Phase::Aborting => String::new(),
             _ if signals.seen() => "; Ctrl+C again to stop at once".to_owned(),
@@ -188,7 +188,16 @@ fn write_log(stop: &ShutdownHandle) {
         if mem::replace(&mut last, phase) != phase {
             continue;
         }
-        log::info!("{phase}: {counts}{}", time_left(stop, phase));
+        log::info!("{phase}: {counts}{}", left(stop, phase));
+    }
+}
+
+/// What is left to send, if there is anything, and the time until the deadline.
+fn left(stop: &ShutdownHandle, phase: Phase) -> String {
+    let time_left = time_left(stop, phase);
+    match stop.unsent() {
+        unsent if unsent.bytes > 0 => format!(", {unsent}{time_left}"),
+        _ => time_left,
     }
 }
 

@@ -73,7 +73,7 @@ impl Services {
     /// Names a request that was cut, in the report. The log line shows when it
     /// happened.
     pub(crate) fn name_cut(&self, cut: CutRequest) {
-        note!(self.journal, Debug, "cut: {cut}");
+        note!(self.journal, Debug, "{cut}");
         self.accounting.name_cut(cut);
     }
 }

@@ -206,6 +206,8 @@ impl UpgradedConnections {
                     peer: upgraded.peer,
                     age: upgraded.subject.since.elapsed(),
                     handler_running: progress == CallProgress::Called,
+                    response_bytes_sent: 0,
+                    response_bytes_total: None,
                 });
             }
         }

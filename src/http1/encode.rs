@@ -22,6 +22,16 @@ pub(crate) enum Length {
     None,
 }
 
+impl Length {
+    /// The length in bytes, if it is known.
+    pub(crate) fn known(self) -> Option<u64> {
+        match self {
+            Self::Known(length) => Some(length),
+            Self::Chunked | Self::UntilClose | Self::None => None,
+        }
+    }
+}
+
 /// Whether a response to this method, with this status, may carry a body
 /// (RFC 9112 section 6.3).
 pub(crate) fn may_have_body(method: &Method, status: StatusCode) -> bool {

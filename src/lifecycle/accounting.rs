@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+use super::bytes_left::Entered;
 use super::counts::Counts;
 use super::numbers::BeforeAndAfter;
 use super::numbers::Block;
@@ -29,6 +30,7 @@ use super::phase::Trigger;
 use super::report::CutRequest;
 use super::report::Report;
 use super::totals::Totals;
+use super::unsent::Unsent;
 
 /// How many of the requests that were cut the report names.
 const NAMED_MAX: usize = 100;
@@ -84,6 +86,8 @@ pub(crate) struct Accounting {
     /// The listener was closed with connections in its backlog.
     backlog_abandoned: AtomicBool,
     cut: Mutex<Vec<CutRequest>>,
+    /// When the drain began, and `Numbers::bytes_sent_of_left` then.
+    drain_began: OnceLock<(Instant, u64)>,
 }
 
 impl Accounting {
@@ -102,6 +106,7 @@ impl Accounting {
             acceptor_has_ended: AtomicBool::new(false),
             backlog_abandoned: AtomicBool::new(false),
             cut: Mutex::new(Vec::new()),
+            drain_began: OnceLock::new(),
         }
     }
 
@@ -123,6 +128,7 @@ impl Accounting {
             block: Arc::clone(numbers.block_of(number)),
             number,
             request: false,
+            entered: Entered::default(),
             ended: false,
         }
     }
@@ -240,6 +246,34 @@ impl Accounting {
             lingering,
             upgraded,
             followers: self.followers(),
+            response_bytes_left: self.numbers.get().map_or(0, Numbers::bytes_left),
+        }
+    }
+
+    /// Takes note that the drain begins, for the rate since then.
+    pub(crate) fn drain_begun(&self) {
+        let sent = self.numbers.get().map_or(0, Numbers::bytes_sent_of_left);
+        self.drain_began.get_or_init(|| (Instant::now(), sent));
+    }
+
+    /// What is left to send, and how long that is likely to take.
+    pub(crate) fn unsent(&self) -> Unsent {
+        let (now, is_aborting) = (Instant::now(), self.life.is_aborting());
+        let deadline = self.life.deadline().filter(|_| !is_aborting);
+        let Some(numbers) = self.numbers.get() else {
+            return Unsent::default();
+        };
+        let unsent = Unsent {
+            bytes: numbers.bytes_left(),
+            likely_time: None,
+            time_to_deadline: deadline.map(|at| at.saturating_duration_since(now)),
+        };
+        match self.drain_began.get() {
+            Some((began, sent_before)) if !is_aborting => {
+                let sent = numbers.bytes_sent_of_left().saturating_sub(*sent_before);
+                unsent.with_rate(sent, now.saturating_duration_since(*began))
+            }
+            _ => unsent,
         }
     }
 
@@ -334,6 +368,8 @@ pub(crate) struct ConnectionGuard {
     number: u64,
     /// A request of the connection is in progress.
     request: bool,
+    /// What is left to send of its response, as far as that is counted.
+    entered: Entered,
     ended: bool,
 }
 
@@ -351,8 +387,17 @@ impl ConnectionGuard {
         self.accounting.request_begun();
     }
 
+    /// So many bytes are left of the body of its response.
+    pub(crate) fn response_bytes_left(&mut self, left: u64) {
+        self.block.bytes_left.update(&mut self.entered, left);
+    }
+
     pub(crate) fn request_ended(&mut self, ended: &Ended) {
         self.request = false;
+        if !self.entered.is_none() {
+            let is_whole = ended.outcome.is_whole();
+            self.block.bytes_left.end(&mut self.entered, is_whole);
+        }
         let after_trigger = self.accounting.after_trigger();
         self.block.request_ended(ended, after_trigger);
         self.accounting.request_ended();

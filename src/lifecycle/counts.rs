@@ -29,6 +29,28 @@ pub struct Counts {
     /// Those of the open connections that only follow the shutdown
     /// ([`ShutdownHandle::follow`](crate::ShutdownHandle::follow)).
     pub followers: usize,
+    /// The bytes of bodies that responses in progress still have to send, as far as
+    /// their lengths are known. A response counts from its first write that does not
+    /// send it whole, and with 1 TiB at most.
+    ///
+    /// It changes with every further write. Such a change alone is reported to
+    /// followers once a second, and does not wake
+    /// [`wait_for_counts`](crate::ShutdownHandle::wait_for_counts).
+    /// [`ShutdownHandle::unsent`](crate::ShutdownHandle::unsent) has the time that is
+    /// likely.
+    pub response_bytes_left: u64,
+}
+
+impl Counts {
+    /// Whether the numbers of connections and requests are the same.
+    pub(crate) fn has_same_numbers(&self, other: &Self) -> bool {
+        let left = self.response_bytes_left;
+        *self
+            == Self {
+                response_bytes_left: left,
+                ..*other
+            }
+    }
 }
 
 impl fmt::Display for Counts {

@@ -1,9 +1,11 @@
 //! The phases of a server's life ([`phase`]), the accounting of its connections
 //! and requests ([`accounting`], [`counts`], [`outcome`]), their [`numbers`] and
-//! [`totals`] since the start, and the [`report`] of a stop. Values and counters, and no
-//! threads.
+//! [`totals`] since the start, what is left to send ([`bytes_left`], [`unsent`]), and the
+//! [`report`] of a stop. Values and counters, and no threads.
 
 pub(crate) mod accounting;
+mod byte_size;
+mod bytes_left;
 pub(crate) mod counts;
 pub(crate) mod counts_watch;
 pub(crate) mod numbers;
@@ -13,3 +15,4 @@ pub(crate) mod report;
 #[cfg(feature = "serde")]
 mod serialize;
 pub(crate) mod totals;
+pub(crate) mod unsent;

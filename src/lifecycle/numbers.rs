@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::bytes_left::BytesLeft;
 use super::outcome::Outcome;
 use super::outcome::RequestOutcome;
 use super::outcome::Tally;
@@ -143,6 +144,16 @@ impl Numbers {
         self.sum(|block| block.sent_bytes.load(Relaxed))
     }
 
+    /// How many bytes the responses in progress still have to send.
+    pub(super) fn bytes_left(&self) -> u64 {
+        self.sum(|block| block.bytes_left.left())
+    }
+
+    /// How many bytes were sent of responses that are or were among those in progress.
+    pub(super) fn bytes_sent_of_left(&self) -> u64 {
+        self.sum(|block| block.bytes_left.sent())
+    }
+
     pub(crate) fn outcomes(&self) -> Tally<RequestOutcome> {
         Tally::new(|outcome: &RequestOutcome| {
             self.sum(|block| block.outcomes[outcome.index()].all())
@@ -189,6 +200,7 @@ pub(crate) struct Block {
     answered_on_last_call: AtomicU64,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
+    pub(super) bytes_left: BytesLeft,
     outcomes: [BeforeAndAfter; OUTCOMES],
     routes: Box<[RouteBlock]>,
     statuses: [AtomicU64; STATUSES],
@@ -201,6 +213,7 @@ impl Block {
             answered_on_last_call: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
+            bytes_left: BytesLeft::default(),
             outcomes: array::from_fn(|_| BeforeAndAfter::default()),
             routes: iter::repeat_with(RouteBlock::new).take(routes).collect(),
             statuses: array::from_fn(|_| AtomicU64::new(0)),

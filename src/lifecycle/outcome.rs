@@ -109,6 +109,16 @@ pub enum RequestOutcome {
     Cut,
 }
 
+impl RequestOutcome {
+    /// Whether the answer was written whole.
+    pub(super) fn is_whole(self) -> bool {
+        match self {
+            Self::Answered | Self::HandlerPanicked | Self::Rejected | Self::Unavailable => true,
+            Self::ClientDisconnected | Self::ClientStalled | Self::BodyFailed | Self::Cut => false,
+        }
+    }
+}
+
 impl Outcome for RequestOutcome {
     const ALL: &'static [Self] = &[
         Self::Answered,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::byte_size::ByteSize;
 use super::outcome::ConnectionOutcome;
 use super::outcome::RequestOutcome;
 use super::outcome::Tally;
@@ -24,14 +25,51 @@ pub struct CutRequest {
     pub age: Duration,
     /// Whether its handler had not returned.
     pub handler_running: bool,
+    /// How many bytes of the response's body were sent: the kernel took them, and the
+    /// client may not have received all of them. Of a body in chunks, the framing
+    /// counts too.
+    pub response_bytes_sent: u64,
+    /// The length of the response's body. `None` if it is not known: there was no
+    /// response yet, or its body has no stated length.
+    pub response_bytes_total: Option<u64>,
+}
+
+impl CutRequest {
+    fn how_far(&self) -> HowFar {
+        HowFar {
+            sent: self.response_bytes_sent,
+            total: self.response_bytes_total,
+            took: self.age,
+        }
+    }
+}
+
+/// How far a response came: `3.2 MiB of 5.0 GiB in 1.320 s`. Without a response, only the
+/// time.
+#[derive(Debug, Default)]
+pub(crate) struct HowFar {
+    pub(crate) sent: u64,
+    /// `None` if the length is not known.
+    pub(crate) total: Option<u64>,
+    /// The time since the request's first byte.
+    pub(crate) took: Duration,
+}
+
+impl fmt::Display for HowFar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.sent, self.total) {
+            (0, None) => {}
+            (sent, None) => write!(f, "{} in ", ByteSize(sent))?,
+            (sent, Some(total)) => write!(f, "{} of {} in ", ByteSize(sent), ByteSize(total))?,
+        }
+        write!(f, "{:.3} s", self.took.as_secs_f64())
+    }
 }
 
 impl fmt::Display for CutRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            route, peer, age, ..
-        } = self;
-        write!(f, "{route} from {peer}, {:.3} s old", age.as_secs_f64())?;
+        let Self { route, peer, .. } = self;
+        write!(f, "{route} for {peer}: cut after {}", self.how_far())?;
         if self.handler_running {
             f.write_str(", its handler still running")?;
         }
@@ -295,14 +333,14 @@ impl fmt::Display for Report {
         write!(f, "\n  {requests}: {}", self.requests)?;
         write!(f, "\n  {connections}: {}", self.connections)?;
         for cut in &self.cut {
-            write!(f, "\n  cut: {cut}")?;
+            write!(f, "\n  {cut}")?;
         }
         let unnamed = self
             .requests
             .count(RequestOutcome::Cut)
             .saturating_sub(self.cut.len() as u64);
         if unnamed > 0 {
-            write!(f, "\n  cut: {unnamed} more")?;
+            write!(f, "\n  {unnamed} more cut")?;
         }
         if self.backlog_abandoned {
             f.write_str("\n  the backlog was not empty: its connections were reset")?;

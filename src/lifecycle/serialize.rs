@@ -107,11 +107,13 @@ impl Serialize for ReportedRequests<'_> {
 
 impl Serialize for CutRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("CutRequest", 4)?;
+        let mut fields = serializer.serialize_struct("CutRequest", 6)?;
         fields.serialize_field("route", &self.route)?;
         fields.serialize_field("peer", &self.peer.to_string())?;
         fields.serialize_field("seconds", &self.age.as_secs_f64())?;
         fields.serialize_field("handler_running", &self.handler_running)?;
+        fields.serialize_field("response_bytes_sent", &self.response_bytes_sent)?;
+        fields.serialize_field("response_bytes_total", &self.response_bytes_total)?;
         fields.end()
     }
 }
@@ -193,7 +195,7 @@ impl<O: Outcome> Serialize for Tally<O> {
 
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Counts", 7)?;
+        let mut fields = serializer.serialize_struct("Counts", 8)?;
         fields.serialize_field("open", &self.open)?;
         fields.serialize_field("in_progress", &self.in_progress)?;
         fields.serialize_field("waiting", &self.waiting)?;
@@ -201,6 +203,7 @@ impl Serialize for Counts {
         fields.serialize_field("lingering", &self.lingering)?;
         fields.serialize_field("upgraded", &self.upgraded)?;
         fields.serialize_field("followers", &self.followers)?;
+        fields.serialize_field("response_bytes_left", &self.response_bytes_left)?;
         fields.end()
     }
 }
@@ -305,6 +308,8 @@ mod tests {
             peer,
             age: Duration::from_secs(2),
             handler_running: true,
+            response_bytes_sent: 0,
+            response_bytes_total: None,
         });
         let request = UnreturnedRequest {
             route: "GET /slow".to_owned(),
@@ -332,6 +337,7 @@ mod tests {
         assert_eq!(json["requests"]["ended_after_trigger"]["answered_503"], 0);
         let cut = json!({
             "route": "GET /slow", "peer": "127.0.0.1:5", "seconds": 2.0, "handler_running": true,
+            "response_bytes_sent": 0, "response_bytes_total": null,
         });
         assert_eq!(json["cut"], json!([cut]));
         let unreturned = json!([

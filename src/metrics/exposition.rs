@@ -165,7 +165,13 @@ impl Families<'_> {
         let mut gauge =
             self.0
                 .encode_descriptor("farewell_followers", help, None, MetricType::Gauge)?;
-        gauge.encode_gauge(&counts.followers)
+        gauge.encode_gauge(&counts.followers)?;
+        let (name, help) = ("farewell_response_left", "Bytes that responses in progress have to send");
+        let left = i64::try_from(counts.response_bytes_left).unwrap_or(i64::MAX);
+        let mut gauge =
+            self.0
+                .encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        gauge.encode_gauge(&left)
     }
 
     fn phase(&mut self, current: Phase) -> fmt::Result {
@@ -306,6 +312,7 @@ mod tests {
         for line in [
             "# TYPE farewell_connections gauge",
             "farewell_connections{state=\"in_progress\"} 1",
+            "farewell_response_left_bytes 0",
             "farewell_phase{phase=\"running\"} 1",
             "farewell_phase{phase=\"lame_duck\"} 0",
             "farewell_connections_accepted_total 1",

@@ -1,5 +1,6 @@
 //! The steps of a stop, in their order: [`drain`].
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use crate::engine::worker_pool::AbortScope;
 use crate::engine::worker_pool::THREAD_END_GRACE;
 use crate::engine::worker_pool::WorkerPool;
 use crate::journal::note;
+use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::counts::Counts;
 use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Phase;
@@ -19,6 +21,10 @@ use crate::lifecycle::report::Report;
 
 /// The shortest time between two pieces for a follower.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The time between two pieces for a follower while only the bytes that are left to send
+/// change.
+const BYTES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long to wait for the acceptor before the next attempt to wake it.
 const WAKE_INTERVAL: Duration = Duration::from_millis(50);
@@ -49,8 +55,8 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
         life.phase() > Phase::LameDuck
     });
     life.drain();
-    let counts = services.accounting.counts();
-    note!(services.journal, Info, "draining: {counts}");
+    services.accounting.drain_begun();
+    note!(services.journal, Info, "draining: {}", Left(&services.accounting));
 
     // 3. The acceptor has the kernel refuse new connections, drains the backlog,
     //    closes the listener, and ends.
@@ -86,7 +92,7 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
                 services.journal,
                 Warn,
                 "cut short by {why}: {}",
-                services.accounting.counts()
+                Left(&services.accounting)
             );
         }
         engine.announce(Phase::Aborting, Instant::now());
@@ -127,6 +133,19 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
         "the accounting does not balance: {report:?}"
     );
     report
+}
+
+/// The connections and requests that are left, and what is left to send.
+struct Left<'a>(&'a Accounting);
+
+impl fmt::Display for Left<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.counts().fmt(f)?;
+        match self.0.unsent() {
+            unsent if unsent.bytes > 0 => write!(f, ", {unsent}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Connects to the listener until the acceptor has seen that the server stops. At
@@ -183,9 +202,13 @@ fn follow_until(
             published = counts;
             progress.publish(Progress::Counts(counts));
         }
-        let has_changed = || accounting.followers() == 0 || accounting.counts() != published;
-        let in_time = life.wait_for_counts(deadline, || over() || has_changed());
-        if over() || !in_time {
+        // The bytes that are left change with every write, which wakes no thread.
+        let has_changed =
+            || accounting.followers() == 0 || !accounting.counts().has_same_numbers(&published);
+        let tick = Instant::now() + BYTES_INTERVAL;
+        let until = deadline.map_or(tick, |deadline| deadline.min(tick));
+        life.wait_for_counts(Some(until), || over() || has_changed());
+        if over() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return;
         }
         // Changes come in bursts, and one piece is enough for each burst.

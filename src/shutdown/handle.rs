@@ -14,6 +14,7 @@ use crate::lifecycle::phase::Abort;
 use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
+use crate::lifecycle::unsent::Unsent;
 use crate::message::body::Body;
 use crate::metrics::Metrics;
 
@@ -125,6 +126,14 @@ impl ShutdownHandle {
         self.accounting.counts()
     }
 
+    /// What the responses in progress still have to send, the time that is likely to
+    /// take, and the time until the deadline.
+    ///
+    /// It takes no lock of the connections, and costs the same whatever their number.
+    pub fn unsent(&self) -> Unsent {
+        self.accounting.unsent()
+    }
+
     /// What counts the connections and requests of the server.
     pub fn metrics(&self) -> Metrics {
         Metrics::new(Arc::clone(&self.accounting))
@@ -136,7 +145,8 @@ impl ShutdownHandle {
     }
 
     /// A response body that follows the shutdown. It sends a piece at once. After
-    /// the trigger it sends one whenever the counts change, at most 20 a second. The
+    /// the trigger it sends one whenever the counts change, at most 20 a second, and
+    /// one a second while only [`Counts::response_bytes_left`] changes. The
     /// last piece is for the final report, when only connections that follow the
     /// shutdown are left. `render` makes the pieces; an empty one is skipped.
     ///

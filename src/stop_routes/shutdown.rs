@@ -16,6 +16,7 @@ use super::refusal::method_not_allowed;
 use crate::address::PeerAddr;
 use crate::lifecycle::counts::Counts;
 use crate::lifecycle::phase::Trigger;
+use crate::lifecycle::unsent::Unsent;
 use crate::message::body::Body;
 use crate::message::rejection::Rejection;
 use crate::message::request::Request;
@@ -141,7 +142,7 @@ fn confirmation(stop: &ShutdownHandle, form: Form) -> String {
     match form {
         Form::Json => confirmation_as_json(stop, &counts, left),
         Form::Text => {
-            let rest = rest(&counts);
+            let rest = rest(&counts) + &to_send(&stop.unsent());
             format!("shutting down: {rest}; what is left after {left:.1} s is cut\n")
         }
     }
@@ -164,6 +165,7 @@ fn confirmation_as_json(stop: &ShutdownHandle, counts: &Counts, seconds_left: f6
         "phase": stop.phase().to_string(),
         "in_progress": others(counts),
         "idle": counts.idle,
+        "response_bytes_left": counts.response_bytes_left,
         "seconds_left": seconds_left,
     });
     format!("{message}\n")
@@ -178,8 +180,9 @@ fn rest(counts: &Counts) -> String {
 /// A response body with a line whenever the counts change. The report is its last line.
 fn progress(stop: &ShutdownHandle, form: Form) -> Body {
     let mut last = String::new();
+    let handle = stop.clone();
     stop.follow(move |progress| {
-        let new = line(progress, form);
+        let new = line(progress, &handle.unsent(), form);
         if new == last {
             // The counts that changed are not in the line.
             return String::new();
@@ -189,24 +192,36 @@ fn progress(stop: &ShutdownHandle, form: Form) -> Body {
     })
 }
 
-fn line(progress: &Progress, form: Form) -> String {
+fn line(progress: &Progress, unsent: &Unsent, form: Form) -> String {
     match (progress, form) {
         (Progress::Counts(counts), Form::Json) => {
             let message = json!({
                 "in_progress": in_progress(counts),
                 "idle": counts.idle,
                 "lingering": counts.lingering,
+                "response_bytes_left": counts.response_bytes_left,
+                "likely_seconds": unsent.likely_time.map(|time| time.as_secs_f64()),
+                "before_deadline": unsent.likely_time.map(|_| !unsent.is_likely_cut()),
             });
             format!("{message}\n")
         }
         (Progress::Counts(counts), Form::Text) => format!(
-            "{} in progress, {} idle, {} lingering\n",
+            "{} in progress, {} idle, {} lingering{}\n",
             in_progress(counts),
             counts.idle,
-            counts.lingering
+            counts.lingering,
+            to_send(unsent)
         ),
         (Progress::Finished(report), Form::Json) => format!("{}\n", report.to_json()),
         (Progress::Finished(report), Form::Text) => format!("{}\n", report.summary()),
+    }
+}
+
+/// As in `, 4.9 GiB to send (about 12 s)`, if there is something to send.
+fn to_send(unsent: &Unsent) -> String {
+    match unsent.bytes {
+        0 => String::new(),
+        _ => format!(", {unsent}"),
     }
 }
 

@@ -61,7 +61,7 @@ fn stuck_handlers_are_named_and_the_queue_is_answered_503() {
         assert!(cut.handler_running && cut.age >= SOON, "{cut:?}");
     }
     let text = report.to_string();
-    assert!(text.contains("GET /slow/1 from 127.0.0.1:"), "{text}");
+    assert!(text.contains("GET /slow/1 for 127.0.0.1:"), "{text}");
     drop(bar);
 }
 

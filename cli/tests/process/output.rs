@@ -407,7 +407,7 @@ fn a_cut_request_is_named_once() {
     let ended = program.end();
     assert_eq!(ended.code, Some(3));
     assert!(
-        ended.stdout.contains("cut: POST /echo?cut from "),
+        ended.stdout.contains("  POST /echo?cut for 127.0.0.1:"),
         "{}",
         ended.stdout
     );
@@ -531,7 +531,7 @@ fn text_from_a_client_is_escaped() {
     assert_eq!(ended.report()["cut"][0]["route"], route);
     assert!(ended.stdout.is_ascii(), "{}", ended.stdout);
     assert!(
-        ended.stderr.contains(&format!("cut: {route} from ")),
+        ended.stderr.contains(&format!("{route} for 127.0.0.1:")),
         "{}",
         ended.stderr
     );

@@ -1,13 +1,16 @@
 //! The access log. It has one line for each request: the common log format, followed by
-//! the duration of the request in seconds.
+//! the duration of the request in seconds, and the rate in bytes a second.
 //!
 //! ```text
-//! 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a HTTP/1.1" 200 2326 0.000211
+//! 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a HTTP/1.1" 200 2326 0.000211 -
+//! 127.0.0.1 - - [06/Nov/1994:08:49:38 +0000] "GET /b.iso HTTP/1.1" 200 5368709120 48.120034 111569104
 //! ```
 //!
-//! The time is the arrival of the request's first byte. A `-` stands for an unknown
+//! The time is the arrival of the request's first byte. The size is that of the body, as
+//! far as it was sent. The rate is the size by the duration. A `-` stands for an unknown
 //! value: the request line if the head was never complete, the status if the request
-//! got no answer.
+//! got no answer, the rate if the body was so small that the kernel may have taken it at
+//! once.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -39,13 +42,30 @@ fn line(peer: PeerAddr, exchange: &Exchange, began: SystemTime, took: Duration) 
         Some(status) => status.as_str().to_owned(),
         None => "-".to_owned(),
     };
+    let sent = exchange.body_bytes_sent();
+    let rate = match rate(sent, took) {
+        Some(rate) => rate.to_string(),
+        None => "-".to_owned(),
+    };
     format!(
-        "{} - - [{}] {request} {status} {} {:.6}",
+        "{} - - [{}] {request} {status} {sent} {:.6} {rate}",
         host(peer),
         date(began),
-        exchange.body_bytes_sent(),
         took.as_secs_f64()
     )
+}
+
+/// The smallest body that has a rate, in bytes. The kernel may take a smaller one at once,
+/// and then the duration says nothing about the network.
+const RATED_BYTES_MIN: u64 = 1 << 20;
+
+/// Returns the rate in bytes a second.
+fn rate(bytes: u64, took: Duration) -> Option<u64> {
+    if bytes < RATED_BYTES_MIN {
+        return None;
+    }
+    let rate = u128::from(bytes) * 1_000_000_000 / took.as_nanos().max(1);
+    Some(u64::try_from(rate).unwrap_or(u64::MAX))
 }
 
 /// The IP address, or `unix:` for a unix socket, whose clients have none.
@@ -101,19 +121,35 @@ mod tests {
         assert_eq!(
             line(peer, &exchange, began, took),
             "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \
-             \"GET /a?b\\\\\\xe2\\x80\\xae HTTP/1.1\" 200 2326 0.000211"
+             \"GET /a?b\\\\\\xe2\\x80\\xae HTTP/1.1\" 200 2326 0.000211 -"
+        );
+        exchange.sent_bytes = 100 + 5 * (1 << 30);
+        let slow = Duration::from_secs(10);
+        assert_eq!(
+            line(peer, &exchange, began, slow),
+            "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \
+             \"GET /a?b\\\\\\xe2\\x80\\xae HTTP/1.1\" 200 5368709120 10.000000 536870912"
         );
         exchange.request_line = None;
         exchange.status = None;
         exchange.sent_bytes = 0;
         assert_eq!(
             line(peer, &exchange, began, took),
-            "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"
+            "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211 -"
         );
         assert_eq!(
             line(PeerAddr::Unix, &exchange, began, took),
-            "unix: - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211"
+            "unix: - - [06/Nov/1994:08:49:37 +0000] - - 0 0.000211 -"
         );
+    }
+
+    #[test]
+    fn only_a_large_body_has_a_rate_and_no_rate_overflows() {
+        let second = Duration::from_secs(1);
+        assert_eq!(rate((1 << 20) - 1, second), None);
+        assert_eq!(rate(1 << 20, second), Some(1 << 20));
+        assert_eq!(rate(u64::MAX, Duration::ZERO), Some(u64::MAX));
+        assert_eq!(rate(1 << 20, Duration::MAX), Some(0));
     }
 
     #[test]

@@ -173,11 +173,11 @@ impl Handling {
         encode::finish_head(&mut head, &parts);
         common.set_answer_head(status, head.len());
         let may_have_body = is_upgrade || encode::may_have_body(&self.method, status);
-        let (output, rest) = match may_have_body {
-            true => split_body(head, content, common, cx),
+        let ((output, rest), length) = match may_have_body {
+            true => (split_body(head, content, common, cx), length),
             false => {
                 defer_drop(content, common, cx);
-                (Output::of_head(head), None)
+                ((Output::of_head(head), None), Length::None)
             }
         };
         let config = &cx.services.config;

@@ -153,7 +153,13 @@ impl Common {
     }
 
     /// Ends the exchange with the outcome `Cut`, and names its request in the report.
-    pub(super) fn cut_exchange(&mut self, handler_running: bool, services: &Services) {
+    /// `total`: the length of the answer's body, if there is an answer and it is known.
+    pub(super) fn cut_exchange(
+        &mut self,
+        handler_running: bool,
+        total: Option<u64>,
+        services: &Services,
+    ) {
         if let Some(exchange) = self.take_exchange() {
             let took = exchange.began.elapsed();
             self.enter(&exchange, RequestOutcome::Cut, took, services);
@@ -162,6 +168,8 @@ impl Common {
                 peer: self.peer,
                 age: took,
                 handler_running,
+                response_bytes_sent: exchange.body_bytes_sent(),
+                response_bytes_total: total,
             });
         }
     }
@@ -217,6 +225,26 @@ impl Common {
     pub(super) fn count_sent(&mut self, bytes: usize) {
         if let Some(exchange) = &mut self.exchange {
             exchange.sent_bytes += bytes as u64;
+        }
+    }
+
+    /// The method and the target of the request in progress, for the log.
+    pub(super) fn route(&self) -> String {
+        let exchange = self.exchange.as_ref();
+        deferred::named(exchange.and_then(|exchange| exchange.request_line.as_ref()))
+    }
+
+    /// Whether a part of the answer's body has been sent.
+    pub(super) fn has_sent_body(&self) -> bool {
+        let exchange = self.exchange.as_ref();
+        exchange.is_some_and(|exchange| exchange.body_bytes_sent() > 0)
+    }
+
+    /// Counts what is left of the answer's body, which has this length.
+    pub(super) fn count_left(&mut self, length: u64) {
+        if let Some(exchange) = &self.exchange {
+            let left = length.saturating_sub(exchange.body_bytes_sent());
+            self.guard.response_bytes_left(left);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::http1::request_line::RequestLine;
 use crate::lifecycle::numbers::Ended;
 use crate::lifecycle::numbers::NO_ROUTE;
 use crate::lifecycle::outcome::RequestOutcome;
+use crate::lifecycle::report::HowFar;
 
 /// A request and its answer, in the accounting.
 #[derive(Debug)]
@@ -45,6 +46,15 @@ impl Exchange {
     /// How many bytes of the answer's body have been sent.
     pub(super) fn body_bytes_sent(&self) -> u64 {
         self.sent_bytes.saturating_sub(self.sent_before_body)
+    }
+
+    /// How far the answer has come. `total`: the length of its body, if that is known.
+    pub(super) fn how_far(&self, total: Option<u64>) -> HowFar {
+        HowFar {
+            sent: self.body_bytes_sent(),
+            total,
+            took: self.began.elapsed(),
+        }
     }
 
     /// The place of its route in the numbers.

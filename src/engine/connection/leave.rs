@@ -139,7 +139,7 @@ impl Connection {
                 }
                 let handler_running =
                     matches!(state, State::Handling(handling) if handling.own.is_none());
-                common.cut_exchange(handler_running, services);
+                common.cut_exchange(handler_running, None, services);
                 ConnectionOutcome::Cut
             }
             State::Writing(writing) => writing.close_now(common, services, deferred),

@@ -27,8 +27,10 @@ use crate::http1::persist::CloseReason;
 use crate::http1::persist::Persist;
 use crate::journal::note;
 use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::outcome::Outcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
+use crate::lifecycle::report::HowFar;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
 use crate::message::body::upgrade::UpgradeFn;
@@ -39,6 +41,7 @@ use crate::net::stream::Sent;
 pub(super) struct Writing {
     pub(super) output: Output,
     pub(super) rest: Option<Rest>,
+    /// That of the body that is sent: [`Length::None`] if the answer has none.
     pub(super) length: Length,
     pub(super) persist: Persist,
     pub(super) outcome: RequestOutcome,
@@ -69,6 +72,7 @@ impl Writing {
                 Step::Continue
             }
             Rest::File(file) => {
+                self.count_left_once_begun(common);
                 let stream = common.socket.stream.share();
                 Step::Next(Next::SendFile(FilePart { stream, file }))
             }
@@ -77,6 +81,7 @@ impl Writing {
                 // the output does not drop the last handle, whose drop may run code of
                 // the application.
                 self.output = Output::default();
+                self.count_left_once_begun(common);
                 Step::Next(Next::Pull(stream))
             }
             Rest::Lent => self.cut_broken_body(&"the source of the body is gone", common, cx),
@@ -172,6 +177,7 @@ impl Writing {
             Sent::Wait => {
                 let until = self.minimum_rate.wait(cx.now);
                 if cx.now < until {
+                    self.count_left(common);
                     return cx.suspend(Wait::Room, Some(until));
                 }
                 let (request, connection) = (
@@ -183,11 +189,27 @@ impl Writing {
         }
     }
 
+    /// Counts the bytes that are left, if their number is known.
+    fn count_left(&self, common: &mut Common) {
+        if let Length::Known(length) = self.length {
+            common.count_left(length);
+        }
+    }
+
+    /// As [`count_left`](Self::count_left), before a further part of the body is sent. A
+    /// body that is sent by one write is never counted.
+    fn count_left_once_begun(&self, common: &mut Common) {
+        if common.has_sent_body() {
+            self.count_left(common);
+        }
+    }
+
     /// Waits for the source's next piece. The time of this wait does not count against
     /// the client.
     fn await_piece(&mut self, common: &mut Common, cx: &mut Context<'_>) -> Step {
         let received = common.socket.stream.look();
         self.minimum_rate.start_again(cx.now);
+        self.count_left(common);
         match received {
             Received::Gone => return self.close_disconnected(common, cx),
             // With a body of another kind, an EOF may only mean that the client has
@@ -273,8 +295,10 @@ impl Writing {
         note!(
             cx.services.journal,
             Error,
-            "cannot complete the response body for {}, the connection is cut: {why}",
-            common.peer
+            "cannot complete the response body of {} for {}, cut after {}: {why}",
+            common.route(),
+            common.peer,
+            self.how_far(common)
         );
         let (request, connection) = (RequestOutcome::BodyFailed, ConnectionOutcome::BodyFailed);
         self.close(request, connection, common, cx)
@@ -327,12 +351,30 @@ impl Writing {
     ) {
         self.defer_rest(common, deferred);
         match request {
-            RequestOutcome::Cut => common.cut_exchange(false, services),
-            other => common.end_exchange(other, Instant::now(), services),
+            RequestOutcome::Cut => common.cut_exchange(false, self.length.known(), services),
+            other => {
+                note!(
+                    services.journal,
+                    Debug,
+                    "{} for {}: {} after {}",
+                    common.route(),
+                    common.peer,
+                    other.name(),
+                    self.how_far(common)
+                );
+                common.end_exchange(other, Instant::now(), services);
+            }
         }
         if self.ends_by_reset(connection) {
             common.socket.stream.reset_on_close();
         }
+    }
+
+    fn how_far(&self, common: &Common) -> HowFar {
+        let exchange = common.exchange.as_ref();
+        exchange.map_or_else(HowFar::default, |exchange| {
+            exchange.how_far(self.length.known())
+        })
     }
 
     /// Ends the rest, and drops it after the turn if the drop may run code of the

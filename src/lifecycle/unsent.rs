@@ -129,7 +129,12 @@ mod tests {
         assert!(years.to_string().contains("(about 365 days, "), "{years}");
         let instant = unsent(1, u64::MAX, 1, 5);
         assert_eq!(instant.to_string(), "1 B to send (about 1 s)");
-        for (seconds, text) in [(119, "119 s"), (121, "3 min"), (7200, "2 h"), (172_800, "2 days")] {
+        for (seconds, text) in [
+            (119, "119 s"),
+            (121, "3 min"),
+            (7200, "2 h"),
+            (172_800, "2 days"),
+        ] {
             assert_eq!(About(Duration::from_secs(seconds)).to_string(), text);
         }
     }

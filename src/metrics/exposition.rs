@@ -70,6 +70,7 @@ impl Metrics {
     /// |---|---|---|
     /// | `farewell_connections` | `state` | open connections: each is in progress, waiting, idle, lingering or upgraded |
     /// | `farewell_followers` | | those of them that follow the shutdown |
+    /// | `farewell_response_left_bytes` | | [`Counts::response_bytes_left`](crate::Counts::response_bytes_left) |
     /// | `farewell_phase` | `phase` | 1 for the phase of the server, 0 for the others |
     /// | `farewell_connections_accepted_total` | | |
     /// | `farewell_connections_ended_total` | `outcome` | |
@@ -166,7 +167,10 @@ impl Families<'_> {
             self.0
                 .encode_descriptor("farewell_followers", help, None, MetricType::Gauge)?;
         gauge.encode_gauge(&counts.followers)?;
-        let (name, help) = ("farewell_response_left", "Bytes that responses in progress have to send");
+        let (name, help) = (
+            "farewell_response_left",
+            "Bytes that responses in progress have to send",
+        );
         let left = i64::try_from(counts.response_bytes_left).unwrap_or(i64::MAX);
         let mut gauge =
             self.0

@@ -56,7 +56,12 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
     });
     life.drain();
     services.accounting.drain_begun();
-    note!(services.journal, Info, "draining: {}", Left(&services.accounting));
+    note!(
+        services.journal,
+        Info,
+        "draining: {}",
+        Left(&services.accounting)
+    );
 
     // 3. The acceptor has the kernel refuse new connections, drains the backlog,
     //    closes the listener, and ends.

@@ -9,6 +9,7 @@ mod backlog;
 mod body_limits;
 mod counts;
 mod deadline;
+mod downloads;
 mod early_answers;
 mod events;
 mod expectations;

@@ -193,7 +193,10 @@ fn handlers_the_report_and_upgraded_connections_know_the_addresses() {
     assert_eq!(report.cut[0].peer, PeerAddr::Unix);
     let text = report.to_string();
     assert!(text.contains("by a request from unix socket"), "{text}");
-    assert!(text.contains("GET /slow for unix socket: cut after "), "{text}");
+    assert!(
+        text.contains("GET /slow for unix socket: cut after "),
+        "{text}"
+    );
 }
 
 #[test]

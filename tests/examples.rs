@@ -21,6 +21,8 @@ mod layers;
 mod nginx;
 #[path = "examples/running.rs"]
 mod running;
+#[path = "examples/takeover.rs"]
+mod takeover;
 /// Its tests run here: `cargo test` does not run those of examples.
 #[path = "../examples/testing.rs"]
 #[allow(dead_code, reason = "the program itself runs as a child process")]

@@ -56,6 +56,10 @@
 //! - **Long handlers can ask.** [`Request::phase`](crate::Request::phase) says whether a stop has begun, and
 //!   [`Request::deadline`](crate::Request::deadline) when what is left will be cut. So a handler may
 //!   shorten its work.
+//! - **Downloads tell what is left.** [`ShutdownHandle::unsent`](crate::ShutdownHandle::unsent) has the bytes
+//!   that are left of responses of known length, the time in which they are likely to be
+//!   sent, and whether the deadline will probably cut some. A client that is cut can continue
+//!   at the next instance of the server by a request with a range.
 //!
 //! # After `serve`
 //!
@@ -67,7 +71,8 @@
 //!
 //! - [`Report::all_answered`](crate::Report::all_answered) says whether the server failed no request. Use it for
 //!   the exit code, so that a supervisor sees a stop that lost something.
-//! - [`Report::cut`](crate::Report::cut) names the requests that were cut.
+//! - [`Report::cut`](crate::Report::cut) names the requests that were cut, and how far
+//!   their responses came.
 //! - [`Report::unreturned`](crate::Report::unreturned) names code of the application that has not returned.
 //!
 //! # Threads that are left

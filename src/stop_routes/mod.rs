@@ -145,12 +145,16 @@ impl StopRoutes {
     /// | query | what it does |
     /// |---|---|
     /// | none | begins the stop, and confirms it: the other requests in progress, and the time that the stop takes at most |
-    /// | `?wait` | begins the stop; the response has a line whenever the counts change, and ends with the [`Report`](crate::Report) when only followers of the stop are left |
+    /// | `?wait` | begins the stop; the response has a line whenever the counts change, once a second while only the bytes left to send change, and ends with the [`Report`](crate::Report) when only followers of the stop are left |
     /// | `?now` | begins the stop, and confirms it; once the confirmation is delivered, all other requests are cut |
     ///
     /// The response arrives before the server ends. It is text for people, or, if `Accept`
     /// names `application/json`, a JSON object in each line; the last object of `?wait` is
-    /// [`Report::to_json`](crate::Report::to_json). The trigger in the report is
+    /// [`Report::to_json`](crate::Report::to_json). The others of `?wait` have the counts,
+    /// and `response_bytes_left`, `likely_seconds` and `before_deadline`: what is left to
+    /// send, and from a second after the start of the drain on the time in which that is
+    /// likely, and whether that is before the deadline (`null` while unknown); see
+    /// [`Unsent`](crate::Unsent). The trigger in the report is
     /// [`Trigger::Request`](crate::Trigger::Request), unless the stop has begun before.
     ///
     /// Other requests do not stop the server. Each gets a

@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
@@ -30,8 +31,13 @@ pub(crate) struct Running {
 impl Running {
     /// Starts an example with these arguments, and the address behind them.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_at(name, arguments, (Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// As [`start`](Self::start), at this address.
+    pub(crate) fn start_at(name: &str, arguments: &[&str], address: SocketAddr) -> Self {
         let mut child = command(name, arguments)
-            .arg("127.0.0.1:0")
+            .arg(address.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

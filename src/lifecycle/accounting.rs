@@ -1,7 +1,6 @@
 //! The accounting: every connection and every request is counted when it begins,
 //! and again, with its outcome, when it ends.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -16,14 +15,12 @@ use std::time::Instant;
 
 use super::bytes_left::Entered;
 use super::counts::Counts;
-use super::numbers::BeforeAndAfter;
 use super::numbers::Block;
 use super::numbers::Ended;
 use super::numbers::Numbers;
 use super::outcome::ConnectionOutcome;
-use super::outcome::Outcome;
 use super::outcome::RequestOutcome;
-use super::outcome::Tally;
+use super::outcome_counts::OutcomeCounts;
 use super::phase::Lifecycle;
 use super::phase::Phase;
 use super::phase::Trigger;
@@ -34,37 +31,6 @@ use super::unsent::Unsent;
 
 /// How many of the requests that were cut the report names.
 const NAMED_MAX: usize = 100;
-
-#[derive(Debug)]
-struct OutcomeCounts<O> {
-    counts: Vec<BeforeAndAfter>,
-    outcome: PhantomData<O>,
-}
-
-impl<O: Outcome> OutcomeCounts<O> {
-    fn new() -> Self {
-        Self {
-            counts: O::ALL.iter().map(|_| BeforeAndAfter::default()).collect(),
-            outcome: PhantomData,
-        }
-    }
-
-    fn count(&self, outcome: O, after_trigger: bool) {
-        self.counts[outcome.index()].count(after_trigger);
-    }
-
-    fn tally(&self, which: impl Fn(&BeforeAndAfter) -> u64) -> Tally<O> {
-        Tally::new(|outcome: &O| which(&self.counts[outcome.index()]))
-    }
-
-    fn all(&self) -> Tally<O> {
-        self.tally(BeforeAndAfter::all)
-    }
-
-    fn after(&self) -> Tally<O> {
-        self.tally(BeforeAndAfter::after)
-    }
-}
 
 /// The accounting of one server.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ pub(crate) mod counts;
 pub(crate) mod counts_watch;
 pub(crate) mod numbers;
 pub(crate) mod outcome;
+mod outcome_counts;
 pub(crate) mod phase;
 pub(crate) mod report;
 #[cfg(feature = "serde")]

@@ -72,6 +72,7 @@ fn wget_continues_a_download_at_the_next_instance() {
     continues_at_the_next_instance(&WGET);
 }
 
+#[expect(clippy::print_stderr, reason = "says that it tests nothing")]
 fn continues_at_the_next_instance(downloader: &Downloader) {
     let (served, got) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let content = ascii(BYTES);
@@ -83,7 +84,10 @@ fn continues_at_the_next_instance(downloader: &Downloader) {
 
     let client = match downloader.spawn(downloader.begin, &url, got.path()) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("not tested, because {} is not installed", downloader.program);
+            eprintln!(
+                "not tested, because {} is not installed",
+                downloader.program
+            );
             return first.stop();
         }
         client => client.unwrap(),
@@ -108,7 +112,10 @@ fn continues_at_the_next_instance(downloader: &Downloader) {
     assert!(report.contains(": cut after "), "{report}");
     assert!(report.contains(" of 32.0 MiB in "), "{report}");
     let cut = client.wait_with_output().unwrap();
-    assert!(!cut.status.success(), "it notices that the file is not whole");
+    assert!(
+        !cut.status.success(),
+        "it notices that the file is not whole"
+    );
     let length = fs::metadata(&part).unwrap().len();
     assert!(0 < length && length < BYTES as u64, "{length}");
 

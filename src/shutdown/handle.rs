@@ -130,6 +130,18 @@ impl ShutdownHandle {
     /// take, and the time until the deadline.
     ///
     /// It takes no lock of the connections, and costs the same whatever their number.
+    ///
+    /// ```
+    /// # let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default())?;
+    /// let stop = server.shutdown_handle();
+    /// let unsent = stop.unsent();
+    /// if unsent.is_likely_cut() {
+    ///     // 4.9 GiB to send (about 2 min, probably not before the deadline)
+    ///     println!("{unsent}");
+    /// }
+    /// # assert_eq!(unsent.bytes, 0);
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
     pub fn unsent(&self) -> Unsent {
         self.accounting.unsent()
     }

@@ -18,6 +18,7 @@ use farewell::Router;
 use farewell::Server;
 use farewell::StopAccess;
 use farewell::StopRoutes;
+use serde_json::Value;
 
 use crate::support::Client;
 use crate::support::TOO_LONG;
@@ -224,10 +225,14 @@ fn a_client_that_follows_the_stop_sees_what_is_left_once_a_second() {
         }
     });
 
-    let mut follower = server.connect();
+    let (mut follower, mut reading_json) = (server.connect(), server.connect());
+    server.wait_open(3);
     let began = Instant::now();
     follower.request("/shutdown?wait");
     follower.head();
+    reading_json
+        .send("GET /shutdown?wait HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n");
+    reading_json.head();
     let mut lines = Vec::new();
     while began.elapsed() < Duration::from_secs(4) {
         lines.push(next_line(&mut follower));
@@ -240,11 +245,23 @@ fn a_client_that_follows_the_stop_sees_what_is_left_once_a_second() {
     let too_late = ", probably not before the deadline)\n";
     assert!(last.ends_with(too_late), "{lines:?}");
 
+    let json: Value = loop {
+        let json: Value = serde_json::from_str(&next_line(&mut reading_json)).unwrap();
+        if !json["likely_seconds"].is_null() {
+            break json;
+        }
+        assert!(json["before_deadline"].is_null(), "{json}");
+    };
+    assert_eq!(json["before_deadline"], false);
+    assert!(json["likely_seconds"].as_f64().unwrap() > 60.0, "{json}");
+    assert!(json["response_bytes_left"].as_u64().unwrap() > TOTAL / 2);
+
     let unsent = server.stop.unsent();
     assert!(unsent.is_likely_cut(), "{unsent:?}");
     server.stop.abort();
     follower.expect_end();
-    drop(follower);
+    reading_json.expect_end();
+    drop((follower, reading_json));
     reader.join().unwrap();
     let report = server.join();
     assert_eq!(report.cut.len(), 1, "{report}");

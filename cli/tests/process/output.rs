@@ -507,7 +507,39 @@ fn the_access_log_has_a_line_for_each_request() {
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
         assert!(line.contains(expected), "{line}");
+        // No rate: the bodies are small.
+        assert!(line.ends_with(" -"), "{line}");
     }
+}
+
+#[test]
+fn the_log_tells_what_is_left_of_a_large_response_and_then_its_size_and_rate() {
+    /// More than fits into the sockets' buffers.
+    const BYTES: usize = 32 << 20;
+    let program = Program::start_logging(&["--access-log", "--body-bytes-max", "32MiB"]);
+    let mut client = program.connect();
+    let head = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
+    client.send(head);
+    client.send(vec![b'x'; BYTES]);
+    client.wait_readable();
+    program.signal(Signal::TERM);
+    let progress = program.wait_logged("farewell::live] draining: 1 in progress");
+    let (_, left) = progress.split_once(" 0 lingering, ").unwrap();
+    assert!(left.contains(" MiB to send"), "{progress}");
+    assert!(left.ends_with(" s left"), "{progress}");
+    assert_eq!(client.response().body.len(), BYTES);
+    drop(client);
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let part = format!("\"POST /echo HTTP/1.1\" 200 {BYTES} ");
+    let line = ended.stderr.lines().find_map(|line| line.split_once(&part));
+    let (seconds, rate) = line.unwrap().1.split_once(' ').unwrap();
+    let (seconds, rate): (f64, f64) = (seconds.parse().unwrap(), rate.parse().unwrap());
+    let expected = BYTES as f64 / seconds;
+    assert!(
+        (rate - expected).abs() <= 1.0 + expected / 1000.0,
+        "{rate} {expected}"
+    );
 }
 
 #[test]

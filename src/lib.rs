@@ -139,6 +139,8 @@ pub use crate::config::Config;
 pub use crate::error::Error;
 #[cfg(feature = "files")]
 pub use crate::files::Files;
+#[cfg(feature = "files")]
+pub use crate::files::Uploads;
 pub use crate::handler::Handler;
 pub use crate::lifecycle::counts::Counts;
 pub use crate::lifecycle::outcome::ConnectionOutcome;

@@ -24,4 +24,6 @@ pub(crate) mod request_body;
 pub(crate) mod response;
 mod response_parts;
 pub(crate) mod route_match;
+#[cfg(any(feature = "files", feature = "stop-routes"))]
+pub(crate) mod same_site;
 mod typed;

@@ -23,6 +23,7 @@ use crate::message::rejection::Rejection;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
+use crate::message::same_site;
 
 /// Which requests may stop a server by [`StopRoutes`](crate::StopRoutes). Needs the
 /// feature `stop-routes`.
@@ -256,23 +257,12 @@ fn check_loopback(peer: PeerAddr) -> Result<(), Denial> {
 fn check_fields(headers: &HeaderMap) -> Result<(), Denial> {
     // Protects against DNS rebinding: a page of another site may have a name
     // that resolves to a loopback address. The browser sends that name as Host.
-    let host = headers.get(header::HOST).map(|host| host.as_bytes());
-    let host = host.and_then(|host| Authority::try_from(host).ok());
+    let host = same_site::host(headers);
     if !host.as_ref().is_some_and(is_loopback_name) {
         return Err(Denial::NotLoopbackHost);
     }
-    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    let same_site = headers
-        .get_all(SEC_FETCH_SITE)
-        .iter()
-        .all(|site| site == "none" || site == "same-origin");
-    let same_origin = headers.get_all(header::ORIGIN).iter().all(|origin| {
-        let origin = origin.as_bytes().strip_prefix(b"http://");
-        origin.is_some_and(|origin| {
-            Authority::try_from(origin).is_ok_and(|origin| Some(origin) == host)
-        })
-    });
-    if !same_site || !same_origin {
+    let is_own = same_site::fetch_is_own(headers).unwrap_or(true);
+    if !is_own || !same_site::origin_is(host.as_ref(), &["http"], headers) {
         return Err(Denial::OtherSite);
     }
     if is_prefetch(headers) {

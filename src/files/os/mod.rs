@@ -1,6 +1,7 @@
 //! What differs between systems for files: names, kinds of errors, and opening without
 //! waiting.
 
+pub(super) mod new_file;
 #[cfg(any(test, not(unix)))]
 mod portable;
 #[cfg(unix)]

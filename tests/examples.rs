@@ -262,6 +262,44 @@ fn form_upload_stores_the_files_of_a_form_and_no_half_of_a_file() {
     assert_eq!(names, ["a.txt", "b c.txt"]);
 }
 
+#[test]
+fn inbox_stores_whole_files_and_nothing_when_it_is_killed() {
+    let folder = TempDir::new().unwrap();
+    let mut example = Running::start("inbox", &[path(folder.path())]);
+    let content = ascii(3 * 1024 * 1024);
+    let mut client = example.connect();
+    client.send(form("/", &[("a.txt", &content), ("b c.txt", "b")]));
+    let stored = client.response();
+    assert_eq!(stored.status, 201, "{stored:?}");
+    assert_eq!(stored.body, "/a.txt\n/b%20c.txt\n");
+    assert_eq!(client.get("/a.txt").body, content);
+
+    // Both handlers are in the middle of a file: they have asked for the rest of it.
+    let mut half = example.connect();
+    half.send(expecting("PUT /half.txt", content.len()));
+    assert!(half.head().starts_with("http/1.1 100 "));
+    half.send(&content[..content.len() / 2]);
+    let mut half_form = example.connect();
+    let request = form("/", &[("first.txt", "1"), ("second.txt", &content)]);
+    let request = request.replacen("\r\n", "\r\nExpect: 100-continue\r\n", 1);
+    let (head, body) = request.split_at(request.find("--AaB03x").unwrap());
+    half_form.send(head);
+    assert!(half_form.head().starts_with("http/1.1 100 "));
+    half_form.send(&body[..body.len() / 2]);
+    assert!(example.runs());
+    example.signal(Signal::KILL);
+    assert_eq!(example.end_signal(), Some(9));
+    let mut names = names_in(&folder);
+    names.retain(|name| !name.starts_with(".farewell-"));
+    names.sort();
+    assert_eq!(names, ["a.txt", "b c.txt"]);
+
+    // Where the file system has no files without names, the next process removes them.
+    let example = Running::start("inbox", &[path(folder.path())]);
+    assert_eq!(names_in(&folder).len(), 2, "{:?}", names_in(&folder));
+    example.stop();
+}
+
 /// The head of a request whose handler is running once the server asks for its
 /// body.
 fn expecting(what: &str, length: usize) -> String {
@@ -567,7 +605,7 @@ fn every_example_is_stopped_by_each_signal() {
     let notes = crud::file_with(&folder, "{}");
     for name in names() {
         let arguments: &[&str] = match name.as_str() {
-            "upload" | "download" | "jobs" => &[path(folder.path())],
+            "upload" | "download" | "inbox" | "jobs" => &[path(folder.path())],
             "graceful" => &[path(&file)],
             "crud" => &[path(&notes)],
             "admin" => &["open-sesame"],

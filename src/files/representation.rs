@@ -121,22 +121,6 @@ impl Representation {
     }
 }
 
-/// What identifies a file that is not encoded.
-pub(super) fn validators(modified: Option<SystemTime>, length: u64) -> Validators {
-    Validators {
-        etag: EntityTag::new(modified, length, None),
-        modified,
-    }
-}
-
-/// Adds the fields that identify a content.
-pub(super) fn identify(validators: &Validators, fields: &mut HeaderMap) {
-    fields.insert(header::ETAG, validators.etag.to_field());
-    if let Some(modified) = validators.last_modified() {
-        fields.insert(header::LAST_MODIFIED, modified);
-    }
-}
-
 /// Reads a small part of a file. `None` if the file has become shorter.
 fn read(file: &File, offset: u64, length: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];

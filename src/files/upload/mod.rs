@@ -17,6 +17,8 @@ pub(super) mod options;
 mod put;
 mod store;
 
+use std::path::Path;
+
 use http::HeaderMap;
 use http::Method;
 use http::header;
@@ -49,7 +51,8 @@ impl Uploader {
     /// Removes what earlier processes have left in the served folder.
     pub(super) fn new(uploads: Uploads, root: &Root) -> Self {
         let store = Store::new(uploads);
-        store.leftovers.remove_from(root.folder());
+        // If the folder cannot be read, the first upload to it says so.
+        let _ = store.open_folder(root, Path::new("."));
         Self { store }
     }
 

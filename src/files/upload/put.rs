@@ -1,6 +1,7 @@
 //! `PUT`: the body becomes the file of the path (RFC 9110 section 9.3.4).
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::HeaderValue;
@@ -11,11 +12,11 @@ use super::failure::Failure;
 use super::store::Store;
 use super::store::Stored;
 use super::store::Target;
+use super::store::validators_of;
 use crate::files::options::Options;
 use crate::files::os;
 use crate::files::path::Encoded;
 use crate::files::path::FilePath;
-use crate::files::representation;
 use crate::files::root::Root;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
@@ -48,7 +49,7 @@ pub(super) fn answer(
     let parent = parent.unwrap_or(Path::new("."));
     let folder = store.open_folder(root, parent)?;
     let folder = folder.ok_or_else(Failure::no_folder)?;
-    let name = os::name_of_bytes(path.last_name()).ok_or_else(Failure::no_folder)?;
+    let name = whole.file_name().ok_or_else(Failure::is_folder)?;
     let conditions = request.headers().clone();
     let target = Target {
         root,
@@ -66,8 +67,11 @@ pub(super) fn answer(
     // (RFC 9110 section 9.3.4).
     let mut fields = HeaderMap::new();
     if let Ok(metadata) = file.file().metadata() {
-        let validators = representation::validators(metadata.modified().ok(), metadata.len());
-        representation::identify(&validators, &mut fields);
+        let validators = validators_of(metadata.modified().ok(), metadata.len());
+        fields.insert(header::ETAG, validators.etag.value());
+        if let Some(date) = validators.last_modified(SystemTime::now()) {
+            fields.insert(header::LAST_MODIFIED, date);
+        }
     }
     Ok(match stored {
         Stored::Replaced => (fields, NoContent).into_response(),

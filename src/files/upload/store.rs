@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use cap_std::fs::Dir;
 use http::HeaderMap;
@@ -22,7 +23,6 @@ use crate::files::os;
 use crate::files::preconditions;
 use crate::files::preconditions::Precondition;
 use crate::files::preconditions::Validators;
-use crate::files::representation;
 use crate::files::root::Root;
 use crate::message::rejection::Rejection;
 
@@ -174,7 +174,7 @@ impl Target<'_> {
         }
         if metadata.is_file() {
             let modified = metadata.modified().ok().map(|time| time.into_std());
-            let validators = representation::validators(modified, metadata.len());
+            let validators = validators_of(modified, metadata.len());
             return Ok(Existing::File(Some(validators)));
         }
         if !metadata.is_symlink() {
@@ -185,12 +185,17 @@ impl Target<'_> {
             Ok(opened) if opened.metadata.is_dir() => Err(Failure::is_folder()),
             Ok(opened) => {
                 let modified = opened.metadata.modified().ok();
-                let validators = representation::validators(modified, opened.metadata.len());
+                let validators = validators_of(modified, opened.metadata.len());
                 Ok(Existing::File(Some(validators)))
             }
             Err(_) => Ok(Existing::File(None)),
         }
     }
+}
+
+/// What identifies a file, which is not encoded.
+pub(super) fn validators_of(modified: Option<SystemTime>, length: u64) -> Validators {
+    Validators::new(modified, length, SystemTime::now())
 }
 
 /// Copies a content of at most `bytes_max` bytes.

@@ -3,6 +3,7 @@
 mod answers;
 #[cfg(unix)]
 mod beneath;
+mod uploads;
 
 use std::fs;
 use std::path::Path;

@@ -23,9 +23,10 @@ pub(crate) fn fetch_is_own(headers: &HeaderMap) -> Option<bool> {
 pub(crate) fn origin_is(host: Option<&Authority>, schemes: &[&str], headers: &HeaderMap) -> bool {
     headers.get_all(header::ORIGIN).iter().all(|origin| {
         let mut schemes = schemes.iter();
-        let authority =
-            schemes.find_map(|scheme| origin.as_bytes().strip_prefix(scheme.as_bytes()));
-        let authority = authority.and_then(|rest| rest.strip_prefix(b"://"));
+        let authority = schemes.find_map(|scheme| {
+            let rest = origin.as_bytes().strip_prefix(scheme.as_bytes())?;
+            rest.strip_prefix(b"://")
+        });
         authority.is_some_and(|authority| {
             Authority::try_from(authority).is_ok_and(|authority| Some(&authority) == host)
         })

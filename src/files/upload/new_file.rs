@@ -244,7 +244,7 @@ mod tests {
     }
 
     type Create = for<'f> fn(&'f Dir) -> io::Result<NewFile<'f>>;
-    const BOTH: [Create; 2] = [NewFile::create, NewFile::create_named];
+    const BOTH: [Create; 2] = [|dir| NewFile::create(dir), |dir| NewFile::create_named(dir)];
 
     #[test]
     fn a_file_takes_a_free_name_and_no_other() {

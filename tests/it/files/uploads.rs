@@ -283,10 +283,8 @@ fn nothing_is_stored_outside_or_through_a_link_and_no_device_is_opened() {
             let expected = if overwrites { 204 } else { 409 };
             assert_eq!(put(&files, link, &[], "a").status, expected, "{link}");
         }
-        assert_eq!(
-            post(&files, "/out/", &[], &[("a", "a")]).status,
-            if overwrites { 405 } else { 404 }
-        );
+        // A link that leads out, and then a file.
+        assert_eq!(post(&files, "/out/", &[], &[("a", "a")]).status, 404);
     }
     assert_eq!(stored(&outside), pairs(&[("secret", "secret")]));
     let expected = [
@@ -568,7 +566,7 @@ fn a_client_that_disconnects_and_a_stop_that_cuts_leave_nothing() {
     client.send(&content[..content.len() - 1]);
     server.stop.shutdown();
     let report = server.join();
-    assert_eq!(report.cut(), 1, "{report:?}");
+    assert_eq!(report.cut.len(), 1, "{report:?}");
     drop(client);
     assert_eq!(stored(&folder), pairs(&[("a", "old")]));
 }

@@ -126,7 +126,7 @@ fn member(text: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// A weight (RFC 9110 section 12.4.2): 0 to 1, with at most three decimals.
-fn thousandths(weight: &[u8]) -> Option<u16> {
+pub(super) fn thousandths(weight: &[u8]) -> Option<u16> {
     let (one, decimals) = match weight {
         [one] => (one, &[][..]),
         [one, b'.', decimals @ ..] if decimals.len() <= 3 => (one, decimals),

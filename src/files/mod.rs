@@ -13,6 +13,7 @@ mod byteranges;
 mod cache_control;
 mod content_type;
 mod encoding;
+mod listing;
 mod options;
 mod os;
 mod path;
@@ -22,13 +23,16 @@ mod representation;
 mod root;
 mod upload;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
+use cap_std::fs::Dir;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::header;
 
+use self::listing::Listing;
 use self::options::Options;
 use self::path::BadPath;
 use self::path::Encoded;
@@ -151,6 +155,30 @@ impl Files {
     }
 
     /// Shows what a folder without `index.html` has. Default: no, such a folder is a 404.
+    ///
+    /// The listing is a page without scripts that loads nothing, or JSON for a client whose
+    /// `Accept` prefers `application/json`:
+    ///
+    /// ```json
+    /// {
+    ///   "entries": [
+    ///     {"name": "a b.txt", "kind": "file", "bytes": 5,
+    ///      "modified": "2026-01-31T12:00:00Z", "url": "./a%20b.txt"},
+    ///     {"name": "c", "kind": "folder", "bytes": null,
+    ///      "modified": "2026-01-31T12:00:00Z", "url": "./c/"}
+    ///   ],
+    ///   "omitted": 0,
+    ///   "omitted_is_exact": true
+    /// }
+    /// ```
+    ///
+    /// A `url` is relative to that of the folder, and has every byte of a name; in `name`
+    /// bytes that are not UTF-8 are U+FFFD. `?sort=name`, `size` or `date` and `order=asc`
+    /// or `desc` sort both. Folders come first. Names are compared without case, and their
+    /// digits as numbers.
+    ///
+    /// At most 10 000 entries are shown, the first that the system gives. The others are
+    /// counted: `omitted`, exactly as long as the folder has at most 100 000.
     #[must_use]
     pub fn listing(mut self, lists: bool) -> Self {
         self.options.lists_folders = lists;
@@ -242,7 +270,7 @@ impl Files {
         let path = FilePath::parse(below, self.options.serves_hidden)?;
         let opened = self.root.find(path.as_path())?;
         match (opened.metadata.is_dir(), path.is_folder) {
-            (true, true) => self.folder(request, &path),
+            (true, true) => self.folder(request, &path, opened),
             (true, false) => {
                 let names = Encoded(path.as_bytes());
                 let location = format!("{}/{names}/", self.options.prefix);
@@ -253,13 +281,44 @@ impl Files {
         }
     }
 
-    fn folder(&self, request: &Request, path: &FilePath<'_>) -> Result<Response, Miss> {
+    fn folder(
+        &self,
+        request: &Request,
+        path: &FilePath<'_>,
+        folder: Opened,
+    ) -> Result<Response, Miss> {
         let index = path.as_path().join("index.html");
         match self.root.find(&index) {
             Ok(opened) if opened.metadata.is_file() => Ok(self.file(request, &index, opened)),
+            Ok(_) | Err(OpenError::NotFound) if self.options.lists_folders => {
+                self.list(request, path, folder)
+            }
             Ok(_) | Err(OpenError::NotFound) => Err(Miss::Nothing),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The response to a request for a folder without `index.html`.
+    fn list(
+        &self,
+        request: &Request,
+        path: &FilePath<'_>,
+        folder: Opened,
+    ) -> Result<Response, Miss> {
+        let options = listing::Options {
+            shows_hidden: self.options.serves_hidden,
+            ..listing::Options::default()
+        };
+        // A link is listed as what a request for it would get.
+        let target = |name: &OsStr| {
+            let link = self.root.find(&path.as_path().join(name));
+            link.ok().map(|opened| opened.metadata)
+        };
+        let names = path.names().map(<[u8]>::to_vec).collect();
+        let folder = Dir::from_std_file(folder.file);
+        let listing = Listing::read(&folder, names, options, target);
+        let listing = listing.map_err(OpenError::from)?;
+        Ok(listing.respond(request.uri().query(), request.headers()))
     }
 
     /// The response to a request for this file.

@@ -3,6 +3,8 @@
 mod answers;
 #[cfg(unix)]
 mod beneath;
+#[cfg(unix)]
+mod listing;
 mod uploads;
 
 use std::fs;

@@ -83,6 +83,12 @@ impl<'a> FilePath<'a> {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The names, from the outermost folder on. The served folder itself has none.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let names = self.bytes.split(|&byte| byte == b'/');
+        names.filter(|name| !name.is_empty())
+    }
 }
 
 fn decode(name: &str) -> Result<Cow<'_, [u8]>, BadPath> {

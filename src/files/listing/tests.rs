@@ -73,14 +73,14 @@ fn a_folder_is_read_without_names_that_begin_with_a_dot() {
     let root = temporary.path();
     File::create(root.join("b")).unwrap().set_len(7).unwrap();
     File::create(root.join(".hidden")).unwrap();
-    std::fs::create_dir(root.join("a")).unwrap();
+    fs::create_dir(root.join("a")).unwrap();
     let listing = read(&temporary, Options::default());
     assert_eq!(names(&listing), ["a", "b"]);
     assert_eq!(listing.entries[0].kind, EntryKind::Folder);
     assert_eq!(listing.entries[0].bytes, 0);
     assert_eq!(listing.entries[1].kind, EntryKind::File);
     assert_eq!(listing.entries[1].bytes, 7);
-    let modified = std::fs::metadata(root.join("b")).unwrap().modified();
+    let modified = fs::metadata(root.join("b")).unwrap().modified();
     assert_eq!(listing.entries[1].modified, modified.ok());
     let options = Options {
         shows_hidden: true,
@@ -99,7 +99,7 @@ fn links_are_what_they_lead_to_and_what_is_not_served_is_left_out() {
     let temporary = tempfile::tempdir().unwrap();
     let root = temporary.path();
     File::create(root.join("file")).unwrap().set_len(9).unwrap();
-    std::fs::create_dir(root.join("folder")).unwrap();
+    fs::create_dir(root.join("folder")).unwrap();
     symlink("file", root.join("to-file")).unwrap();
     symlink("folder", root.join("to-folder")).unwrap();
     symlink("/etc/passwd", root.join("out")).unwrap();

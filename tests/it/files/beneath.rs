@@ -357,7 +357,7 @@ fn what_the_program_may_not_read_is_a_403_without_detail() {
     fs::create_dir(public.join("closed")).unwrap();
     fs::write(public.join("closed/index.html"), SECRET).unwrap();
     for name in ["closed.txt", "closed"] {
-        fs::set_permissions(public.join(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(public.join(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
     if File::open(public.join("closed.txt")).is_ok() {
         println!("skipped: this user may read every file");

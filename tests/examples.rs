@@ -605,7 +605,7 @@ fn every_example_is_stopped_by_each_signal() {
     let notes = crud::file_with(&folder, "{}");
     for name in names() {
         let arguments: &[&str] = match name.as_str() {
-            "upload" | "download" | "inbox" | "jobs" => &[path(folder.path())],
+            "upload" | "download" | "files" | "inbox" | "jobs" => &[path(folder.path())],
             "graceful" => &[path(&file)],
             "crud" => &[path(&notes)],
             "admin" => &["open-sesame"],
@@ -661,8 +661,8 @@ fn graceful_starts_without_a_file() {
 fn every_example_is_short_and_documented_and_exercised() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
-    let tests =
-        ["", "/crud", "/jobs", "/layers"].map(|file| read(&format!("tests/examples{file}.rs")));
+    let tests = ["", "/crud", "/jobs", "/layers", "/takeover"]
+        .map(|file| read(&format!("tests/examples{file}.rs")));
     let tests = tests.concat();
     let table = read("docs/library.md");
     let readme = read("README.md");

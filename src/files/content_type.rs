@@ -12,7 +12,10 @@ pub(super) fn of_name(name: &[u8]) -> HeaderValue {
         None => HeaderValue::from_static("application/octet-stream"),
         Some("text/html") => HeaderValue::from_static("text/html; charset=utf-8"),
         Some("text/css") => HeaderValue::from_static("text/css; charset=utf-8"),
-        Some("text/javascript") => HeaderValue::from_static("text/javascript; charset=utf-8"),
+        // RFC 9239 section 6: the other name is obsolete.
+        Some("text/javascript" | "application/javascript") => {
+            HeaderValue::from_static("text/javascript; charset=utf-8")
+        }
         Some("text/plain") => HeaderValue::from_static("text/plain; charset=utf-8"),
         Some(text) if text.starts_with("text/") => {
             HeaderValue::try_from(format!("{text}; charset=utf-8"))

@@ -16,15 +16,16 @@ use clap::parser::ValueSource;
 use farewell::Config;
 
 use super::Failure;
+use super::files::FileOptions;
 use super::usage;
 use super::values::bytes;
 use super::values::count;
 use super::values::duration;
 use super::values::flag;
 
-/// A threaded HTTP/1.1 server that answers every request before it stops.
+/// Serves a folder over HTTP/1.1, and answers every request before it stops.
 ///
-/// Every option can also be set by an environment variable; the command line
+/// Without DIR, it is a service for demonstrations. Every option can also be set by an environment variable; the command line
 /// takes precedence. A DURATION is written as 500ms, 10s or 1m; a SIZE in bytes,
 /// or as 64KiB, 2MiB or 1GiB.
 #[derive(Debug, Parser)]
@@ -38,6 +39,11 @@ use super::values::flag;
 pub(super) struct Options {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+
+    /// Folder to serve. A folder with the name of a command is written with its
+    /// path, as in ./drill.
+    #[arg(value_name = "DIR", env = "FAREWELL_DIR")]
+    pub(super) dir: Option<PathBuf>,
 
     /// Address and port to listen on. A port alone, as in :8081, means all
     /// addresses of this machine; port 0 picks a free port. For a unix socket, its
@@ -134,7 +140,7 @@ pub(super) struct Options {
     #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = flag)]
     access_log: bool,
 
-    /// Time that each "Hello" response takes, to simulate work.
+    /// Time that each "Hello" response takes, to simulate work. Not with DIR.
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WORK", value_parser = duration, default_value = "0s")]
     pub(super) work: Duration,
 
@@ -162,6 +168,14 @@ pub(super) struct Options {
     /// fields.
     #[arg(skip)]
     by_variable: Vec<String>,
+
+    /// The field of an option that is for a folder alone, if one is set.
+    #[arg(skip)]
+    file_option: Option<String>,
+
+    // The last, because its heading is for all that follow.
+    #[command(flatten)]
+    pub(super) files: FileOptions,
 }
 
 /// A command that runs instead of the server.
@@ -174,12 +188,15 @@ const AFTER_HELP: &str = "\
 Routes:
   /healthz         200 while the program runs
   /readyz          200, or 503 once a stop is requested
-  POST /echo       returns the body of the request
   /shutdown        stops the program; the response says what is in progress
   /shutdown?wait   stops it, and reports the progress of the stop until its end
   /shutdown?now    stops it, and cuts requests in progress
+  any other path   with DIR: the file or folder of this path in DIR
+  Without DIR:
+  POST /echo       returns the body of the request
   any other path   returns \"Hello\"; with ?delay=3s it does so after 3 seconds
-  Each of them needs a free worker, /healthz and /shutdown too.
+  Each of them needs a free worker, /healthz and /shutdown too. They come before
+  files of the same name.
 
 Signals:
   Ctrl+C, SIGTERM and SIGHUP stop the program. A second signal, at least 200 ms
@@ -212,7 +229,10 @@ impl Options {
     pub(super) fn from_command_line() -> Result<Result<Self, String>, Failure> {
         let parsed = Self::command().try_get_matches();
         match parsed.and_then(|matches| Self::from_matches(&matches)) {
-            Ok(options) => Ok(Ok(options)),
+            Ok(options) => match options.conflict() {
+                Some(problem) => Err(Failure::usage(problem)),
+                None => Ok(Ok(options)),
+            },
             Err(error) => match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Err(error.to_string())),
                 _ => {
@@ -232,7 +252,38 @@ impl Options {
             .filter(by_variable)
             .map(ToString::to_string)
             .collect();
+        options.file_option = FileOptions::any_set(matches);
         Ok(options)
+    }
+
+    /// What clap cannot express: options that contradict each other.
+    fn conflict(&self) -> Option<String> {
+        let Some(dir) = &self.dir else {
+            let option = self.file_option.as_deref().map(|field| self.name(field))?;
+            return Some(format!(
+                "{option} is for a folder, and none is given: write farewell DIR (see farewell --help)"
+            ));
+        };
+        let is_command = |name: &str| Self::command().find_subcommand(name).is_some();
+        let is_typed = !self.by_variable.iter().any(|field| field == "dir");
+        match dir.to_str() {
+            Some(name) if is_typed && is_command(name) => Some(format!(
+                "{name} must come first: it has its own options (a folder of this name is ./{name})"
+            )),
+            _ if !self.work.is_zero() => Some(format!(
+                "{} is for the service without a folder: remove it, or {}",
+                self.name("work"),
+                if is_typed { "DIR" } else { "FAREWELL_DIR" },
+            )),
+            _ if self.listen.starts_with("unix:") && (self.files.qr || self.files.open) => {
+                let option = self.name(if self.files.qr { "qr" } else { "open" });
+                Some(format!(
+                    "{option} needs a URL, and {} has none",
+                    self.listen
+                ))
+            }
+            _ => self.files.conflict(|field| self.name(field)),
+        }
     }
 
     /// The name of the option that sets a field, or of the environment variable

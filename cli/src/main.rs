@@ -1,5 +1,6 @@
-//! The program `farewell`: a small server on the library `farewell`, and
-//! `farewell drill`, which tests how any server stops.
+//! The program `farewell`, on the library `farewell`: `farewell DIR` serves a folder,
+//! `farewell` alone is a small service for demonstrations, and `farewell drill` tests how
+//! any server stops.
 //!
 //! This package has the options, the log, the routes and the output. The server
 //! is the package `farewell`, and the drill is the package `farewell-drill`.
@@ -9,10 +10,13 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod browser;
+mod files;
 mod listen;
 mod live;
 mod os;
 mod output;
+mod qr;
 mod routes;
 mod stop_access;
 mod usage;
@@ -36,6 +40,8 @@ use farewell::Trigger;
 use self::args::Command;
 use self::args::Options;
 use self::args::ReportFormat;
+use self::files::Folder;
+use self::files::Urls;
 use self::listen::ListenAddress;
 use self::os::StandardStream;
 use self::output::STDERR;
@@ -196,17 +202,24 @@ fn run() -> Result<u8, Failure> {
     let by_token = stop_access::by_token(&options)?;
     let needs_token = by_token.is_some();
     let failure = |error| Failure::from_library(&error, &options);
+    let folder = Folder::open(&options)?;
     let server = bind(&options)?;
     let stop = server.shutdown_handle();
     let signals = server
         .stop_on_signals()
         .map_err(|error| Failure::error(error.to_string()))?;
 
-    STDOUT.print(greeting(&server, &options, needs_token));
+    STDOUT.print(greeting(&server, &options, folder.as_ref(), needs_token));
+    if let Some(urls) = Urls::of(&server.local_addr()) {
+        show(&urls, &options);
+    }
     let progress = live::show_progress(stop.clone(), signals);
     let routes = StopRoutes::new(stop, by_token.unwrap_or_else(StopAccess::loopback));
-    let handler = routes::handler(&routes, &options);
-    let report = server.serve(handler).map_err(failure)?;
+    let report = match folder {
+        Some(folder) => server.serve(folder.handler(&routes, &options)),
+        None => server.serve(routes::handler(&routes, &options)),
+    };
+    let report = report.map_err(failure)?;
     progress.join();
 
     if os::is_ansi_terminal(StandardStream::Stderr) {
@@ -240,6 +253,23 @@ fn bind(options: &Options) -> Result<Server, Failure> {
     Server::bind(resolved.as_slice(), config).map_err(failure)
 }
 
+/// Does what `--qr` and `--open` ask for.
+fn show(urls: &Urls, options: &Options) {
+    if options.files.qr {
+        if urls.elsewhere.is_none() {
+            let (qr, listen) = (options.name("qr"), options.name("listen"));
+            log::warn!(
+                "{qr} shows a URL of this machine alone: with {listen} :8081, a phone can connect"
+            );
+        }
+        let in_colours = os::is_ansi_terminal(StandardStream::Stdout);
+        STDOUT.print(qr::code(urls.best(), in_colours).unwrap_or_default());
+    }
+    if options.files.open {
+        browser::open(&urls.here);
+    }
+}
+
 fn exit_code(report: &Report) -> u8 {
     match report.abort {
         Some(Abort::Requested(Trigger::Signal)) => 130,
@@ -248,7 +278,12 @@ fn exit_code(report: &Report) -> u8 {
     }
 }
 
-fn greeting(server: &Server, options: &Options, needs_token: bool) -> String {
+fn greeting(
+    server: &Server,
+    options: &Options,
+    folder: Option<&Folder>,
+    needs_token: bool,
+) -> String {
     let address = server.local_addr();
     let all_addresses = match address.ip() {
         Some(IpAddr::V4(ip)) if ip.is_unspecified() => "; on all IPv4 addresses",
@@ -272,8 +307,13 @@ fn greeting(server: &Server, options: &Options, needs_token: bool) -> String {
         LocalAddr::Inet(_) => "http://",
         _ => "",
     };
+    let serving = match (folder, Urls::of(&address)) {
+        (None, _) => String::new(),
+        (Some(folder), Some(urls)) => format!("serving {} at {}\n", folder.shown(), urls.listed()),
+        (Some(folder), None) => format!("serving {}\n", folder.shown()),
+    };
     format!(
-        "farewell {} listening on {scheme}{address} ({}{all_addresses})\n\
+        "farewell {} listening on {scheme}{address} ({}{all_addresses})\n{serving}\
          stop it with: {curl}Ctrl+C; twice to stop at once{missing_token}\n",
         env!("CARGO_PKG_VERSION"),
         counted(server.config().workers, "worker"),

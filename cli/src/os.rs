@@ -1,4 +1,6 @@
-//! What differs between operating systems in how the program prints.
+//! What differs between operating systems.
+
+use std::process::Command;
 
 /// A standard stream of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +16,14 @@ pub(super) const WRITE_MAX: usize = 4096;
 
 #[cfg(unix)]
 mod system {
+    use std::fs::Metadata;
     use std::io;
     use std::io::IsTerminal;
     use std::os::fd::AsFd;
     use std::os::fd::BorrowedFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
     use std::time::Duration;
 
     use rustix::event::PollFd;
@@ -66,6 +72,17 @@ mod system {
         })
     }
 
+    /// Whether each user of this machine may read the file.
+    pub(in super::super) fn is_readable_by_all(file: &Metadata) -> bool {
+        file.is_file() && file.mode() & 0o004 != 0
+    }
+
+    /// Keeps Ctrl+C, which the terminal sends to the whole group, from the program that
+    /// the command starts.
+    pub(in super::super) fn leave_group(command: &mut Command) {
+        command.process_group(0);
+    }
+
     /// The width of the terminal; `None` if the stream is not a terminal or its
     /// width is unknown.
     pub(in super::super) fn columns(stream: StandardStream) -> Option<usize> {
@@ -79,8 +96,10 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
+    use std::fs::Metadata;
     use std::io;
     use std::io::Write;
+    use std::process::Command;
     use std::time::Duration;
 
     use super::StandardStream;
@@ -111,6 +130,12 @@ mod system {
         true
     }
 
+    pub(in super::super) fn is_readable_by_all(_: &Metadata) -> bool {
+        false
+    }
+
+    pub(in super::super) fn leave_group(_: &mut Command) {}
+
     pub(in super::super) fn columns(_: StandardStream) -> Option<usize> {
         None
     }
@@ -120,6 +145,7 @@ pub(super) use self::system::PROCESS_FILES_EXHAUSTED;
 pub(super) use self::system::SYSTEM_FILES_EXHAUSTED;
 pub(super) use self::system::THREADS_EXHAUSTED;
 pub(super) use self::system::columns;
+pub(super) use self::system::is_readable_by_all;
 pub(super) use self::system::wait_writable;
 pub(super) use self::system::write;
 
@@ -132,4 +158,18 @@ pub(super) fn is_ansi_terminal(stream: StandardStream) -> bool {
         StandardStream::Stderr => std::io::stderr().is_terminal(),
     };
     is_terminal && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
+}
+
+/// The command that opens a URL in the browser of the user.
+pub(super) fn browser(url: &str) -> Command {
+    let (program, arguments): (_, &[&str]) = match std::env::consts::OS {
+        "macos" => ("open", &[]),
+        // The first argument in quotes would be the title of a window.
+        "windows" => ("cmd", &["/C", "start", ""]),
+        _ => ("xdg-open", &[]),
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).arg(url);
+    system::leave_group(&mut command);
+    command
 }

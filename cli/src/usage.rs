@@ -1,10 +1,13 @@
 //! Errors for wrong usage: one line that names the option or variable and says
 //! what to write instead.
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Arg;
 use clap::Command;
+use clap::CommandFactory;
 use clap::builder::Resettable;
 use clap::error::ContextKind;
 use clap::error::ContextValue;
@@ -12,6 +15,7 @@ use clap::error::Error;
 use clap::error::ErrorKind;
 
 use super::Failure;
+use super::args::Options;
 
 /// What the names of all variables for options begin with.
 const PREFIX: &str = "FAREWELL_";
@@ -109,6 +113,18 @@ fn closest_variable(command: &Command, variable: &str) -> Option<String> {
     }
 }
 
+/// The command that clap takes for a typing error in this folder's name.
+pub(super) fn closest_command(folder: &Path) -> Option<String> {
+    // With a folder as an argument, no name would be an unknown command.
+    let command = Options::command().mut_arg("dir", |dir| dir.long("dir"));
+    let error = command.try_get_matches_from([OsStr::new("farewell"), folder.as_os_str()]);
+    match error.err()?.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::Strings(closest) => closest.first().cloned(),
+        ContextValue::String(closest) => Some(closest.clone()),
+        _ => None,
+    }
+}
+
 /// Describes the error in one line. `variable` is the variable with the wrong
 /// value, if the value comes from one.
 fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String {
@@ -118,7 +134,11 @@ fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String
         _ => None,
     };
     let argument = of_kind(ContextKind::InvalidArg).unwrap_or_default();
-    let name = variable.unwrap_or_else(|| argument.split(' ').next().unwrap_or_default());
+    let name = variable.unwrap_or_else(|| {
+        // As in `--linger <DURATION>`, `--cors[=<ORIGIN>]` and `[DIR]`.
+        let mut words = argument.split([' ', '[', ']']);
+        words.find(|word| !word.is_empty()).unwrap_or_default()
+    });
     let command = of_kind(ContextKind::InvalidSubcommand).unwrap_or_default();
     let suggested = |kind| match of_kind(kind) {
         Some(similar) => format!("; did you mean {similar}?"),
@@ -128,6 +148,10 @@ fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String
         ErrorKind::InvalidUtf8 if variable.is_some() => format!("{name} is not UTF-8"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let is = match of_kind(ContextKind::InvalidValue) {
+                // The error stays one line.
+                Some(value) if value.contains(char::is_control) => {
+                    format!("is '{}'", value.escape_debug())
+                }
                 Some(value) if !value.is_empty() => format!("is '{value}'"),
                 _ => "has no value".to_owned(),
             };

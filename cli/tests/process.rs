@@ -11,6 +11,12 @@ mod blocked;
 mod client;
 #[path = "process/files.rs"]
 mod files;
+#[path = "process/folder.rs"]
+mod folder;
+#[path = "process/folder_options.rs"]
+mod folder_options;
+#[path = "process/folder_password.rs"]
+mod folder_password;
 #[path = "../../tests/support/inherited.rs"]
 mod inherited;
 #[path = "process/load.rs"]

@@ -258,7 +258,8 @@ fn docs_name_every_option() {
         let options = help.lines().filter_map(|line| {
             let option = line.trim_start().split_once("--")?;
             let is_first = option.0.is_empty();
-            is_first.then(|| option.1.split_whitespace().next())?
+            // As in `--cors[=<ORIGIN>]` and `--linger <DURATION>`.
+            is_first.then(|| option.1.split([' ', '[']).next())?
         });
         let mut count = 0;
         for option in options {

@@ -116,7 +116,7 @@ fn a_typo_in_the_log_level_does_not_silence_the_log() {
 }
 
 /// Expects the program to fail with one line that contains `expected_text`.
-fn rejects(options: &[&str], code: i32, expected_text: &str) {
+pub(crate) fn rejects(options: &[&str], code: i32, expected_text: &str) {
     let ended = run(command(options));
     assert_eq!(ended.code, Some(code), "{options:?}: {}", ended.stderr);
     assert_eq!(ended.stdout, "");
@@ -137,7 +137,7 @@ fn rejects(options: &[&str], code: i32, expected_text: &str) {
 #[test]
 fn wrong_usage_is_one_line_with_code_2() {
     rejects(&["--nonsense"], 2, "--nonsense");
-    rejects(&["stray"], 2, "stray");
+    rejects(&["stray"], 1, "cannot serve the folder stray");
     rejects(&["--workers", "0"], 2, "--workers is 0");
     rejects(
         &["--workers", "many"],
@@ -216,7 +216,7 @@ fn an_error_of_the_system_is_one_line_with_code_1() {
 }
 
 /// Expects the program to reject this variable with one line that names it.
-fn rejects_variable(variable: &str, value: &str, expected_text: &str) {
+pub(crate) fn rejects_variable(variable: &str, value: &str, expected_text: &str) {
     let mut command = command(&[]);
     command.env(variable, value);
     let ended = run(command);
@@ -450,7 +450,7 @@ fn help_and_version_go_to_stdout() {
         assert!(help.stdout.contains(option), "{option}: {}", help.stdout);
     }
     for (question, title) in [
-        (&["help"][..], "A threaded HTTP/1.1 server"),
+        (&["help"][..], "Serves a folder over HTTP/1.1"),
         (
             &["help", "drill"],
             "Test the graceful shutdown of an HTTP/1.1 server",

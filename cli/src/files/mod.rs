@@ -1,0 +1,171 @@
+//! `farewell DIR`: the folder with all that its options add.
+//!
+//! ```text
+//!  request --> /healthz, /readyz, /shutdown
+//!         \--> preflight (cors.rs) --> password (auth/) --> Files of the library
+//!                                 response <-- --cors, --header (fields.rs) <--/
+//! ```
+
+mod auth;
+mod cors;
+mod fields;
+mod options;
+mod urls;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use farewell::Files;
+use farewell::Handler;
+use farewell::Request;
+use farewell::Response;
+use farewell::RouteTable;
+use farewell::StopRoutes;
+
+use self::auth::Access;
+use self::cors::Origin;
+use self::fields::Field;
+pub(super) use self::options::FileOptions;
+pub(super) use self::urls::Urls;
+use super::Failure;
+use super::args::Options;
+use super::usage;
+
+/// A folder that is served.
+pub(super) struct Folder {
+    path: PathBuf,
+    files: Files,
+    access: Option<Access>,
+    cors: Option<Origin>,
+    fields: Vec<Field>,
+}
+
+impl Folder {
+    /// Opens the folder; `None` without DIR.
+    pub(super) fn open(options: &Options) -> Result<Option<Self>, Failure> {
+        let Some(path) = &options.dir else {
+            return Ok(None);
+        };
+        let of = &options.files;
+        let files = Files::new(path).map_err(|error| cannot_serve(path, &error))?;
+        check_permissions(path, !of.no_listing).map_err(|error| {
+            Failure::error(format!(
+                "cannot serve the folder {}: {error}",
+                path.display()
+            ))
+        })?;
+        let mut files = files
+            .listing(!of.no_listing)
+            .hidden(of.hidden)
+            .follow_symlinks(of.follow)
+            .precompressed(of.precompressed)
+            .single_page(of.spa)
+            .immutable_if_hashed(of.immutable);
+        if let Some(value) = &of.cache_control {
+            files = files.cache_control(value.clone());
+        }
+        if let Some(uploads) = of.uploads() {
+            files = files.uploads(uploads);
+        }
+        let access = of.auth_file.as_deref();
+        let access = access.map(|file| Access::from_file(file, path, options));
+        Ok(Some(Self {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+            files,
+            access: access.transpose()?,
+            cors: of.cors.clone(),
+            fields: of.header.clone(),
+        }))
+    }
+
+    /// The path for people.
+    pub(super) fn shown(&self) -> String {
+        let path = self.path.display().to_string();
+        // A control character could be a command for the terminal.
+        match path.chars().any(char::is_control) {
+            true => path.escape_debug().to_string(),
+            false => path,
+        }
+    }
+
+    /// The handler for all paths. The routes of the stop come before files of the same
+    /// name.
+    pub(super) fn handler(self, stop: &StopRoutes, options: &Options) -> impl Handler + use<> {
+        let shutdown = (!options.no_shutdown_route).then(|| stop.shutdown_handler());
+        let (healthz, readyz) = (stop.healthz_handler(), stop.readyz_handler());
+        let stop_routes = move |request: Request| match (request.uri().path(), &shutdown) {
+            ("/healthz", _) => Ok(healthz.handle(request)),
+            ("/readyz", _) => Ok(readyz.handle(request)),
+            ("/shutdown", Some(shutdown)) => Ok(shutdown.handle(request)),
+            _ => Err(request),
+        };
+        FolderWithStop {
+            folder: self,
+            stop_routes,
+        }
+    }
+
+    fn respond(&self, request: Request) -> Response {
+        let preflight = self.cors.as_ref().and_then(|cors| cors.preflight(&request));
+        let mut response = match preflight {
+            Some(response) => response,
+            None => {
+                let refusal = self
+                    .access
+                    .as_ref()
+                    .and_then(|access| access.refusal(&request));
+                let mut response = refusal.unwrap_or_else(|| self.files.handle(request));
+                if let Some(cors) = &self.cors {
+                    cors.allow(response.headers_mut());
+                }
+                response
+            }
+        };
+        fields::add(&self.fields, response.headers_mut());
+        response
+    }
+}
+
+/// The folder, and the routes of the stop, which give back a request that is not theirs.
+struct FolderWithStop<S> {
+    folder: Folder,
+    stop_routes: S,
+}
+
+impl<S> Handler for FolderWithStop<S>
+where
+    S: Fn(Request) -> Result<Response, Request> + Send + Sync + 'static,
+{
+    fn handle(&self, request: Request) -> Response {
+        let response = (self.stop_routes)(request);
+        response.unwrap_or_else(|request| self.folder.respond(request))
+    }
+
+    /// With the limits of uploads.
+    fn route_table(&self) -> Option<RouteTable> {
+        self.folder.files.route_table()
+    }
+}
+
+/// Without this check, a folder that the program may not enter or list would be found only
+/// when each of its files is a 403.
+fn check_permissions(folder: &Path, lists: bool) -> io::Result<()> {
+    fs::metadata(folder.join("."))?;
+    if lists {
+        fs::read_dir(folder)?;
+    }
+    Ok(())
+}
+
+/// The folder is not there, is none, or cannot be opened; or its name is a command with a
+/// typing error.
+fn cannot_serve(path: &Path, error: &farewell::Error) -> Failure {
+    match usage::closest_command(path) {
+        Some(command) if !path.exists() => {
+            Failure::usage(format!("{error}; did you mean {command}?"))
+        }
+        _ => Failure::error(error.to_string()),
+    }
+}

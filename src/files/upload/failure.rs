@@ -168,3 +168,50 @@ impl IntoResponse for Failure {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_of_the_system_has_its_status_and_names_no_detail() {
+        for (kind, status) in [
+            (io::ErrorKind::StorageFull, 507),
+            (io::ErrorKind::QuotaExceeded, 507),
+            (io::ErrorKind::FileTooLarge, 413),
+            (io::ErrorKind::PermissionDenied, 403),
+            (io::ErrorKind::ReadOnlyFilesystem, 403),
+            (io::ErrorKind::AlreadyExists, 409),
+            (io::ErrorKind::NotFound, 409),
+            (io::ErrorKind::NotADirectory, 409),
+            (io::ErrorKind::IsADirectory, 405),
+            (io::ErrorKind::Other, 500),
+        ] {
+            let response = Failure::from(io::Error::from(kind)).into_response();
+            assert_eq!(response.status(), status, "{kind:?}");
+        }
+        let forbidden = Failure::from(OpenError::Forbidden).into_response();
+        assert_eq!(forbidden.status(), StatusCode::FORBIDDEN);
+        let nothing = Failure::from(OpenError::NotFound).into_response();
+        assert_eq!(nothing.status(), StatusCode::CONFLICT);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_of_names_and_descriptors_are_told_apart() {
+        use rustix::io::Errno;
+
+        for (errno, status) in [
+            (Errno::NAMETOOLONG, 400),
+            (Errno::ILSEQ, 400),
+            (Errno::MFILE, 503),
+            (Errno::NOSPC, 507),
+            (Errno::DQUOT, 507),
+            (Errno::ROFS, 403),
+            (Errno::IO, 500),
+        ] {
+            let response = Failure::from(io::Error::from(errno)).into_response();
+            assert_eq!(response.status(), status, "{errno:?}");
+        }
+    }
+}

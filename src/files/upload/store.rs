@@ -217,3 +217,33 @@ fn copy(content: &mut dyn Read, file: &mut dyn Write, bytes_max: u64) -> Result<
         file.write_all(&buffer[..count])?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::response::IntoResponse;
+
+    fn status(copied: Result<(), Failure>) -> Option<u16> {
+        let failure = copied.err()?;
+        Some(failure.into_response().status().as_u16())
+    }
+
+    #[test]
+    fn a_content_is_copied_up_to_its_limit() {
+        let content = vec![b'x'; BUFFER_BYTES + 1];
+        let length = content.len() as u64;
+        let mut file = Vec::new();
+        assert_eq!(status(copy(&mut &*content, &mut file, length)), None);
+        assert_eq!(file, content);
+        let copied = copy(&mut &*content, &mut Vec::new(), length - 1);
+        assert_eq!(status(copied), Some(413));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_a_507() {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let copied = copy(&mut &b"x"[..], &mut full.unwrap(), 1);
+        assert_eq!(status(copied), Some(507));
+    }
+}

@@ -56,8 +56,10 @@ pub(super) fn answer(
         }
     };
     let files_max = store.uploads.files_max;
-    let mut limits = MultipartLimits::default();
-    limits.parts_max = files_max.saturating_add(FIELDS_MAX);
+    let limits = MultipartLimits {
+        parts_max: files_max.saturating_add(FIELDS_MAX),
+        ..MultipartLimits::default()
+    };
     let mut form = request.multipart(limits)?;
     let mut names = HashSet::new();
     let mut received: Vec<(String, NewFile<'_>)> = Vec::new();

@@ -44,9 +44,7 @@ pub(super) fn content_security_policy(takes_uploads: bool) -> HeaderValue {
 
 impl Listing {
     pub(super) fn to_html(&self) -> String {
-        let names = self.entries.iter().map(|entry| 2 * entry.name.len());
-        let rows: usize = names.map(|bytes| bytes + ROW_BYTES).sum();
-        let mut out = String::with_capacity(STYLE.len() + FRAME_BYTES + rows);
+        let mut out = String::with_capacity(self.reserved());
         // Folders are listed in the order that this one is.
         let query = match self.order == Order::default() {
             true => String::new(),
@@ -67,6 +65,13 @@ impl Listing {
         self.push_omitted(&mut out);
         out.push_str("</main>\n</html>\n");
         out
+    }
+
+    /// About as many bytes as the page has.
+    pub(super) fn reserved(&self) -> usize {
+        let names = self.entries.iter().map(|entry| 2 * entry.name.len());
+        let rows: usize = names.map(|bytes| bytes + ROW_BYTES).sum();
+        STYLE.len() + FRAME_BYTES + rows
     }
 
     fn push_head(&self, out: &mut String) {

@@ -197,9 +197,9 @@ fn folders_are_opened_in_the_order_that_is_chosen() {
     };
     let html = page("sort=size&order=desc");
     let suffix = "?sort=size&amp;order=desc\">";
-    for link in ["../../", "../", "./b/", "./c/"] {
+    for link in ["../", "./b/", "./c/"] {
         let link = format!("<a href=\"{link}{suffix}");
-        assert!(html.contains(&link) || link.contains("../../"), "{link}");
+        assert!(html.contains(&link), "{link}");
     }
     assert!(html.contains("<a href=\"./a\">a</a>"));
     assert!(html.contains(
@@ -207,7 +207,7 @@ fn folders_are_opened_in_the_order_that_is_chosen() {
     ));
     assert!(html.contains("class=\"name\"><a href=\"./?sort=name&amp;order=asc\">Name</a>"));
     assert!(html.contains("class=\"date\"><a href=\"./?sort=date&amp;order=desc\">Modified"));
-    assert_eq!(html.matches("aria-sort=\"").count(), 1 + 2);
+    assert_eq!(html.matches("\" aria-sort=\"").count(), 1);
     let html = page("");
     assert!(html.contains(
         "class=\"name\" aria-sort=\"ascending\"><a href=\"./?sort=name&amp;order=desc\""
@@ -289,12 +289,11 @@ fn a_page_posts_only_where_uploads_are_taken() {
     }
 }
 
-/// What the page reserves is enough for it, so that it is written without being copied.
 #[test]
-fn a_page_is_written_into_one_allocation() {
-    let entries = (0..1000).map(|number| file(&format!("file-{number}.txt"), number << 20, number));
-    let html = listing(&["a", "b"], entries.collect()).to_html();
-    let reserved = 1000 * (2 * 12 + 180);
-    assert!(html.len() < reserved + 4096 + 8192, "{}", html.len());
+fn a_page_is_written_into_what_it_reserves() {
+    let entry = |number: u64| file(&format!("file {number}.txt"), number << 30, number << 20);
+    let listing = listing(&["a", "b"], (0..1000).map(entry).collect());
+    let html = listing.to_html();
+    assert_eq!(html.capacity(), listing.reserved());
     assert_eq!(rows(&html).len(), 1000);
 }

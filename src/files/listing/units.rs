@@ -16,7 +16,7 @@ pub(super) struct Utc {
 
 const DAY: i64 = 86_400;
 
-/// From 0001-03-01, the first day that the algorithm has, to 1970-01-01.
+/// From 0000-03-01 to 1970-01-01.
 const DAYS_BEFORE_1970: i64 = 719_468;
 
 impl Utc {

@@ -149,6 +149,7 @@ fn each_link_leads_to_the_file_of_its_name() {
     }
     found.sort_unstable();
     assert_eq!(found, contents());
+    drop(client);
     server.stop.shutdown();
     server.join();
 }
@@ -178,6 +179,7 @@ fn json_has_the_same_entries() {
             entry["name"].as_str().unwrap()
         );
     }
+    drop(client);
     server.stop.shutdown();
     server.join();
 }
@@ -228,8 +230,8 @@ fn in_a_browser_no_name_is_more_than_text_and_a_link() {
     browser.evaluate(click);
     let has_left = "location.pathname.startsWith('/javascript') || document.title == '/'";
     assert_eq!(browser.evaluate(has_left), true);
-    server.stop.shutdown();
     drop((client, browser));
+    server.stop.shutdown();
     server.join();
 }
 
@@ -294,7 +296,7 @@ fn in_a_browser_the_page_sorts_and_fits_a_phone() {
         assert_eq!(count("rowheader"), 5, "{width}");
         assert_eq!(count("navigation"), 1, "{width}");
     }
-    server.stop.shutdown();
     drop(browser);
+    server.stop.shutdown();
     server.join();
 }

@@ -1,10 +1,13 @@
 //! Files: [`Files`] serves a folder.
 //!
 //! ```text
+//!  GET, HEAD                                                     read.rs
 //!  path ------> FilePath       decoded once, nothing odd in it   path.rs
 //!  FilePath --> Opened         opened beneath the folder         root.rs
 //!  Opened ----> Representation the file or its sibling           representation.rs
 //!          200, 206, 304, 412, 416                               preconditions.rs, ranges.rs
+//!
+//!  PUT, POST                                                     upload/
 //! ```
 //!
 //! A folder is its `index.html`, or its listing (`listing/`).
@@ -19,36 +22,24 @@ mod os;
 mod path;
 mod preconditions;
 mod ranges;
+mod read;
 mod representation;
 mod root;
 mod upload;
 
-use std::ffi::OsStr;
 use std::path::Path;
 
-use cap_std::fs::Dir;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::header;
 
-use self::listing::Listing;
 use self::options::Options;
-use self::path::BadPath;
-use self::path::Encoded;
-use self::path::FilePath;
-use self::preconditions::Precondition;
-use self::ranges::Selected;
-use self::representation::Representation;
-use self::root::OpenError;
-use self::root::Opened;
 use self::root::Root;
 use self::upload::Uploader;
 pub use self::upload::options::Uploads;
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::message::body::Body;
-use crate::message::redirect::Redirect;
 use crate::message::rejection::Rejection;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
@@ -106,13 +97,6 @@ pub struct Files {
     root: Root,
     options: Options,
     uploader: Option<Uploader>,
-}
-
-/// Why a request gets no file.
-enum Miss {
-    /// There is nothing.
-    Nothing,
-    Rejected(Rejection),
 }
 
 impl Files {
@@ -259,150 +243,12 @@ impl Files {
             Some(_) => Uploader::methods(&self.root, &self.options, request),
         }
     }
-
-    fn read(&self, request: &Request) -> Result<Response, Miss> {
-        let path = request.uri().path();
-        let below = path.strip_prefix(&*self.options.prefix);
-        let below = below.ok_or(Miss::Nothing)?;
-        if below.is_empty() {
-            return Ok(redirect(format!("{path}/"), request));
-        }
-        let path = FilePath::parse(below, self.options.serves_hidden)?;
-        let opened = self.root.find(path.as_path())?;
-        match (opened.metadata.is_dir(), path.is_folder) {
-            (true, true) => self.folder(request, &path, opened),
-            (true, false) => {
-                let names = Encoded(path.as_bytes());
-                let location = format!("{}/{names}/", self.options.prefix);
-                Ok(redirect(location, request))
-            }
-            (false, true) => Err(Miss::Nothing),
-            (false, false) => Ok(self.file(request, path.as_path(), opened)),
-        }
-    }
-
-    fn folder(
-        &self,
-        request: &Request,
-        path: &FilePath<'_>,
-        folder: Opened,
-    ) -> Result<Response, Miss> {
-        let index = path.as_path().join("index.html");
-        match self.root.find(&index) {
-            Ok(opened) if opened.metadata.is_file() => Ok(self.file(request, &index, opened)),
-            Ok(_) | Err(OpenError::NotFound) if self.options.lists_folders => {
-                self.list(request, path, folder)
-            }
-            Ok(_) | Err(OpenError::NotFound) => Err(Miss::Nothing),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The response to a request for a folder without `index.html`.
-    fn list(
-        &self,
-        request: &Request,
-        path: &FilePath<'_>,
-        folder: Opened,
-    ) -> Result<Response, Miss> {
-        let options = listing::Options {
-            shows_hidden: self.options.serves_hidden,
-            ..listing::Options::default()
-        };
-        // A link is listed as what a request for it would get.
-        let target = |name: &OsStr| {
-            let link = self.root.find(&path.as_path().join(name));
-            link.ok().map(|opened| opened.metadata)
-        };
-        let names = path.names().map(<[u8]>::to_vec).collect();
-        let folder = Dir::from_std_file(folder.file);
-        let listing = Listing::read(&folder, names, options, target);
-        let listing = listing.map_err(OpenError::from)?;
-        Ok(listing.respond(request.uri().query(), request.headers()))
-    }
-
-    /// The response to a request for this file.
-    fn file(&self, request: &Request, path: &Path, opened: Opened) -> Response {
-        let headers = request.headers();
-        let name = os::name_bytes(path.file_name().unwrap_or_default());
-        let chosen =
-            Representation::choose(opened, path, &name, headers, &self.root, &self.options);
-        let mut fields = chosen.fields(&name, &self.options);
-        match preconditions::check(request.method(), headers, Some(&chosen.validators)) {
-            Precondition::Holds => {}
-            Precondition::NotModified => {
-                return (StatusCode::NOT_MODIFIED, fields, Body::empty()).into_response();
-            }
-            Precondition::Failed => {
-                let text = "the file is not as the request's conditions say";
-                return Rejection::new(StatusCode::PRECONDITION_FAILED, text).into_response();
-            }
-        }
-        chosen.describe(&mut fields);
-        let length = chosen.length;
-        // A range is defined for GET only (RFC 9110 section 14.2).
-        let selected = match *request.method() == Method::GET
-            && preconditions::range_applies(headers, &chosen.validators)
-        {
-            true => ranges::select(headers, length),
-            false => Selected::Whole,
-        };
-        let (status, body) = match selected {
-            // The length is all that the response to a HEAD needs.
-            Selected::Whole if *request.method() == Method::HEAD => {
-                (StatusCode::OK, Body::file_part(chosen.file, 0, length))
-            }
-            Selected::Whole => (StatusCode::OK, chosen.into_body(0, length)),
-            Selected::One(range) => {
-                let value = ranges::content_range(&range, length);
-                fields.insert(header::CONTENT_RANGE, value);
-                let body = chosen.into_body(range.start, range.end - range.start);
-                (StatusCode::PARTIAL_CONTENT, body)
-            }
-            Selected::Several(ranges) => {
-                let part_type = chosen.content_type.to_str().unwrap_or_default();
-                let (content_type, body) = byteranges::body(chosen.file, ranges, part_type, length);
-                fields.insert(header::CONTENT_TYPE, content_type);
-                (StatusCode::PARTIAL_CONTENT, body)
-            }
-            Selected::Unsatisfiable => return unsatisfiable(length),
-        };
-        (status, fields, body).into_response()
-    }
-
-    /// The response where there is nothing.
-    fn nothing(&self, request: &Request) -> Response {
-        if self.options.is_single_page && asks_for_a_page(request) {
-            let index = Path::new("index.html");
-            if let Ok(opened) = self.root.find(index)
-                && opened.metadata.is_file()
-            {
-                return self.file(request, index, opened);
-            }
-        }
-        let page = Path::new("404.html");
-        match self.root.find(page) {
-            Ok(opened) if opened.metadata.is_file() => {
-                let length = opened.metadata.len();
-                let fields = [(header::CONTENT_TYPE, content_type::of_name(b"404.html"))];
-                let body = Body::file_part(opened.file, 0, length);
-                (StatusCode::NOT_FOUND, fields, body).into_response()
-            }
-            _ => Rejection::new(StatusCode::NOT_FOUND, "not found").into_response(),
-        }
-    }
 }
 
 impl Handler for Files {
     fn handle(&self, mut request: Request) -> Response {
         match *request.method() {
-            Method::GET | Method::HEAD => {
-                return match self.read(&request) {
-                    Ok(response) => response,
-                    Err(Miss::Nothing) => self.nothing(&request),
-                    Err(Miss::Rejected(rejection)) => rejection.into_response(),
-                };
-            }
+            Method::GET | Method::HEAD => return self.read(&request),
             Method::OPTIONS => {
                 let methods = self.methods(&request);
                 return ([(header::ALLOW, methods)], NoContent).into_response();
@@ -427,42 +273,3 @@ impl Handler for Files {
 
 /// The value of `Allow` without uploads.
 const METHODS: &str = "GET, HEAD, OPTIONS";
-
-/// A redirect to the same query at another path.
-fn redirect(mut location: String, request: &Request) -> Response {
-    if let Some(query) = request.uri().query() {
-        location.push('?');
-        location.push_str(query);
-    }
-    let status = StatusCode::MOVED_PERMANENTLY;
-    (status, Redirect::permanent(location)).into_response()
-}
-
-/// The file has none of the bytes that the request asks for (RFC 9110 section 15.5.17).
-fn unsatisfiable(length: u64) -> Response {
-    let text = format!("the file has {length} bytes, and none of the range");
-    let rejection = Rejection::new(StatusCode::RANGE_NOT_SATISFIABLE, text);
-    let fields = [(header::CONTENT_RANGE, ranges::unsatisfied_range(length))];
-    (fields, rejection).into_response()
-}
-
-/// Whether the client would show a page.
-fn asks_for_a_page(request: &Request) -> bool {
-    let accept = request.headers().get_all(header::ACCEPT);
-    let names_html = |value: &HeaderValue| value.as_bytes().windows(9).any(|at| at == b"text/html");
-    let path = request.uri().path();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    accept.iter().any(names_html) || !last.contains('.')
-}
-
-impl From<BadPath> for Miss {
-    fn from(bad: BadPath) -> Self {
-        bad.rejection().map_or(Self::Nothing, Self::Rejected)
-    }
-}
-
-impl From<OpenError> for Miss {
-    fn from(error: OpenError) -> Self {
-        error.rejection().map_or(Self::Nothing, Self::Rejected)
-    }
-}

@@ -141,7 +141,7 @@ pub(super) fn push_grouped(number: u64, out: &mut String) {
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
     for (position, digit) in digits.char_indices() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -1,9 +1,7 @@
 //! What a GET or a HEAD gets: a file, a part of one, a folder, or nothing.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
-use cap_std::fs::Dir;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -12,10 +10,8 @@ use http::header;
 use super::Files;
 use super::byteranges;
 use super::content_type;
-use super::listing;
-use super::listing::Listing;
+use super::miss::Miss;
 use super::os;
-use super::path::BadPath;
 use super::path::Encoded;
 use super::path::FilePath;
 use super::preconditions;
@@ -23,7 +19,6 @@ use super::preconditions::Precondition;
 use super::ranges;
 use super::ranges::Selected;
 use super::representation::Representation;
-use super::root::OpenError;
 use super::root::Opened;
 use crate::message::body::Body;
 use crate::message::redirect::Redirect;
@@ -31,13 +26,6 @@ use crate::message::rejection::Rejection;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
-
-/// Why a request gets no file.
-enum Miss {
-    /// There is nothing.
-    Nothing,
-    Rejected(Rejection),
-}
 
 impl Files {
     /// The response to a GET or a HEAD.
@@ -70,49 +58,8 @@ impl Files {
         }
     }
 
-    fn folder(
-        &self,
-        request: &Request,
-        path: &FilePath<'_>,
-        folder: Opened,
-    ) -> Result<Response, Miss> {
-        let index = path.as_path().join("index.html");
-        match self.root.find(&index) {
-            Ok(opened) if opened.metadata.is_file() => Ok(self.file(request, &index, opened)),
-            Ok(_) | Err(OpenError::NotFound) if self.options.lists_folders => {
-                self.list(request, path, folder)
-            }
-            Ok(_) | Err(OpenError::NotFound) => Err(Miss::Nothing),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The response to a request for a folder without `index.html`.
-    fn list(
-        &self,
-        request: &Request,
-        path: &FilePath<'_>,
-        folder: Opened,
-    ) -> Result<Response, Miss> {
-        let options = listing::Options {
-            shows_hidden: self.options.serves_hidden,
-            takes_uploads: self.uploader.is_some(),
-            ..listing::Options::default()
-        };
-        // A link is listed as what a request for it would get.
-        let target = |name: &OsStr| {
-            let link = self.root.find(&path.as_path().join(name));
-            link.ok().map(|opened| opened.metadata)
-        };
-        let names = path.names().map(<[u8]>::to_vec).collect();
-        let folder = Dir::from_std_file(folder.file);
-        let listing = Listing::read(&folder, names, options, target);
-        let listing = listing.map_err(OpenError::from)?;
-        Ok(listing.respond(request.uri().query(), request.headers()))
-    }
-
     /// The response to a request for this file.
-    fn file(&self, request: &Request, path: &Path, opened: Opened) -> Response {
+    pub(super) fn file(&self, request: &Request, path: &Path, opened: Opened) -> Response {
         let headers = request.headers();
         let name = os::name_bytes(path.file_name().unwrap_or_default());
         let chosen =
@@ -208,16 +155,4 @@ fn asks_for_a_page(request: &Request) -> bool {
     let path = request.uri().path();
     let last = path.rsplit('/').next().unwrap_or_default();
     accept.iter().any(names_html) || !last.contains('.')
-}
-
-impl From<BadPath> for Miss {
-    fn from(bad: BadPath) -> Self {
-        bad.rejection().map_or(Self::Nothing, Self::Rejected)
-    }
-}
-
-impl From<OpenError> for Miss {
-    fn from(error: OpenError) -> Self {
-        error.rejection().map_or(Self::Nothing, Self::Rejected)
-    }
 }

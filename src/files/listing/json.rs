@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde::Serializer;
 use serde::ser::SerializeStruct;
 
-use super::Entry;
-use super::EntryKind;
+use super::super::os;
 use super::Listing;
-use super::os;
+use super::entry::Entry;
+use super::entry::EntryKind;
 use super::text;
 use super::units::Utc;
 

@@ -10,6 +10,7 @@
 //! that is percent-encoded and begins with `./`, so that no name is a scheme.
 
 mod accept;
+mod entry;
 mod json;
 mod order;
 mod page;
@@ -19,22 +20,17 @@ mod text;
 mod units;
 
 use std::ffi::OsStr;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::time;
 
 use cap_std::fs::Dir;
-use cap_std::fs::DirEntry;
-use cap_std::fs::FileType;
-use cap_std::fs::Metadata;
-use cap_std::time::SystemTime;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::header;
 
+use self::entry::Entry;
+use self::entry::is_servable;
 use self::order::Order;
-use super::os;
 use crate::message::body::Body;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
@@ -78,23 +74,6 @@ pub(super) struct Listing {
     omitted_is_exact: bool,
     order: Order,
     takes_uploads: bool,
-}
-
-/// A file or a folder in a [`Listing`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    name: OsString,
-    kind: EntryKind,
-    /// 0 for a folder.
-    bytes: u64,
-    modified: Option<time::SystemTime>,
-}
-
-/// In the order of a listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum EntryKind {
-    Folder,
-    File,
 }
 
 impl Listing {
@@ -182,45 +161,4 @@ impl Listing {
     fn groups(&self) -> (&[Entry], &[Entry]) {
         self.entries.split_at(order::folders(&self.entries))
     }
-}
-
-impl Entry {
-    /// `None` if it is nothing that is served, or has vanished.
-    fn read(
-        found: &DirEntry,
-        name: OsString,
-        target: impl Fn(&OsStr) -> Option<fs::Metadata>,
-    ) -> Option<Self> {
-        let kind = found.file_type().ok()?;
-        if !is_servable(kind) {
-            return None;
-        }
-        let own = match kind.is_symlink() {
-            true => None,
-            false => Some(found.metadata().ok()?),
-        };
-        let metadata = match own {
-            // Else the file system does not tell kinds with names, or the entry has just
-            // been replaced.
-            Some(own) if !own.is_symlink() => own,
-            _ => Metadata::from_just_metadata(target(&name)?),
-        };
-        let (kind, bytes) = match (metadata.is_dir(), metadata.is_file()) {
-            (true, _) => (EntryKind::Folder, 0),
-            (_, true) => (EntryKind::File, metadata.len()),
-            (false, false) => return None,
-        };
-        Some(Self {
-            name,
-            kind,
-            bytes,
-            modified: metadata.modified().ok().map(SystemTime::into_std),
-        })
-    }
-}
-
-/// Whether an entry may be a file or a folder, or lead to one: what a folder tells of its
-/// entries costs no further call.
-fn is_servable(kind: FileType) -> bool {
-    kind.is_file() || kind.is_dir() || kind.is_symlink() || kind == FileType::unknown()
 }

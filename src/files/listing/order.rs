@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use super::Entry;
-use super::EntryKind;
-use super::os;
+use super::super::os;
+use super::entry::Entry;
+use super::entry::EntryKind;
 
 /// What the entries are sorted by, and in which direction. Folders come first in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,13 +5,13 @@
 
 use http::HeaderValue;
 
-use super::Entry;
-use super::EntryKind;
+use super::super::os;
 use super::Listing;
+use super::entry::Entry;
+use super::entry::EntryKind;
 use super::order::Direction;
 use super::order::Key;
 use super::order::Order;
-use super::os;
 use super::text;
 use super::units;
 use super::units::Utc;

@@ -8,6 +8,7 @@ use cap_std::ambient_authority;
 use http::StatusCode;
 use tempfile::TempDir;
 
+use super::entry::EntryKind;
 use super::*;
 
 /// Reads a folder as it is served alone: links lead to what is beneath it.

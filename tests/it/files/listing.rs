@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use farewell::Files;
+use farewell::Uploads;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -182,6 +183,21 @@ fn json_has_the_same_entries() {
     drop(client);
     server.stop.shutdown();
     server.join();
+}
+
+#[test]
+fn the_page_has_a_form_where_uploads_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    for takes_uploads in [false, true] {
+        let mut files = Files::new(&folder).unwrap().listing(true);
+        if takes_uploads {
+            files = files.uploads(Uploads::new());
+        }
+        let page = super::get(&files, "/");
+        assert_eq!(page.text().contains("<form"), takes_uploads);
+        let policy = page.field("content-security-policy");
+        assert_eq!(policy.contains("form-action 'self'"), takes_uploads);
+    }
 }
 
 /// The `href` of every row as the browser resolves it, with the text that it shows.

@@ -23,9 +23,10 @@ pub(super) fn push_link(name: &[u8], out: &mut String) {
 /// and characters that are invisible or change the direction of the text (`U+202E`). No
 /// text of a name looks like one, because the page gives them a frame.
 pub(super) fn push_name(name: &[u8], out: &mut String) {
-    if name.iter().all(|&byte| is_plain(byte)) {
-        // ASCII is UTF-8.
-        out.extend(name.iter().map(|&byte| char::from(byte)));
+    if name.iter().all(|&byte| is_plain(byte))
+        && let Ok(name) = str::from_utf8(name)
+    {
+        out.push_str(name);
         return;
     }
     for chunk in name.utf8_chunks() {

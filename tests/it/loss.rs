@@ -1,6 +1,6 @@
 //! The promise for everything that is more than a short answer: when it is stopped under
-//! load, the server loses no upload, no streamed answer, no stream of events,
-//! and no upgraded connection.
+//! load, the server loses no upload, no streamed answer, no download of a file, no stream
+//! of events, and no upgraded connection.
 //!
 //! `FAREWELL_ROUNDS=50 cargo test --release --test it loss -- --nocapture --test-threads=1`
 //! runs 50 rounds of each.
@@ -10,8 +10,12 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+#[cfg(feature = "files")]
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+#[cfg(feature = "files")]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
@@ -172,13 +176,48 @@ fn converse(client: &mut Client) -> Result<bool, &'static str> {
     Ok(false)
 }
 
+/// The lengths of the files, in bytes.
+#[cfg(feature = "files")]
+const FILES: [usize; 4] = [1 << 10, 64 << 10, 1 << 20, 10 << 20];
+
+/// The content of the largest file. The others are its beginning.
+#[cfg(feature = "files")]
+static CONTENT: LazyLock<String> = LazyLock::new(|| ('a'..='w').cycle().take(FILES[3]).collect());
+
+/// Downloads one file after the other.
+#[cfg(feature = "files")]
+fn download(client: &mut Client) -> Result<bool, &'static str> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let length = FILES[NEXT.fetch_add(1, SeqCst) % FILES.len()];
+    let request = format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n");
+    send(client, request.as_bytes())?;
+    match client.try_response(false) {
+        Ok(response) if response.status == 200 && response.body == CONTENT[..length] => {
+            Ok(!response.closes())
+        }
+        Ok(_) => Err("a wrong answer"),
+        Err(_) => Err("no whole file"),
+    }
+}
+
 fn expect_no_loss(what: &str, exchange: Exchange) {
+    expect_no_loss_by(|config| TestServer::start(config, handler), what, exchange);
+}
+
+/// Expects that no such exchange with these servers is lost.
+fn expect_no_loss_by(start: impl Fn(Config) -> TestServer, what: &str, exchange: Exchange) {
     // See cli/tests/process/loss.rs for the last call.
     let (rounds, last_call) = match std::env::var("FAREWELL_ROUNDS") {
         Ok(rounds) => (rounds.parse().unwrap(), Config::default().last_call),
         Err(_) => (2, Duration::from_secs(8)),
     };
-    let mut times: Vec<Duration> = (0..rounds).map(|_| round(exchange, last_call)).collect();
+    let mut times: Vec<Duration> = (0..rounds)
+        .map(|_| {
+            let mut config = Config::default();
+            config.last_call = last_call;
+            round(start(config), exchange)
+        })
+        .collect();
     times.sort_unstable();
     println!(
         "{what}: {rounds} rounds, 0 lost; trigger to end: median {:?}, longest {:?}",
@@ -188,10 +227,7 @@ fn expect_no_loss(what: &str, exchange: Exchange) {
 }
 
 /// One stop under load. Returns how long it took.
-fn round(exchange: Exchange, last_call: Duration) -> Duration {
-    let mut config = Config::default();
-    config.last_call = last_call;
-    let server = TestServer::start(config, handler);
+fn round(server: TestServer, exchange: Exchange) -> Duration {
     let address = server.address();
     let stopping = Arc::new(AtomicBool::new(false));
     let done = Arc::new(AtomicU64::new(0));
@@ -261,6 +297,18 @@ fn no_answer_in_chunks_is_lost() {
 #[test]
 fn no_answer_that_is_written_is_lost() {
     expect_no_loss("answer by a writer, 200 kB", written);
+}
+
+#[cfg(feature = "files")]
+#[test]
+fn no_download_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    for length in FILES {
+        let file = folder.path().join(length.to_string());
+        std::fs::write(file, &CONTENT[..length]).unwrap();
+    }
+    let start = |config| TestServer::start(config, farewell::Files::new(&folder).unwrap());
+    expect_no_loss_by(start, "files of 1 KiB to 10 MiB", download);
 }
 
 #[test]

@@ -56,6 +56,14 @@ impl Output {
         self.written_bytes == self.head.len() + self.body.len() + self.tail.len()
     }
 
+    /// Writes a head once. The file that follows it comes at once, so the kernel may send
+    /// both together.
+    pub(crate) fn write_before_file(&mut self, stream: &Stream) -> Sent {
+        debug_assert!(self.body.is_empty(), "the file is the body");
+        let sent = stream.write_before_more(&self.head[self.written_bytes..]);
+        self.count(sent)
+    }
+
     /// Writes once, which may send a part of what is left.
     pub(crate) fn write(&mut self, stream: &Stream) -> Sent {
         let mut skip = self.written_bytes;

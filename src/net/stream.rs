@@ -131,6 +131,13 @@ impl Stream {
         sent(at_once(|| (&*self.socket).write(bytes)))
     }
 
+    /// Writes bytes which more bytes follow at once. The kernel may keep them until then,
+    /// for less than a second.
+    pub(crate) fn write_before_more(&self, bytes: &[u8]) -> Sent {
+        let socket = SockRef::from(&*self.socket);
+        sent(at_once(|| os::send_before_more(&socket, bytes)))
+    }
+
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> Sent {
         sent(at_once(|| (&*self.socket).write_vectored(slices)))
     }

@@ -56,7 +56,11 @@ impl Writing {
             self.drain_endless_body(common, cx);
         }
         if !self.output.is_done() {
-            let sent = self.output.write(&common.socket.stream);
+            let stream = &common.socket.stream;
+            let sent = match &self.rest {
+                Some(Rest::File(file)) if !file.is_sent() => self.output.write_before_file(stream),
+                _ => self.output.write(stream),
+            };
             return self.after_write(sent, common, cx);
         }
         let Some(rest) = &mut self.rest else {

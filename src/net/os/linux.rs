@@ -24,6 +24,13 @@ use super::sock_diag::TcpState;
 /// An interface index that no system has: the kernel counts from 1.
 const NO_INTERFACE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).expect("not zero");
 
+/// A flag of send(2): a broken connection is an error, and raises no SIGPIPE. It has this
+/// number on every architecture of Linux.
+const MSG_NOSIGNAL: i32 = 0x4000;
+
+/// A flag of send(2): more bytes follow. It has this number on every architecture of Linux.
+const MSG_MORE: i32 = 0x8000;
+
 /// A read from a TCP socket that returns less than the buffer holds has emptied
 /// the socket, and bytes that arrive later cause an event of an edge-triggered
 /// epoll: epoll(7), question 9. (A read that ends at urgent data has not emptied
@@ -84,6 +91,12 @@ pub(crate) fn accepted_is_nonblocking() -> bool {
 /// An accepted socket has `TCP_NODELAY` if the listener has it.
 pub(crate) fn nodelay_is_inherited() -> bool {
     true
+}
+
+/// Sends bytes which more bytes follow at once: the kernel keeps them up to 200 ms, and
+/// sends both in the same segments. A client then wakes up once for a head and its file.
+pub(crate) fn send_before_more(socket: &SockRef<'_>, bytes: &[u8]) -> io::Result<usize> {
+    socket.send_with_flags(bytes, MSG_NOSIGNAL | MSG_MORE)
 }
 
 /// Sends a part of a file from the page cache. Returns 0 at the file's end.

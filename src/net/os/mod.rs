@@ -43,6 +43,8 @@ pub(crate) use linux::refuse_new_connections;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::refuse_new_unix_connections;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::send_before_more;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::send_file;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::short_read_means_empty;
@@ -82,6 +84,8 @@ pub(crate) use portable::refuse_new_unix_connections;
 pub(crate) use portable::register;
 #[cfg(not(unix))]
 pub(crate) use portable::reregister;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::send_before_more;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::send_file;
 #[cfg(not(target_os = "linux"))]

@@ -64,6 +64,11 @@ pub(crate) fn nodelay_is_inherited() -> bool {
     false
 }
 
+/// No call tells the system that more bytes follow.
+pub(crate) fn send_before_more(socket: &SockRef<'_>, bytes: &[u8]) -> io::Result<usize> {
+    socket.send(bytes)
+}
+
 /// No call sends a file: the caller reads it and writes.
 pub(crate) fn send_file(_: &SockRef<'_>, _: &File, _: u64, _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())

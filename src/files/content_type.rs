@@ -3,12 +3,9 @@
 use http::HeaderValue;
 use mime_guess::MimeGuess;
 
-use super::os;
-
 /// The value of `Content-Type` (RFC 9110 section 8.3). Text is said to be UTF-8.
 pub(super) fn of_name(name: &[u8]) -> HeaderValue {
-    let name = os::name_of_bytes(name).unwrap_or_default();
-    match MimeGuess::from_path(name).first_raw() {
+    match MimeGuess::from_ext(extension(name)).first_raw() {
         None => HeaderValue::from_static("application/octet-stream"),
         Some("text/html") => HeaderValue::from_static("text/html; charset=utf-8"),
         Some("text/css") => HeaderValue::from_static("text/css; charset=utf-8"),
@@ -22,6 +19,15 @@ pub(super) fn of_name(name: &[u8]) -> HeaderValue {
                 .expect("a media type is a field value")
         }
         Some(other) => HeaderValue::from_static(other),
+    }
+}
+
+/// What follows the last dot of a name, if that is not its first byte: empty if nothing
+/// does, or if it is not UTF-8, as no known extension is.
+fn extension(name: &[u8]) -> &str {
+    match name.iter().rposition(|&byte| byte == b'.') {
+        None | Some(0) => "",
+        Some(dot) => str::from_utf8(&name[dot + 1..]).unwrap_or_default(),
     }
 }
 
@@ -52,6 +58,7 @@ mod tests {
             ("a.zst", "application/octet-stream"),
             ("LICENSE", "application/octet-stream"),
             ("a.", "application/octet-stream"),
+            (".html", "application/octet-stream"),
             ("", "application/octet-stream"),
         ] {
             assert_eq!(of_name(name.as_bytes()), expected, "{name}");

@@ -21,7 +21,8 @@
 mod tests;
 
 use std::fmt;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -35,6 +36,9 @@ use httpdate::HttpDate;
 
 /// 9999-12-31T23:59:59Z, in seconds since 1970: the last second with an HTTP-date.
 const LAST_DATE: i64 = 253_402_300_799;
+
+/// The bytes of an HTTP-date (RFC 9110 section 5.6.7).
+const DATE_BYTES: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 /// The seconds of 2000 years. After them the calendar repeats, with its weekdays.
 const SECONDS_OF_2000_YEARS: i64 = 5 * 146_097 * 86_400;
@@ -112,8 +116,10 @@ impl Validators {
     pub(super) fn last_modified(&self, now: SystemTime) -> Option<HeaderValue> {
         let second = seconds(self.modified?.min(now));
         let second = Duration::from_secs(second.try_into().ok()?);
-        let date = HttpDate::from(UNIX_EPOCH + second).to_string();
-        Some(HeaderValue::try_from(date).expect("a date is visible ASCII and spaces"))
+        let mut date = [0; DATE_BYTES];
+        write!(&mut date[..], "{}", HttpDate::from(UNIX_EPOCH + second))
+            .expect("an HTTP-date of four digits for the year has this length");
+        Some(HeaderValue::from_bytes(&date).expect("a date is visible ASCII and spaces"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -68,7 +69,7 @@ impl Files {
         match preconditions::check(request.method(), headers, Some(&chosen.validators)) {
             Precondition::Holds => {}
             Precondition::NotModified => {
-                return (StatusCode::NOT_MODIFIED, fields, Body::empty()).into_response();
+                return respond(StatusCode::NOT_MODIFIED, fields, Body::empty());
             }
             Precondition::Failed => {
                 let text = "the file is not as the request's conditions say";
@@ -104,7 +105,7 @@ impl Files {
             }
             Selected::Unsatisfiable => return unsatisfiable(length),
         };
-        (status, fields, body).into_response()
+        respond(status, fields, body)
     }
 
     /// The response where there is nothing.
@@ -128,6 +129,14 @@ impl Files {
             _ => Rejection::new(StatusCode::NOT_FOUND, "not found").into_response(),
         }
     }
+}
+
+/// A response of these parts. Unlike the conversion of a tuple, it copies no field.
+fn respond(status: StatusCode, fields: HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    response
 }
 
 /// A redirect to the same query at another path.

@@ -1,6 +1,8 @@
 //! The options after `cargo bench --bench NAME --`.
 
 use std::env;
+use std::path::Path;
+use std::path::PathBuf;
 
 use super::Result;
 
@@ -18,6 +20,9 @@ pub(crate) struct BenchOptions {
     /// `--base PROGRAM`: the program `farewell` of `benches/peers` from another
     /// commit, which `load` compares with this one.
     pub(crate) base: Option<String>,
+    /// `--peers FOLDER`: where the servers are that `files` compares farewell with, if
+    /// they are not in `PATH`.
+    pub(crate) peers: Option<PathBuf>,
     /// `--scenario a,b`: run only options scenarios.
     pub(crate) scenarios: Vec<String>,
     /// `--shared-session`: run all processes in one process session.
@@ -51,6 +56,7 @@ impl BenchOptions {
                 "--seconds" => options.seconds = Some(value()?.parse()?),
                 "--base" => options.base = Some(value()?),
                 "--only" => options.only = list(&value()?),
+                "--peers" => options.peers = Some(value()?.into()),
                 "--scenario" => options.scenarios = list(&value()?),
                 "--shared-session" => options.shared_session = true,
                 "--quick" => options.quick = true,
@@ -78,13 +84,14 @@ impl BenchOptions {
         self.write || (whole && !self.quick)
     }
 
-    /// The command that repeats the run. It contains PROGRAM in place of a
+    /// The command that repeats the run. It contains PROGRAM or FOLDER in place of a
     /// path, which is valid only on this machine.
     pub(crate) fn command(&self, bench: &str) -> String {
-        let base = self.base.as_deref();
-        let word = |word: &String| match base {
-            Some(path) if path == word => "PROGRAM".to_owned(),
-            _ => word.clone(),
+        let (base, peers) = (self.base.as_deref(), self.peers.as_deref());
+        let word = |word: &String| match word {
+            word if base == Some(word) => "PROGRAM".to_owned(),
+            word if peers == Some(Path::new(word)) => "FOLDER".to_owned(),
+            word => word.clone(),
         };
         let words: Vec<String> = self.words.iter().map(word).collect();
         match words.as_slice() {
@@ -95,7 +102,7 @@ impl BenchOptions {
 }
 
 const ALL: &str = "--rounds N, --pairs N, --seconds S, --only SERVER,…, --scenario NAME,…, \
-                   --base PROGRAM, --shared-session, --quick, --write";
+                   --base PROGRAM, --peers FOLDER, --shared-session, --quick, --write";
 
 fn list(names: &str) -> Vec<String> {
     names.split(',').map(str::to_owned).collect()

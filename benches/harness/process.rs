@@ -171,6 +171,12 @@ impl Process {
         self.tree().into_iter().filter_map(of_one).sum()
     }
 
+    /// How many threads there are, including those of descendants.
+    pub(crate) fn threads(&self) -> usize {
+        let of_one = |id: u32| fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+        self.tree().into_iter().map(of_one).sum()
+    }
+
     /// Voluntary context switches of each thread so far. Each ends with a
     /// wake-up.
     pub(crate) fn waits(&self) -> Waits {

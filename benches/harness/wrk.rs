@@ -25,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) post: Option<usize>,
     /// Use a new connection for each request.
     pub(crate) close: bool,
+    /// A header field of each request, such as `If-None-Match: "a"`.
+    pub(crate) field: Option<&'static str>,
     /// Mean pause of each connection before its next request, in milliseconds.
     /// If the pauses are much longer than the responses take, every server gets
     /// the same number of requests a second.
@@ -124,6 +126,9 @@ impl Load {
         ];
         if self.close {
             words.extend(["-H".to_owned(), "Connection: close".to_owned()]);
+        }
+        if let Some(field) = self.field {
+            words.extend(["-H".to_owned(), field.to_owned()]);
         }
         words.push(format!("http://127.0.0.1:{port}{}", self.path));
         words.push("--".to_owned());

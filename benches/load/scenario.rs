@@ -36,6 +36,7 @@ const PLAIN: Load = Load {
     connections: 64,
     post: None,
     close: false,
+    field: None,
     pause: None,
 };
 

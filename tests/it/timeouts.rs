@@ -1,8 +1,11 @@
 //! Connections of slow clients end by their timeouts, without an effect on other clients.
 
+use std::thread;
 use std::time::Duration;
 
+use farewell::Body;
 use farewell::ConnectionOutcome;
+use farewell::Request;
 use farewell::RequestOutcome;
 use farewell::Server;
 
@@ -45,7 +48,7 @@ fn an_idle_connection_is_closed_without_a_word() {
     // sent.
     used.request("/");
     blank.send("\r\n");
-    let server = TestServer::spawn(server, |_: farewell::Request| "hello");
+    let server = TestServer::spawn(server, |_: Request| "hello");
     used.response();
     for client in [&mut used, &mut fresh, &mut blank] {
         client.expect_eof();
@@ -61,7 +64,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 fn a_client_that_stops_reading_is_closed() {
     let mut config = config();
     config.write_timeout = SHORT;
-    let server = TestServer::start(config, |_: farewell::Request| vec![b'x'; 64 << 20]);
+    let server = TestServer::start(config, |_: Request| vec![b'x'; 64 << 20]);
     let mut client = server.connect();
     client.request("/");
     client.wait_readable();
@@ -74,6 +77,35 @@ fn a_client_that_stops_reading_is_closed() {
         report.connections.count(ConnectionOutcome::ClientStalled),
         1
     );
+}
+
+#[test]
+fn of_two_readers_of_a_large_file_the_one_below_the_minimum_rate_is_cut() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(64 << 20).unwrap();
+    let mut config = config();
+    config.write_timeout = Duration::from_secs(2);
+    config.rate_min = 64 * 1024;
+    let server = TestServer::start(config, move |_: Request| {
+        Body::from_file(file.try_clone().unwrap()).unwrap()
+    });
+    let [mut above, mut below] = [(); 2].map(|()| server.connect());
+    above.request("/");
+    below.request("/");
+    above.head();
+    let mut bytes_read = 0;
+    // About 20 KiB a second, and 1.2 MiB. The server cuts one connection, and its client
+    // could still read for long what the kernel holds.
+    while server.stop.counts().open == 2 && below.try_raw(1024).is_ok() {
+        bytes_read += above.raw(64 * 1024).len();
+        thread::sleep(Duration::from_millis(50));
+    }
+    above.raw((64 << 20) - bytes_read);
+    server.stop.shutdown();
+    let report = server.join();
+    let ended = |outcome| report.requests.count(outcome);
+    assert_eq!(ended(RequestOutcome::Answered), 1, "{report}");
+    assert_eq!(ended(RequestOutcome::ClientStalled), 1, "{report}");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::io;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
+use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -22,10 +24,14 @@ use crate::net::stream::Stream;
 /// have their turn.
 const FILE_BYTES_AT_A_TIME: u64 = 1024 * 1024;
 
-/// A file of which so many bytes are left is sent in large pieces: the kernel may take as
-/// many bytes that it cannot send yet. With the usual limit, such a file costs twice the
-/// CPU time. The bytes stay in the page cache, so they cost no memory.
+/// A file of which so many bytes are left is sent in large pieces to a client that reads
+/// fast. With the usual limit of unsent bytes, such a file costs twice the CPU time.
 const LARGE_FILE_BYTES: u64 = 1024 * 1024;
+
+/// If the kernel has room again within this time, the client reads fast. A slow client
+/// gets no more room: the bytes of all connections together have a limit in the kernel,
+/// which a thousand slow clients would reach.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(super) enum Rest {
@@ -47,9 +53,20 @@ pub(crate) struct FileBody {
     /// The offset of the first byte that has not been sent.
     offset: u64,
     left: u64,
-    /// Whether the kernel takes large pieces from this connection, until the end of the
-    /// file.
-    is_large: bool,
+    /// When the kernel's room was used up, if it was since the last part.
+    waits_since: Option<Instant>,
+    pieces: Pieces,
+}
+
+/// How much of a file the kernel takes at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    /// As of every answer.
+    Usual,
+    /// Large ones from the next part on: the client reads fast.
+    LargeNext,
+    /// Large ones, until the end of the file.
+    Large,
 }
 
 /// A part of a file that is sent next. The send may have to wait for a disk, and the
@@ -89,7 +106,8 @@ impl FileBody {
             file,
             offset,
             left: length,
-            is_large: false,
+            waits_since: None,
+            pieces: Pieces::Usual,
         }
     }
 
@@ -100,6 +118,22 @@ impl FileBody {
     pub(super) fn count_sent(&mut self, bytes: usize) {
         self.offset += bytes as u64;
         self.left -= bytes as u64;
+    }
+
+    /// The kernel has no room.
+    pub(super) fn wait(&mut self, now: Instant) {
+        self.waits_since.get_or_insert(now);
+    }
+
+    /// The next part is sent.
+    pub(super) fn resume(&mut self, now: Instant) {
+        let Some(since) = self.waits_since.take() else {
+            return;
+        };
+        let is_short = now.saturating_duration_since(since) < SHORT_WAIT;
+        if is_short && self.left >= LARGE_FILE_BYTES && self.pieces == Pieces::Usual {
+            self.pieces = Pieces::LargeNext;
+        }
     }
 
     /// Returns the unsent part of the file as a stream.
@@ -118,13 +152,15 @@ impl FilePart {
     /// Sends the part. Returns the file, and the result.
     pub(crate) fn send(self) -> (FileBody, io::Result<Sent>) {
         let Self { stream, mut file } = self;
-        if !file.is_large && file.left >= LARGE_FILE_BYTES {
+        if file.pieces == Pieces::LargeNext {
             stream.take_large_pieces(true);
-            file.is_large = true;
+            file.pieces = Pieces::Large;
         }
         let bytes = file.left.min(FILE_BYTES_AT_A_TIME);
         let sent = stream.send_file(&file.file, file.offset, bytes);
-        if file.is_large && matches!(sent, Ok(Sent::Bytes(count)) if count as u64 == file.left) {
+        if file.pieces == Pieces::Large
+            && matches!(sent, Ok(Sent::Bytes(count)) if count as u64 == file.left)
+        {
             stream.take_large_pieces(false);
         }
         (file, sent)

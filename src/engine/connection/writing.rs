@@ -37,6 +37,9 @@ use crate::message::body::upgrade::UpgradeFn;
 use crate::net::stream::Received;
 use crate::net::stream::Sent;
 
+/// How many bytes of a file count as a further step of the turn.
+const FILE_BYTES_A_STEP: usize = 64 * 1024;
+
 /// An answer that is being written.
 pub(super) struct Writing {
     pub(super) output: Output,
@@ -75,7 +78,8 @@ impl Writing {
                 self.rest = None;
                 Step::Continue
             }
-            Rest::File(file) => {
+            Rest::File(mut file) => {
+                file.resume(cx.now);
                 self.count_left_once_begun(common);
                 let stream = common.socket.stream.share();
                 Step::Next(Next::SendFile(FilePart { stream, file }))
@@ -104,8 +108,14 @@ impl Writing {
         match sent {
             Ok(Sent::Bytes(0)) => self.cut_broken_body(&"the file has become shorter", common, cx),
             Ok(sent) => {
-                if let Sent::Bytes(count) = sent {
-                    file.count_sent(count);
+                match sent {
+                    Sent::Bytes(count) => {
+                        file.count_sent(count);
+                        // A turn ends after a few MiB, however fast the client reads.
+                        *cx.budget = cx.budget.saturating_sub(count / FILE_BYTES_A_STEP);
+                    }
+                    Sent::Wait => file.wait(cx.now),
+                    Sent::Gone => {}
                 }
                 self.rest = Some(Rest::File(file));
                 self.after_write(sent, common, cx)

@@ -101,6 +101,7 @@ fn of_two_readers_of_a_large_file_the_one_below_the_minimum_rate_is_cut() {
         thread::sleep(Duration::from_millis(50));
     }
     above.raw((64 << 20) - bytes_read);
+    drop(above);
     server.stop.shutdown();
     let report = server.join();
     let ended = |outcome| report.requests.count(outcome);

@@ -21,6 +21,7 @@ mod listing;
 mod miss;
 mod options;
 mod os;
+mod pages;
 mod path;
 mod preconditions;
 mod ranges;
@@ -37,6 +38,7 @@ use http::StatusCode;
 use http::header;
 
 use self::options::Options;
+use self::pages::Pages;
 use self::root::Root;
 use self::upload::Uploader;
 pub use self::upload::options::Uploads;
@@ -71,8 +73,8 @@ use crate::route_table::RouteTable;
 /// - **Conditions** (RFC 9110 section 13): `If-Match`, `If-None-Match`,
 ///   `If-Modified-Since`, `If-Unmodified-Since`, `If-Range`; 304 or 412.
 /// - **Ranges** (RFC 9110 section 14): one is a 206, several are a 206 of
-///   `multipart/byteranges`; 416 if the file has none of the bytes. A set of ranges that
-///   costs more than the whole file is answered with the whole file.
+///   `multipart/byteranges`; 416 if the file has none of the bytes. No byte
+///   is sent twice, and a set of more than 64 ranges is answered with the whole file.
 /// - **A folder** is redirected to its path with a slash, and is its `index.html` there. If
 ///   it has none, the response is 404, or a page that [lists](Self::listing) it.
 /// - **404** if there is nothing; with the content of `404.html`, if the served folder has
@@ -83,9 +85,10 @@ use crate::route_table::RouteTable;
 ///
 /// Nothing outside the folder. The kernel opens each file beneath the open folder, so that
 /// neither `..` in any encoding nor a symbolic link leads out, not even a link that replaces
-/// a file meanwhile. Symbolic links inside the folder work as long as they lead to what is
-/// beneath it. Names that begin with a dot, devices, FIFOs and sockets are as if they did
-/// not exist.
+/// a file meanwhile. Relative symbolic links inside the folder work as long as they lead to what
+/// is beneath it. Names that begin with a dot, devices, FIFOs and sockets get the response of
+/// what does not exist. (To see what a name in a request is, the server opens it, and closes
+/// a FIFO or a device at once. A link may lead to a name with a dot.)
 ///
 /// # While a file is sent
 ///
@@ -99,6 +102,7 @@ pub struct Files {
     root: Root,
     options: Options,
     uploader: Option<Uploader>,
+    pages: Pages,
 }
 
 impl Files {
@@ -115,6 +119,7 @@ impl Files {
             root: Root::open(folder).map_err(|error| Error::io(context(), error))?,
             options: Options::default(),
             uploader: None,
+            pages: Pages::default(),
         })
     }
 
@@ -219,11 +224,12 @@ impl Files {
     }
 
     /// Lets clients keep a file for ever (`immutable`, RFC 8246) if its name has a hash of
-    /// its content, as the files of bundlers have: `app.3f2a9c1b.js`, `index-DiwrgTda.js`.
+    /// its content, as the files of bundlers have: `app.3f2a9c1b.js`, `index-Dx3kQz9T.js`.
     /// Default: no.
     ///
     /// A hash is a part of the name between `.`, `-` or `_`: eight or more hexadecimal
-    /// digits, with a letter and a numeral, or eight letters and digits of both cases.
+    /// digits, with a letter and a numeral, or eight letters and digits of both cases that
+    /// look like no word. The name of a page (`.html`) has none.
     #[must_use]
     pub fn immutable_if_hashed(mut self, is_kept: bool) -> Self {
         self.options.caches_hashed_names = is_kept;

@@ -31,8 +31,11 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
+use http::StatusCode;
 use http::header;
 use httpdate::HttpDate;
+
+use crate::message::rejection::Rejection;
 
 /// 9999-12-31T23:59:59Z, in seconds since 1970: the last second with an HTTP-date.
 const LAST_DATE: i64 = 253_402_300_799;
@@ -178,6 +181,12 @@ pub(super) fn check(
         return Precondition::NotModified;
     }
     Precondition::Holds
+}
+
+/// The response to a request whose conditions do not hold.
+pub(super) fn failed() -> Rejection {
+    let text = "the file is not as the request's conditions say";
+    Rejection::new(StatusCode::PRECONDITION_FAILED, text)
 }
 
 /// Whether the `Range` of a GET counts: the request has no `If-Range`, or a true one (RFC

@@ -1,5 +1,6 @@
 //! What a GET or a HEAD gets: a file, a part of one, a folder, or nothing.
 
+use std::fmt;
 use std::path::Path;
 
 use http::HeaderMap;
@@ -31,32 +32,36 @@ use crate::message::response::Response;
 impl Files {
     /// The response to a GET or a HEAD.
     pub(super) fn read(&self, request: &Request) -> Response {
-        match self.find(request) {
+        // What is not under the prefix has no part in this folder, its `404.html` neither.
+        let path = request.uri().path();
+        let below = path.strip_prefix(&*self.options.prefix);
+        let is_under = |below: &&str| below.is_empty() || below.starts_with('/');
+        let Some(below) = below.filter(is_under) else {
+            return not_found();
+        };
+        match self.find(request, below) {
             Ok(response) => response,
             Err(Miss::Nothing) => self.nothing(request),
             Err(Miss::Rejected(rejection)) => rejection.into_response(),
         }
     }
 
-    fn find(&self, request: &Request) -> Result<Response, Miss> {
-        let path = request.uri().path();
-        let below = path.strip_prefix(&*self.options.prefix);
-        let below = below.ok_or(Miss::Nothing)?;
+    /// `below`: the path of the request without the prefix.
+    fn find(&self, request: &Request, below: &str) -> Result<Response, Miss> {
         if below.is_empty() {
-            return Ok(redirect(format!("{path}/"), request));
+            let last = self.options.prefix.rsplit('/').next();
+            return Ok(redirect(last.unwrap_or_default(), request));
         }
         let path = FilePath::parse(below, self.options.serves_hidden)?;
-        let opened = self.root.find(path.as_path())?;
-        match (opened.metadata.is_dir(), path.is_folder) {
-            (true, true) => self.folder(request, &path, opened),
-            (true, false) => {
-                let names = Encoded(path.as_bytes());
-                let location = format!("{}/{names}/", self.options.prefix);
-                Ok(redirect(location, request))
-            }
-            (false, true) => Err(Miss::Nothing),
-            (false, false) => Ok(self.file(request, path.as_path(), opened)),
+        if path.is_folder {
+            return self.folder(request, &path);
         }
+        let opened = self.root.find(path.as_path())?;
+        if opened.metadata.is_dir() {
+            let name = path.names().last().unwrap_or_default();
+            return Ok(redirect(Encoded(name), request));
+        }
+        Ok(self.file(request, path.as_path(), opened))
     }
 
     /// The response to a request for this file.
@@ -72,8 +77,7 @@ impl Files {
                 return respond(StatusCode::NOT_MODIFIED, fields, Body::empty());
             }
             Precondition::Failed => {
-                let text = "the file is not as the request's conditions say";
-                return Rejection::new(StatusCode::PRECONDITION_FAILED, text).into_response();
+                return preconditions::failed().into_response();
             }
         }
         chosen.describe(&mut fields);
@@ -110,25 +114,40 @@ impl Files {
 
     /// The response where there is nothing.
     fn nothing(&self, request: &Request) -> Response {
-        if self.options.is_single_page && asks_for_a_page(request) {
-            let index = Path::new("index.html");
-            if let Ok(opened) = self.root.find(index)
-                && opened.metadata.is_file()
-            {
-                return self.file(request, index, opened);
-            }
+        let is_page = self.options.is_single_page && asks_for_a_page(request);
+        let mut response = self.instead(request, is_page);
+        if self.options.is_single_page {
+            let accept = HeaderValue::from_static("accept");
+            response.headers_mut().append(header::VARY, accept);
         }
-        let page = Path::new("404.html");
-        match self.root.find(page) {
-            Ok(opened) if opened.metadata.is_file() => {
-                let length = opened.metadata.len();
-                let fields = [(header::CONTENT_TYPE, content_type::of_name(b"404.html"))];
-                let body = Body::file_part(opened.file, 0, length);
-                (StatusCode::NOT_FOUND, fields, body).into_response()
-            }
-            _ => Rejection::new(StatusCode::NOT_FOUND, "not found").into_response(),
-        }
+        response
     }
+
+    /// The page of an application, `404.html`, or a line of text.
+    fn instead(&self, request: &Request, is_page: bool) -> Response {
+        let regular = |name: &str| {
+            let opened = self.root.find(Path::new(name)).ok();
+            opened.filter(|opened| opened.metadata.is_file())
+        };
+        if is_page && let Some(opened) = regular("index.html") {
+            return self.file(request, Path::new("index.html"), opened);
+        }
+        let Some(opened) = regular("404.html") else {
+            return not_found();
+        };
+        let length = opened.metadata.len();
+        let nosniff = HeaderValue::from_static("nosniff");
+        let fields = [
+            (header::CONTENT_TYPE, content_type::of_name(b"404.html")),
+            (header::X_CONTENT_TYPE_OPTIONS, nosniff),
+        ];
+        let body = Body::file_part(opened.file, 0, length);
+        (StatusCode::NOT_FOUND, fields, body).into_response()
+    }
+}
+
+fn not_found() -> Response {
+    Rejection::new(StatusCode::NOT_FOUND, "not found").into_response()
 }
 
 /// A response of these parts. Unlike the conversion of a tuple, it copies no field.
@@ -139,12 +158,16 @@ fn respond(status: StatusCode, fields: HeaderMap, body: Body) -> Response {
     response
 }
 
-/// A redirect to the same query at another path.
-fn redirect(mut location: String, request: &Request) -> Response {
+/// A redirect of a folder to its path with a slash, with the same query. The location is
+/// relative to the path of the request (RFC 9110 section 10.2.2): a proxy may have removed
+/// a prefix of it. `./` keeps a name with a colon from being a scheme.
+fn redirect(name: impl fmt::Display, request: &Request) -> Response {
+    let mut location = format!("./{name}/");
     if let Some(query) = request.uri().query() {
         location.push('?');
         location.push_str(query);
     }
+    // 308 would be as right for a GET. Old clients know only 301.
     let status = StatusCode::MOVED_PERMANENTLY;
     (status, Redirect::permanent(location)).into_response()
 }

@@ -25,9 +25,8 @@ use crate::message::rejection::Rejection;
 #[derive(Debug)]
 pub(super) struct Root {
     folder: Dir,
-    /// The path of the folder, if links may lead out of it.
-    followed_from: Option<PathBuf>,
     path: PathBuf,
+    follows_symlinks: bool,
 }
 
 /// Something that is open.
@@ -54,24 +53,40 @@ impl Root {
         let path = fs::canonicalize(path)?;
         Ok(Self {
             folder: Dir::open_ambient_dir(&path, ambient_authority())?,
-            followed_from: None,
             path,
+            follows_symlinks: false,
         })
     }
 
     /// Lets symbolic links lead out of the folder, or not.
     pub(super) fn follow_symlinks(&mut self, follows: bool) {
-        self.followed_from = follows.then(|| self.path.clone());
+        self.follows_symlinks = follows;
+    }
+
+    /// What is at a path, without opening it: opening a FIFO has effects on its writer.
+    /// `None` if it cannot be found, or is not served.
+    pub(super) fn metadata(&self, path: &Path) -> Option<Metadata> {
+        let is_served = match self.follows_symlinks {
+            false => {
+                let metadata = self.folder.metadata(path).ok()?;
+                metadata.is_file() || metadata.is_dir()
+            }
+            true => os::is_servable_anywhere(&self.folder, &self.path, path),
+        };
+        let opened = is_served.then(|| self.find(path).ok())??;
+        Some(opened.metadata)
     }
 
     /// Opens a regular file or a folder.
     pub(super) fn find(&self, path: &Path) -> Result<Opened, OpenError> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        os::never_waits(&mut options);
-        let file = match &self.followed_from {
-            None => self.folder.open_with(path, &options)?.into_std(),
-            Some(folder) => open_anywhere(&folder.join(path), &options)?,
+        let file = match self.follows_symlinks {
+            false => {
+                let mut options = OpenOptions::new();
+                options.read(true);
+                os::never_waits(&mut options);
+                self.folder.open_with(path, &options)?.into_std()
+            }
+            true => os::open_anywhere(&self.folder, &self.path, path)?,
         };
         let metadata = file.metadata()?;
         if !metadata.is_file() && !metadata.is_dir() {
@@ -79,11 +94,6 @@ impl Root {
         }
         Ok(Opened { file, metadata })
     }
-}
-
-fn open_anywhere(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let file = cap_std::fs::File::open_ambient_with(path, options, ambient_authority())?;
-    Ok(file.into_std())
 }
 
 impl From<io::Error> for OpenError {

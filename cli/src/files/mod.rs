@@ -64,6 +64,18 @@ impl Folder {
             .single_page(of.spa)
             .immutable_if_hashed(of.immutable);
         if let Some(value) = &of.cache_control {
+            let lets_others_keep = |part: &str| {
+                value
+                    .as_bytes()
+                    .windows(part.len())
+                    .any(|at| at.eq_ignore_ascii_case(part.as_bytes()))
+            };
+            if of.auth_file.is_some() && ["public", "s-maxage"].into_iter().any(lets_others_keep) {
+                log::warn!(
+                    "{} lets shared caches give files to clients without a password: write private",
+                    options.name("cache_control")
+                );
+            }
             files = files.cache_control(value.clone());
         }
         if let Some(uploads) = of.uploads() {

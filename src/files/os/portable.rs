@@ -7,8 +7,10 @@ use std::io;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
+use std::path::Path;
 use std::str;
 
+use cap_std::fs::Dir;
 use cap_std::fs::OpenOptions;
 
 /// The name that these bytes are. `None` if they are not UTF-8, or if they have a
@@ -27,6 +29,18 @@ pub(in crate::files) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
 }
 
 pub(in crate::files) fn never_waits(_: &mut OpenOptions) {}
+
+/// Opens a path that begins at the folder, and may lead anywhere. `path` is where the
+/// folder was when it was opened.
+pub(in crate::files) fn open_anywhere(_folder: &Dir, path: &Path, name: &Path) -> io::Result<File> {
+    File::open(path.join(name))
+}
+
+/// Whether there is a regular file or a folder at such a path. Nothing is opened.
+pub(in crate::files) fn is_servable_anywhere(_folder: &Dir, path: &Path, name: &Path) -> bool {
+    let metadata = path.join(name).metadata();
+    metadata.is_ok_and(|metadata| metadata.is_file() || metadata.is_dir())
+}
 
 pub(in crate::files) fn is_out_of_descriptors(_: &io::Error) -> bool {
     false
@@ -57,6 +71,19 @@ mod tests {
             assert_eq!(name_of_bytes(name), None);
         }
         assert_eq!(&*name_bytes(OsStr::new("a b")), b"a b");
+    }
+
+    #[test]
+    fn a_path_may_lead_out_of_the_folder() {
+        let outer = tempfile::tempdir().unwrap();
+        std::fs::create_dir(outer.path().join("d")).unwrap();
+        std::fs::write(outer.path().join("a"), "a").unwrap();
+        let path = outer.path().join("d");
+        let folder = Dir::open_ambient_dir(&path, cap_std::ambient_authority()).unwrap();
+        assert!(open_anywhere(&folder, &path, Path::new("../a")).is_ok());
+        assert!(open_anywhere(&folder, &path, Path::new("a")).is_err());
+        assert!(is_servable_anywhere(&folder, &path, Path::new("../a")));
+        assert!(!is_servable_anywhere(&folder, &path, Path::new("a")));
     }
 
     #[test]

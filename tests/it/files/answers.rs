@@ -147,8 +147,8 @@ fn a_folder_is_redirected_to_its_slash_and_is_its_index() {
     let files = files(&folder);
     let moved = get(&files, "/docs?a=1&b=%20");
     assert_eq!(moved.status, 301);
-    assert_eq!(moved.field("location"), "/docs/?a=1&b=%20");
-    assert_eq!(get(&files, "/docs/a%20b").field("location"), "/docs/a%20b/");
+    assert_eq!(moved.field("location"), "./docs/?a=1&b=%20");
+    assert_eq!(get(&files, "/docs/a%20b").field("location"), "./a%20b/");
     let index = get(&files, "/docs/");
     assert_eq!((index.status.as_u16(), index.text()), (200, "<p>docs"));
     assert_eq!(index.field("content-type"), "text/html; charset=utf-8");
@@ -166,6 +166,16 @@ fn a_folder_is_redirected_to_its_slash_and_is_its_index() {
     assert_eq!(get(&files, "/").status, 404);
 }
 
+/// A client resolves the location of a redirect, also where a proxy has removed a prefix.
+#[test]
+fn a_redirect_is_relative_to_the_path_of_the_request() {
+    let folder = folder(&[("a/b/c/x", "")]);
+    let files = files(&folder);
+    for (target, location) in [("/a", "./a/"), ("/a/b", "./b/"), ("/a/b/c?q", "./c/?q")] {
+        assert_eq!(get(&files, target).field("location"), location);
+    }
+}
+
 /// A path that a browser takes for another site is never in a `Location`.
 #[test]
 #[cfg(unix)]
@@ -173,10 +183,10 @@ fn a_redirect_stays_on_this_site() {
     let folder = folder(&[(r"\evil.example/x", ""), ("a:b/x", ""), ("é?#/x", "")]);
     let files = files(&folder);
     for (target, location) in [
-        ("/%5Cevil.example", "/%5Cevil.example/"),
-        ("/\\evil.example", "/%5Cevil.example/"),
-        ("/a:b", "/a%3Ab/"),
-        ("/%C3%A9%3F%23", "/%C3%A9%3F%23/"),
+        ("/%5Cevil.example", "./%5Cevil.example/"),
+        ("/\\evil.example", "./%5Cevil.example/"),
+        ("/a:b", "./a%3Ab/"),
+        ("/%C3%A9%3F%23", "./%C3%A9%3F%23/"),
     ] {
         let Ok(uri) = target.parse::<http::Uri>() else {
             continue;
@@ -209,10 +219,19 @@ fn a_prefix_is_not_part_of_the_path_of_a_file() {
     let files = files(&folder).under("/static");
     assert_eq!(get(&files, "/static/a.txt").text(), "a");
     assert_eq!(get(&files, "/static/static/a.txt").text(), "inner");
-    assert_eq!(get(&files, "/static/d").field("location"), "/static/d/");
-    assert_eq!(get(&files, "/static?q").field("location"), "/static/?q");
+    assert_eq!(get(&files, "/static/d").field("location"), "./d/");
+    assert_eq!(get(&files, "/static?q").field("location"), "./static/?q");
+    let files = files.single_page(true);
+    fs::write(folder.path().join("index.html"), "page").unwrap();
+    fs::write(folder.path().join("404.html"), "lost").unwrap();
+    assert_eq!(get(&files, "/static/x").text(), "page");
     for target in ["/a.txt", "/statica.txt", "/stati", "/", "/%73tatic/a.txt"] {
-        assert_eq!(get(&files, target).status, 404, "{target}");
+        let answer = get(&files, target);
+        assert_eq!(
+            (answer.status.as_u16(), answer.text()),
+            (404, "not found\n"),
+            "{target}"
+        );
     }
 }
 
@@ -269,6 +288,7 @@ fn a_404_has_the_content_of_404_html() {
         );
         assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
         assert_eq!(answer.field("etag"), "", "an error is not to be kept");
+        assert_eq!(answer.field("x-content-type-options"), "nosniff");
     }
     assert_eq!(get(&files, "/404.html").status, 200);
 }
@@ -291,7 +311,13 @@ fn a_single_page_is_served_to_clients_that_ask_for_a_page() {
             "{target}"
         );
     }
-    assert_eq!(get(&files, "/missing.js").status, 404);
+    let page = send(&files, "GET", "/missing.js", &html);
+    assert_eq!((page.status.as_u16(), page.field("vary")), (200, "accept"));
+    let missing = get(&files, "/missing.js");
+    assert_eq!(
+        (missing.status.as_u16(), missing.field("vary")),
+        (404, "accept")
+    );
     assert_eq!(
         send(&files, "GET", "/x.png", &[("accept", "image/*")]).status,
         404

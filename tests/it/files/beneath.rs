@@ -189,7 +189,7 @@ fn symbolic_links_work_inside_the_folder_and_never_lead_out() {
     for target in ["/inside", "/folder/open.txt", "/dots-inside"] {
         assert_eq!(get(&files, target).text(), "open", "{target}");
     }
-    assert_eq!(get(&files, "/folder").field("location"), "/folder/");
+    assert_eq!(get(&files, "/folder").field("location"), "./folder/");
     for target in [
         "/relative",
         "/absolute",
@@ -227,6 +227,57 @@ fn symbolic_links_work_inside_the_folder_and_never_lead_out() {
         get(&followed.follow_symlinks(false), "/relative").status,
         404
     );
+}
+
+/// The folder is open, wherever links may lead.
+#[test]
+fn a_followed_folder_that_is_renamed_is_still_served() {
+    let (outer, public) = guarded();
+    symlink("../secret.txt", public.join("out")).unwrap();
+    let files = files(&public).follow_symlinks(true).listing(true);
+    fs::rename(&public, outer.path().join("renamed")).unwrap();
+    fs::create_dir(&public).unwrap();
+    fs::write(public.join("open.txt"), SECRET).unwrap();
+    assert_eq!(get(&files, "/open.txt").text(), "open");
+    assert_eq!(get(&files, "/out").text(), SECRET);
+    assert!(get(&files, "/").text().contains("./out"));
+}
+
+/// A program that writes to a FIFO waits until a reader opens it.
+#[test]
+fn a_listing_opens_no_fifo() {
+    let (_outer, public) = guarded();
+    let fifo = public.join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+    symlink("fifo", public.join("link")).unwrap();
+    for follows in [false, true] {
+        let files = files(&public).listing(true).follow_symlinks(follows);
+        let (sender, opened) = std::sync::mpsc::channel();
+        let writer = fifo.clone();
+        let writer = thread::spawn(move || {
+            File::options().write(true).open(writer).unwrap();
+            sender.send(()).unwrap();
+        });
+        // The writer may not wait yet at the first listings.
+        for _ in 0..100 {
+            let text = get(&files, "/").text().to_owned();
+            assert!(
+                !text.contains("./link") && !text.contains("./fifo"),
+                "{text}"
+            );
+        }
+        assert!(opened.try_recv().is_err(), "the writer still waits");
+        File::open(&fifo).unwrap();
+        writer.join().unwrap();
+    }
+}
+
+/// A folder that may be entered, but not read.
+#[test]
+fn the_index_of_a_folder_that_cannot_be_read_is_served() {
+    let folder = folder(&[("d/index.html", "index")]);
+    fs::set_permissions(folder.path().join("d"), fs::Permissions::from_mode(0o311)).unwrap();
+    assert_eq!(get(&files(&folder), "/d/").text(), "index");
 }
 
 /// A file and a link that leads out change places all the time.

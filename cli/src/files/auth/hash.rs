@@ -47,6 +47,12 @@ impl PasswordHash {
     /// also with a wrong password; the hashes are compared in constant time.
     pub(super) fn is_of(&self, password: &str) -> bool {
         match self {
+            // bcrypt ignores what follows the first 72 bytes. The check takes its time all
+            // the same.
+            Self::Bcrypt(hash) if password.len() > 72 => {
+                let _ = bcrypt::verify(password, hash);
+                false
+            }
             Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
             Self::ShaCrypt(hash) => {
                 let hash: &str = hash;
@@ -126,6 +132,14 @@ mod tests {
                 assert!(!hash.is_of(wrong), "{text}: {wrong}");
             }
         }
+    }
+
+    #[test]
+    fn a_password_that_only_begins_with_the_right_one_is_wrong() {
+        let right = "x".repeat(72);
+        let hash = PasswordHash::parse(&bcrypt::hash(&right, 4).unwrap()).unwrap();
+        assert!(hash.is_of(&right));
+        assert!(!hash.is_of(&format!("{right}y")));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::net::os::Ready;
 /// megabytes, and the server does not see that the client is slow.
 pub(super) const UNSENT_MAX: u32 = 128 * 1024;
 
-/// The same for a connection that sends a large file. This is as much as the kernel's
+/// The same for a connection that sends a large file to a client that reads fast. This is as much as the kernel's
 /// send buffer may hold for a client that reads fast.
 const LARGE_UNSENT_MAX: u32 = 4 * 1024 * 1024;
 

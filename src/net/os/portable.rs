@@ -200,6 +200,7 @@ mod tests {
         deregister(&mut stream, registry).unwrap();
         #[cfg(feature = "signals")]
         assert_eq!(ignored_signals(), 0);
+        assert!(send_before_more(&listener, b"a").is_err());
         let file = File::open(file!()).unwrap();
         let refused = send_file(&listener, &file, 0, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);

@@ -1,6 +1,7 @@
 //! What a GET or a HEAD gets: a file, a part of one, a folder, or nothing.
 
 use std::fmt;
+use std::path;
 use std::path::Path;
 
 use http::HeaderMap;
@@ -67,10 +68,10 @@ impl Files {
     /// The response to a request for this file.
     pub(super) fn file(&self, request: &Request, path: &Path, opened: Opened) -> Response {
         let headers = request.headers();
-        let name = os::name_bytes(path.file_name().unwrap_or_default());
-        let chosen =
-            Representation::choose(opened, path, &name, headers, &self.root, &self.options);
-        let mut fields = chosen.fields(&name, &self.options);
+        let path_bytes = os::name_bytes(path.as_os_str());
+        let name = last_name(&path_bytes);
+        let chosen = Representation::choose(opened, path, headers, &self.root, &self.options);
+        let mut fields = chosen.fields(name, &self.options);
         match preconditions::check(request.method(), headers, Some(&chosen.validators)) {
             Precondition::Holds => {}
             Precondition::NotModified => {
@@ -80,7 +81,7 @@ impl Files {
                 return preconditions::failed().into_response();
             }
         }
-        chosen.describe(&mut fields);
+        chosen.describe(&mut fields, name);
         let length = chosen.length;
         // A range is defined for GET only (RFC 9110 section 14.2).
         let selected = match *request.method() == Method::GET
@@ -102,7 +103,8 @@ impl Files {
                 (StatusCode::PARTIAL_CONTENT, body)
             }
             Selected::Several(ranges) => {
-                let part_type = chosen.content_type.to_str().unwrap_or_default();
+                let part_type = content_type::of_name(name);
+                let part_type = part_type.to_str().unwrap_or_default();
                 let (content_type, body) = byteranges::body(chosen.file, ranges, part_type, length);
                 fields.insert(header::CONTENT_TYPE, content_type);
                 (StatusCode::PARTIAL_CONTENT, body)
@@ -156,6 +158,13 @@ fn respond(status: StatusCode, fields: HeaderMap, body: Body) -> Response {
     *response.status_mut() = status;
     *response.headers_mut() = fields;
     response
+}
+
+/// The last name of a path, which has no separator at its end.
+fn last_name(path: &[u8]) -> &[u8] {
+    let is_separator = |&byte: &u8| path::is_separator(byte.into());
+    let names = path.rsplit(is_separator).next();
+    names.unwrap_or_default()
 }
 
 /// A redirect of a folder to its path with a slash, with the same query. The location is

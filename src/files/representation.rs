@@ -31,7 +31,6 @@ pub(super) struct Representation {
     pub(super) file: File,
     pub(super) length: u64,
     pub(super) validators: Validators,
-    pub(super) content_type: HeaderValue,
     last_modified: Option<HeaderValue>,
     coding: Option<Coding>,
 }
@@ -41,12 +40,10 @@ impl Representation {
     pub(super) fn choose(
         opened: Opened,
         path: &Path,
-        name: &[u8],
         headers: &HeaderMap,
         root: &Root,
         options: &Options,
     ) -> Self {
-        let content_type = content_type::of_name(name);
         if options.serves_precompressed {
             for coding in encoding::acceptable(headers) {
                 let mut sibling = path.as_os_str().to_owned();
@@ -56,14 +53,14 @@ impl Representation {
                 if let Ok(sibling) = root.find(Path::new(&sibling))
                     && sibling.metadata.is_file()
                 {
-                    return Self::of(sibling, content_type, Some(coding));
+                    return Self::of(sibling, Some(coding));
                 }
             }
         }
-        Self::of(opened, content_type, None)
+        Self::of(opened, None)
     }
 
-    fn of(opened: Opened, content_type: HeaderValue, coding: Option<Coding>) -> Self {
+    fn of(opened: Opened, coding: Option<Coding>) -> Self {
         let Opened { file, metadata } = opened;
         let (length, now) = (metadata.len(), SystemTime::now());
         let mut validators = Validators::new(metadata.modified().ok(), length, now);
@@ -75,7 +72,6 @@ impl Representation {
             length,
             last_modified: validators.last_modified(now),
             validators,
-            content_type,
             coding,
         }
     }
@@ -97,9 +93,10 @@ impl Representation {
         fields
     }
 
-    /// Adds the fields that describe a content.
-    pub(super) fn describe(&self, fields: &mut HeaderMap) {
-        fields.insert(header::CONTENT_TYPE, self.content_type.clone());
+    /// Adds the fields that describe a content. `name` is that of the file, also if its
+    /// sibling is sent.
+    pub(super) fn describe(&self, fields: &mut HeaderMap, name: &[u8]) {
+        fields.insert(header::CONTENT_TYPE, content_type::of_name(name));
         fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         let nosniff = HeaderValue::from_static("nosniff");
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);

@@ -5,9 +5,10 @@
 //!                                     \-> json.rs   application/json
 //! ```
 //!
-//! A name in a folder is chosen by whoever may write there, and is any bytes. On the page
-//! it is text that is escaped, with what is invisible made visible (`text.rs`), and a link
-//! that is percent-encoded and begins with `./`, so that no name is a scheme.
+//! A name in a folder is chosen by any program that may write to the folder, and is any
+//! bytes. On the page it is text that is escaped, with what is invisible made visible
+//! (`text.rs`), and a link that is percent-encoded and begins with `./`, so that no name is
+//! a scheme.
 
 mod accept;
 mod entry;
@@ -143,8 +144,11 @@ impl Listing {
             // A folder has no validator that changes with the files in it.
             (header::CACHE_CONTROL, "no-cache"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            // The names of folders are nothing for the sites that a file links to.
-            (header::REFERRER_POLICY, "no-referrer"),
+            // The names of folders are nothing for the sites that a file links to. With
+            // `no-referrer`, though, a browser posts the form with `Origin: null` (Fetch,
+            // "append a request `Origin` header"), and the upload is refused as that of
+            // another site.
+            (header::REFERRER_POLICY, "same-origin"),
         ] {
             fields.insert(name, HeaderValue::from_static(value));
         }

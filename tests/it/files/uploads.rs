@@ -434,6 +434,28 @@ fn a_page_of_another_site_stores_nothing() {
     }
 }
 
+/// A browser sends `Sec-Fetch-Site` only to a loopback address or with TLS, so elsewhere
+/// `Origin` decides.
+#[test]
+fn the_form_of_a_page_on_a_lan_address_is_taken() {
+    let folder = folder(&[]);
+    let files = uploads(&folder, Uploads::new()).listing(true);
+    // Of the policies that tell other sites nothing, only `same-origin` lets a browser post
+    // the form with an origin other than `null`.
+    let page = get(&files, "/");
+    assert!(page.text().contains("<form"));
+    assert_eq!(page.field("referrer-policy"), "same-origin");
+    let host = ("host", "192.0.2.2:9702");
+    let own = ("origin", "http://192.0.2.2:9702");
+    let html = ("accept", "text/html,*/*;q=0.8");
+    let answer = post(&files, "/", &[host, own, html], &[("a", "a")]);
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let none = ("origin", "null");
+    let answer = post(&files, "/", &[host, none, html], &[("b", "b")]);
+    assert_eq!(answer.status, 403);
+    assert_eq!(stored(&folder), pairs(&[("a", "a")]));
+}
+
 #[test]
 fn allow_says_what_a_path_takes() {
     let folder = folder(&[("sub/x", "x")]);

@@ -12,6 +12,7 @@
 //!
 //! A folder is its `index.html`, or its listing (`listing/`).
 
+mod accept;
 mod byteranges;
 mod cache_control;
 mod content_type;

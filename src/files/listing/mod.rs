@@ -10,7 +10,6 @@
 //! (`text.rs`), and a link that is percent-encoded and begins with `./`, so that no name is
 //! a scheme.
 
-mod accept;
 mod entry;
 mod json;
 mod order;
@@ -32,6 +31,7 @@ use http::header;
 use self::entry::Entry;
 use self::entry::is_servable;
 use self::order::Order;
+use super::accept;
 use crate::message::body::Body;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
@@ -69,7 +69,7 @@ pub(super) struct Listing {
     /// itself has none.
     path: Vec<Vec<u8>>,
     entries: Vec<Entry>,
-    /// How many more entries there are, at least.
+    /// How many more entries there are that are shown in a listing, at least.
     omitted: usize,
     /// Whether there are exactly so many.
     omitted_is_exact: bool,
@@ -104,7 +104,6 @@ impl Listing {
         for (number, found) in folder.entries()?.enumerate() {
             let found = found?;
             if number == READ_MAX {
-                listing.omitted += 1;
                 listing.omitted_is_exact = false;
                 break;
             }
@@ -116,8 +115,13 @@ impl Listing {
             if listing.entries.len() < options.entries_max {
                 let entry = Entry::read(&found, name, &target);
                 listing.entries.extend(entry);
-            } else if found.file_type().is_ok_and(is_servable) {
-                listing.omitted += 1;
+            } else {
+                match found.file_type() {
+                    Ok(kind) if kind.is_file() || kind.is_dir() => listing.omitted += 1,
+                    // What a link leads to, and whether it is served, would cost a call.
+                    Ok(kind) if is_servable(kind) => listing.omitted_is_exact = false,
+                    _ => {}
+                }
             }
         }
         Ok(listing)

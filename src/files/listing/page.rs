@@ -191,12 +191,14 @@ impl Listing {
     }
 
     fn push_omitted(&self, out: &mut String) {
-        if self.omitted == 0 {
-            return;
-        }
-        out.push_str(match self.omitted_is_exact {
-            true => "<p>",
-            false => "<p>At least ",
+        out.push_str(match (self.omitted, self.omitted_is_exact) {
+            (0, true) => return,
+            (0, false) => {
+                out.push_str("<p>There may be more entries, not shown.</p>\n");
+                return;
+            }
+            (_, true) => "<p>",
+            (_, false) => "<p>At least ",
         });
         push_count(self.omitted, ["more entry", "more entries"], out);
         out.push_str(" not shown.</p>\n");

@@ -140,7 +140,31 @@ fn entries_beyond_the_limit_are_counted() {
         listing.omitted_is_exact = false;
         let inexact = listing.to_html();
         assert_eq!(inexact.contains("<p>At least "), omitted > 0);
+        let may_be_more = "<p>There may be more entries, not shown.</p>";
+        assert_eq!(inexact.contains(may_be_more), omitted == 0);
     }
+}
+
+/// Whether a link is served is known only when it is followed, which omitted ones are not.
+#[cfg(unix)]
+#[test]
+fn omitted_links_leave_the_count_inexact() {
+    use std::os::unix::fs::symlink;
+
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    File::create(root.join("file")).unwrap();
+    fs::create_dir(root.join("folder")).unwrap();
+    let options = Options {
+        entries_max: 0,
+        ..Options::default()
+    };
+    let omitted = |listing: Listing| (listing.omitted, listing.omitted_is_exact);
+    assert_eq!(omitted(read(&temporary, options)), (2, true));
+    symlink("nothing", root.join("dangling")).unwrap();
+    assert_eq!(omitted(read(&temporary, options)), (2, false));
+    assert_eq!(omitted(read(&temporary, Options::default())), (0, true));
 }
 
 #[test]

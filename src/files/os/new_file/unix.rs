@@ -35,7 +35,8 @@ pub(in crate::files) fn has_name(file: &File) -> io::Result<bool> {
 pub(in crate::files) fn open_abandoned(folder: &Dir, name: &Path) -> Option<File> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    options.read(true).custom_flags(flags.bits().cast_signed());
+    // On NFS, only a file that is open for writing can be locked exclusively.
+    options.write(true).custom_flags(flags.bits().cast_signed());
     let file = folder.open_with(name, &options).ok()?.into_std();
     let is_regular = file.metadata().ok()?.is_file();
     let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -64,4 +65,27 @@ pub(in crate::files) fn folder_id(folder: &Dir) -> Option<(u64, u64)> {
 pub(in crate::files) fn is_name_refused(error: &io::Error) -> bool {
     let refused = [Errno::NAMETOOLONG, Errno::INVAL, Errno::ILSEQ];
     Errno::from_io_error(error).is_some_and(|errno| refused.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use cap_std::ambient_authority;
+
+    use super::*;
+
+    #[test]
+    fn an_abandoned_file_is_open_for_writing_and_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+        fs::write(folder.path().join("a"), "left").unwrap();
+        let mut abandoned = open_abandoned(&dir, Path::new("a")).unwrap();
+        assert!(open_abandoned(&dir, Path::new("a")).is_none());
+        abandoned.write_all(b"LE").unwrap();
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"LEft");
+        drop(abandoned);
+        assert!(open_abandoned(&dir, Path::new("a")).is_some());
+    }
 }

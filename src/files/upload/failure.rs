@@ -33,6 +33,11 @@ impl Failure {
         Self::new(StatusCode::CONFLICT, "there is a file of this name")
     }
 
+    /// There is a folder of this name, for which the request is not.
+    pub(super) fn folder_exists() -> Self {
+        Self::new(StatusCode::CONFLICT, "there is a folder of this name")
+    }
+
     /// Nothing can be created where no folder is (RFC 4918 section 9.7.1).
     pub(super) fn no_folder() -> Self {
         Self::new(StatusCode::CONFLICT, "the folder does not exist")
@@ -71,6 +76,7 @@ impl Failure {
         failure
     }
 
+    /// The request itself is for a folder.
     pub(super) fn is_folder() -> Self {
         let why = "method not allowed: this is a folder, and files are sent to their own paths";
         Self::not_allowed(methods::OF_FOLDERS, why)
@@ -146,7 +152,8 @@ impl From<io::Error> for Failure {
             }
             io::ErrorKind::AlreadyExists => Self::exists(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::no_folder(),
-            io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => Self::is_folder(),
+            // Another program has just made it.
+            io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => Self::folder_exists(),
             _ if os::is_out_of_descriptors(&error) => {
                 let why = "too many files are open: try again";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
@@ -184,7 +191,7 @@ mod tests {
             (io::ErrorKind::AlreadyExists, 409),
             (io::ErrorKind::NotFound, 409),
             (io::ErrorKind::NotADirectory, 409),
-            (io::ErrorKind::IsADirectory, 405),
+            (io::ErrorKind::IsADirectory, 409),
             (io::ErrorKind::Other, 500),
         ] {
             let response = Failure::from(io::Error::from(kind)).into_response();

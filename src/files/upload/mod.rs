@@ -12,6 +12,7 @@
 mod failure;
 mod form;
 mod methods;
+mod name;
 mod new_file;
 pub(super) mod options;
 mod put;

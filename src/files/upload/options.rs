@@ -4,25 +4,27 @@
 /// [`Files::uploads`](crate::Files::uploads) takes it.
 ///
 /// - **`PUT /folder/name`** stores the body as this file (RFC 9110 section 9.3.4): 201
-///   with `Location` if it is new, 204 if it [replaces](Self::overwrite) another.
-///   The `ETag` in the response is that of the file. `If-Match` and `If-None-Match`
+///   with `Location` if it is new, 204 if it [replaces](Self::overwrite) another. A link
+///   that leads to nothing that is served is replaced by a new file: 201. The `ETag` in the response is that of the file. `If-Match` and `If-None-Match`
 ///   are kept exactly: of two clients that replace the same version, one gets a 412.
 /// - **`POST /folder/`** with `multipart/form-data`, as a form of a web page sends,
 ///   stores each file of the form under the last part of its name. Parts without a
 ///   file name are ignored. The response is a 303 to the folder for a client that
-///   accepts `text/html`, and otherwise a 201 with the path of each file on a line of
-///   its own, or as `{"stored": [..]}` for a client that accepts `application/json`.
+///   names `text/html` in `Accept`, and otherwise a 201 with the URL of each file on a
+///   line of its own, or as `{"stored": [..]}` for a client that names, or prefers,
+///   `application/json`. These URLs, and each `Location`, are relative to that of the
+///   request, as in `./a%20b.txt`: they are right behind a proxy that removes a prefix.
 ///   All files are received before the first gets its name: if the form breaks off,
 ///   none is stored. A file whose name is taken meanwhile is a 409, which says how
 ///   many files before it are stored.
 ///
 /// | status | |
 /// |---|---|
-/// | 400 | a name that no file can have; two files of one name in a form; `Content-Range` |
+/// | 400 | a name that no file can have, or that has control characters; two files of one name in a form; `Content-Range` |
 /// | 403 | a name that begins with a dot, unless [`hidden`](crate::Files::hidden); no permission; a page of another site |
 /// | 404 | `POST`: the folder does not exist |
 /// | 405 | `PUT` to a folder, `POST` to a file |
-/// | 409 | there is a file of this name; the name is that of a device, FIFO or socket; `PUT`: the folder does not exist |
+/// | 409 | there is a file of this name, or, for a file of a form, a folder; the name is that of a device, FIFO or socket; `PUT`: the folder does not exist |
 /// | 412 | the conditions of the request do not hold |
 /// | 413 | larger than [`bytes_max`](Self::bytes_max), more than [`files_max`](Self::files_max) |
 /// | 415 | `Content-Encoding`: the file would be served as if it were not encoded |
@@ -35,10 +37,12 @@
 /// stored, never a mixture. On Linux a file has no name until then (`O_TMPFILE`): a
 /// stop, a client that disconnects, a crash or a `kill -9` leaves nothing. Where the
 /// file system has no such files (as NFS, FAT), and on other systems, the file is
-/// `.farewell-….part` until then. After a crash such a file is left. On Unix the next
-/// upload to its folder removes it, and so does [`Files::uploads`](crate::Files::uploads)
-/// in the served folder itself. A file that replaces another has such a name too, for a
-/// moment.
+/// `.farewell-….part` until then. After a crash such a file is left. On Unix the first
+/// upload of a later process to that folder removes it, also one that is then refused; in
+/// the served folder itself [`Files::uploads`](crate::Files::uploads) does. Later uploads
+/// of that process do not look again (it remembers 1024 folders, and then begins anew), so
+/// what another process leaves meanwhile stays until the next start. A file that replaces
+/// another has such a name too, for a moment.
 ///
 /// The permissions are those of the umask. A symbolic link is replaced itself, and not
 /// what it leads to. Owner, permissions and hard links of a replaced file are not kept,

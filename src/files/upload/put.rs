@@ -76,7 +76,9 @@ pub(super) fn answer(
     Ok(match stored {
         Stored::Replaced => (fields, NoContent).into_response(),
         Stored::Created => {
-            let location = format!("{}/{}", options.prefix, Encoded(path.as_bytes()));
+            // Relative to the path of the request, of which a proxy may have removed a part
+            // (RFC 9110 section 10.2.2).
+            let location = format!("./{}", Encoded(&os::name_bytes(name)));
             let location = HeaderValue::try_from(location);
             let location = location.expect("it is percent-encoded");
             fields.insert(header::LOCATION, location);

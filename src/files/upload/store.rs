@@ -15,6 +15,7 @@ use http::Method;
 use http::StatusCode;
 
 use super::failure::Failure;
+use super::name;
 use super::new_file::Leftovers;
 use super::new_file::NewFile;
 use super::new_file::is_temporary;
@@ -23,6 +24,7 @@ use crate::files::os;
 use crate::files::preconditions;
 use crate::files::preconditions::Precondition;
 use crate::files::preconditions::Validators;
+use crate::files::root::OpenError;
 use crate::files::root::Root;
 use crate::message::rejection::Rejection;
 
@@ -50,15 +52,18 @@ pub(super) struct Target<'a> {
     pub(super) name: &'a Path,
     /// The path of the file beneath the served folder.
     pub(super) path: PathBuf,
-    /// The fields of the request, if its conditions are about this file.
+    /// The fields of the request, if it is for this file. A form is for the folder, and its
+    /// conditions are not about its files.
     pub(super) conditions: Option<&'a HeaderMap>,
 }
 
 /// What is under a name.
 enum Existing {
     Nothing,
-    /// A file, or a link to what is no folder. Without validators, if nothing can be read
-    /// under this name.
+    /// A folder, or a link to one.
+    Folder,
+    /// A file, or a link to what is no folder. Without validators, if the link leads to
+    /// nothing that can be read.
     File(Option<Validators>),
 }
 
@@ -78,7 +83,7 @@ impl Store {
     }
 
     /// Opens the folder at `path` beneath the served folder. `None` if it is no folder.
-    pub(super) fn open_folder(&self, root: &Root, path: &Path) -> Result<Option<Dir>, Failure> {
+    pub(super) fn open_folder(&self, root: &Root, path: &Path) -> Result<Option<Dir>, OpenError> {
         let opened = root.find(path)?;
         if !opened.metadata.is_dir() {
             return Ok(None);
@@ -90,9 +95,11 @@ impl Store {
 
     /// Refuses a file that cannot be stored, before its content is read.
     pub(super) fn check(&self, target: &Target<'_>) -> Result<(), Failure> {
-        if is_temporary(&os::name_bytes(target.name.as_os_str())) {
+        let name = os::name_bytes(target.name.as_os_str());
+        if is_temporary(&name) {
             return Err(Failure::hidden_name());
         }
+        name::check(&name)?;
         let existing = target.look_up()?;
         self.may_store(target, &existing)
     }
@@ -100,6 +107,8 @@ impl Store {
     fn may_store(&self, target: &Target<'_>, existing: &Existing) -> Result<(), Failure> {
         let current = match existing {
             Existing::Nothing => None,
+            Existing::Folder if target.conditions.is_some() => return Err(Failure::is_folder()),
+            Existing::Folder => return Err(Failure::folder_exists()),
             // The conditions of a request that is refused without them do not matter (RFC
             // 9110 section 13.2.1).
             Existing::File(_) if !self.uploads.overwrites => return Err(Failure::exists()),
@@ -146,10 +155,17 @@ impl Store {
             let existing = target.look_up()?;
             self.may_store(target, &existing)?;
             match existing {
-                Existing::File(_) => {
+                Existing::File(validators) => {
                     file.replace(target.name)?;
-                    return Ok(Stored::Replaced);
+                    // A link that leads to nothing is replaced, but a GET of it was a 404: a
+                    // representation is created (RFC 9110 section 9.3.4).
+                    return Ok(match validators {
+                        Some(_) => Stored::Replaced,
+                        None => Stored::Created,
+                    });
                 }
+                // Refused above.
+                Existing::Folder => return Err(Failure::folder_exists()),
                 Existing::Nothing => match file.take_free_name(target.name) {
                     // Another program has created it.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -170,7 +186,7 @@ impl Target<'_> {
             Err(error) => return Err(error.into()),
         };
         if metadata.is_dir() {
-            return Err(Failure::is_folder());
+            return Ok(Existing::Folder);
         }
         if metadata.is_file() {
             let modified = metadata.modified().ok().map(|time| time.into_std());
@@ -182,13 +198,14 @@ impl Target<'_> {
         }
         // The link itself is replaced, and the conditions are about what it leads to.
         match self.root.find(&self.path) {
-            Ok(opened) if opened.metadata.is_dir() => Err(Failure::is_folder()),
+            Ok(opened) if opened.metadata.is_dir() => Ok(Existing::Folder),
             Ok(opened) => {
                 let modified = opened.metadata.modified().ok();
                 let validators = validators_of(modified, opened.metadata.len());
                 Ok(Existing::File(Some(validators)))
             }
-            Err(_) => Ok(Existing::File(None)),
+            Err(OpenError::NotFound | OpenError::Forbidden) => Ok(Existing::File(None)),
+            Err(error) => Err(error.into()),
         }
     }
 }

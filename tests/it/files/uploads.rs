@@ -102,14 +102,22 @@ fn without_uploads_both_methods_are_a_405() {
     assert_eq!(stored(&folder), pairs(&[("a", "a")]));
 }
 
+/// The path that a relative reference leads to from this path (RFC 3986 section 5.2).
+fn resolved(base: &str, reference: &str) -> String {
+    let (path, _) = base.split_once('?').unwrap_or((base, ""));
+    let (folder, _) = path.rsplit_once('/').unwrap();
+    format!("{folder}/{}", reference.strip_prefix("./").unwrap())
+}
+
 #[test]
 fn a_put_creates_a_file_that_can_be_read_at_its_location() {
     let folder = folder(&[("sub/x", "x")]);
     let files = uploads(&folder, Uploads::new());
     for (target, location, path) in [
-        ("/a.txt", "/a.txt", "a.txt"),
-        ("/sub/b%20%C3%BC.txt", "/sub/b%20%C3%BC.txt", "sub/b ü.txt"),
-        ("/c+%2B%23?x=y", "/c%2B%2B%23", "c++#"),
+        ("/a.txt", "./a.txt", "a.txt"),
+        ("/sub/b%20%C3%BC.txt", "./b%20%C3%BC.txt", "sub/b ü.txt"),
+        ("/c+%2B%23?x=y", "./c%2B%2B%23", "c++#"),
+        ("/data:a%3Fb", "./data%3Aa%3Fb", "data:a?b"),
     ] {
         let answer = put(&files, target, &[], "hello");
         assert_eq!(answer.status, 201, "{target}: {}", answer.text());
@@ -118,19 +126,19 @@ fn a_put_creates_a_file_that_can_be_read_at_its_location() {
             fs::read_to_string(folder.path().join(path)).unwrap(),
             "hello"
         );
-        let read = get(&files, location);
+        let read = get(&files, &resolved(target, location));
         assert_eq!(read.text(), "hello");
         assert_eq!(read.field("etag"), answer.field("etag"));
         assert_eq!(read.field("last-modified"), answer.field("last-modified"));
         assert_ne!(read.field("etag"), "");
     }
     assert_eq!(put(&files, "/empty", &[], "").status, 201);
-    assert_eq!(stored(&folder).len(), 5);
+    assert_eq!(stored(&folder).len(), 6);
     let under = Files::new(&folder)
         .unwrap()
         .under("/f")
         .uploads(Uploads::new());
-    assert_eq!(put(&under, "/f/d", &[], "d").field("location"), "/f/d");
+    assert_eq!(put(&under, "/f/d", &[], "d").field("location"), "./d");
     for target in ["/d", "/f", "/fd"] {
         assert_eq!(put(&under, target, &[], "d").status, 409, "{target}");
     }
@@ -225,6 +233,9 @@ fn what_cannot_be_stored_has_its_status_and_leaves_nothing() {
             ("/sub/..%2f..%2fa", &[], 400),
             ("/%2fetc%2fpasswd", &[], 400),
             ("/a%00", &[], 400),
+            ("/a%0A", &[], 400),
+            ("/sub/%1B%5B31m", &[], 400),
+            ("/a%C2%85", &[], 400),
             ("/a%zz", &[], 400),
             ("//a", &[], 400),
             (&*long, &[], 400),
@@ -271,20 +282,32 @@ fn nothing_is_stored_outside_or_through_a_link_and_no_device_is_opened() {
     for overwrites in [false, true] {
         let files = uploads(&folder, Uploads::new().overwrite(overwrites));
         assert_eq!(put(&files, "/out/a", &[], "a").status, 409);
-        assert_eq!(
-            put(&files, "/out", &[], "a").status,
-            if overwrites { 204 } else { 409 }
-        );
         assert_eq!(put(&files, "/fifo", &[], "a").status, 409);
         assert_eq!(put(&files, "/link", &[], "a").status, 405);
         let inside = format!("/link/{overwrites}");
         assert_eq!(put(&files, &inside, &[], "a").status, 201);
-        for link in ["/secret", "/new"] {
-            let expected = if overwrites { 204 } else { 409 };
-            assert_eq!(put(&files, link, &[], "a").status, expected, "{link}");
-        }
-        // A link that leads out, and then a file.
         assert_eq!(post(&files, "/out/", &[], &[("a", "a")]).status, 404);
+        for link in ["/out", "/secret", "/new"] {
+            assert_eq!(get(&files, link).status, 404, "{link}");
+            let answer = put(&files, link, &[], "a");
+            // There was nothing to replace (RFC 9110 section 9.3.4).
+            let expected = if overwrites { 201 } else { 409 };
+            assert_eq!(answer.status, expected, "{link}");
+            let location = if overwrites {
+                format!(".{link}")
+            } else {
+                String::new()
+            };
+            assert_eq!(answer.field("location"), location);
+        }
+        // A link to a file leads to a representation, which is replaced.
+        symlink("in/x", at("inner")).unwrap();
+        let expected = if overwrites { 204 } else { 409 };
+        assert_eq!(put(&files, "/inner", &[], "a").status, expected);
+        fs::remove_file(at("inner")).unwrap();
+        // A link that was replaced by a file.
+        let expected = if overwrites { 405 } else { 404 };
+        assert_eq!(post(&files, "/out", &[], &[("a", "a")]).status, expected);
     }
     assert_eq!(stored(&outside), pairs(&[("secret", "secret")]));
     let expected = [
@@ -309,25 +332,60 @@ fn a_form_stores_each_of_its_files() {
         &[("a.txt", "1"), ("C:\\dir\\b c", "2"), ("", "")],
     );
     assert_eq!(answer.status, 201, "{}", answer.text());
-    assert_eq!(answer.text(), "/sub/a.txt\n/sub/b%20c\n");
-    assert_eq!(answer.field("location"), "/sub/");
+    assert_eq!(answer.text(), "./a.txt\n./b%20c\n");
+    assert_eq!(answer.field("location"), "./");
     let json = [("accept", "application/json")];
     let answer = post(&files, "/", &json, &[("../../c", "3")]);
-    assert_eq!(answer.text(), r#"{"stored":["/c"]}"#);
+    assert_eq!(answer.text(), r#"{"stored":["./c"]}"#);
     assert_eq!(answer.field("content-type"), "application/json");
-    assert_eq!(answer.field("location"), "/c");
+    assert_eq!(answer.field("location"), "./c");
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
     let answer = post(&files, "/sub?order=size", &browser, &[("d", "4")]);
     assert_eq!(answer.status, 303);
-    assert_eq!(answer.field("location"), "/sub/?order=size");
+    assert_eq!(answer.field("location"), "./sub/?order=size");
+    let answer = post(&files, "/sub/?order=size", &browser, &[("e", "5")]);
+    assert_eq!(answer.field("location"), "./?order=size");
+    let answer = post(&files, "/sub", &[], &[("f", "6")]);
+    assert_eq!(answer.text(), "./sub/f\n");
+    assert_eq!(resolved("/sub", answer.field("location")), "/sub/f");
     let expected = [
         ("c", "3"),
         ("sub/a.txt", "1"),
         ("sub/b c", "2"),
         ("sub/d", "4"),
+        ("sub/e", "5"),
+        ("sub/f", "6"),
         ("sub/x", "x"),
     ];
     assert_eq!(stored(&folder), pairs(&expected));
+}
+
+#[test]
+fn the_response_to_a_form_is_of_the_type_that_accept_prefers() {
+    let folder = folder(&[]);
+    let files = uploads(&folder, Uploads::new());
+    let text = "text/plain; charset=utf-8";
+    for (number, (accept, status, content_type)) in [
+        ("", 201, text),
+        ("*/*", 201, text),
+        ("text/html;q=0, */*", 201, text),
+        ("application/jsonp, x-text/html", 201, text),
+        ("Application/JSON", 201, "application/json"),
+        ("application/json;q=0", 201, text),
+        ("application/json, text/html;q=0.5", 201, "application/json"),
+        ("application/json, text/html", 303, ""),
+        ("text/html;q=0.5", 303, ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = number.to_string();
+        let answer = post(&files, "/", &[("accept", accept)], &[(&name, "")]);
+        assert_eq!(answer.status, status, "{accept}");
+        if status == 201 {
+            assert_eq!(answer.field("content-type"), content_type, "{accept}");
+        }
+    }
 }
 
 #[test]
@@ -343,7 +401,13 @@ fn a_form_with_a_file_that_cannot_be_stored_stores_none() {
             409,
             "there is a file of this name: file\n",
         ),
-        ("/", "sub", "2", 405, ""),
+        (
+            "/",
+            "sub",
+            "2",
+            409,
+            "there is a folder of this name: sub\n",
+        ),
         (
             "/",
             "first",
@@ -375,7 +439,16 @@ fn a_form_with_a_file_that_cannot_be_stored_stores_none() {
         let answer = post(&files, target, &[], &[("first", "1"), (name, content)]);
         assert_eq!(answer.status, status, "{target} {name}: {}", answer.text());
         assert!(answer.text().ends_with(text), "{}", answer.text());
+        let allow = if status == 405 {
+            "GET, HEAD, OPTIONS, PUT"
+        } else {
+            ""
+        };
+        assert_eq!(answer.field("allow"), allow, "{target} {name}");
     }
+    let bold = uploads(&folder, Uploads::new().overwrite(true));
+    let answer = post(&bold, "/", &[], &[("first", "1"), ("sub", "2")]);
+    assert_eq!((answer.status.as_u16(), answer.field("allow")), (409, ""));
     let answer = post(&files, "/", &[], &[("1", "1"), ("2", "2"), ("3", "3")]);
     assert_eq!(
         (answer.status, answer.text()),

@@ -92,7 +92,7 @@ pub(crate) struct FileOptions {
     pub(super) upload_overwrite: bool,
 
     /// Largest file that can be uploaded; a larger one gets a 413 [default: 1GiB].
-    #[arg(long, value_name = "SIZE", env = "FAREWELL_UPLOAD_MAX", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", env = "FAREWELL_UPLOAD_MAX", value_parser = upload_max)]
     pub(super) upload_max: Option<u64>,
 
     /// Open the folder in the browser of this machine.
@@ -142,6 +142,15 @@ impl FileOptions {
             .get_arguments()
             .map(|argument| argument.get_id().as_str());
         ids.find(is_set).map(str::to_owned)
+    }
+}
+
+fn upload_max(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        0 => Err(
+            "no file would be taken: write a size, as in 1GiB, or leave out --upload".to_owned(),
+        ),
+        max => Ok(max),
     }
 }
 

@@ -106,6 +106,8 @@ fn a_wrong_value_is_one_line_that_says_what_is_right() {
         ("--header=date: today", "the server sends the time itself"),
         ("--header=Cache-Control: no-store", "use --cache-control"),
         ("--upload-max=2M", "write it in bytes"),
+        ("--upload-max=0", "write a size, as in 1GiB"),
+        ("--upload-max=0KiB", "or leave out --upload"),
         ("--hidden=true", "--hidden takes no value"),
         ("--hiden", "did you mean --hidden?"),
     ] {

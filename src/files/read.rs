@@ -11,6 +11,8 @@ use http::StatusCode;
 use http::header;
 
 use super::Files;
+use super::accept;
+use super::accept::Wish;
 use super::byteranges;
 use super::content_type;
 use super::miss::Miss;
@@ -191,9 +193,7 @@ fn unsatisfiable(length: u64) -> Response {
 
 /// Whether the client would show a page.
 fn asks_for_a_page(request: &Request) -> bool {
-    let accept = request.headers().get_all(header::ACCEPT);
-    let names_html = |value: &HeaderValue| value.as_bytes().windows(9).any(|at| at == b"text/html");
     let path = request.uri().path();
     let last = path.rsplit('/').next().unwrap_or_default();
-    accept.iter().any(names_html) || !last.contains('.')
+    Wish::of(request.headers(), accept::HTML).is_named() || !last.contains('.')
 }

@@ -322,6 +322,8 @@ fn a_single_page_is_served_to_clients_that_ask_for_a_page() {
         send(&files, "GET", "/x.png", &[("accept", "image/*")]).status,
         404
     );
+    let refused = [("accept", "text/html;q=0, image/png")];
+    assert_eq!(send(&files, "GET", "/x.png", &refused).status, 404);
     assert_eq!(get(&files, "/app.js").text(), "js");
     assert_eq!(
         get(&files, "/%00").status,

@@ -273,6 +273,16 @@ fn docs_name_every_option() {
     }
 }
 
+/// Forms that store files are refused if `Origin`, which has the port, is not `Host`. In
+/// nginx, `$host` has no port.
+#[test]
+fn the_proxy_of_the_docs_forwards_host_with_its_port() {
+    assert!(page("files.md").contains("proxy_set_header Host $http_host;"));
+    for (name, text) in pages() {
+        assert!(!text.contains("Host $host;"), "{name}");
+    }
+}
+
 #[test]
 fn docs_explain_every_outcome() {
     let page = page("operating.md");

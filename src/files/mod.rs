@@ -13,6 +13,7 @@
 //! A folder is its `index.html`, or its listing (`listing/`).
 
 mod accept;
+mod body_limits;
 mod byteranges;
 mod cache_control;
 mod content_type;
@@ -170,7 +171,8 @@ impl Files {
     /// digits as numbers.
     ///
     /// At most 10 000 entries are shown, the first that the system gives. The others are
-    /// counted: `omitted`, exactly as long as the folder has at most 100 000.
+    /// counted: `omitted`, exactly as long as the folder has at most 100 000, and no symbolic
+    /// link is among the others.
     #[must_use]
     pub fn listing(mut self, lists: bool) -> Self {
         self.options.lists_folders = lists;
@@ -276,7 +278,9 @@ impl Handler for Files {
     }
 
     fn route_table(&self) -> Option<RouteTable> {
-        self.uploader.as_ref().map(Uploader::route_table)
+        let limits = self.uploader.as_ref().map(Uploader::body_limits);
+        let limits = limits.unwrap_or(body_limits::NO_BODIES);
+        Some(body_limits::route_table(limits))
     }
 }
 

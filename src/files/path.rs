@@ -32,7 +32,7 @@ pub(super) enum BadPath {
     Nul,
     /// A slash in a name: `%2F`.
     Slash,
-    /// The name `.` or `..`.
+    /// The name `..`, which no client sends that has resolved its path.
     Dots,
     /// A name that no file has: an empty one (`//`), or bytes that are no name on this
     /// system.
@@ -46,28 +46,36 @@ impl<'a> FilePath<'a> {
     /// percent-encoded.
     pub(super) fn parse(path: &'a str, serves_hidden: bool) -> Result<Self, BadPath> {
         let path = path.strip_prefix('/').ok_or(BadPath::NoName)?;
-        let (names, is_folder) = match path.strip_suffix('/') {
+        let (names, mut is_folder) = match path.strip_suffix('/') {
             Some(names) => (names, true),
             None => (path, path.is_empty()),
         };
-        let mut bytes = Cow::Borrowed(names.as_bytes());
-        if names.contains('%') {
-            bytes = Cow::Owned(Vec::with_capacity(names.len()));
-        }
+        let is_plain = !names.contains('%') && names.split('/').all(|name| name != ".");
+        let mut bytes = match is_plain {
+            true => Cow::Borrowed(names.as_bytes()),
+            false => Cow::Owned(Vec::with_capacity(names.len())),
+        };
         // The served folder itself: neither `/` nor `//` has a name.
         if path.is_empty() {
             return Ok(Self { bytes, is_folder });
         }
-        for (number, name) in names.split('/').enumerate() {
+        let mut ends_with_dot = false;
+        for name in names.split('/') {
             let name = decode(name)?;
+            // The folder itself (RFC 3986 section 5.2.4), as in `./Packages`.
+            ends_with_dot = *name == *b".";
+            if ends_with_dot {
+                continue;
+            }
             check(&name, serves_hidden)?;
             if let Cow::Owned(bytes) = &mut bytes {
-                if number > 0 {
+                if !bytes.is_empty() {
                     bytes.push(b'/');
                 }
                 bytes.extend_from_slice(&name);
             }
         }
+        is_folder |= ends_with_dot;
         Ok(Self { bytes, is_folder })
     }
 
@@ -77,11 +85,6 @@ impl<'a> FilePath<'a> {
             [] => Path::new("."),
             bytes => Path::new(os::name_of_bytes(bytes).expect("each of its names is a name")),
         }
-    }
-
-    /// The bytes of the names, joined with `/`.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
     }
 
     /// The names, from the outermost folder on. The served folder itself has none.
@@ -106,7 +109,7 @@ fn decode(name: &str) -> Result<Cow<'_, [u8]>, BadPath> {
 fn check(name: &[u8], serves_hidden: bool) -> Result<(), BadPath> {
     match name {
         b"" => Err(BadPath::NoName),
-        b"." | b".." => Err(BadPath::Dots),
+        b".." => Err(BadPath::Dots),
         _ if name.contains(&0) => Err(BadPath::Nul),
         _ if name.contains(&b'/') => Err(BadPath::Slash),
         [b'.', ..] if !serves_hidden => Err(BadPath::Hidden),
@@ -122,7 +125,7 @@ impl BadPath {
             Self::Escape => "a % in the path is not followed by two hexadecimal digits",
             Self::Nul => "the path contains a NUL byte (%00)",
             Self::Slash => "a name in the path contains a slash (%2F)",
-            Self::Dots => "the path contains a segment . or ..",
+            Self::Dots => "the path contains a segment ..",
             Self::NoName | Self::Hidden => return None,
         };
         Some(Rejection::new(StatusCode::BAD_REQUEST, why))
@@ -152,8 +155,7 @@ mod tests {
     use super::*;
 
     fn parse(path: &str) -> Result<(String, bool), BadPath> {
-        FilePath::parse(path, false)
-            .map(|path| (Encoded(path.as_bytes()).to_string(), path.is_folder))
+        FilePath::parse(path, false).map(|path| (Encoded(&path.bytes).to_string(), path.is_folder))
     }
 
     #[test]
@@ -171,6 +173,13 @@ mod tests {
             ("/a..", "a..", false),
             ("/a.", "a.", false),
             ("/a%3Fb%23c", "a%3Fb%23c", false),
+            ("/.", "", true),
+            ("/./", "", true),
+            ("/%2e", "", true),
+            ("/./a", "a", false),
+            ("/a/./b", "a/b", false),
+            ("/a/%2E/b/", "a/b", true),
+            ("/a/.", "a", true),
         ] {
             assert_eq!(parse(path), Ok((expected.to_owned(), is_folder)), "{path}");
         }
@@ -189,11 +198,11 @@ mod tests {
             ("/../", BadPath::Dots),
             ("/a/../b", BadPath::Dots),
             ("/a/..", BadPath::Dots),
-            ("/.", BadPath::Dots),
-            ("/./a", BadPath::Dots),
             ("/%2e%2e/a", BadPath::Dots),
             ("/.%2E/a", BadPath::Dots),
-            ("/%2e", BadPath::Dots),
+            ("/./..", BadPath::Dots),
+            ("/a/./../b", BadPath::Dots),
+            ("/.//a", BadPath::NoName),
             ("/..%2fa", BadPath::Slash),
             ("/a%2fb", BadPath::Slash),
             ("/%2f", BadPath::Slash),

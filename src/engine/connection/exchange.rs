@@ -43,9 +43,13 @@ impl Exchange {
         self.sent_before_body = self.sent_bytes + head_bytes as u64;
     }
 
-    /// How many bytes of the answer's body have been sent.
+    /// How many bytes of the answer's body have been sent. A `100 Continue` is no part of
+    /// one.
     pub(super) fn body_bytes_sent(&self) -> u64 {
-        self.sent_bytes.saturating_sub(self.sent_before_body)
+        match self.status {
+            Some(_) => self.sent_bytes.saturating_sub(self.sent_before_body),
+            None => 0,
+        }
     }
 
     /// How far the answer has come. `total`: the length of its body, if that is known.
@@ -73,5 +77,29 @@ impl Exchange {
             received_bytes: self.received_bytes,
             sent_bytes: self.sent_bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_100_continue_is_no_part_of_the_body_of_an_answer() {
+        let mut exchange = Exchange {
+            status: None,
+            received_bytes: 100,
+            sent_bytes: 25,
+            sent_before_body: 0,
+            began: Instant::now(),
+            on_last_call: false,
+            request_line: None,
+            call_key: CallKey::default(),
+            route: None,
+        };
+        assert_eq!(exchange.body_bytes_sent(), 0);
+        exchange.set_answer_head(StatusCode::OK, 50);
+        exchange.sent_bytes += 50 + 7;
+        assert_eq!(exchange.body_bytes_sent(), 7);
     }
 }

@@ -231,7 +231,11 @@ fn push_row(entry: &Entry, query: &str, out: &mut String) {
         EntryKind::File => {
             out.push_str("</a><td title=\"");
             units::push_grouped(entry.bytes, out);
-            out.push_str(" bytes\">");
+            out.push_str(if entry.bytes == 1 {
+                " byte\">"
+            } else {
+                " bytes\">"
+            });
             units::push_size(entry.bytes, out);
             out.push_str("<td>");
         }

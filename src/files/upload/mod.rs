@@ -34,10 +34,7 @@ use crate::message::request::Request;
 use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 use crate::message::same_site;
-use crate::route_table::Area;
-use crate::route_table::RouteTable;
 use crate::route_table::body_limits::BodyLimits;
-use crate::route_table::prefixes::Prefixes;
 
 /// The bytes of a form beside its files: heads of parts, and fields that are not files.
 const FORM_BYTES: u64 = 1024 * 1024;
@@ -93,23 +90,15 @@ impl Uploader {
         }
     }
 
-    /// Tells a server how large its requests may be, as a router does for its routes.
-    pub(super) fn route_table(&self) -> RouteTable {
+    /// The largest request is a form of as many files as it may have.
+    pub(super) fn body_limits(&self) -> BodyLimits {
         let Uploads {
             bytes_max,
             files_max,
             ..
         } = self.store.uploads;
-        let bytes_max = bytes_max.saturating_mul(files_max.max(1) as u64);
-        let area = Area {
-            names: Vec::new(),
-            limits: BodyLimits::new().bytes_max(bytes_max.saturating_add(FORM_BYTES)),
-        };
-        let mut prefixes = Prefixes::default();
-        let inserted = prefixes.insert("", 0);
-        inserted.expect("there is no other prefix");
-        let no_paths = (matchit::Router::new(), Vec::new());
-        RouteTable::new(no_paths, (prefixes, vec![area]), BodyLimits::new())
+        let files = bytes_max.saturating_mul(files_max.max(1) as u64);
+        BodyLimits::new().bytes_max(files.saturating_add(FORM_BYTES))
     }
 }
 

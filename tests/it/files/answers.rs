@@ -275,6 +275,21 @@ fn other_methods_get_a_405_that_lists_those_that_are_allowed() {
     );
 }
 
+/// Not a 413, which would say that a smaller file could be stored.
+#[test]
+fn a_large_upload_where_there_are_none_is_a_405_before_its_body() {
+    let folder = folder(&[("a", "a")]);
+    let server = TestServer::start(config(), files(&folder));
+    let mut client = server.connect();
+    client.send("PUT /new HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.status, 405);
+    assert_eq!(response.field("allow"), "get, head, options");
+    drop(client);
+    server.stop.shutdown();
+    server.join();
+}
+
 #[test]
 fn a_404_has_the_content_of_404_html() {
     let folder = folder(&[("404.html", "<p>lost"), ("d/a", "a")]);

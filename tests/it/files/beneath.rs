@@ -92,6 +92,8 @@ fn no_spelling_of_dots_leads_out() {
                     "",
                 ] {
                     let path = format!("{first}{dot}{slash}{dot}{slash}{target}");
+                    // A single dot is the folder itself, which is listed.
+                    let is_here = [".", "%2e"].contains(&dot);
                     client.request(&path);
                     let response = client.response();
                     asked += 1;
@@ -101,7 +103,7 @@ fn no_spelling_of_dots_leads_out() {
                         response.body
                     );
                     assert!(
-                        (400..500).contains(&response.status),
+                        (400..500).contains(&response.status) || is_here,
                         "{path}: {}",
                         response.head
                     );

@@ -81,7 +81,9 @@ pub struct Config {
     pub body_timeout: Duration,
     /// Longest time in which a client may read less than
     /// [`rate_min`](Self::rate_min) bytes a second of its response; after it the
-    /// server closes the connection. It must not be 0. Default: 30 s.
+    /// server closes the connection. It must not be 0. Default: 30 s. What the kernel
+    /// takes counts as read: a client that reads nothing of a large response is closed
+    /// after twice this time, because the kernel took the first part.
     pub write_timeout: Duration,
     /// The minimum rate at which a client sends a request body and reads a
     /// response, in bytes a second, averaged over `body_timeout` or

@@ -21,7 +21,7 @@ pub(crate) const SESSION: Session = Session::Own;
 const ALL: [Server; 4] = [
     Server::Farewell,
     Server::Nginx,
-    Server::StaticWebServer,
+    Server::Sws,
     Server::Miniserve,
 ];
 
@@ -29,7 +29,7 @@ const ALL: [Server; 4] = [
 pub(crate) enum Server {
     Farewell,
     Nginx,
-    StaticWebServer,
+    Sws,
     Miniserve,
 }
 
@@ -72,7 +72,7 @@ impl Server {
         match self {
             Self::Farewell => "farewell",
             Self::Nginx => "nginx",
-            Self::StaticWebServer => "static-web-server",
+            Self::Sws => "static-web-server",
             Self::Miniserve => "miniserve",
         }
     }
@@ -81,7 +81,7 @@ impl Server {
         match self {
             Self::Farewell => "cargo builds it",
             Self::Nginx => "apt-get install nginx-light",
-            Self::StaticWebServer => "cargo install --root FOLDER --locked static-web-server",
+            Self::Sws => "cargo install --root FOLDER --locked static-web-server",
             Self::Miniserve => "cargo install --root FOLDER --locked miniserve",
         }
     }
@@ -132,7 +132,7 @@ impl Found {
         let arguments = match self.server {
             Server::Farewell => vec![folder, "--listen".to_owned(), address],
             Server::Nginx => nginx_arguments(&port, &folder)?,
-            Server::StaticWebServer => {
+            Server::Sws => {
                 let words = ["--host", "127.0.0.1", "--port", &port, "--root", &folder];
                 let mut words = words.map(str::to_owned).to_vec();
                 words.push("--directory-listing=true".to_owned());

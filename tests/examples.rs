@@ -271,7 +271,7 @@ fn inbox_stores_whole_files_and_nothing_when_it_is_killed() {
     client.send(form("/", &[("a.txt", &content), ("b c.txt", "b")]));
     let stored = client.response();
     assert_eq!(stored.status, 201, "{stored:?}");
-    assert_eq!(stored.body, "/a.txt\n/b%20c.txt\n");
+    assert_eq!(stored.body, "./a.txt\n./b%20c.txt\n");
     assert_eq!(client.get("/a.txt").body, content);
 
     // Both handlers are in the middle of a file: they have asked for the rest of it.

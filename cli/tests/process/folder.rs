@@ -166,7 +166,7 @@ fn options_decide_what_is_served() {
     );
     assert_eq!(script.body, "compressed");
     assert!(script.has("content-encoding: gzip"), "{script:?}");
-    let for_ever = "cache-control: public, max-age=31536000, immutable";
+    let for_ever = "cache-control: max-age=31536000, immutable";
     assert!(script.has(for_ever), "{script:?}");
     assert!(client.get("/note.txt").has("cache-control: no-cache"));
     assert_eq!(client.get("/").status, 404);

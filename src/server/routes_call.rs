@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::engine::in_flight::InFlight;
@@ -17,6 +18,9 @@ use crate::lifecycle::report::Unreturned;
 use crate::lifecycle::report::UserCode;
 use crate::route_table::RouteTable;
 use crate::router::routes::table_of;
+
+/// How long the call may still take when the stop is over.
+const RETURN_GRACE: Duration = Duration::from_millis(500);
 
 /// How the call has ended.
 pub(super) enum RoutesCall<H> {
@@ -51,7 +55,8 @@ pub(super) fn call<H: Handler>(handler: H, life: &Arc<Lifecycle>) -> io::Result<
     let thread = Thread::spawn("farewell-routes", life, slot, run).map_err(|(error, _)| error)?;
     life.wait(None, || thread.has_ended() || life.phase() > Phase::Running);
     life.wait(life.deadline(), || thread.has_ended() || life.is_aborting());
-    Ok(match returned.try_recv() {
+    // The deadline may have passed before the thread has run at all, as it does if it is 0.
+    Ok(match returned.recv_timeout(RETURN_GRACE) {
         Ok((handler, routes)) => RoutesCall::Returned {
             handler,
             routes,

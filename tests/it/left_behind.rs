@@ -9,6 +9,7 @@ use std::io;
 use std::io::Read;
 use std::panic;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use farewell::Abort;
@@ -21,6 +22,8 @@ use farewell::Request;
 use farewell::RequestOutcome;
 use farewell::Response;
 use farewell::RouteTable;
+use farewell::Server;
+use farewell::ShutdownHandle;
 use farewell::UserCode;
 use http::HeaderValue;
 use http::StatusCode;
@@ -558,4 +561,34 @@ fn a_route_table_that_returns_during_a_stop_costs_no_request() {
     let report = server.join();
     assert!(report.all_answered(), "{report}");
     assert_eq!((report.accepted, report.threads_left), (1, 0));
+}
+
+/// A handler whose route table returns when a stop has begun.
+struct LateRoutes(ShutdownHandle);
+
+impl Handler for LateRoutes {
+    fn handle(&self, _: Request) -> Response {
+        "hello".into_response()
+    }
+
+    fn route_table(&self) -> Option<RouteTable> {
+        self.0.shutdown();
+        None
+    }
+}
+
+/// The deadline passes before the thread of the call has gone on.
+#[test]
+fn a_stop_without_time_waits_for_a_route_table_that_returns() {
+    for _ in 0..20 {
+        let mut config = config();
+        config.drain_timeout = Duration::ZERO;
+        let server = Server::bind("127.0.0.1:0", config).unwrap();
+        let routes = LateRoutes(server.shutdown_handle());
+        let report = TestServer::spawn(server, routes).join();
+        assert!(
+            report.all_answered() && report.threads_left == 0,
+            "{report}"
+        );
+    }
 }

@@ -15,11 +15,11 @@ use super::content_type;
 use super::encoding;
 use super::encoding::Coding;
 use super::options::Options;
-use super::os;
 use super::preconditions::Validators;
 use super::root::Opened;
 use super::root::Root;
 use crate::message::body::Body;
+use crate::message::body::read_at::read_at;
 
 /// The largest file that is read into memory, so that head and body go out in one write, in
 /// bytes. The kernel sends larger ones from its page cache.
@@ -123,7 +123,7 @@ fn read(file: &File, offset: u64, length: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
     let mut filled = 0;
     while filled < bytes.len() {
-        match os::read_at(file, &mut bytes[filled..], offset + filled as u64) {
+        match read_at(file, &mut bytes[filled..], offset + filled as u64) {
             Ok(0) => return Ok(None),
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

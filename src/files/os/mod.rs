@@ -21,8 +21,6 @@ pub(super) use portable::name_of_bytes;
 pub(super) use portable::never_waits;
 #[cfg(not(unix))]
 pub(super) use portable::open_anywhere;
-#[cfg(not(unix))]
-pub(super) use portable::read_at;
 #[cfg(unix)]
 pub(super) use unix::cannot_be_opened;
 #[cfg(unix)]
@@ -37,5 +35,3 @@ pub(super) use unix::name_of_bytes;
 pub(super) use unix::never_waits;
 #[cfg(unix)]
 pub(super) use unix::open_anywhere;
-#[cfg(unix)]
-pub(super) use unix::read_at;

@@ -4,9 +4,6 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
 use std::path::Path;
 use std::str;
 
@@ -50,16 +47,6 @@ pub(in crate::files) fn cannot_be_opened(_: &io::Error) -> bool {
     false
 }
 
-/// Reads from a position of the file, and moves the file's own position.
-pub(in crate::files) fn read_at(
-    mut file: &File,
-    buffer: &mut [u8],
-    offset: u64,
-) -> io::Result<usize> {
-    file.seek(SeekFrom::Start(offset))?;
-    file.read(buffer)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,13 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_from_any_position() {
-        let mut file = tempfile::tempfile().unwrap();
-        io::Write::write_all(&mut file, b"0123456789").unwrap();
-        let mut buffer = [0; 4];
-        assert_eq!(read_at(&file, &mut buffer, 3).unwrap(), 4);
-        assert_eq!(&buffer, b"3456");
-        assert_eq!(read_at(&file, &mut buffer, 9).unwrap(), 1);
+    fn nothing_that_can_be_opened_waits_and_no_error_is_told_apart() {
         never_waits(&mut OpenOptions::new());
         assert!(!is_out_of_descriptors(&io::ErrorKind::NotFound.into()));
         assert!(!cannot_be_opened(&io::ErrorKind::NotFound.into()));

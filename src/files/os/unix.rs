@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use cap_std::fs::Dir;
@@ -64,9 +63,4 @@ pub(in crate::files) fn cannot_be_opened(error: &io::Error) -> bool {
     error
         .raw_os_error()
         .is_some_and(|code| loops.contains(&code))
-}
-
-/// Reads from a position of the file.
-pub(in crate::files) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    file.read_at(buffer, offset)
 }

@@ -10,6 +10,7 @@
 mod map;
 pub(crate) mod pull;
 pub(crate) mod read;
+pub(crate) mod read_at;
 pub(crate) mod source;
 pub(crate) mod upgrade;
 pub(crate) mod writer;

@@ -6,6 +6,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 
+use super::read_at::read_at;
 use super::source::ChangedSource;
 use super::source::Piece;
 use super::source::PieceSource;
@@ -103,18 +104,6 @@ impl Read for FileSource {
         self.left -= count as u64;
         Ok(count)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
-}
-
-/// Moves the file's position, which other handles may share.
-#[cfg(not(unix))]
-fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
-    file.read(buffer)
 }
 
 /// A source that fails if it does not give exactly `length` bytes.

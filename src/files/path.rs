@@ -9,9 +9,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use http::StatusCode;
-use percent_encoding::percent_decode;
 
 use super::os;
+use crate::message::percent;
 use crate::message::rejection::Rejection;
 
 /// A path relative to the served folder.
@@ -95,14 +95,8 @@ impl<'a> FilePath<'a> {
 }
 
 fn decode(name: &str) -> Result<Cow<'_, [u8]>, BadPath> {
-    let is_escape = |text: &str| {
-        let digits = text.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    if !name.split('%').skip(1).all(is_escape) {
-        return Err(BadPath::Escape);
-    }
-    Ok(percent_decode(name.as_bytes()).into())
+    let decoder = percent::decoder(name).ok_or(BadPath::Escape)?;
+    Ok(decoder.into())
 }
 
 /// Checks a decoded name.

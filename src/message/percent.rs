@@ -2,11 +2,18 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::PercentDecode;
 use percent_encoding::percent_decode;
 
 /// Percent-decodes `text` once. `None` if the result is not UTF-8, or if a `%` is
 /// not followed by two hexadecimal digits.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    decoder(text)?.decode_utf8().ok()
+}
+
+/// The bytes of `text`, percent-decoded once. `None` if a `%` is not followed by two
+/// hexadecimal digits.
+pub(crate) fn decoder(text: &str) -> Option<PercentDecode<'_>> {
     let whole = |escape: &str| {
         let digits = escape.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
@@ -14,7 +21,7 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.split('%').skip(1).all(whole) {
         return None;
     }
-    percent_decode(text.as_bytes()).decode_utf8().ok()
+    Some(percent_decode(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use httpdate::HttpDate;
 
 use crate::http1::encode;
+use crate::http1::encode::LAST_DATE;
 
 /// The line of the field `Date`, formatted once a second.
 #[derive(Debug, Default)]
@@ -16,10 +17,6 @@ pub(crate) struct DateClock {
     /// When the second of `line` is over.
     until: Option<Instant>,
 }
-
-/// 9999-12-31T23:59:59Z, in seconds since 1970: the last second that has an
-/// IMF-fixdate (RFC 9110 section 5.6.7), and the last that httpdate accepts.
-pub(crate) const LAST_DATE: u64 = 253_402_300_799;
 
 impl DateClock {
     /// Empty if the system's clock is beyond the year 9999.

@@ -35,10 +35,8 @@ use http::StatusCode;
 use http::header;
 use httpdate::HttpDate;
 
+use crate::http1::encode::LAST_DATE;
 use crate::message::rejection::Rejection;
-
-/// 9999-12-31T23:59:59Z, in seconds since 1970: the last second with an HTTP-date.
-const LAST_DATE: i64 = 253_402_300_799;
 
 /// The bytes of an HTTP-date (RFC 9110 section 5.6.7).
 const DATE_BYTES: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
@@ -106,7 +104,7 @@ impl Validators {
     /// If its file system knows no time, the tag is made from `now`: it matches no later
     /// one, so that the client always gets the file.
     pub(super) fn new(modified: Option<SystemTime>, length: u64, now: SystemTime) -> Self {
-        let has_date = |time: &SystemTime| (0..=LAST_DATE).contains(&seconds(*time));
+        let has_date = |time: &SystemTime| (0..=LAST_DATE.cast_signed()).contains(&seconds(*time));
         Self {
             etag: EntityTag::new(modified.unwrap_or(now), length),
             modified: modified.filter(has_date),

@@ -12,6 +12,10 @@ use http::header;
 use super::persist;
 use super::persist::Persist;
 
+/// 9999-12-31T23:59:59Z, in seconds since 1970: the last second that has an
+/// IMF-fixdate (RFC 9110 section 5.6.7), and the last that httpdate accepts.
+pub(crate) const LAST_DATE: u64 = 253_402_300_799;
+
 /// How a client finds the end of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {

@@ -21,8 +21,8 @@ use log::Level;
 
 use super::exchange::Exchange;
 use crate::address::PeerAddr;
-use crate::engine::date::LAST_DATE;
 use crate::escaped::Escaped;
+use crate::http1::encode::LAST_DATE;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
 

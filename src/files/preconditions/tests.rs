@@ -329,7 +329,7 @@ fn what_does_not_exist_matches_nothing() {
 fn a_file_without_a_date_has_no_conditions_on_it() {
     let now = UNIX_EPOCH + Duration::from_secs(SECOND);
     let before_1970 = UNIX_EPOCH - Duration::from_nanos(1);
-    let after_9999 = UNIX_EPOCH + Duration::from_secs(LAST_DATE as u64 + 1);
+    let after_9999 = UNIX_EPOCH + Duration::from_secs(LAST_DATE + 1);
     for modified in [None, Some(before_1970), Some(after_9999)] {
         let current = Validators::new(modified, 10, now);
         assert_eq!(current.last_modified(now), None);

@@ -274,7 +274,9 @@ impl Handler for Files {
         let methods = self.methods(&request);
         let text = format!("method not allowed: the path allows {methods}");
         let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, text);
-        ([(header::ALLOW, methods)], rejection).into_response()
+        rejection
+            .with_header(header::ALLOW, methods)
+            .into_response()
     }
 
     fn route_table(&self) -> Option<RouteTable> {

@@ -14,3 +14,12 @@ pub(super) struct Options {
     pub(super) cache_control: Option<HeaderValue>,
     pub(super) caches_hashed_names: bool,
 }
+
+impl Options {
+    /// What follows the prefix in the path of a request: nothing, or a path. `None` for a
+    /// path that is not under the prefix.
+    pub(super) fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let below = path.strip_prefix(&*self.prefix);
+        below.filter(|below| below.is_empty() || below.starts_with('/'))
+    }
+}

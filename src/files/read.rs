@@ -36,10 +36,7 @@ impl Files {
     /// The response to a GET or a HEAD.
     pub(super) fn read(&self, request: &Request) -> Response {
         // What is not under the prefix has no part in this folder, its `404.html` neither.
-        let path = request.uri().path();
-        let below = path.strip_prefix(&*self.options.prefix);
-        let is_under = |below: &&str| below.is_empty() || below.starts_with('/');
-        let Some(below) = below.filter(is_under) else {
+        let Some(below) = self.options.below_prefix(request.uri().path()) else {
             return not_found();
         };
         match self.find(request, below) {
@@ -186,9 +183,9 @@ fn redirect(name: impl fmt::Display, request: &Request) -> Response {
 /// The file has none of the bytes that the request asks for (RFC 9110 section 15.5.17).
 fn unsatisfiable(length: u64) -> Response {
     let text = format!("the file has {length} bytes, and none of the range");
-    let rejection = Rejection::new(StatusCode::RANGE_NOT_SATISFIABLE, text);
-    let fields = [(header::CONTENT_RANGE, ranges::unsatisfied_range(length))];
-    (fields, rejection).into_response()
+    Rejection::new(StatusCode::RANGE_NOT_SATISFIABLE, text)
+        .with_header(header::CONTENT_RANGE, ranges::unsatisfied_range(length))
+        .into_response()
 }
 
 /// Whether the client would show a page.

@@ -157,6 +157,13 @@ impl Rejection {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
     }
 
+    /// The same rejection with another line.
+    #[cfg(feature = "files")]
+    pub(crate) fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { message, ..self }
+    }
+
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use http::HeaderName;
-use http::HeaderValue;
 use http::StatusCode;
 use http::header;
 
@@ -18,10 +16,7 @@ use crate::message::response::Response;
 
 /// The refusal of an upload.
 #[derive(Debug)]
-pub(super) struct Failure {
-    rejection: Rejection,
-    field: Option<(HeaderName, HeaderValue)>,
-}
+pub(super) struct Failure(Rejection);
 
 impl Failure {
     pub(super) fn new(status: StatusCode, why: &'static str) -> Self {
@@ -71,9 +66,8 @@ impl Failure {
 
     /// The request is for a folder, and its method for files, or the other way round.
     pub(super) fn not_allowed(allowed: &'static str, why: &'static str) -> Self {
-        let mut failure = Self::new(StatusCode::METHOD_NOT_ALLOWED, why);
-        failure.field = Some((header::ALLOW, HeaderValue::from_static(allowed)));
-        failure
+        let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, why);
+        Self(rejection.with_header(header::ALLOW, allowed))
     }
 
     /// The request itself is for a folder.
@@ -86,29 +80,23 @@ impl Failure {
     /// (RFC 9110 sections 8.4 and 15.5.16).
     pub(super) fn encoded() -> Self {
         let why = "send the file without Content-Encoding";
-        let mut failure = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
-        let none = HeaderValue::from_static("identity");
-        failure.field = Some((header::ACCEPT_ENCODING, none));
-        failure
+        let rejection = Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+        Self(rejection.with_header(header::ACCEPT_ENCODING, "identity"))
     }
 
     /// Names the file of a form, and how many of its files are stored all the same.
     pub(super) fn of_file(self, name: &str, stored: usize) -> Self {
-        let mut message = format!("{}: {}", self.rejection.message(), Escaped(name));
+        let mut message = format!("{}: {}", self.0.message(), Escaped(name));
         if stored > 0 {
             message += &format!("; {stored} files before it are stored");
         }
-        let rejection = Rejection::new(self.rejection.status(), message);
-        Self { rejection, ..self }
+        Self(self.0.with_message(message))
     }
 }
 
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
-        Self {
-            rejection,
-            field: None,
-        }
+        Self(rejection)
     }
 }
 
@@ -168,11 +156,7 @@ impl From<io::Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = self.rejection.into_response();
-        if let Some((name, value)) = self.field {
-            response.headers_mut().insert(name, value);
-        }
-        response
+        self.0.into_response()
     }
 }
 

@@ -104,8 +104,8 @@ impl Uploader {
 
 /// What follows the prefix in the path of the request.
 fn path(options: &Options, request: &Request) -> Result<String, Failure> {
-    let path = request.uri().path().strip_prefix(&*options.prefix);
-    let path = path.filter(|path| path.starts_with('/'));
+    let path = options.below_prefix(request.uri().path());
+    let path = path.filter(|path| !path.is_empty());
     path.map(str::to_owned).ok_or_else(Failure::no_folder)
 }
 

@@ -12,7 +12,6 @@ use std::time::SystemTime;
 use cap_std::fs::Dir;
 use http::HeaderMap;
 use http::Method;
-use http::StatusCode;
 
 use super::failure::Failure;
 use super::name;
@@ -119,10 +118,7 @@ impl Store {
         };
         match preconditions::check(&Method::PUT, conditions, current) {
             Precondition::Holds => Ok(()),
-            Precondition::NotModified | Precondition::Failed => {
-                let why = "the file is not as the request's conditions say";
-                Err(Failure::new(StatusCode::PRECONDITION_FAILED, why))
-            }
+            Precondition::NotModified | Precondition::Failed => Err(preconditions::failed().into()),
         }
     }
 

@@ -17,17 +17,31 @@ use super::args::Options;
 
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
-/// Returns the handler for all paths.
+/// Returns the handler for all paths of the demonstration.
 pub(super) fn handler(stop: &StopRoutes, options: &Options) -> impl Handler + use<> {
     let work = options.work;
+    let stop_routes = stop_routes(stop, options);
+    move |request: Request| {
+        stop_routes(request).unwrap_or_else(|request| match request.uri().path() {
+            "/echo" => echo(request),
+            path => hello(path, request.uri().query(), work),
+        })
+    }
+}
+
+/// Returns what answers the requests to the routes of the stop, and gives back every other
+/// request.
+pub(super) fn stop_routes(
+    stop: &StopRoutes,
+    options: &Options,
+) -> impl Fn(Request) -> Result<Response, Request> + Send + Sync + use<> {
     let shutdown = (!options.no_shutdown_route).then(|| stop.shutdown_handler());
     let (healthz, readyz) = (stop.healthz_handler(), stop.readyz_handler());
     move |request: Request| match (request.uri().path(), &shutdown) {
-        ("/healthz", _) => healthz.handle(request),
-        ("/readyz", _) => readyz.handle(request),
-        ("/echo", _) => echo(request),
-        ("/shutdown", Some(shutdown)) => shutdown.handle(request),
-        (path, _) => hello(path, request.uri().query(), work),
+        ("/healthz", _) => Ok(healthz.handle(request)),
+        ("/readyz", _) => Ok(readyz.handle(request)),
+        ("/shutdown", Some(shutdown)) => Ok(shutdown.handle(request)),
+        _ => Err(request),
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) use self::options::FileOptions;
 pub(super) use self::urls::Urls;
 use super::Failure;
 use super::args::Options;
+use super::routes;
 use super::usage;
 
 /// A folder that is served.
@@ -105,17 +106,9 @@ impl Folder {
     /// The handler for all paths. The routes of the stop come before files of the same
     /// name.
     pub(super) fn handler(self, stop: &StopRoutes, options: &Options) -> impl Handler + use<> {
-        let shutdown = (!options.no_shutdown_route).then(|| stop.shutdown_handler());
-        let (healthz, readyz) = (stop.healthz_handler(), stop.readyz_handler());
-        let stop_routes = move |request: Request| match (request.uri().path(), &shutdown) {
-            ("/healthz", _) => Ok(healthz.handle(request)),
-            ("/readyz", _) => Ok(readyz.handle(request)),
-            ("/shutdown", Some(shutdown)) => Ok(shutdown.handle(request)),
-            _ => Err(request),
-        };
         FolderWithStop {
             folder: self,
-            stop_routes,
+            stop_routes: routes::stop_routes(stop, options),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::net::TcpStream;
 
+use farewell::Report;
 use farewell::Server;
 
 use crate::support::Client;
@@ -65,12 +66,9 @@ fn connections_beyond_max_connections_are_served_from_the_backlog() {
     assert!(report.all_answered());
 }
 
-#[test]
-fn a_stop_before_the_start_serves_the_backlog() {
-    let server = Server::bind("127.0.0.1:0", config()).unwrap();
-    let mut clients: Vec<_> = (0..5)
-        .map(|_| Client::connect(server.local_addr()))
-        .collect();
+/// Sends a request on each connection of a server that does not serve yet, stops it, has it
+/// serve, and expects that each request is answered.
+fn report_of_a_stop_before_the_start(server: Server, mut clients: Vec<Client>) -> Report {
     for client in &mut clients {
         client.request("/");
     }
@@ -80,7 +78,16 @@ fn a_stop_before_the_start_serves_the_backlog() {
         assert_eq!(client.response().body, "hello");
     }
     drop(clients);
-    let report = server.join();
+    server.join()
+}
+
+#[test]
+fn a_stop_before_the_start_serves_the_backlog() {
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let clients: Vec<_> = (0..5)
+        .map(|_| Client::connect(server.local_addr()))
+        .collect();
+    let report = report_of_a_stop_before_the_start(server, clients);
     assert_eq!(report.accepted, 5);
     assert_eq!(report.answered_on_last_call, 5);
 }
@@ -160,17 +167,8 @@ fn a_burst_before_the_start_waits_in_the_backlog_and_is_served() {
         let stream = TcpStream::connect_timeout(&address, TOO_LONG).unwrap();
         Client::over(stream).unwrap()
     };
-    let mut clients: Vec<_> = (0..BURST).map(connect).collect();
-    for client in &mut clients {
-        client.request("/");
-    }
-    server.shutdown_handle().shutdown();
-    let server = TestServer::spawn(server, |_: farewell::Request| "hello");
-    for client in &mut clients {
-        assert_eq!(client.response().body, "hello");
-    }
-    drop(clients);
-    let report = server.join();
+    let clients: Vec<_> = (0..BURST).map(connect).collect();
+    let report = report_of_a_stop_before_the_start(server, clients);
     assert_eq!(report.accepted, BURST as u64);
     assert!(report.all_answered(), "{report}");
 }

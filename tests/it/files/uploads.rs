@@ -666,27 +666,35 @@ fn a_client_that_disconnects_and_a_stop_that_cuts_leave_nothing() {
     assert_eq!(stored(&folder), pairs(&[("a", "old")]));
 }
 
+/// Sends the contents of uploads whose heads are answered, all at a time. Returns the
+/// statuses, each with its content.
+fn finish_at_a_time(uploads: Vec<(Client, String)>) -> Vec<(u16, String)> {
+    let barrier = Arc::new(Barrier::new(uploads.len()));
+    let finish = |(mut client, content): (Client, String)| {
+        let barrier = Arc::clone(&barrier);
+        thread::spawn(move || {
+            barrier.wait();
+            client.send(&content);
+            (client.response().status, content)
+        })
+    };
+    let clients: Vec<_> = uploads.into_iter().map(finish).collect();
+    let answers = clients.into_iter().map(|client| client.join().unwrap());
+    answers.collect()
+}
+
 #[test]
 fn of_uploads_to_one_name_at_a_time_one_is_stored_whole() {
     let folder = folder(&[]);
     let mut config = config();
     config.workers = 16;
     let server = TestServer::start(config, files(&folder).uploads(Uploads::new()));
-    let barrier = Arc::new(Barrier::new(8));
-    let clients: Vec<_> = ('a'..='h')
-        .map(|letter| {
-            let content = content(letter, 1 << 20);
-            // All have passed the check that the name is free.
-            let mut client = begin(&server, "/name", content.len());
-            let barrier = Arc::clone(&barrier);
-            thread::spawn(move || {
-                barrier.wait();
-                client.send(&content);
-                (client.response().status, content)
-            })
-        })
-        .collect();
-    let answers = clients.into_iter().map(|client| client.join().unwrap());
+    let uploads = ('a'..='h').map(|letter| {
+        let content = content(letter, 1 << 20);
+        // All have passed the check that the name is free.
+        (begin(&server, "/name", content.len()), content)
+    });
+    let answers = finish_at_a_time(uploads.collect()).into_iter();
     let (won, lost): (Vec<_>, Vec<_>) = answers.partition(|(status, _)| *status == 201);
     assert_eq!(won.len(), 1);
     assert!(
@@ -705,24 +713,16 @@ fn of_uploads_with_one_condition_at_a_time_one_replaces_the_file() {
     let mut config = config();
     config.workers = 16;
     let server = TestServer::start(config, files);
-    let barrier = Arc::new(Barrier::new(8));
-    let clients: Vec<_> = (1..=8)
-        .map(|number| {
-            let content = content('x', 9000 * number);
-            let head = head("/name", content.len());
-            let head = head.replacen("\r\n", &format!("\r\nIf-Match: {etag}\r\n"), 1);
-            let mut client = server.connect();
-            client.send(head);
-            assert!(client.head().starts_with("http/1.1 100 "));
-            let barrier = Arc::clone(&barrier);
-            thread::spawn(move || {
-                barrier.wait();
-                client.send(&content);
-                (client.response().status, content)
-            })
-        })
-        .collect();
-    let answers = clients.into_iter().map(|client| client.join().unwrap());
+    let uploads = (1..=8).map(|number| {
+        let content = content('x', 9000 * number);
+        let head = head("/name", content.len());
+        let head = head.replacen("\r\n", &format!("\r\nIf-Match: {etag}\r\n"), 1);
+        let mut client = server.connect();
+        client.send(head);
+        assert!(client.head().starts_with("http/1.1 100 "));
+        (client, content)
+    });
+    let answers = finish_at_a_time(uploads.collect()).into_iter();
     let (won, lost): (Vec<_>, Vec<_>) = answers.partition(|(status, _)| *status == 204);
     assert_eq!(won.len(), 1);
     assert!(lost.iter().all(|(status, _)| *status == 412));

@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use farewell::Config;
 
-use super::Failure;
+use super::failure::Failure;
 use super::files::FileOptions;
 use super::usage;
 use super::values::bytes;

@@ -5,8 +5,8 @@ use std::fs;
 
 use farewell::StopAccess;
 
-use super::Failure;
 use super::args::Options;
+use super::failure::Failure;
 
 /// Environment variable that can hold the token instead of a file.
 const TOKEN_VARIABLE: &str = "FAREWELL_SHUTDOWN_TOKEN";

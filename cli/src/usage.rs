@@ -14,8 +14,8 @@ use clap::error::ContextValue;
 use clap::error::Error;
 use clap::error::ErrorKind;
 
-use super::Failure;
 use super::args::Options;
+use super::failure::Failure;
 
 /// What the names of all variables for options begin with.
 const PREFIX: &str = "FAREWELL_";

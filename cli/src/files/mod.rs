@@ -29,8 +29,8 @@ use self::cors::Origin;
 use self::fields::Field;
 pub(super) use self::options::FileOptions;
 pub(super) use self::urls::Urls;
-use super::Failure;
 use super::args::Options;
+use super::failure::Failure;
 use super::routes;
 use super::usage;
 

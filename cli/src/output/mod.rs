@@ -270,3 +270,9 @@ pub(super) fn finish() {
     }
     STDERR.flush(since);
 }
+
+/// As in `1 request` and `2 requests`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}

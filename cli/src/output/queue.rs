@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::super::counted;
 use super::super::os::StandardStream;
 use super::super::os::WRITE_MAX;
+use super::counted;
 
 /// Most bytes in the queue. One message may exceed it, so that a report always
 /// fits into an empty queue.

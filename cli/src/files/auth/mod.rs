@@ -31,8 +31,8 @@ use http::header;
 use self::accepted::Accepted;
 use self::turns::Turns;
 use self::users::Users;
-use super::super::Failure;
 use super::super::args::Options;
+use super::super::failure::Failure;
 use super::super::os;
 
 /// Most bytes of the file.

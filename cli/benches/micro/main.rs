@@ -3,21 +3,8 @@
 //! ```text
 //! cargo bench --bench micro
 //! ```
-//!
-//! and counts the instructions of a whole request, which do not depend on
-//! noise:
-//!
-//! ```text
-//! cargo bench --bench micro -- instructions
-//! ```
-//!
-//! The second command needs valgrind. It fails if a request takes more
-//! instructions than the bound in `instructions.rs`.
-
-mod instructions;
 
 use std::hint::black_box;
-use std::process::ExitCode;
 
 use criterion::Criterion;
 use farewell::internals;
@@ -38,14 +25,10 @@ const HEAD: &[u8] = b"GET /path?query=1 HTTP/1.1\r\n\
 /// A request of a load generator.
 const SHORT_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost:8081\r\n\r\n";
 
-fn main() -> ExitCode {
-    if std::env::args().any(|argument| argument == "instructions") {
-        return instructions::check();
-    }
+fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     pieces(&mut criterion);
     criterion.final_summary();
-    ExitCode::SUCCESS
 }
 
 fn pieces(criterion: &mut Criterion) {

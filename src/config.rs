@@ -23,7 +23,8 @@ use crate::http1::head::Limits;
 ///
 /// # The bound of a stop
 ///
-/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`: 14 s by default.
+/// A stop takes at most `lame_duck + drain_timeout + 2 * linger`: 9 s by default, less
+/// than the 10 s after which `docker stop` kills.
 /// The first `linger` is for the answers that are given at the deadline, the second
 /// for the clients that follow the shutdown to its end. A stop takes up to 3 s more
 /// if the acceptor cannot be woken or ends late, if the logger blocks, or if code of
@@ -118,7 +119,7 @@ pub struct Config {
     /// stop](Self#the-bound-of-a-stop).
     ///
     /// With 0 the server cuts as soon as it is asked to stop; `lame_duck` must be 0
-    /// then. Default: 10 s.
+    /// then. Default: 5 s.
     pub drain_timeout: Duration,
     /// How long, from the start of the drain, an open connection without a
     /// request in progress may still start one. With 0 such a connection is closed at
@@ -172,7 +173,7 @@ impl Default for Config {
             linger: Duration::from_secs(2),
             linger_max: Duration::from_secs(30),
             lame_duck: Duration::ZERO,
-            drain_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
             last_call: Duration::from_millis(500),
             handshake_grace: Duration::from_millis(250),
             refuse_new_connections: true,
@@ -201,7 +202,7 @@ impl Config {
     /// | `workers` | 8 a core | 4 | each test starts a server, and its threads |
     ///
     /// All other fields have their defaults: a handler that hangs is cut after
-    /// `drain_timeout`, 10 s. A stop is lossless as ever. But a client that does not close
+    /// `drain_timeout`, 5 s. A stop is lossless as ever. But a client that does not close
     /// its side within 20 ms is counted as
     /// [`DeliveryUnconfirmed`](crate::ConnectionOutcome::DeliveryUnconfirmed) after a last
     /// answer, and a test of more than 4 handlers that wait for each other needs more

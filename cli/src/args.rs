@@ -78,7 +78,7 @@ pub(super) struct Options {
 
     /// Longest time of a stop, after --lame-duck, until requests that are not
     /// answered yet are cut; the stop ends at most twice --linger later
-    /// [default: 10s].
+    /// [default: 5s].
     #[arg(long, value_name = "DURATION", env = "FAREWELL_DRAIN_TIMEOUT", value_parser = duration)]
     drain_timeout: Option<Duration>,
 
@@ -365,9 +365,9 @@ mod tests {
         assert!(help.contains("progress [default: 2KiB]"));
         assert_eq!(
             (config.drain_timeout, config.linger),
-            (seconds(10), seconds(2))
+            (seconds(5), seconds(2))
         );
-        assert!(help.contains("twice --linger later [default: 10s]"));
+        assert!(help.contains("twice --linger later [default: 5s]"));
         assert!(help.contains("ends it earlier [default: 2s]"));
         assert_eq!(config.linger_max, seconds(30));
         assert!(help.contains("is still sending [default: 30s]"));

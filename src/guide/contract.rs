@@ -78,7 +78,7 @@
 //! | the trigger | the drain | [`Config::lame_duck`](crate::Config::lame_duck) | 0 |
 //! | the drain | the end of the last handshake | [`Config::handshake_grace`](crate::Config::handshake_grace) | 250 ms |
 //! | the drain | the half-close of idle connections | [`Config::last_call`](crate::Config::last_call) | 500 ms |
-//! | the drain | the abort | [`Config::drain_timeout`](crate::Config::drain_timeout) | 10 s |
+//! | the drain | the abort | [`Config::drain_timeout`](crate::Config::drain_timeout) | 5 s |
 //! | the last byte of an answer | the close | [`Config::linger`](crate::Config::linger) of silence | 2 s |
 //!
 //! The 503s that are given at the deadline have `linger` to arrive, and then the clients

@@ -40,13 +40,14 @@
 //!
 //! A stop with idle keep-alive connections takes `last_call` (500 ms), because their
 //! clients may have sent a request already. After that it takes as long as the
-//! slowest request. What is not answered `drain_timeout` (10 s) after the lame duck is
+//! slowest request. What is not answered `drain_timeout` (5 s) after the lame duck is
 //! cut, and the stop ends soon after that: [the bound of a
 //! stop](crate::Config#the-bound-of-a-stop).
 //!
 //! - **Give the supervisor more time than the server.** `docker stop` kills after 10 s
-//!   and Kubernetes after 30 s. Their time has to be longer than that bound, 14 s by
-//!   default, or the kill cuts what the drain would have finished.
+//!   and Kubernetes after 30 s. Their time has to be longer than that bound, 9 s by
+//!   default, or the kill cuts what the drain would have finished. If requests take
+//!   longer than 5 s, raise both.
 //! - **Behind a load balancer, set [`Config::lame_duck`](crate::Config::lame_duck)** to the time in which
 //!   the balancer notices that the service is not ready. During the lame duck the
 //!   server serves as before, and [`ShutdownHandle::phase`](crate::ShutdownHandle::phase) says

@@ -162,7 +162,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
             .wrap(from_fn(guard))
             .wrap(from_fn(catch_panic))
     });
-    let server = server.shutdown_signal(stop).shutdown_timeout(10);
+    let server = server.shutdown_signal(stop).shutdown_timeout(5);
     let server = server.bind(address)?;
     println!("listening on http://{}", server.addrs()[0]);
     server.run().await?;

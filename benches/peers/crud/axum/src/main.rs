@@ -120,7 +120,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let deadline = async {
         let _ = stopping.await;
-        sleep(Duration::from_secs(10)).await;
+        sleep(Duration::from_secs(5)).await;
     };
     tokio::select! {
         result = server => result?,

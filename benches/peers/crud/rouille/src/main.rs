@@ -142,7 +142,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     signal.recv()?;
     stop.send(())?;
     // The server stops once no request has come for a second: there may be no such second.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(5);
     while !serving.is_finished() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }

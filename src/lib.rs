@@ -142,6 +142,9 @@ pub use crate::files::Files;
 #[cfg(feature = "files")]
 pub use crate::files::Uploads;
 pub use crate::handler::Handler;
+pub use crate::lifecycle::activity::Activity;
+pub use crate::lifecycle::activity::RunningCall;
+pub use crate::lifecycle::activity::RunningRequest;
 pub use crate::lifecycle::counts::Counts;
 pub use crate::lifecycle::outcome::ConnectionOutcome;
 pub use crate::lifecycle::outcome::Outcome;

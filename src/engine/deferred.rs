@@ -19,6 +19,9 @@ pub(crate) struct Subject {
     pub(crate) peer: PeerAddr,
     /// The key of the request's calls in [`SlowCalls`](super::slow_calls::SlowCalls).
     pub(crate) call_key: CallKey,
+    /// The index of the request's route in the [`RouteTable`](crate::RouteTable), if
+    /// a route matches.
+    pub(crate) route: Option<usize>,
     /// When the request, or the call, began.
     pub(crate) since: Instant,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
 
 use super::connection::Connection;
 use super::deferred::Deferred;
@@ -37,12 +38,26 @@ pub(crate) struct Call {
     /// Set from the start if no connection is in the slot. Otherwise it is set when a
     /// stop takes the connection.
     subject: Option<Subject>,
+    /// When it began.
+    since: Instant,
 }
 
 impl Call {
-    pub(crate) fn new(code: UserCode, subject: Option<Subject>) -> Self {
-        Self { code, subject }
+    pub(crate) fn new(code: UserCode, subject: Option<Subject>, since: Instant) -> Self {
+        Self {
+            code,
+            subject,
+            since,
+        }
     }
+}
+
+/// A copy of what is known about a call in progress.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) code: UserCode,
+    pub(crate) subject: Option<Subject>,
+    pub(crate) since: Instant,
 }
 
 impl Default for InFlight {
@@ -73,7 +88,8 @@ impl InFlight {
     /// A thread that has no connection and no job begins to run code of the
     /// application. The call ends with [`finish`](InFlightSlot::finish).
     pub(crate) fn begin_alone(&self, code: UserCode, subject: Option<Subject>) {
-        self.slot.begin_alone(Call::new(code, subject), None);
+        let call = Call::new(code, subject, Instant::now());
+        self.slot.begin_alone(call, None);
     }
 
     /// Runs `deferred` on a thread that has no connection and no job.
@@ -104,6 +120,18 @@ impl InFlight {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(SeqCst)
+    }
+
+    /// The code that the thread runs, and the request that it runs for.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.slot.with_call(|call, connection| Running {
+            code: call.code,
+            subject: match connection {
+                Some(connection) => Some(connection.subject()),
+                None => call.subject.clone(),
+            },
+            since: call.since,
+        })
     }
 
     /// The code that the thread runs, for the report.

@@ -138,6 +138,14 @@ impl<C, J, N> InFlightSlot<C, J, N> {
         f(self.lock().note.as_ref())
     }
 
+    /// The note on the call in progress, and the connection that waits for its outcome.
+    /// `None` while no code of the application runs.
+    pub(crate) fn with_call<T>(&self, f: impl FnOnce(&N, Option<&C>) -> T) -> Option<T> {
+        let contents = self.lock();
+        let note = contents.note.as_ref()?;
+        Some(f(note, contents.connection.as_ref()))
+    }
+
     fn enter(
         &self,
         contents: &mut Contents<C, J, N>,
@@ -196,9 +204,12 @@ mod tests {
         assert_eq!(slot.with_note(|note| note.copied()), Some("note"));
         let seen = slot.with_connection(|connection| connection.copied());
         assert_eq!(seen, Some("connection"));
+        let call = slot.with_call(|note, connection| (*note, connection.copied()));
+        assert_eq!(call, Some(("note", Some("connection"))));
         assert_eq!(slot.end(), Some(("connection", Some(1))));
         assert_eq!(slot.call(), None);
         assert_eq!(slot.with_note(|note| note.copied()), None);
+        assert_eq!(slot.with_call(|_, _| ()), None);
     }
 
     #[test]
@@ -238,6 +249,8 @@ mod tests {
         assert!(slot.with_connection(|connection| connection.is_none()));
         assert_eq!(slot.end(), None);
         assert_eq!(slot.with_note(|note| note.copied()), Some("told"));
+        let call = slot.with_call(|note, connection| (*note, connection.copied()));
+        assert_eq!(call, Some(("told", None)));
         assert_eq!(slot.finish(), Some(1));
         assert_eq!(slot.with_note(|note| note.copied()), None);
         assert_eq!(slot.call(), None);

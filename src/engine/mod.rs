@@ -31,6 +31,7 @@
 //! all threads.
 
 pub(crate) mod acceptor;
+mod activity;
 mod body_source;
 pub(crate) mod buffer;
 pub(crate) mod connection;
@@ -66,6 +67,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+use self::activity::Watched;
 use self::connection::Connection;
 use self::in_flight::InFlight;
 use self::in_flight::OwnedJob;
@@ -80,6 +82,7 @@ use self::slow_calls::SlowCalls;
 use self::thread_group::ThreadGroup;
 use self::upgraded::UpgradedConnections;
 use crate::handler::Handler;
+use crate::lifecycle::activity::ActivitySource;
 use crate::lifecycle::phase::Phase;
 use crate::message::rendering::Renderer;
 use crate::net::listener::AcceptorWaker;
@@ -100,6 +103,8 @@ pub(crate) struct Engine {
     pub(crate) acceptor_waker: AcceptorWaker,
     pub(crate) upgraded: Arc<UpgradedConnections>,
     pub(crate) threads: Arc<ThreadGroup>,
+    /// For the metrics, which hold it weakly.
+    _watched: Arc<Watched>,
     /// The acceptor has noticed the stop, and does not wait in `accept` any more.
     acceptor_awake: AtomicBool,
     /// No connection can be suspended any more.
@@ -131,8 +136,16 @@ impl Engine {
         let jobs = jobs.collect::<io::Result<Vec<OwnedJob>>>()?;
         let slots = iter::repeat_with(Arc::default).take(services.config.workers);
         let slots: Box<[_]> = slots.collect();
+        let shards = jobs.iter().map(|job| Arc::clone(job.shard()));
+        let shards: Box<[_]> = shards.collect();
+        let watched = Arc::new(Watched::new(&services, &slots, &shards));
+        let source: Arc<dyn ActivitySource> = watched.clone();
+        services
+            .accounting
+            .read_activity_from(Arc::downgrade(&source));
         let engine = Self {
-            shards: jobs.iter().map(|job| Arc::clone(job.shard())).collect(),
+            shards,
+            _watched: watched,
             run_queue: RunQueue::new(),
             retake: Retake::new(&slots),
             slots,

@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn begin(slot: &InFlight) {
-        let call = Call::new(UserCode::Handler, None);
+        let call = Call::new(UserCode::Handler, None, Instant::now());
         slot.slot.begin_alone(call, Some(job()));
     }
 

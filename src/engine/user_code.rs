@@ -65,7 +65,7 @@ impl<'a> Runner<'a> {
         refused: impl FnOnce() -> bool,
     ) -> Result<Begun, Box<Connection>> {
         let expected = self.expect(key);
-        let call = Call::new(code, None);
+        let call = Call::new(code, None, self.now);
         let job = self.job.take();
         let has_job = job.is_some();
         match self.slot.slot.begin(call, connection, job, refused) {
@@ -80,7 +80,7 @@ impl<'a> Runner<'a> {
     /// Begins a call whose outcome no connection needs.
     pub(crate) fn begin_alone(&mut self, code: UserCode, key: CallKey, subject: Subject) -> Begun {
         let expected = self.expect(key);
-        let call = Call::new(code, Some(subject));
+        let call = Call::new(code, Some(subject), self.now);
         let job = self.job.take();
         let has_job = job.is_some();
         self.slot.slot.begin_alone(call, job);

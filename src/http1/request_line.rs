@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use http::Method;
 use http::StatusCode;
 use http::Version;
 
@@ -48,6 +49,16 @@ impl RequestLine {
         let head = self.head.trim_ascii_start();
         let line = head.split(|&byte| byte == b'\r').next();
         String::from_utf8_lossy(line.unwrap_or_default())
+    }
+
+    /// Method and target, such as `GET` and `/a?b`. The target is escaped, since the
+    /// client chose it.
+    pub(crate) fn method_and_target(&self) -> (Option<Method>, String) {
+        let text = self.text();
+        let (method, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let target = rest.rsplit_once(' ').map_or(rest, |(target, _)| target);
+        let method = Method::from_bytes(method.as_bytes()).ok();
+        (method, Escaped(target).to_string())
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -138,10 +149,14 @@ mod tests {
         let plain = line("GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(plain.text(), "GET /a?b HTTP/1.1");
         assert_eq!(plain.to_string(), "GET /a?b");
+        let parts = (Some(Method::GET), "/a?b".to_owned());
+        assert_eq!(plain.method_and_target(), parts);
         assert_eq!(plain.version(), Version::HTTP_11);
         assert_eq!(plain.asks_for_head(), AsksForHead::No);
         let other = line("\r\nHEAD http://a/`\u{e9}\\ HTTP/1.0\r\n\r\n");
         assert_eq!(other.to_string(), "HEAD http://a/`\\xc3\\xa9\\\\");
+        let parts = (Some(Method::HEAD), "http://a/`\\xc3\\xa9\\\\".to_owned());
+        assert_eq!(other.method_and_target(), parts);
         assert_eq!(other.version(), Version::HTTP_10);
         assert_eq!(other.asks_for_head(), AsksForHead::Yes);
     }

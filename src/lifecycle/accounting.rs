@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -13,6 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+use super::activity::Activity;
+use super::activity::ActivitySource;
 use super::bytes_left::Entered;
 use super::counts::Counts;
 use super::numbers::Block;
@@ -52,6 +55,9 @@ pub(crate) struct Accounting {
     /// The listener was closed with connections in its backlog.
     backlog_abandoned: AtomicBool,
     cut: Mutex<Vec<CutRequest>>,
+    /// Set when the server begins to serve. Weak, because it shares the sockets of the
+    /// server, and the accounting may outlive them.
+    activity: OnceLock<Weak<dyn ActivitySource>>,
     /// When the drain began, and `Numbers::bytes_sent_of_left` then.
     drain_began: OnceLock<(Instant, u64)>,
 }
@@ -72,6 +78,7 @@ impl Accounting {
             acceptor_has_ended: AtomicBool::new(false),
             backlog_abandoned: AtomicBool::new(false),
             cut: Mutex::new(Vec::new()),
+            activity: OnceLock::new(),
             drain_began: OnceLock::new(),
         }
     }
@@ -241,6 +248,20 @@ impl Accounting {
             }
             _ => unsent,
         }
+    }
+
+    /// Reads the activity from `source` from now on. Called once, before the server
+    /// accepts connections.
+    pub(crate) fn read_activity_from(&self, source: Weak<dyn ActivitySource>) {
+        let _first = self.activity.set(source);
+    }
+
+    /// What the workers do. There are none before the server serves, and after its stop.
+    pub(crate) fn activity(&self) -> Activity {
+        let source = self.activity.get().and_then(Weak::upgrade);
+        // Threads that are left behind hold the source for longer.
+        let source = source.filter(|_| self.phase() != Phase::Stopped);
+        source.map_or_else(Activity::default, |source| source.activity())
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -1,9 +1,10 @@
 //! The phases of a server's life ([`phase`]), the accounting of its connections
 //! and requests ([`accounting`], [`counts`], [`outcome`]), their [`numbers`] and
-//! [`totals`] since the start, what is left to send ([`bytes_left`], [`unsent`]), and the
-//! [`report`] of a stop. Values and counters, and no threads.
+//! [`totals`] since the start, what is left to send ([`bytes_left`], [`unsent`]), what the
+//! workers do ([`activity`]), and the [`report`] of a stop. Values and counters, and no threads.
 
 pub(crate) mod accounting;
+pub(crate) mod activity;
 mod byte_size;
 mod bytes_left;
 pub(crate) mod counts;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::lifecycle::accounting::Accounting;
+use crate::lifecycle::activity::Activity;
 use crate::lifecycle::counts::Counts;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::totals::Totals;
@@ -49,6 +50,16 @@ impl Metrics {
     /// How many connections and requests there are at this moment.
     pub fn counts(&self) -> Counts {
         self.accounting.counts()
+    }
+
+    /// What the workers do at this moment: which code of the application each of them
+    /// runs, for which request and for how long; and how many connections wait for a
+    /// worker.
+    ///
+    /// It takes a lock of each worker for the time of some copies, and holds up no
+    /// request. Targets of requests are among its values, and may be secret.
+    pub fn activity(&self) -> Activity {
+        self.accounting.activity()
     }
 
     /// The phase of the server.

@@ -255,6 +255,7 @@ impl Common {
             request_line: exchange.and_then(|exchange| exchange.request_line.clone().map(Box::new)),
             peer: self.peer,
             call_key: exchange.map_or_else(CallKey::default, |exchange| exchange.call_key),
+            route: exchange.and_then(|exchange| exchange.route),
             since: exchange.map_or_else(Instant::now, |exchange| exchange.began),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
@@ -16,6 +17,7 @@ use mio::event::Event;
 use super::Shard;
 use super::Suspendable;
 use super::WAKE_UP;
+use super::ready::ReadyGauge;
 use super::sleep::Sleep;
 use super::slots::Changes;
 use super::slots::Slots;
@@ -44,6 +46,8 @@ pub(crate) struct Job<C> {
     batch: VecDeque<ReadyConnection<C>>,
     /// When the shard was polled last.
     polled: Instant,
+    /// The shard's gauge of ready connections has to be updated.
+    is_published: bool,
     /// Shows how many connections of the batch have no request in progress.
     waiting: Gauge,
 }
@@ -72,6 +76,7 @@ impl<C: Suspendable> Job<C> {
         let shard = Shard {
             slots: Mutex::new(Slots::new()),
             sleep: Sleep::new(),
+            ready: ReadyGauge::new(),
             registry,
             poll_waker,
             monitor_waker,
@@ -83,6 +88,7 @@ impl<C: Suspendable> Job<C> {
             events: Events::with_capacity(EVENTS_AT_A_TIME),
             batch: VecDeque::new(),
             polled: Instant::now(),
+            is_published: false,
             waiting,
         }))
     }
@@ -93,12 +99,28 @@ impl<C: Suspendable> Job<C> {
 
     /// The next connection that is ready.
     pub(crate) fn next(&mut self) -> Option<Box<C>> {
-        let ReadyConnection { connection, .. } = self.batch.pop_front()?;
+        let ReadyConnection { connection, since } = self.batch.pop_front()?;
+        if self.is_published {
+            self.publish_after(since);
+        }
         // `is_idle` gives the same as when the connection entered the batch.
         if connection.is_idle() {
             self.waiting.subtract_one();
         }
         Some(connection)
+    }
+
+    /// Updates the gauge after a connection was taken from the batch, which was ready
+    /// since then.
+    fn publish_after(&mut self, since: Instant) {
+        let ready = &self.shard.ready;
+        ready.set_connections(self.batch.len());
+        match self.batch.front() {
+            // As a rule one poll has found all of them.
+            Some(front) if front.since != since => ready.set_since(front.since),
+            Some(_) => {}
+            None => self.is_published = false,
+        }
     }
 
     /// How many connections are ready.
@@ -122,11 +144,18 @@ impl<C: Suspendable> Job<C> {
             true => self.time_to_sleep(),
             false => Some(Duration::ZERO),
         };
-        self.poll_for(timeout)
+        // The owner serves the first connection at once, so the first does not wait.
+        self.poll_and_publish(timeout, 1)
     }
 
     /// As [`poll`](Self::poll), but sleeps for `timeout` at most.
     pub(crate) fn poll_for(&mut self, timeout: Option<Duration>) -> Instant {
+        self.poll_and_publish(timeout, 0)
+    }
+
+    /// Polls, and updates the gauge of ready connections if there are more than
+    /// `unpublished`.
+    fn poll_and_publish(&mut self, timeout: Option<Duration>, unpublished: usize) -> Instant {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -140,19 +169,32 @@ impl<C: Suspendable> Job<C> {
             events,
             batch,
             polled,
+            is_published,
             waiting,
             ..
         } = self;
         let now = Instant::now();
         *polled = now;
         let mut ready = |connection: Box<C>| {
-            if connection.is_idle() {
-                waiting.add_one();
-            }
+            let is_idle = connection.is_idle();
             batch.push_back(ReadyConnection {
                 connection,
                 since: now,
             });
+            if batch.len() > unpublished {
+                shard.ready.set_connections(batch.len());
+                if !mem::replace(is_published, true) {
+                    let first = batch.front();
+                    shard
+                        .ready
+                        .set_since(first.map_or(now, |first| first.since));
+                }
+            }
+            // After the gauge: a reader that sees this count sees the connection in the
+            // gauge too.
+            if is_idle {
+                waiting.add_one();
+            }
         };
         let mut slots = shard.lock();
         // Before the connections that have events: a connection that was put off has

@@ -10,6 +10,7 @@
 //! ([`slots`]), and the owner's sleep against wake-ups that are no events ([`sleep`]).
 
 mod job;
+mod ready;
 mod sleep;
 mod slots;
 
@@ -25,6 +26,8 @@ use mio::Registry;
 use mio::Token;
 
 pub(crate) use self::job::Job;
+pub(crate) use self::ready::Ready;
+use self::ready::ReadyGauge;
 use self::sleep::Sleep;
 use self::slots::SlotSuspended;
 use self::slots::Slots;
@@ -94,6 +97,8 @@ pub(crate) enum Suspended<C> {
 pub(crate) struct Shard<C> {
     slots: Mutex<Slots<C>>,
     sleep: Sleep,
+    /// Shows how many connections of the job's batch wait for a worker.
+    ready: ReadyGauge,
     registry: Registry,
     /// Ends the poll of the owner, if it sleeps in it.
     poll_waker: mio::Waker,
@@ -203,6 +208,11 @@ impl<C: Suspendable> Shard<C> {
     /// Whether the owner sleeps.
     pub(crate) fn is_asleep(&self) -> bool {
         self.sleep.is_asleep()
+    }
+
+    /// The connections that are ready and wait for a worker.
+    pub(crate) fn ready(&self) -> Ready {
+        self.ready.get()
     }
 
     /// When the owner has to look at the deadlines again.

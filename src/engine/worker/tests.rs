@@ -121,6 +121,7 @@ impl TestEngine {
             request_line: None,
             peer: self.listener.local_addr().unwrap().into(),
             call_key: CallKey::default(),
+            route: None,
             since: Instant::now(),
         }
     }

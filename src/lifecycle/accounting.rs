@@ -1,6 +1,8 @@
 //! The accounting: every connection and every request is counted when it begins,
 //! and again, with its outcome, when it ends.
 
+mod guard;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -14,15 +16,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+pub(crate) use self::guard::ConnectionGuard;
 use super::activity::Activity;
 use super::activity::ActivitySource;
-use super::bytes_left::Entered;
 use super::counts::Counts;
-use super::numbers::Block;
-use super::numbers::Ended;
 use super::numbers::Numbers;
 use super::outcome::ConnectionOutcome;
-use super::outcome::RequestOutcome;
 use super::outcome_counts::OutcomeCounts;
 use super::phase::Lifecycle;
 use super::phase::Phase;
@@ -96,14 +95,8 @@ impl Accounting {
         self.open.fetch_add(1, SeqCst);
         self.life.counts_changed();
         let numbers = self.numbers.get_or_init(|| Numbers::new(1, []));
-        ConnectionGuard {
-            accounting: Arc::clone(self),
-            block: Arc::clone(numbers.block_of(number)),
-            number,
-            request: false,
-            entered: Entered::default(),
-            ended: false,
-        }
+        let block = Arc::clone(numbers.block_of(number));
+        ConnectionGuard::new(Arc::clone(self), block, number)
     }
 
     fn request_begun(&self) {
@@ -343,86 +336,6 @@ impl Gauge {
 
     fn get(&self) -> usize {
         self.count.load(SeqCst)
-    }
-}
-
-/// Accounts for one connection. A drop without an outcome is a bug.
-#[derive(Debug)]
-pub(crate) struct ConnectionGuard {
-    accounting: Arc<Accounting>,
-    /// Where its requests are counted.
-    block: Arc<Block>,
-    number: u64,
-    /// A request of the connection is in progress.
-    request: bool,
-    /// What is left to send of its response, as far as that is counted.
-    entered: Entered,
-    ended: bool,
-}
-
-impl ConnectionGuard {
-    /// The connection's number: 1 for the first.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Counts a request of the connection. It has to end before the connection.
-    pub(crate) fn request_begun(&mut self) {
-        debug_assert!(!self.request, "one request at a time");
-        self.request = true;
-        self.block.request_begun();
-        self.accounting.request_begun();
-    }
-
-    /// So many bytes are left of the body of its response.
-    pub(crate) fn response_bytes_left(&mut self, left: u64) {
-        self.block.bytes_left.update(&mut self.entered, left);
-    }
-
-    pub(crate) fn request_ended(&mut self, ended: &Ended) {
-        self.request = false;
-        if !self.entered.is_none() {
-            let is_whole = ended.outcome.is_whole();
-            self.block.bytes_left.end(&mut self.entered, is_whole);
-        }
-        let after_trigger = self.accounting.after_trigger();
-        self.block.request_ended(ended, after_trigger);
-        self.accounting.request_ended();
-    }
-
-    pub(crate) fn end(mut self, outcome: ConnectionOutcome) {
-        self.record(outcome);
-    }
-
-    fn record(&mut self, outcome: ConnectionOutcome) {
-        self.ended = true;
-        self.accounting
-            .connections
-            .count(outcome, self.accounting.after_trigger());
-        self.accounting.open.fetch_sub(1, SeqCst);
-        self.accounting.life.counts_changed();
-        // A stop waits for this. Every other change that can make it true notifies
-        // by itself.
-        if self.accounting.only_followers_left() {
-            self.accounting.life.notify();
-        }
-    }
-}
-
-impl Drop for ConnectionGuard {
-    /// A bug must not keep the server from stopping, so a connection that was
-    /// dropped without an outcome counts as cut.
-    fn drop(&mut self) {
-        if self.request {
-            self.request_ended(&Ended::without_answer(RequestOutcome::Cut));
-        }
-        if !self.ended {
-            self.record(ConnectionOutcome::Cut);
-            debug_assert!(
-                std::thread::panicking(),
-                "a connection was dropped without an outcome"
-            );
-        }
     }
 }
 

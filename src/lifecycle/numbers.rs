@@ -11,7 +11,8 @@
 //! for requests without a route: those that no route matches, and those that end before
 //! their head is whole. No index and no name depends on what a client sends.
 
-use std::array;
+mod block;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::iter;
@@ -22,14 +23,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::bytes_left::BytesLeft;
+pub(crate) use self::block::Block;
 use super::outcome::Outcome;
 use super::outcome::RequestOutcome;
 use super::outcome::Tally;
-use super::totals::BUCKETS;
-use super::totals::Durations;
 use super::totals::RouteTotals;
-use super::totals::STATUS_CLASSES;
 
 /// The index of requests without a route.
 pub(crate) const NO_ROUTE: usize = 0;
@@ -187,105 +185,6 @@ impl Numbers {
 
     fn sum(&self, count: impl Fn(&Block) -> u64) -> u64 {
         self.blocks.iter().map(|block| count(block)).sum()
-    }
-}
-
-/// The counters of one shard. The alignment keeps the counters of different shards in
-/// different cache lines. It is that of two lines, because processors fetch them in
-/// pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Block {
-    begun: AtomicU64,
-    answered_on_last_call: AtomicU64,
-    received_bytes: AtomicU64,
-    sent_bytes: AtomicU64,
-    pub(super) bytes_left: BytesLeft,
-    outcomes: [BeforeAndAfter; OUTCOMES],
-    routes: Box<[RouteBlock]>,
-    statuses: [AtomicU64; STATUSES],
-}
-
-impl Block {
-    fn new(routes: usize) -> Self {
-        Self {
-            begun: AtomicU64::new(0),
-            answered_on_last_call: AtomicU64::new(0),
-            received_bytes: AtomicU64::new(0),
-            sent_bytes: AtomicU64::new(0),
-            bytes_left: BytesLeft::default(),
-            outcomes: array::from_fn(|_| BeforeAndAfter::default()),
-            routes: iter::repeat_with(RouteBlock::new).take(routes).collect(),
-            statuses: array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-
-    pub(crate) fn request_begun(&self) {
-        add(&self.begun, 1);
-    }
-
-    pub(crate) fn request_ended(&self, ended: &Ended, after_trigger: bool) {
-        self.outcomes[ended.outcome.index()].count(after_trigger);
-        if ended.on_last_call && ended.outcome == RequestOutcome::Answered {
-            add(&self.answered_on_last_call, 1);
-        }
-        add(&self.received_bytes, ended.received_bytes);
-        add(&self.sent_bytes, ended.sent_bytes);
-        let status = ended.status.map_or(0, |status| status.as_u16());
-        if let Some(count) = self
-            .statuses
-            .get(usize::from(status.wrapping_sub(STATUS_MIN)))
-        {
-            add(count, 1);
-        }
-        // Every index is that of a route. If it were not, the request would count as one
-        // without a route, because the numbers have to add up.
-        let route = self
-            .routes
-            .get(ended.route)
-            .unwrap_or(&self.routes[NO_ROUTE]);
-        route.count(status, ended.took);
-    }
-}
-
-/// The counters of one route in one shard.
-#[derive(Debug)]
-#[repr(align(128))]
-struct RouteBlock {
-    /// See [`RouteTotals::status_classes`].
-    status_classes: [AtomicU64; STATUS_CLASSES],
-    /// See [`Durations`].
-    buckets: [AtomicU64; BUCKETS],
-    /// The sum of the durations, in nanoseconds. It suffices for 584 years.
-    nanoseconds: AtomicU64,
-}
-
-impl RouteBlock {
-    fn new() -> Self {
-        Self {
-            status_classes: array::from_fn(|_| AtomicU64::new(0)),
-            buckets: array::from_fn(|_| AtomicU64::new(0)),
-            nanoseconds: AtomicU64::new(0),
-        }
-    }
-
-    fn count(&self, status: u16, took: Duration) {
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        add(
-            &self.status_classes[usize::from(status / 100).min(STATUS_CLASSES - 1)],
-            1,
-        );
-        add(&self.buckets[Durations::bucket(nanoseconds)], 1);
-        add(&self.nanoseconds, nanoseconds);
-    }
-
-    fn add_to(&self, totals: &mut RouteTotals) {
-        for (sum, count) in totals.status_classes.iter_mut().zip(&self.status_classes) {
-            *sum += count.load(Relaxed);
-        }
-        let buckets = self.buckets.each_ref().map(|count| count.load(Relaxed));
-        let sum = Duration::from_nanos(self.nanoseconds.load(Relaxed));
-        totals.durations.add(&Durations::new(buckets, sum));
     }
 }
 

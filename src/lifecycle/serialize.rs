@@ -2,16 +2,15 @@
 //! of the program's report. Durations are in seconds. Names of outcomes and phases have
 //! `_` for blanks.
 
-use std::collections::BTreeMap;
+mod activity;
+mod totals;
+
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::Serializer;
 use serde::ser::SerializeStruct;
 
-use super::activity::Activity;
-use super::activity::RunningCall;
-use super::activity::RunningRequest;
 use super::counts::Counts;
 use super::outcome::ConnectionOutcome;
 use super::outcome::Outcome;
@@ -23,9 +22,6 @@ use super::phase::Trigger;
 use super::report::CutRequest;
 use super::report::Report;
 use super::report::Unreturned;
-use super::totals::Durations;
-use super::totals::RouteTotals;
-use super::totals::Totals;
 
 /// An object with the fields of the report, in groups for connections and requests.
 /// [`Report::all_answered`] is a field too.
@@ -211,109 +207,6 @@ impl Serialize for Counts {
     }
 }
 
-/// The longest wait is `queued_seconds`.
-impl Serialize for Activity {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let queued_for = self.queued_for.map(|it| it.as_secs_f64());
-        let mut fields = serializer.serialize_struct("Activity", 4)?;
-        fields.serialize_field("workers", &self.workers)?;
-        fields.serialize_field("calls", &self.calls)?;
-        fields.serialize_field("queued", &self.queued)?;
-        fields.serialize_field("queued_seconds", &queued_for)?;
-        fields.end()
-    }
-}
-
-/// The time is in `seconds`.
-impl Serialize for RunningCall {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("RunningCall", 4)?;
-        fields.serialize_field("worker", &self.worker)?;
-        fields.serialize_field("code", &self.code.to_string())?;
-        fields.serialize_field("request", &self.request)?;
-        fields.serialize_field("seconds", &self.running_for.as_secs_f64())?;
-        fields.end()
-    }
-}
-
-/// The age is in `seconds`.
-impl Serialize for RunningRequest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let method = self.method.as_ref().map(|method| method.as_str());
-        let mut fields = serializer.serialize_struct("RunningRequest", 5)?;
-        fields.serialize_field("method", &method)?;
-        fields.serialize_field("target", &self.target)?;
-        fields.serialize_field("route", &self.route)?;
-        fields.serialize_field("peer", &self.peer.to_string())?;
-        fields.serialize_field("seconds", &self.age.as_secs_f64())?;
-        fields.end()
-    }
-}
-
-/// An object with groups for connections and requests, as that of [`Report`].
-impl Serialize for Totals {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Totals", 4)?;
-        fields.serialize_field("connections", &TotalConnections(self))?;
-        fields.serialize_field("requests", &TotalRequests(self))?;
-        fields.serialize_field("received_bytes", &self.received_bytes)?;
-        fields.serialize_field("sent_bytes", &self.sent_bytes)?;
-        fields.end()
-    }
-}
-
-struct TotalConnections<'a>(&'a Totals);
-
-impl Serialize for TotalConnections<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Connections", 2)?;
-        fields.serialize_field("accepted", &self.0.accepted)?;
-        fields.serialize_field("ended", &self.0.connections)?;
-        fields.end()
-    }
-}
-
-struct TotalRequests<'a>(&'a Totals);
-
-impl Serialize for TotalRequests<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Requests", 4)?;
-        fields.serialize_field("begun", &self.0.begun)?;
-        fields.serialize_field("ended", &self.0.requests)?;
-        fields.serialize_field("statuses", &self.0.statuses)?;
-        fields.serialize_field("routes", &self.0.routes)?;
-        fields.end()
-    }
-}
-
-/// `statuses` has the count of each class, such as `2xx`.
-impl Serialize for RouteTotals {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let classes: BTreeMap<&str, u64> = self.classes().collect();
-        let mut fields = serializer.serialize_struct("RouteTotals", 3)?;
-        fields.serialize_field("route", &self.route)?;
-        fields.serialize_field("statuses", &classes)?;
-        fields.serialize_field("durations", &self.durations)?;
-        fields.end()
-    }
-}
-
-/// The sum is in `seconds`. Each of the `buckets` is a pair: its upper bound in seconds,
-/// and how many took at most so long.
-impl Serialize for Durations {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let buckets = self.buckets();
-        let buckets: Vec<(f64, u64)> = buckets
-            .map(|(bound, count)| (bound.as_secs_f64(), count))
-            .collect();
-        let mut fields = serializer.serialize_struct("Durations", 3)?;
-        fields.serialize_field("count", &self.count())?;
-        fields.serialize_field("seconds", &self.sum().as_secs_f64())?;
-        fields.serialize_field("buckets", &buckets)?;
-        fields.end()
-    }
-}
-
 fn with_underscores(name: &str) -> String {
     name.replace(' ', "_")
 }
@@ -389,42 +282,6 @@ mod tests {
         assert_eq!(json["unreturned"], unreturned);
         report.abort = Some(Abort::Deadline);
         assert_eq!(serde_json::to_value(&report).unwrap()["abort"], "deadline");
-    }
-
-    #[test]
-    fn an_activity_has_its_calls_with_their_requests() {
-        let peer: SocketAddr = "127.0.0.1:5".parse().unwrap();
-        let request = RunningRequest {
-            method: Some(http::Method::GET),
-            target: Some("/users/7".to_owned()),
-            route: Some("/users/{id}".to_owned()),
-            peer: peer.into(),
-            age: Duration::from_secs(2),
-        };
-        let call = |worker, request| RunningCall {
-            worker,
-            code: UserCode::Handler,
-            request,
-            running_for: Duration::from_millis(1500),
-        };
-        let activity = Activity {
-            workers: 4,
-            calls: vec![call(1, Some(request)), call(3, None)],
-            queued: 0,
-            queued_for: None,
-        };
-        let request = json!({
-            "method": "GET", "target": "/users/7", "route": "/users/{id}",
-            "peer": "127.0.0.1:5", "seconds": 2.0,
-        });
-        let calls = json!([
-            {"worker": 1, "code": "the handler", "request": request, "seconds": 1.5},
-            {"worker": 3, "code": "the handler", "request": null, "seconds": 1.5},
-        ]);
-        assert_eq!(
-            serde_json::to_value(activity).unwrap(),
-            json!({"workers": 4, "calls": calls, "queued": 0, "queued_seconds": null})
-        );
     }
 
     #[test]

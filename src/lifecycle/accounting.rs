@@ -3,6 +3,7 @@
 
 mod guard;
 
+use std::ptr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -161,6 +162,17 @@ impl Accounting {
     pub(crate) fn follower_removed(&self) {
         self.followers.fetch_sub(1, SeqCst);
         self.life.notify();
+    }
+
+    /// Wakes the stop, which waits for the first follower, or for a change while there is
+    /// one.
+    pub(crate) fn wake_stop(&self) {
+        self.life.notify();
+    }
+
+    /// Whether this is the accounting of this server.
+    pub(crate) fn is_of(&self, server: &Lifecycle) -> bool {
+        ptr::eq(Arc::as_ptr(&self.life), server)
     }
 
     pub(crate) fn followers(&self) -> usize {

@@ -1,6 +1,8 @@
 //! A request, as the handler sees it.
 
 use std::io::Read;
+#[cfg(feature = "stop-routes")]
+use std::ptr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -324,6 +326,12 @@ impl Request {
     /// been asked to stop.
     pub fn phase(&self) -> Phase {
         self.0.life.phase()
+    }
+
+    /// Whether this server has received it.
+    #[cfg(feature = "stop-routes")]
+    pub(crate) fn is_of(&self, server: &Lifecycle) -> bool {
+        ptr::eq(Arc::as_ptr(&self.0.life), server)
     }
 
     /// When the server will cut the response if it is not complete; `None` until the

@@ -196,8 +196,8 @@ fn follow_until(
         // The acceptor does not count followers towards the limit of connections, so
         // a new follower may let it go on.
         services.places.wake_acceptor();
-        if accounting.followers() == 0 {
-            let in_time = life.wait(deadline, || over() || accounting.followers() > 0);
+        if progress.followers() == 0 {
+            let in_time = life.wait(deadline, || over() || progress.followers() > 0);
             if over() || !in_time {
                 return;
             }
@@ -209,7 +209,7 @@ fn follow_until(
         }
         // The bytes that are left change with every write, which wakes no thread.
         let has_changed =
-            || accounting.followers() == 0 || !accounting.counts().has_same_numbers(&published);
+            || progress.followers() == 0 || !accounting.counts().has_same_numbers(&published);
         let tick = Instant::now() + BYTES_INTERVAL;
         let until = deadline.map_or(tick, |deadline| deadline.min(tick));
         life.wait_for_counts(Some(until), || over() || has_changed());

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::counts::Counts;
+use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::report::Report;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
@@ -30,6 +33,8 @@ pub enum Progress {
 #[derive(Default)]
 pub(crate) struct ProgressChannel {
     published: Mutex<Published>,
+    /// The followers whose answers have begun, at any server.
+    open: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -46,8 +51,24 @@ struct Published {
 
 impl ProgressChannel {
     pub(super) fn publish(&self, progress: Progress) {
+        self.publish_if(progress, |_| true);
+    }
+
+    /// Has each follower send a piece for the counts of this moment, unless the last
+    /// piece is published.
+    pub(super) fn publish_now(&self, accounting: &Accounting) {
+        let counts = Progress::Counts(accounting.counts());
+        self.publish_if(counts, |latest| {
+            !matches!(latest, Some(Progress::Finished(_)))
+        });
+    }
+
+    fn publish_if(&self, progress: Progress, wanted: impl Fn(Option<&Progress>) -> bool) {
         let waiting = {
             let mut published = self.lock();
+            if !wanted(published.latest.as_ref()) {
+                return;
+            }
             published.number += 1;
             published.latest = Some(progress);
             std::mem::take(&mut published.waiting)
@@ -55,6 +76,11 @@ impl ProgressChannel {
         for wake in waiting.into_values() {
             wake();
         }
+    }
+
+    /// How many followers there are, at any server.
+    pub(super) fn followers(&self) -> usize {
+        self.open.load(SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Published> {
@@ -77,8 +103,12 @@ pub(super) struct Follower {
     render: Render,
     /// The follower's number, once it has waited.
     number: Option<u64>,
-    /// Its answer has begun, so the drain counts it.
+    /// The server that sends it is the one that it follows.
+    is_own: bool,
+    /// Its answer has begun, so it is counted.
     is_counted: bool,
+    /// The last call of another server that sends it is over.
+    is_closed: bool,
     /// The number of the latest value that the follower has seen.
     seen: Option<u64>,
     is_finished: bool,
@@ -98,7 +128,9 @@ impl Follower {
             accounting,
             render,
             number: None,
+            is_own: false,
             is_counted: false,
+            is_closed: false,
             seen: None,
             is_finished: false,
         }
@@ -111,6 +143,9 @@ impl PieceSource for Follower {
             let progress = {
                 let mut published = self.progress.lock();
                 if self.seen == Some(published.number) {
+                    if self.is_closed {
+                        return Piece::End;
+                    }
                     let number = *self.number.get_or_insert_with(|| {
                         published.followers += 1;
                         published.followers
@@ -131,16 +166,36 @@ impl PieceSource for Follower {
         Piece::End
     }
 
+    /// To another server, which may stop while the followed one goes on, the body is one
+    /// that ends with its last call.
     fn kind(&self) -> BodyKind {
-        BodyKind::Follower
+        match self.is_own {
+            true => BodyKind::Follower,
+            false => BodyKind::Endless,
+        }
+    }
+
+    fn set_server(&mut self, server: &Lifecycle) {
+        self.is_own = self.accounting.is_of(server);
     }
 
     /// Counts the follower only when its answer begins: a handler that creates it
     /// and does not return is a request, for which the drain waits. A follower that
     /// code of the application reads has no connection, and is not counted.
+    ///
+    /// The connection of a follower at another server is none of the followed one, which
+    /// must not count it.
     fn begin(&mut self) {
         self.is_counted = true;
-        self.accounting.follower_added();
+        self.progress.open.fetch_add(1, SeqCst);
+        match self.is_own {
+            true => self.accounting.follower_added(),
+            false => self.accounting.wake_stop(),
+        }
+    }
+
+    fn close(&mut self) {
+        self.is_closed = true;
     }
 
     fn end(&mut self) {
@@ -148,7 +203,11 @@ impl PieceSource for Follower {
             self.progress.lock().waiting.remove(&number);
         }
         if std::mem::take(&mut self.is_counted) {
-            self.accounting.follower_removed();
+            self.progress.open.fetch_sub(1, SeqCst);
+            match self.is_own {
+                true => self.accounting.follower_removed(),
+                false => self.accounting.wake_stop(),
+            }
         }
     }
 }

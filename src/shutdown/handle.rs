@@ -16,6 +16,8 @@ use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::lifecycle::unsent::Unsent;
 use crate::message::body::Body;
+#[cfg(feature = "stop-routes")]
+use crate::message::request::Request;
 use crate::metrics::Metrics;
 
 /// Stops a server, and tells how the stop goes. Clones stop the same server.
@@ -165,7 +167,13 @@ impl ShutdownHandle {
     /// The body does not start a shutdown, and the drain does not wait for the
     /// clients that read it. After the final report they have
     /// [`Config::linger`](crate::Config::linger) to read it. A slow client misses
-    /// pieces, but never the last.
+    /// pieces, but never the last. [`notify_followers`](Self::notify_followers) has
+    /// further pieces sent.
+    ///
+    /// Another server of the process may send the body, such as one for operators alone.
+    /// Then it is not among the [`Counts::followers`] of this one, and the other server has
+    /// to go on until its clients have the report. If it stops earlier, the body ends at the
+    /// end of its last call.
     ///
     /// ```
     /// use farewell::{Config, Progress, Request, Server};
@@ -196,6 +204,40 @@ impl ShutdownHandle {
     pub fn follow(&self, render: impl FnMut(&Progress) -> String + Send + 'static) -> Body {
         let (progress, accounting) = (Arc::clone(&self.progress), Arc::clone(&self.accounting));
         Body::stream(Follower::new(progress, accounting, Box::new(render)))
+    }
+
+    /// Has each body of [`follow`](Self::follow) send a piece now, also before a stop
+    /// begins. It is for pages that show more than the counts: a thread that calls it twice
+    /// a second keeps them up to date. A body whose client reads slowly skips pieces. After
+    /// the final report it does nothing. Returns at once.
+    ///
+    /// ```
+    /// use farewell::{Config, Request, Server};
+    /// use std::io::{BufRead, BufReader, Write};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = server.shutdown_handle();
+    /// let server = server.spawn(move |_: Request| stop.follow(|_| "a piece\n".to_owned()))?;
+    ///
+    /// let mut client = std::net::TcpStream::connect(server.local_addr())?;
+    /// client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    /// let mut lines = BufReader::new(client).lines();
+    /// let mut pieces = lines.by_ref().filter(|line| line.as_ref().is_ok_and(|line| line == "a piece"));
+    /// assert!(pieces.next().is_some()); // at once
+    /// server.shutdown_handle().notify_followers();
+    /// assert!(pieces.next().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn notify_followers(&self) {
+        self.progress.publish_now(&self.accounting);
+    }
+
+    /// Whether this server has received the request.
+    #[cfg(feature = "stop-routes")]
+    pub(crate) fn has_received(&self, request: &Request) -> bool {
+        request.is_of(&self.life)
     }
 }
 

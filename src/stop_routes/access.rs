@@ -169,8 +169,34 @@ impl StopAccess {
         Token::new(token).map(|token| Self(Rule::Bearer(token)))
     }
 
+    /// Checks a request by the same rule, for a handler of your own that only operators may
+    /// use: one that shows numbers, or reloads a configuration. Nothing is logged.
+    ///
+    /// # Errors
+    ///
+    /// The response for a request that is denied: a 401 or a 400 for its token, or a 403.
+    /// Its text says why.
+    ///
+    /// ```
+    /// use farewell::{Config, Rejection, Request, Router, Server, StopAccess};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let (access, metrics) = (StopAccess::loopback(), server.metrics());
+    /// let numbers = move |request: Request| -> Result<String, Rejection> {
+    ///     access.check(&request)?;
+    ///     Ok(format!("{:?}\n", metrics.counts()))
+    /// };
+    /// let routes = Router::new().get("/numbers", numbers).build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn check(&self, request: &Request) -> Result<(), Rejection> {
+        self.rule_on(request)
+            .map_err(|denial| denial.rejection("not allowed"))
+    }
+
     /// Checks whether this request may stop the server.
-    pub(super) fn check(&self, request: &Request) -> Result<(), Denial> {
+    pub(super) fn rule_on(&self, request: &Request) -> Result<(), Denial> {
         let peer = request.peer_addr();
         match &self.0 {
             Rule::Bearer(token) => return token.check(request.headers()).map_err(Denial::Token),
@@ -224,6 +250,17 @@ impl Denial {
         }
     }
 
+    fn rejection(self, what: &str) -> Rejection {
+        let rejection = Rejection::new(self.status(), format!("{what}: {}", self.explain()));
+        match self {
+            Self::Token(problem) => {
+                let challenge = token::challenge(problem);
+                rejection.with_header(header::WWW_AUTHENTICATE, challenge)
+            }
+            _ => rejection,
+        }
+    }
+
     /// 401 if the client can try again with credentials (RFC 9110 section 15.5.2).
     fn status(self) -> StatusCode {
         match self {
@@ -235,13 +272,8 @@ impl Denial {
 
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
-        let text = format!("not allowed to stop this server: {}", self.explain());
-        let mut rejection = Rejection::new(self.status(), text);
-        if let Self::Token(problem) = self {
-            let challenge = token::challenge(problem);
-            rejection = rejection.with_header(header::WWW_AUTHENTICATE, challenge);
-        }
-        rejection.into_response()
+        self.rejection("not allowed to stop this server")
+            .into_response()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stops the server by a request: three ways, which the query chooses.
 
+use std::fmt;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -24,6 +25,10 @@ use crate::message::response::IntoResponse;
 use crate::message::response::Response;
 use crate::shutdown::follow::Progress;
 use crate::shutdown::handle::ShutdownHandle;
+
+/// The time between two lines of `?wait` while only the bytes that are left to send change.
+/// The stop publishes them once a second, as exactly as a timer of the system is.
+const BYTES_LINE_INTERVAL: Duration = Duration::from_millis(900);
 
 /// What the client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ pub(super) fn stop_by(request: &Request, routes: &StopRoutes) -> Response {
         return method_not_allowed("GET, POST").into_response();
     }
     let peer = request.peer_addr();
-    if let Err(denial) = routes.access.check(request) {
+    if let Err(denial) = routes.access.rule_on(request) {
         log_denial(&routes.denials, denial, peer);
         return denial.into_response();
     }
@@ -94,11 +99,12 @@ pub(super) fn stop_by(request: &Request, routes: &StopRoutes) -> Response {
     let form = Form::accepted_by(request);
     let trigger = Trigger::Request(peer);
     stop.shutdown_by(trigger);
+    let others = Others::at_this_moment(stop, request);
     let mut response = Response::new(match way {
-        Way::Graceful => Body::from(confirmation(stop, form)),
+        Way::Graceful => Body::from(confirmation(stop, &others, form)),
         Way::Followed => progress(stop, form),
         Way::Now => {
-            let text = confirmation_of_abort(stop, form);
+            let text = confirmation_of_abort(stop, &others, form);
             let stop = stop.clone();
             Body::from(text).after_delivery(move || {
                 stop.abort_by(trigger);
@@ -134,60 +140,92 @@ fn unknown_query(path: &str) -> Rejection {
     Rejection::new(StatusCode::BAD_REQUEST, text)
 }
 
+/// What there is besides the request that stops the server.
+struct Others {
+    requests: usize,
+    idle: usize,
+    response_bytes_left: u64,
+}
+
+impl Others {
+    fn at_this_moment(stop: &ShutdownHandle, request: &Request) -> Self {
+        let counts = stop.counts();
+        // Another server of the process may have received the request.
+        let own = usize::from(stop.has_received(request));
+        Self {
+            requests: in_progress(&counts).saturating_sub(own),
+            idle: counts.idle,
+            response_bytes_left: counts.response_bytes_left,
+        }
+    }
+
+    fn to_json(&self, stop: &ShutdownHandle, seconds_left: f64) -> String {
+        let message = json!({
+            "phase": stop.phase().to_string(),
+            "in_progress": self.requests,
+            "idle": self.idle,
+            "response_bytes_left": self.response_bytes_left,
+            "seconds_left": seconds_left,
+        });
+        format!("{message}\n")
+    }
+}
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requests = counted(self.requests, "other request");
+        let idle = counted(self.idle, "idle connection");
+        write!(f, "{requests} in progress, {idle}")
+    }
+}
+
 /// The other requests in progress, and how long the stop can take.
-fn confirmation(stop: &ShutdownHandle, form: Form) -> String {
-    let counts = stop.counts();
+fn confirmation(stop: &ShutdownHandle, others: &Others, form: Form) -> String {
     let left = |at: Instant| at.saturating_duration_since(Instant::now());
     let left = stop.deadline().map_or(Duration::ZERO, left).as_secs_f64();
     match form {
-        Form::Json => confirmation_as_json(stop, &counts, left),
+        Form::Json => others.to_json(stop, left),
         Form::Text => {
-            let rest = rest(&counts) + &to_send(&stop.unsent());
-            format!("shutting down: {rest}; what is left after {left:.1} s is cut\n")
+            let to_send = to_send(&stop.unsent());
+            format!("shutting down: {others}{to_send}; what is left after {left:.1} s is cut\n")
         }
     }
 }
 
 /// The other requests in progress, which the abort is going to cut.
-fn confirmation_of_abort(stop: &ShutdownHandle, form: Form) -> String {
-    let counts = stop.counts();
+fn confirmation_of_abort(stop: &ShutdownHandle, others: &Others, form: Form) -> String {
     match form {
-        Form::Json => confirmation_as_json(stop, &counts, 0.0),
+        Form::Json => others.to_json(stop, 0.0),
         Form::Text => format!(
-            "shutting down now: {}; everything else is cut once this response is delivered\n",
-            rest(&counts)
+            "shutting down now: {others}; everything else is cut once this response is delivered\n"
         ),
     }
 }
 
-fn confirmation_as_json(stop: &ShutdownHandle, counts: &Counts, seconds_left: f64) -> String {
-    let message = json!({
-        "phase": stop.phase().to_string(),
-        "in_progress": others(counts),
-        "idle": counts.idle,
-        "response_bytes_left": counts.response_bytes_left,
-        "seconds_left": seconds_left,
-    });
-    format!("{message}\n")
-}
-
-fn rest(counts: &Counts) -> String {
-    let others = counted(others(counts), "other request");
-    let idle = counted(counts.idle, "idle connection");
-    format!("{others} in progress, {idle}")
-}
-
 /// A response body with a line whenever the counts change. The report is its last line.
 fn progress(stop: &ShutdownHandle, form: Form) -> Body {
-    let mut last = String::new();
+    let mut last: Option<(String, Counts, Instant)> = None;
     let handle = stop.clone();
     stop.follow(move |progress| {
-        let new = line(progress, &handle.unsent(), form);
-        if new == last {
-            // The counts that changed are not in the line.
+        let now = Instant::now();
+        let counts = match progress {
+            Progress::Counts(counts) => *counts,
+            Progress::Finished(_) => return line(progress, &handle.unsent(), form),
+        };
+        // `notify_followers` may ask for more pieces than there are news.
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < BYTES_LINE_INTERVAL;
+        if let Some((_, before, at)) = &last
+            && counts.has_same_numbers(before)
+            && is_recent(*at)
+        {
             return String::new();
         }
-        last.clone_from(&new);
+        let new = line(progress, &handle.unsent(), form);
+        // The counts that changed may not be in the line.
+        if last.as_ref().is_some_and(|(line, ..)| *line == new) {
+            return String::new();
+        }
+        last = Some((new.clone(), counts, now));
         new
     })
 }
@@ -229,11 +267,6 @@ fn to_send(unsent: &Unsent) -> String {
 /// stop.
 fn in_progress(counts: &Counts) -> usize {
     (counts.in_progress + counts.waiting).saturating_sub(counts.followers)
-}
-
-/// The requests in progress besides the one that stops the server.
-fn others(counts: &Counts) -> usize {
-    in_progress(counts).saturating_sub(1)
 }
 
 /// As in `1 idle connection` and `2 idle connections`.

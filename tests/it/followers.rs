@@ -205,3 +205,119 @@ fn after_delivery_is_called_once_the_client_has_closed() {
     drop(client);
     calls.recv_timeout(crate::support::TOO_LONG).unwrap();
 }
+
+/// A server of another address, whose clients follow the stop of this one.
+fn operators_of(server: &TestServer, config: farewell::Config) -> TestServer {
+    let stop = server.stop.clone();
+    TestServer::start(config, move |_: Request| stop.follow(line))
+}
+
+#[test]
+fn a_follower_at_another_server_gets_the_report_and_is_not_counted() {
+    let (gate, bar) = Gate::new();
+    let server = server(&gate, config());
+    let operators = operators_of(&server, config());
+    let mut slow = server.connect();
+    slow.request("/slow");
+    gate.wait_started();
+    let mut follower = operators.connect();
+    follower.request("/");
+    assert!(follower.head().contains("connection: close"));
+    assert_eq!(follower.chunk().unwrap(), b"1 in progress\n");
+    assert_eq!(server.stop.counts().followers, 0);
+
+    server.stop.shutdown();
+    // It is no connection of the server, so the other one is cause enough to wait.
+    assert!(!server.stop.wait_for_timeout(
+        farewell::Phase::Aborting,
+        std::time::Duration::from_millis(50)
+    ));
+    drop(bar);
+    assert_eq!(slow.response().body, "done");
+    drop(slow);
+    let report = server.join();
+    assert_eq!(report.requests.to_string(), "1 answered");
+    assert_eq!(operators.stop.phase(), farewell::Phase::Running);
+    let mut last = Vec::new();
+    loop {
+        let chunk = follower.chunk().unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+        last = chunk;
+    }
+    assert_eq!(last, b"end: 1 answered\n");
+    drop(follower);
+    operators.stop.shutdown();
+    assert_eq!(operators.join().requests.to_string(), "1 answered");
+}
+
+#[test]
+fn another_server_that_stops_earlier_ends_its_followers_at_its_last_call() {
+    let (gate, bar) = Gate::new();
+    let server = server(&gate, config());
+    let operators = operators_of(&server, config());
+    let mut follower = operators.connect();
+    follower.request("/");
+    follower.wait_readable();
+    operators.stop.shutdown();
+    // A complete response, without a report.
+    assert_eq!(follower.response().body, "0 in progress\n");
+    drop(follower);
+    assert!(operators.join().all_answered());
+    assert_eq!(server.stop.phase(), farewell::Phase::Running);
+    drop(bar);
+    server.stop.shutdown();
+    assert!(server.join().all_answered());
+}
+
+#[test]
+fn each_follower_sends_a_piece_when_it_is_told_to() {
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let stop = server.shutdown_handle();
+    let server = TestServer::spawn(server, move |_: Request| {
+        let mut pieces = 0;
+        stop.follow(move |_| {
+            pieces += 1;
+            format!("piece {pieces}\n")
+        })
+    });
+    let mut followers: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for follower in &mut followers {
+        follower.request("/");
+        follower.head();
+        assert_eq!(follower.chunk().unwrap(), b"piece 1\n");
+    }
+    for piece in [&b"piece 2\n"[..], b"piece 3\n"] {
+        server.stop.notify_followers();
+        for follower in &mut followers {
+            assert_eq!(follower.chunk().unwrap(), piece);
+        }
+    }
+    server.stop.shutdown();
+    for follower in &mut followers {
+        while !follower.chunk().unwrap().is_empty() {}
+        // After the report there is nothing to tell.
+        server.stop.notify_followers();
+        follower.expect_eof();
+    }
+    drop(followers);
+    assert!(server.join().all_answered());
+}
+
+#[test]
+fn a_stop_without_connections_waits_for_no_follower_at_another_server() {
+    let (gate, _bar) = Gate::new();
+    let server = server(&gate, config());
+    let operators = operators_of(&server, config());
+    let mut follower = operators.connect();
+    follower.request("/");
+    follower.wait_readable();
+    server.stop.shutdown();
+    // The follower does not read.
+    assert!(server.join().all_answered());
+    assert!(follower.response().body.ends_with("end: none\n"));
+    drop(follower);
+    operators.stop.shutdown();
+    assert!(operators.join().all_answered());
+}

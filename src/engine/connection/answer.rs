@@ -145,7 +145,7 @@ impl Handling {
             defer_drop(unused, common, cx);
         }
         let length = length(&content, self, stated);
-        let kind = content.kind();
+        let kind = content.kind_in(&cx.services.life);
         let persist = match status {
             StatusCode::SWITCHING_PROTOCOLS => Persist::Upgrade,
             _ => self

@@ -28,6 +28,7 @@ use self::source::BodyKind;
 use self::source::PieceSource;
 use self::upgrade::UpgradeFn;
 use self::upgrade::Upgraded;
+use crate::lifecycle::phase::Lifecycle;
 
 /// The body of a response.
 ///
@@ -255,9 +256,13 @@ impl Content {
         }
     }
 
-    pub(crate) fn kind(&self) -> BodyKind {
+    /// What the end of the content depends on, if this server sends it.
+    pub(crate) fn kind_in(&mut self, server: &Lifecycle) -> BodyKind {
         match self {
-            Self::Stream(source, _) => source.kind(),
+            Self::Stream(source, _) => {
+                source.set_server(server);
+                source.kind()
+            }
             Self::Full(_) | Self::Shared(_) | Self::File { .. } | Self::Upgrade(_) => {
                 BodyKind::Finite
             }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::lifecycle::phase::Lifecycle;
+
 /// The source of a body that is sent piece by piece. [`next`](Self::next) does not
 /// wait for other threads: while there is no piece, the connection is suspended
 /// until the waker is called.
@@ -17,6 +19,10 @@ pub(crate) trait PieceSource: Send {
     fn kind(&self) -> BodyKind {
         BodyKind::Finite
     }
+
+    /// The body is to be sent by this server. Called before [`begin`](Self::begin), and
+    /// before its kind matters.
+    fn set_server(&mut self, _: &Lifecycle) {}
 
     /// The server begins to send the body.
     fn begin(&mut self) {}
@@ -63,6 +69,10 @@ where
 
     fn kind(&self) -> BodyKind {
         self.source.kind()
+    }
+
+    fn set_server(&mut self, server: &Lifecycle) {
+        self.source.set_server(server);
     }
 
     fn begin(&mut self) {

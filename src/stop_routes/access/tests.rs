@@ -19,7 +19,7 @@ fn check(
 ) -> Result<(), Denial> {
     let mut request = http::Request::get("/shutdown").body(()).unwrap();
     *request.headers_mut() = headers(fields);
-    access.check(&Request::from_http(request).with_peer_addr(peer))
+    access.rule_on(&Request::from_http(request).with_peer_addr(peer))
 }
 
 fn local(peer: &str, fields: &[(&'static str, &'static str)]) -> Result<(), Denial> {

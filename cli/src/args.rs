@@ -56,6 +56,12 @@ pub(super) struct Options {
     )]
     pub(super) listen: String,
 
+    /// Address and port, or unix socket, of a listener for operators, which answers
+    /// /shutdown, /healthz, /readyz and /metrics while every worker is busy. Without it,
+    /// --listen serves them.
+    #[arg(long, value_name = "ADDR", env = "FAREWELL_ADMIN")]
+    pub(super) admin: Option<String>,
+
     /// Number of threads that run handlers [default: 8 for each core, at least
     /// 16].
     #[arg(long, value_name = "N", env = "FAREWELL_WORKERS", value_parser = count)]
@@ -191,6 +197,7 @@ Routes:
   /shutdown        stops the program; the response says what is in progress
   /shutdown?wait   stops it, and reports the progress of the stop until its end
   /shutdown?now    stops it, and cuts requests in progress
+  /metrics         numbers for Prometheus
   any other path   with DIR: the file or folder of this path in DIR
   Without DIR:
   POST /echo       returns the body of the request

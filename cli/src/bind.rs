@@ -1,5 +1,6 @@
 //! The listening sockets.
 
+use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
 
 use farewell::Config;
@@ -33,4 +34,17 @@ pub(super) fn bind(
         Failure::from_system(message, &error, field, address, options)
     })?;
     Server::bind(resolved.as_slice(), config).map_err(failure)
+}
+
+/// Whether a socket that listens at `other` takes the address from others: it has the same
+/// port, and one of the two is for all addresses, or both are the same.
+pub(super) fn is_taken_by(address: &str, other: SocketAddr) -> bool {
+    let Ok(mut addresses) = ListenAddress::new(address).to_socket_addrs() else {
+        return false;
+    };
+    addresses.any(|address| {
+        let (ip, other_ip) = (address.ip().to_canonical(), other.ip().to_canonical());
+        let overlap = ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified();
+        address.port() != 0 && address.port() == other.port() && overlap
+    })
 }

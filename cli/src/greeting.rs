@@ -16,6 +16,7 @@ pub(super) fn greeting(
     server: &Server,
     options: &Options,
     folder: Option<&Folder>,
+    admin: Option<&LocalAddr>,
     needs_token: bool,
 ) -> String {
     let address = server.local_addr();
@@ -25,7 +26,7 @@ pub(super) fn greeting(
         _ => "",
     };
     let route = !options.no_shutdown_route;
-    let (curl, missing_token) = match (needs_token, curl_target(&address, needs_token)) {
+    let (curl, missing_token) = match (needs_token, curl_target(&address, admin, needs_token)) {
         _ if !route => (String::new(), ""),
         (true, Some(target)) => (
             format!("curl -H 'Authorization: Bearer TOKEN' {target}  or "),
@@ -37,30 +38,41 @@ pub(super) fn greeting(
             " (on this address, /shutdown needs --shutdown-token-file)",
         ),
     };
-    let scheme = match address {
-        LocalAddr::Inet(_) => "http://",
-        _ => "",
-    };
+    let scheme = scheme(&address);
+    let admin = admin.map_or(String::new(), |admin| {
+        format!("admin on {}{admin}\n", self::scheme(admin))
+    });
     let serving = match (folder, Urls::of(&address)) {
         (None, _) => String::new(),
         (Some(folder), Some(urls)) => format!("serving {} at {}\n", folder.shown(), urls.listed()),
         (Some(folder), None) => format!("serving {}\n", folder.shown()),
     };
     format!(
-        "farewell {} listening on {scheme}{address} ({}{all_addresses})\n{serving}\
+        "farewell {} listening on {scheme}{address} ({}{all_addresses})\n{admin}{serving}\
          stop it with: {curl}Ctrl+C; twice to stop at once{missing_token}\n",
         env!("CARGO_PKG_VERSION"),
         counted(server.config().workers, "worker"),
     )
 }
 
+fn scheme(address: &LocalAddr) -> &'static str {
+    match address {
+        LocalAddr::Inet(_) => "http://",
+        _ => "",
+    }
+}
+
 /// The arguments with which `curl` on this machine can stop the program. Without a
-/// token, only requests to a loopback address can, so there are none for another address
-/// or a unix socket.
-fn curl_target(listening: &LocalAddr, needs_token: bool) -> Option<String> {
-    let listening = match listening {
+/// token, only requests to a loopback address can, and those to a unix socket for
+/// operators, so there are none for another address or socket.
+fn curl_target(
+    listening: &LocalAddr,
+    admin: Option<&LocalAddr>,
+    needs_token: bool,
+) -> Option<String> {
+    let listening = match admin.unwrap_or(listening) {
         LocalAddr::Inet(address) => address,
-        LocalAddr::Unix(path) if needs_token => {
+        LocalAddr::Unix(path) if needs_token || admin.is_some() => {
             let path = quoted(&path.to_string_lossy());
             return Some(format!("--unix-socket {path} http://localhost/shutdown"));
         }

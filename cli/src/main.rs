@@ -9,6 +9,7 @@
 // std's macros panic where the output is closed: see `output`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod admin;
 mod args;
 mod bind;
 mod browser;
@@ -30,10 +31,11 @@ use std::time::Instant;
 
 use farewell::Abort;
 use farewell::Report;
-use farewell::StopAccess;
-use farewell::StopRoutes;
+use farewell::Server;
 use farewell::Trigger;
 
+use self::admin::Admin;
+use self::admin::Operators;
 use self::args::Command;
 use self::args::Options;
 use self::args::ReportFormat;
@@ -68,11 +70,12 @@ fn run() -> Result<u8, Failure> {
     if let Some(warning) = Options::unknown_variables() {
         log::warn!("{warning}");
     }
-    let by_token = stop_access::by_token(&options)?;
-    let needs_token = by_token.is_some();
+    let token = stop_access::by_token(&options)?;
     let failure = |error| Failure::from_library(&error, &options);
     let folder = Folder::open(&options)?;
     let server = bind::bind("listen", &options.listen, options.config(), &options)?;
+    let admin = admin::bind(&options, &server.local_addr())?;
+    let admin_address = admin.as_ref().map(Server::local_addr);
     let stop = server.shutdown_handle();
     let signals = server
         .stop_on_signals()
@@ -82,17 +85,25 @@ fn run() -> Result<u8, Failure> {
         &server,
         &options,
         folder.as_ref(),
-        needs_token,
+        admin_address.as_ref(),
+        token.is_some(),
     ));
     if let Some(urls) = Urls::of(&server.local_addr()) {
         show(&urls, &options);
     }
     let progress = live::show_progress(stop.clone(), signals);
-    let routes = StopRoutes::new(stop, by_token.unwrap_or_else(StopAccess::loopback));
+    let operators = Operators::new(stop, admin_address.as_ref(), token, &options);
+    let admin = admin
+        .map(|server| Admin::start(server, &operators))
+        .transpose()?;
+    let on_main = admin.is_none().then_some(&operators);
     let report = match folder {
-        Some(folder) => server.serve(folder.handler(&routes, &options)),
-        None => server.serve(routes::handler(&routes, &options)),
+        Some(folder) => server.serve(folder.handler(on_main)),
+        None => server.serve(routes::handler(on_main, &options)),
     };
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     let report = report.map_err(failure)?;
     progress.join();
 

@@ -29,6 +29,7 @@ mod system {
     use rustix::event::PollFd;
     use rustix::event::PollFlags;
     use rustix::event::Timespec;
+    use rustix::fs::Mode;
     use rustix::io::Errno;
 
     use super::StandardStream;
@@ -70,6 +71,15 @@ mod system {
             let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
             !matches!(rustix::event::poll(&mut polled, timeout.as_ref()), Ok(0))
         })
+    }
+
+    /// Runs `create` so that the files and unix sockets that it creates are for the user of
+    /// the program alone. For the start of the program: the mask is that of the process.
+    pub(in super::super) fn with_private_files<T>(create: impl FnOnce() -> T) -> T {
+        let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        let created = create();
+        rustix::process::umask(mask);
+        created
     }
 
     /// Whether each user of this machine may read the file.
@@ -130,6 +140,10 @@ mod system {
         true
     }
 
+    pub(in super::super) fn with_private_files<T>(create: impl FnOnce() -> T) -> T {
+        create()
+    }
+
     pub(in super::super) fn is_readable_by_all(_: &Metadata) -> bool {
         false
     }
@@ -147,6 +161,7 @@ pub(super) use self::system::THREADS_EXHAUSTED;
 pub(super) use self::system::columns;
 pub(super) use self::system::is_readable_by_all;
 pub(super) use self::system::wait_writable;
+pub(super) use self::system::with_private_files;
 pub(super) use self::system::write;
 
 /// Whether the stream is a terminal that supports escape sequences.

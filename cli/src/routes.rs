@@ -7,40 +7,44 @@ use farewell::Handler;
 use farewell::IntoResponse;
 use farewell::Request;
 use farewell::Response;
-use farewell::StopRoutes;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::header;
 
+use super::admin::Operators;
 use super::args::Options;
 
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
 /// Returns the handler for all paths of the demonstration.
-pub(super) fn handler(stop: &StopRoutes, options: &Options) -> impl Handler + use<> {
+pub(super) fn handler(operators: Option<&Operators>, options: &Options) -> impl Handler + use<> {
     let work = options.work;
-    let stop_routes = stop_routes(stop, options);
+    let operator_routes = operator_routes(operators);
     move |request: Request| {
-        stop_routes(request).unwrap_or_else(|request| match request.uri().path() {
+        operator_routes(request).unwrap_or_else(|request| match request.uri().path() {
             "/echo" => echo(request),
             path => hello(path, request.uri().query(), work),
         })
     }
 }
 
-/// Returns what answers the requests to the routes of the stop, and gives back every other
-/// request.
-pub(super) fn stop_routes(
-    stop: &StopRoutes,
-    options: &Options,
+/// Returns what answers the requests to the routes for operators, if they are on this
+/// listener, and gives back every other request.
+pub(super) fn operator_routes(
+    operators: Option<&Operators>,
 ) -> impl Fn(Request) -> Result<Response, Request> + Send + Sync + use<> {
-    let shutdown = (!options.no_shutdown_route).then(|| stop.shutdown_handler());
-    let (healthz, readyz) = (stop.healthz_handler(), stop.readyz_handler());
-    move |request: Request| match (request.uri().path(), &shutdown) {
-        ("/healthz", _) => Ok(healthz.handle(request)),
-        ("/readyz", _) => Ok(readyz.handle(request)),
-        ("/shutdown", Some(shutdown)) => Ok(shutdown.handle(request)),
+    let routes = operators.map(|operators| {
+        let routes = operators.router().build();
+        (
+            operators.paths(),
+            routes.expect("the paths are valid, and each is there once"),
+        )
+    });
+    move |request: Request| match &routes {
+        Some((paths, routes)) if paths.contains(&request.uri().path()) => {
+            Ok(routes.handle(request))
+        }
         _ => Err(request),
     }
 }

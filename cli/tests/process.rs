@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![cfg(unix)]
 
+#[path = "process/admin.rs"]
+mod admin;
 #[cfg(target_os = "linux")]
 #[path = "process/blocked.rs"]
 mod blocked;

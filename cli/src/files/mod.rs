@@ -1,7 +1,7 @@
 //! `farewell DIR`: the folder with all that its options add.
 //!
 //! ```text
-//!  request --> /healthz, /readyz, /shutdown
+//!  request --> /healthz, /readyz, /shutdown and the like, without --admin
 //!         \--> preflight (cors.rs) --> password (auth/) --> Files of the library
 //!                                 response <-- --cors, --header (fields.rs) <--/
 //! ```
@@ -22,13 +22,13 @@ use farewell::Handler;
 use farewell::Request;
 use farewell::Response;
 use farewell::RouteTable;
-use farewell::StopRoutes;
 
 use self::auth::Access;
 use self::cors::Origin;
 use self::fields::Field;
 pub(super) use self::options::FileOptions;
 pub(super) use self::urls::Urls;
+use super::admin::Operators;
 use super::args::Options;
 use super::failure::Failure;
 use super::routes;
@@ -103,12 +103,12 @@ impl Folder {
         }
     }
 
-    /// The handler for all paths. The routes of the stop come before files of the same
-    /// name.
-    pub(super) fn handler(self, stop: &StopRoutes, options: &Options) -> impl Handler + use<> {
-        FolderWithStop {
+    /// The handler for all paths. The routes for operators, if they are on this listener,
+    /// come before files of the same name.
+    pub(super) fn handler(self, operators: Option<&Operators>) -> impl Handler + use<> {
+        FolderWithOperators {
             folder: self,
-            stop_routes: routes::stop_routes(stop, options),
+            operator_routes: routes::operator_routes(operators),
         }
     }
 
@@ -133,18 +133,18 @@ impl Folder {
     }
 }
 
-/// The folder, and the routes of the stop, which give back a request that is not theirs.
-struct FolderWithStop<S> {
+/// The folder, and the routes for operators, which give back a request that is not theirs.
+struct FolderWithOperators<S> {
     folder: Folder,
-    stop_routes: S,
+    operator_routes: S,
 }
 
-impl<S> Handler for FolderWithStop<S>
+impl<S> Handler for FolderWithOperators<S>
 where
     S: Fn(Request) -> Result<Response, Request> + Send + Sync + 'static,
 {
     fn handle(&self, request: Request) -> Response {
-        let response = (self.stop_routes)(request);
+        let response = (self.operator_routes)(request);
         response.unwrap_or_else(|request| self.folder.respond(request))
     }
 

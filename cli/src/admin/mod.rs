@@ -1,0 +1,90 @@
+//! What operators need around the server: the routes of the stop and of the numbers, and
+//! the listener of their own (`--admin`).
+//!
+//! ```text
+//!  with --admin      --listen: the application          --admin: a second server with the routes
+//!  without           --listen: the application, and the routes
+//! ```
+//!
+//! The second server has its own threads, so that it answers while every worker of the
+//! first is busy. It stops last: the clients that follow the stop get the report from it.
+
+mod readers;
+mod routes;
+
+use std::time::Duration;
+
+use farewell::Config;
+use farewell::LocalAddr;
+use farewell::Server;
+use farewell::Spawned;
+
+use self::readers::Readers;
+pub(super) use self::routes::Operators;
+use super::args::Options;
+use super::bind;
+use super::failure::Failure;
+use super::os;
+
+/// The second server, on a thread of its own.
+pub(super) struct Admin {
+    server: Spawned,
+}
+
+/// The listener for operators, bound; `None` without `--admin`. `main` is the address of
+/// the first server, which is bound already.
+pub(super) fn bind(options: &Options, main: &LocalAddr) -> Result<Option<Server>, Failure> {
+    let Some(address) = &options.admin else {
+        return Ok(None);
+    };
+    let bind = || bind::bind("admin", address, config(), options);
+    // Only the user of the program may connect, and so stop it.
+    let bound = os::with_private_files(bind);
+    bound.map(Some).map_err(|failure| match main.socket_addr() {
+        Some(main) if bind::is_taken_by(address, main) => Failure::usage(format!(
+            "{} is '{address}', where {} listens already: choose another port",
+            options.name("admin"),
+            options.name("listen")
+        )),
+        _ => failure,
+    })
+}
+
+/// The limits of the second server: few clients, short requests, and a stop that takes at
+/// most 0.9 s (the drain, and twice the linger), because it is added to that of the first.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.workers = 4;
+    config.max_connections = 64;
+    config.body_bytes_max = 64 * 1024;
+    config.head_timeout = Duration::from_secs(5);
+    config.idle_timeout = Duration::from_secs(15);
+    config.body_timeout = Duration::from_secs(5);
+    config.write_timeout = Duration::from_secs(10);
+    config.drain_timeout = Duration::from_millis(300);
+    config.last_call = Duration::from_millis(100);
+    config.linger = Duration::from_millis(300);
+    config.linger_max = Duration::from_millis(300);
+    config.handshake_grace = Duration::from_millis(50);
+    config
+}
+
+impl Admin {
+    /// Begins to serve.
+    pub(super) fn start(server: Server, operators: &Operators) -> Result<Self, Failure> {
+        let routes = operators.router_with_index();
+        let server = server
+            .spawn(routes)
+            .map_err(|error| Failure::error(format!("the admin listener: {error}")))?;
+        Ok(Self { server })
+    }
+
+    /// Stops, after the first server has stopped. Its clients have the report by then, or
+    /// get it now.
+    pub(super) fn stop(self) {
+        self.server.shutdown_handle().shutdown();
+        if let Err(error) = self.server.join() {
+            log::error!("the admin listener: {error}");
+        }
+    }
+}

@@ -29,6 +29,9 @@ mod loss;
 mod output;
 #[path = "process/program.rs"]
 mod program;
+#[cfg(target_os = "linux")]
+#[path = "process/rolling.rs"]
+mod rolling;
 #[path = "process/routes.rs"]
 mod routes;
 #[path = "process/signals.rs"]

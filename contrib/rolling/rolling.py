@@ -22,6 +22,7 @@ runs what these build, and leaves out what is not built:
 """
 
 import argparse
+import contextlib
 import csv
 import multiprocessing
 import os
@@ -172,6 +173,7 @@ class Client:
 def run_clients(clients, stop, done, results):
     """A process with a thread for each of some clients."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threads = [threading.Thread(target=client.run, args=(stop, done)) for client in clients]
     for thread in threads:
         thread.start()
@@ -211,7 +213,7 @@ class Traffic:
 class Server:
     """A program of which instances can be started. {port} in its command is replaced."""
 
-    def __init__(self, name, command, check, get, post, echoes=True):
+    def __init__(self, name, command, check, get, post, echoes):
         self.name, self.command, self.check, self.get, self.post = name, command, check, get, post
         self.echoes = echoes
 
@@ -233,15 +235,19 @@ class Process:
         try:
             return self.child.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
+            self.kill()
             return f"killed after {seconds} s"
+
+    def kill(self):
+        """Kills it and its children, which are in its session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
 
 
 class Instance:
     def __init__(self, server, port, output):
         self.server, self.port, self.output = server, port, output
-        self.process = None
         self.start()
 
     def start(self):
@@ -251,10 +257,6 @@ class Instance:
 
     def answers(self):
         return answers(self.port, self.server.check)
-
-    def stop(self):
-        return self.process.end(STOP)
-
 
 def answers(port, path):
     """Whether a new connection to this port gets a 200."""
@@ -313,10 +315,6 @@ class Proxy:
         (folder / self.file).write_text(text)
         self.process = Process(self.command(), self.output)
 
-    def stop(self):
-        self.process.end(START)
-
-
 class HAProxy(Proxy):
     name, program, file = "HAProxy", "haproxy", "haproxy.cfg"
 
@@ -356,9 +354,12 @@ class Nginx(Proxy):
         return ["nginx", "-p", self.folder, "-e", "stderr", "-c", self.folder / "main.conf"]
 
     def wait_until_used(self, _):
-        """nginx says nowhere whether it uses an instance. It tries it again after fail_timeout."""
-        seconds = re.search(r"fail_timeout=(\d+)s", (self.folder / self.file).read_text())
-        time.sleep(int(seconds[1]) if seconds else 10)
+        """nginx says nowhere whether it uses an instance. It tries it again after fail_timeout, which is 10 s by default,
+        or at once with max_fails=0."""
+        text = (self.folder / self.file).read_text()
+        if "max_fails=0" not in text:
+            seconds = re.search(r"fail_timeout=(\d+)s", text)
+            time.sleep(int(seconds[1]) if seconds else 10)
 
 
 PROXIES = {proxy.program: proxy for proxy in (HAProxy, Nginx)}
@@ -382,21 +383,21 @@ class Run:
         front, *ports = free_ports(1 + len(NAMES))
         running = []
         try:
-            instances = {}
             for name, port in zip(NAMES, ports):
-                instances[name] = Instance(self.server, port, folder / f"{name}.log")
-                running.append(instances[name])
+                running.append(Instance(self.server, port, folder / f"{name}.log"))
+            instances = list(zip(NAMES, running))
             proxy = self.proxy(folder, [front, *ports], self.edits)
             running.append(proxy)
             wait_until(lambda: answers(front, self.server.get), proxy.process, proxy.output)
             traffic = Traffic(("127.0.0.1", front), self.server, given.clients)
+            wait_until(lambda: all(traffic.done), proxy.process, proxy.output)
             begin = time.monotonic()
             self.restarts = 0
             while traffic.requests() < given.requests or self.restarts < given.restarts:
                 time.sleep(max(0, begin + self.restarts * given.every - time.monotonic()))
-                name = NAMES[self.restarts % len(NAMES)]
-                self.codes[instances[name].stop()] += 1
-                instances[name].start()
+                name, instance = instances[self.restarts % len(instances)]
+                self.codes[instance.process.end(STOP)] += 1
+                instance.start()
                 proxy.wait_until_used(name)
                 self.restarts += 1
                 say(f"    restart {self.restarts}: {traffic.requests()} requests in all")
@@ -404,7 +405,7 @@ class Run:
             self.requests, self.seconds = traffic.requests(), time.monotonic() - begin
         finally:
             for each in running:
-                each.stop()
+                each.process.kill()
 
     def failed(self, method=None):
         return sum(count for (of, _), count in self.failures.items() if method in (None, of))
@@ -423,11 +424,11 @@ class Run:
 
 def farewell(*options):
     command = [str(BUILT / "farewell"), "--listen", "127.0.0.1:{port}", "--no-shutdown-route", *options]
-    return Server("farewell", command, "/readyz", "/", "/echo")
+    return Server("farewell", command, "/readyz", "/", "/echo", echoes=True)
 
 
 def peer(name, *command):
-    return Server(name, [*command, "--port", "{port}"], "/", "/", "/echo")
+    return Server(name, [*command, "--port", "{port}"], "/", "/", "/echo", echoes=True)
 
 
 def all_runs():
@@ -467,6 +468,7 @@ def options():
     add("--check", default="/readyz", help="path of COMMAND for health checks; default /readyz")
     add("--get", default="/", help="path of COMMAND for GETs; default /")
     add("--post", help="path of COMMAND for POSTs; without it all requests are GETs")
+    add("--echo", action="store_true", help="COMMAND answers each POST with its body, which is checked")
     add("--keep", metavar="FOLDER", type=Path, help="keep the output of all processes in this new folder")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="your service; {port} is replaced")
     given = parser.parse_args()
@@ -482,7 +484,7 @@ def chosen(given):
     """The runs that were asked for."""
     if given.command:
         name = Path(given.command[0]).name
-        server = Server(name, given.command, given.check, given.get, given.post, echoes=False)
+        server = Server(name, given.command, given.check, given.get, given.post, given.echo)
         runs = [Run(server, proxy, "as the file") for proxy in PROXIES.values()]
     else:
         runs = all_runs()

@@ -320,23 +320,29 @@ class HAProxy(Proxy):
 
     def command(self):
         self.admin = str(self.folder / "admin.sock")
-        (self.folder / "global.cfg").write_text(f"global\n    stats socket {self.admin}\n")
+        (self.folder / "global.cfg").write_text(f"global\n    stats socket {self.admin} level admin\n")
         return ["haproxy", "-db", "-f", self.folder / "global.cfg", "-f", self.folder / self.file]
 
-    def wait_until_used(self, name):
-        """Waits until HAProxy sends requests to this instance."""
-        wait_until(lambda: self.state(name).startswith("UP"), self.process, self.output)
+    def take_out(self, name):
+        """Has HAProxy send this instance nothing more, and waits until the requests in progress are answered."""
+        self.ask(f"set server instances/{name} state drain")
+        wait_until(lambda: self.now(name)["scur"] == "0", self.process, self.output)
 
-    def state(self, name):
+    def take_in(self, name):
+        """Has HAProxy use this instance again, and waits until it does."""
+        self.ask(f"set server instances/{name} state ready")
+        wait_until(lambda: self.now(name)["status"].startswith("UP"), self.process, self.output)
+
+    def now(self, name):
+        """What HAProxy's statistics say about this instance."""
+        rows = csv.DictReader(self.ask("show stat").lstrip("# ").splitlines())
+        return next(row for row in rows if row["pxname"] == "instances" and row["svname"] == name)
+
+    def ask(self, command):
         with socket.socket(socket.AF_UNIX) as admin:
-            try:
-                admin.connect(self.admin)
-            except OSError:
-                return "not started"
-            admin.sendall(b"show stat\n")
-            text = b"".join(iter(lambda: admin.recv(65_536), b"")).decode()
-        rows = csv.DictReader(text.lstrip("# ").splitlines())
-        return next(row["status"] for row in rows if row["pxname"] == "instances" and row["svname"] == name)
+            admin.connect(self.admin)
+            admin.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: admin.recv(65_536), b"")).decode()
 
 
 class Nginx(Proxy):
@@ -353,7 +359,10 @@ class Nginx(Proxy):
         )
         return ["nginx", "-p", self.folder, "-e", "stderr", "-c", self.folder / "main.conf"]
 
-    def wait_until_used(self, _):
+    def take_out(self, _):
+        sys.exit("--take-out is for HAProxy: nginx has no command for it")
+
+    def take_in(self, _):
         """nginx says nowhere whether it uses an instance. It tries it again after fail_timeout, which is 10 s by default,
         or at once with max_fails=0."""
         text = (self.folder / self.file).read_text()
@@ -396,9 +405,11 @@ class Run:
             while traffic.requests() < given.requests or self.restarts < given.restarts:
                 time.sleep(max(0, begin + self.restarts * given.every - time.monotonic()))
                 name, instance = instances[self.restarts % len(instances)]
+                if given.take_out:
+                    proxy.take_out(name)
                 self.codes[instance.process.end(STOP)] += 1
                 instance.start()
-                proxy.wait_until_used(name)
+                proxy.take_in(name)
                 self.restarts += 1
                 say(f"    restart {self.restarts}: {traffic.requests()} requests in all")
             self.failures, self.longest = traffic.end()
@@ -464,6 +475,7 @@ def options():
     add("--every", type=float, default=EVERY, metavar="SECONDS",
         help=f"at least so long from the begin of a restart to that of the next; default {EVERY}")
     add("--clients", type=int, default=CLIENTS, help=f"how many send at the same time; default {CLIENTS}")
+    add("--take-out", action="store_true", help="have HAProxy send an instance nothing more before it is stopped")
     add("--edit", metavar="OLD=>NEW", action="append", default=[], help="replace a text in the proxy's file")
     add("--check", default="/readyz", help="path of COMMAND for health checks; default /readyz")
     add("--get", default="/", help="path of COMMAND for GETs; default /")
@@ -496,7 +508,7 @@ def chosen(given):
     edits = [tuple(edit.split("=>", 1)) for edit in given.edit]
     for run in runs:
         run.edits += edits
-        run.settings = "; ".join([run.settings, *(f"`{new}`" for _, new in edits)])
+        run.settings = "; ".join([run.settings, *(f"`{new}`" for _, new in edits), *["taken out first"] * given.take_out])
     return runs
 
 

@@ -1,5 +1,5 @@
 //! A rolling restart behind HAProxy and nginx, by the script that operators use. This is a
-//! short form of it: quick checks, and one restart.
+//! short form of it: quick checks, and few restarts.
 
 use std::process::Command;
 use std::process::Output;
@@ -9,14 +9,15 @@ use crate::inherited::begin_with_default_signals;
 /// What the script exits with where the proxy is not installed.
 const SKIPPED: i32 = 77;
 
-/// Restarts one of three instances behind this proxy. Returns `None` where a program is
-/// missing.
-fn restart_one(proxy: &str, edits: &[&str], options: &[&str]) -> Option<Output> {
+/// Restarts so many of three instances behind this proxy. Returns `None` where a program
+/// is missing.
+fn restart(count: usize, proxy: &str, edits: &[&str], options: &[&str]) -> Option<Output> {
     begin_with_default_signals();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/rolling/rolling.py");
     let mut command = Command::new("python3");
     command.args(["-B", script, "--proxy", proxy]);
-    command.args(["--requests=100", "--restarts=1", "--every=0", "--clients=8"]);
+    command.args(["--requests=100", "--every=0", "--clients=8"]);
+    command.arg(format!("--restarts={count}"));
     command.args(["--post=/echo", "--echo"]);
     for edit in edits {
         command.args(["--edit", edit]);
@@ -51,7 +52,7 @@ fn behind_haproxy_a_restart_with_a_lame_duck_fails_no_request() {
     let options = ["--lame-duck=700ms", "--last-call=100ms"];
     // Without retries each request that meets a stopped instance fails.
     let edits = [OFTEN, "retries 3=>retries 0"];
-    if let Some(output) = restart_one("haproxy", &edits, &options) {
+    if let Some(output) = restart(1, "haproxy", &edits, &options) {
         assert_no_request_failed(&output);
     }
 }
@@ -59,7 +60,7 @@ fn behind_haproxy_a_restart_with_a_lame_duck_fails_no_request() {
 #[test]
 fn behind_haproxy_a_restart_without_lame_duck_and_retries_fails_requests() {
     let edits = ["retries 3=>retries 0"];
-    if let Some(output) = restart_one("haproxy", &edits, &["--last-call=300ms"]) {
+    if let Some(output) = restart(3, "haproxy", &edits, &["--last-call=300ms"]) {
         assert_eq!(output.status.code(), Some(1), "{output:#?}");
         let table = String::from_utf8_lossy(&output.stdout);
         assert!(table.contains(" × status 503"), "{table}");
@@ -72,7 +73,7 @@ fn behind_nginx_a_restart_with_a_longer_last_call_fails_no_request() {
         "keepalive_timeout 1s=>keepalive_timeout 100ms",
         "max_fails=1 fail_timeout=1s=>max_fails=0",
     ];
-    if let Some(output) = restart_one("nginx", &edits, &["--last-call=1s"]) {
+    if let Some(output) = restart(1, "nginx", &edits, &["--last-call=1s"]) {
         assert_no_request_failed(&output);
     }
 }

@@ -12,8 +12,8 @@ again at the same address, and is used again by the proxy before the next one is
 whole response, or one with another status than 2xx or with the wrong body, has failed. Nothing is sent twice.
 
 The table goes to stdout, what happens meanwhile to stderr. The exit code is 0 if no request of farewell, or of your
-service, failed; 1 if one did, or if farewell says that its stop cut something; 2 for wrong usage; 77 if HAProxy or
-nginx is not installed. It needs Linux and Python 3.8 or later, and listens on 127.0.0.1 only. Without COMMAND it
+service, failed; 1 if one did, or if an instance ended with another exit code than 0; 2 for wrong usage; 77 if
+neither proxy is installed. It needs Linux and Python 3.8 or later, and listens on 127.0.0.1 only. Without COMMAND it
 runs what these build, and leaves out what is not built:
 
     cargo build --release
@@ -85,6 +85,8 @@ class Connection:
         except OSError:
             pass  # A response may have come before the connection was closed. If not, reading says how it ended.
         head = self.until(b"\r\n\r\n", "no response").lower()
+        if not re.match(rb"http/1\.[01] \d{3} ", head):
+            raise Failed("not a response")
         length = re.search(rb"\r\ncontent-length: *(\d+)", head)
         if b"\r\ntransfer-encoding: chunked" in head:
             body = b"".join(self.chunks())
@@ -96,9 +98,16 @@ class Connection:
         return int(head[9:12]), body, stays
 
     def chunks(self):
-        while size := int(self.until(b"\r\n", "cut short"), 16):
+        while size := self.size_of_chunk():
             yield self.exactly(size + 2)[:-2]
         self.until(b"\r\n", "cut short")
+
+    def size_of_chunk(self):
+        line = self.until(b"\r\n", "cut short")
+        try:
+            return int(line.split(b";")[0], 16)
+        except ValueError:
+            raise Failed("not a chunk") from None
 
     def until(self, end, how):
         """The bytes up to the next `end`, and with it."""
@@ -258,6 +267,7 @@ class Instance:
     def answers(self):
         return answers(self.port, self.server.check)
 
+
 def answers(port, path):
     """Whether a new connection to this port gets a 200."""
     try:
@@ -315,6 +325,7 @@ class Proxy:
         (folder / self.file).write_text(text)
         self.process = Process(self.command(), self.output)
 
+
 class HAProxy(Proxy):
     name, program, file = "HAProxy", "haproxy", "haproxy.cfg"
 
@@ -358,9 +369,6 @@ class Nginx(Proxy):
             f"    include {self.folder}/{self.file};\n}}\n"
         )
         return ["nginx", "-p", self.folder, "-e", "stderr", "-c", self.folder / "main.conf"]
-
-    def take_out(self, _):
-        sys.exit("--take-out is for HAProxy: nginx has no command for it")
 
     def take_in(self, _):
         """nginx says nowhere whether it uses an instance. It tries it again after fail_timeout, which is 10 s by default,
@@ -500,6 +508,8 @@ def chosen(given):
         runs = [Run(server, proxy, "as the file") for proxy in PROXIES.values()]
     else:
         runs = all_runs()
+    if given.take_out:  # nginx has no command for it
+        runs = [run for run in runs if run.proxy is HAProxy]
     if given.proxy:
         runs = [run for run in runs if run.proxy.program == given.proxy]
     if given.only:

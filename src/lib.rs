@@ -158,6 +158,7 @@ pub use crate::lifecycle::report::Report;
 pub use crate::lifecycle::report::Unreturned;
 pub use crate::lifecycle::report::UnreturnedRequest;
 pub use crate::lifecycle::report::UserCode;
+pub use crate::lifecycle::stop_timings::StopTimings;
 pub use crate::lifecycle::totals::Durations;
 pub use crate::lifecycle::totals::RouteTotals;
 pub use crate::lifecycle::totals::Totals;

@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
+use std::time::SystemTime;
 
 pub(crate) use self::guard::ConnectionGuard;
 use super::activity::Activity;
@@ -29,6 +30,7 @@ use super::phase::Phase;
 use super::phase::Trigger;
 use super::report::CutRequest;
 use super::report::Report;
+use super::stop_timings::StopTimings;
 use super::totals::Totals;
 use super::unsent::Unsent;
 
@@ -39,6 +41,7 @@ const NAMED_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Accounting {
     life: Arc<Lifecycle>,
+    start_time: SystemTime,
     accepted: AtomicU64,
     connections: OutcomeCounts<ConnectionOutcome>,
     /// Set when the server begins to serve, because only then its routes are known.
@@ -66,6 +69,7 @@ impl Accounting {
     pub(crate) fn new(life: Arc<Lifecycle>) -> Self {
         Self {
             life,
+            start_time: SystemTime::now(),
             accepted: AtomicU64::new(0),
             connections: OutcomeCounts::new(),
             numbers: OnceLock::new(),
@@ -284,9 +288,26 @@ impl Accounting {
             requests: numbers.outcomes(),
             statuses: numbers.statuses(),
             routes: numbers.routes(),
+            methods: numbers.methods(),
+            rejections: numbers.rejections(),
+            handler_panics: numbers.handler_panics(),
+            queued: numbers.queued(),
             received_bytes: numbers.received_bytes(),
             sent_bytes: numbers.sent_bytes(),
+            stop: self.stop_timings(),
         }
+    }
+
+    fn stop_timings(&self) -> Option<StopTimings> {
+        let life = &self.life;
+        // The history is read after the phase: a later phase has more of it.
+        let (phase, deadline) = (life.phase(), life.deadline());
+        StopTimings::new(&life.history(), phase, deadline, Instant::now())
+    }
+
+    /// When the server was bound to its address.
+    pub(crate) fn start_time(&self) -> SystemTime {
+        self.start_time
     }
 
     pub(crate) fn report(&self) -> Report {

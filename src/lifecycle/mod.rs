@@ -9,12 +9,15 @@ mod byte_size;
 mod bytes_left;
 pub(crate) mod counts;
 pub(crate) mod counts_watch;
+pub(crate) mod method_label;
 pub(crate) mod numbers;
 pub(crate) mod outcome;
 mod outcome_counts;
 pub(crate) mod phase;
+pub(crate) mod rejection_reason;
 pub(crate) mod report;
 #[cfg(feature = "serde")]
 mod serialize;
+pub(crate) mod stop_timings;
 pub(crate) mod totals;
 pub(crate) mod unsent;

@@ -24,9 +24,13 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub(crate) use self::block::Block;
+use super::method_label;
+use super::method_label::METHODS;
 use super::outcome::Outcome;
 use super::outcome::RequestOutcome;
 use super::outcome::Tally;
+use super::rejection_reason::RejectionReason;
+use super::totals::Durations;
 use super::totals::RouteTotals;
 
 /// The index of requests without a route.
@@ -67,6 +71,8 @@ pub(crate) struct Ended {
     pub(crate) status: Option<StatusCode>,
     /// [`NO_ROUTE`], or the place of its route among all routes, from 1.
     pub(crate) route: usize,
+    /// The index of its method in [`METHODS`].
+    pub(crate) method: usize,
     pub(crate) took: Duration,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
@@ -80,6 +86,7 @@ impl Ended {
             on_last_call: false,
             status: None,
             route: NO_ROUTE,
+            method: method_label::OTHER,
             took: Duration::ZERO,
             received_bytes: 0,
             sent_bytes: 0,
@@ -169,6 +176,39 @@ impl Numbers {
         let count = |index: usize| self.sum(|block| block.statuses[index].load(Relaxed));
         let statuses = (STATUS_MIN..).zip((0..STATUSES).map(count));
         statuses.filter(|&(_, count)| count > 0).collect()
+    }
+
+    /// The requests of each method.
+    pub(crate) fn methods(&self) -> BTreeMap<&'static str, u64> {
+        let count = |index: usize| self.sum(|block| block.methods[index].load(Relaxed));
+        METHODS
+            .into_iter()
+            .zip((0..METHODS.len()).map(count))
+            .collect()
+    }
+
+    /// The rejections for each reason.
+    pub(crate) fn rejections(&self) -> BTreeMap<&'static str, u64> {
+        let count = |reason: RejectionReason| {
+            self.sum(|block| block.rejections[reason as usize].load(Relaxed))
+        };
+        let reasons = RejectionReason::ALL.into_iter();
+        reasons
+            .map(|reason| (reason.name(), count(reason)))
+            .collect()
+    }
+
+    pub(crate) fn handler_panics(&self) -> u64 {
+        self.sum(|block| block.handler_panics.load(Relaxed))
+    }
+
+    /// How long requests waited for a worker.
+    pub(crate) fn queued(&self) -> Durations {
+        let mut durations = Durations::default();
+        for block in &self.blocks {
+            durations.add(&block.queued.get());
+        }
+        durations
     }
 
     /// Requests without a route first, and then each route in the given order.

@@ -132,6 +132,7 @@ pub(crate) struct History {
     pub(crate) draining: Option<Instant>,
     pub(crate) refusing: Option<Instant>,
     pub(crate) abort: Option<(Abort, Instant)>,
+    pub(crate) stopped: Option<Instant>,
 }
 
 /// The phase and its history. Threads can wait for both to change.
@@ -236,7 +237,8 @@ impl Lifecycle {
     }
 
     pub(crate) fn stopped(&self) {
-        let _history = self.lock();
+        let mut history = self.lock();
+        history.stopped.get_or_insert_with(Instant::now);
         self.move_to(Phase::Stopped);
     }
 

@@ -285,12 +285,30 @@ mod tests {
     }
 
     #[test]
+    fn totals_have_the_timings_of_the_stop() {
+        let life = std::sync::Arc::new(Lifecycle::new(&Config::default()));
+        life.shutdown(Trigger::Signal);
+        let totals = Accounting::new(life).totals();
+        let json = serde_json::to_value(totals).unwrap();
+        assert_eq!(json["stop"]["draining_after_seconds"], 0.0);
+        assert_eq!(json["stop"]["aborted_after_seconds"], json!(null));
+        let left = json["stop"]["seconds_left"].as_f64().unwrap();
+        let timeout = Config::default().drain_timeout.as_secs_f64();
+        assert!(left > 0.0 && left <= timeout, "{json}");
+    }
+
+    #[test]
     fn totals_and_counts_are_objects() {
         let accounting = accounting();
         let json = serde_json::to_value(accounting.totals()).unwrap();
         assert_eq!(json["connections"]["accepted"], 0);
         assert_eq!(json["requests"]["ended"]["handler_panicked"], 0);
         assert_eq!(json["requests"]["statuses"], json!({}));
+        assert_eq!(json["requests"]["methods"]["GET"], 0);
+        assert_eq!(json["requests"]["rejections"]["head_timeout"], 0);
+        assert_eq!(json["requests"]["handler_panics"], 0);
+        assert_eq!(json["requests"]["queued"]["count"], 0);
+        assert_eq!(json["stop"], json!(null));
         let route = &json["requests"]["routes"][0];
         assert_eq!(route["route"], json!(null));
         let classes = json!({"2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0});

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::outcome::ConnectionOutcome;
 use super::outcome::RequestOutcome;
 use super::outcome::Tally;
+use super::stop_timings::StopTimings;
 
 /// What a server has done since its start, as
-/// [`Metrics::totals`](crate::Metrics::totals) gives it. The numbers only grow.
+/// [`Metrics::totals`](crate::Metrics::totals) gives it. The counts only grow.
 ///
 /// A request counts when it ends. What is in progress is in [`Counts`](crate::Counts).
 ///
@@ -59,6 +60,41 @@ pub struct Totals {
     /// The requests that have ended, by route. The first entry is for requests without
     /// a route, and the only one if the handler has no routes.
     pub routes: Vec<RouteTotals>,
+    /// The requests that have ended, by method: `GET`, `HEAD`, `POST`, `PUT`, `DELETE`,
+    /// `OPTIONS`, `PATCH`, `CONNECT`, `TRACE`, and `other` for every other method and for
+    /// requests whose head was not complete or not valid. It always has all of these.
+    pub methods: BTreeMap<&'static str, u64>,
+    /// How many requests the server itself has rejected, by the reason. It always has
+    /// every reason:
+    ///
+    /// | reason | status | |
+    /// |---|---|---|
+    /// | `malformed` | 400 | it was not valid HTTP |
+    /// | `head_timeout` | 408 | [`Config::head_timeout`](crate::Config::head_timeout) |
+    /// | `body_timeout` | 408 | [`Config::body_timeout`](crate::Config::body_timeout) |
+    /// | `body_too_large` | 413 | [`Config::body_bytes_max`](crate::Config::body_bytes_max), or the limit of the route |
+    /// | `target_too_long` | 414 | [`Config::target_bytes_max`](crate::Config::target_bytes_max) |
+    /// | `expectation` | 417 | its `Expect` was not `100-continue` |
+    /// | `misdirected` | 421 | its target was `https` |
+    /// | `too_many_connections` | 429 | [`Config::connections_per_peer`](crate::Config::connections_per_peer) |
+    /// | `head_too_large` | 431 | its head or its trailers |
+    /// | `not_supported` | 501 | its method, or the coding of its body |
+    /// | `version` | 505 | its version of HTTP |
+    /// | `too_many_uploads` | 503 | it waited too long behind slow uploads |
+    /// | `stopping` | 503 | the server cut what was left, and no handler had started it |
+    ///
+    /// A rejection counts when it is decided. The client may be gone before it is written,
+    /// and then the outcome of the request is another.
+    pub rejections: BTreeMap<&'static str, u64>,
+    /// How many handlers have panicked, including the layers around them.
+    pub handler_panics: u64,
+    /// How long requests waited for a worker: from when the server found that the rest of
+    /// the request had arrived, to the call of the handler. Each request that came to a
+    /// worker for that is counted once.
+    ///
+    /// The server finds requests when it asks the kernel, and while all workers are busy
+    /// it does so every 10 ms. The time before that is not included.
+    pub queued: Durations,
     /// Bytes of the requests that have ended: as much of their heads and bodies as was
     /// read, with the framing of the chunks. Bytes that a connection receives after it
     /// was upgraded are not counted.
@@ -67,6 +103,8 @@ pub struct Totals {
     /// the framing of the chunks. Bytes that an upgraded connection sends after its
     /// head are not counted.
     pub sent_bytes: u64,
+    /// How far the stop is. `None` until the server is asked to stop.
+    pub stop: Option<StopTimings>,
 }
 
 impl Totals {
@@ -148,11 +186,14 @@ const BOUNDS: [u64; BUCKETS - 1] = {
 /// The number of buckets. The last has no upper bound.
 pub(crate) const BUCKETS: usize = 18;
 
-/// How long requests took, as a histogram with fixed buckets: from the first byte of a
-/// request to the last byte of its answer, as the server sees them. The time in which
-/// the kernel takes the last piece of the answer from the server is not included, nor
-/// the time until the client receives it. For a request that is upgraded, the last piece
-/// is the head.
+/// Durations of requests, as a histogram with fixed buckets.
+///
+/// In [`RouteTotals::durations`], from the first byte of a request to the last byte of its
+/// answer, as the server sees them. The time in which the kernel takes the last piece of
+/// the answer from the server is not included, nor the time until the client receives
+/// it. For a request that is upgraded, the last piece is the head.
+///
+/// In [`Totals::queued`], the time in which a request waits for a worker.
 ///
 /// The upper bounds are 100 µs, 250 µs, 500 µs, and so on in the same steps to 10 s, and
 /// 30 s.

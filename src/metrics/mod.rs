@@ -5,6 +5,7 @@ mod exposition;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::activity::Activity;
@@ -60,6 +61,11 @@ impl Metrics {
     /// request. Targets of requests are among its values, and may be secret.
     pub fn activity(&self) -> Activity {
         self.accounting.activity()
+    }
+
+    /// When the server was bound to its address, by the clock of the system.
+    pub fn start_time(&self) -> SystemTime {
+        self.accounting.start_time()
     }
 
     /// The phase of the server.

@@ -100,6 +100,7 @@ mod tests {
     use super::*;
     use crate::engine::slow_calls::CallKey;
     use crate::http1::request_line::RequestLine;
+    use crate::lifecycle::method_label;
 
     #[test]
     fn a_line_is_in_the_common_log_format() {
@@ -113,6 +114,7 @@ mod tests {
             on_last_call: false,
             call_key: CallKey::default(),
             route: None,
+            method: method_label::OTHER,
             request_line: Some(RequestLine::of_head(head.into())),
         };
         let peer = PeerAddr::Inet("127.0.0.1:5".parse().unwrap());

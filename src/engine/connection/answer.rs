@@ -144,6 +144,9 @@ impl Handling {
             let unused = mem::take(&mut content);
             defer_drop(unused, common, cx);
         }
+        if outcome == RequestOutcome::HandlerPanicked {
+            common.guard.handler_panicked();
+        }
         let length = length(&content, self, stated);
         let kind = content.kind_in(&cx.services.life);
         let persist = match status {

@@ -28,6 +28,7 @@ use crate::engine::shard::Socket;
 use crate::engine::slow_calls::CallKey;
 use crate::http1::request_line::RequestLine;
 use crate::lifecycle::accounting::ConnectionGuard;
+use crate::lifecycle::method_label;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
 use crate::lifecycle::phase::Phase;
@@ -49,6 +50,9 @@ pub(super) struct Common {
     pub(super) exchange: Option<Exchange>,
     /// How many requests have begun on this connection.
     pub(super) exchange_count: u64,
+    /// When a poll found that the connection is ready for its turn; after a call of its
+    /// handler, when that call returned.
+    pub(super) ready_since: Instant,
     /// An event has reported that the client has closed its side.
     pub(super) may_be_at_eof: bool,
     /// The function of the application that is called when the connection has ended.
@@ -61,7 +65,7 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(admitted: Admitted, shard: Arc<Shard<Connection>>) -> Self {
+    pub(super) fn new(admitted: Admitted, shard: Arc<Shard<Connection>>, now: Instant) -> Self {
         let Admitted {
             stream,
             peer,
@@ -78,6 +82,7 @@ impl Common {
             in_time_bytes: None,
             exchange: None,
             exchange_count: 0,
+            ready_since: now,
             may_be_at_eof: false,
             after_delivery: None,
             shard,
@@ -133,6 +138,7 @@ impl Common {
             request_line: None,
             call_key: CallKey::default(),
             route: None,
+            method: method_label::OTHER,
         });
     }
 

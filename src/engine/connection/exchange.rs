@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     /// The index of the route in the [`RouteTable`](crate::RouteTable) of the server,
     /// if there is one and a route matches.
     pub(super) route: Option<usize>,
+    /// The index of the method in [`METHODS`](crate::lifecycle::method_label::METHODS).
+    pub(super) method: usize,
 }
 
 impl Exchange {
@@ -73,6 +75,7 @@ impl Exchange {
             on_last_call: self.on_last_call,
             status: self.status,
             route: self.route_index(),
+            method: self.method,
             took,
             received_bytes: self.received_bytes,
             sent_bytes: self.sent_bytes,
@@ -83,6 +86,7 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::method_label;
 
     #[test]
     fn a_100_continue_is_no_part_of_the_body_of_an_answer() {
@@ -96,6 +100,7 @@ mod tests {
             request_line: None,
             call_key: CallKey::default(),
             route: None,
+            method: method_label::OTHER,
         };
         assert_eq!(exchange.body_bytes_sent(), 0);
         exchange.set_answer_head(StatusCode::OK, 50);

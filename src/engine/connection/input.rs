@@ -20,6 +20,7 @@ use crate::http1::head;
 use crate::http1::head::Head;
 use crate::http1::head::Parsed;
 use crate::http1::target::NO_TUNNELS;
+use crate::lifecycle::method_label;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::message::request_body::RequestBody;
 use crate::message::route_match::RouteMatch;
@@ -137,6 +138,7 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
     }
     if let Some(exchange) = &mut common.exchange {
         exchange.received_bytes = length as u64;
+        exchange.method = method_label::index(method);
         match target {
             Some(target) => {
                 exchange.call_key = CallKey::of_route(method, target);

@@ -86,6 +86,7 @@ use crate::address::PeerAddr;
 use crate::http1::Refusal;
 use crate::lifecycle::accounting::ConnectionGuard;
 use crate::lifecycle::outcome::ConnectionOutcome;
+use crate::lifecycle::rejection_reason::RejectionReason;
 use crate::message::body::source::BodyKind;
 use crate::message::body::source::Piece;
 use crate::message::request::Request;
@@ -164,7 +165,7 @@ impl Step {
 impl Connection {
     pub(crate) fn new(admitted: Admitted, shard: Arc<Shard<Self>>, now: Instant) -> Self {
         Self {
-            common: Common::new(admitted, shard),
+            common: Common::new(admitted, shard, now),
             state: State::Idle(Idle { since: now }),
         }
     }
@@ -201,6 +202,7 @@ impl Connection {
             unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
         };
         handling.take_back_input(common);
+        common.ready_since = cx.now;
         common.load_input(cx);
         let own_next = match handling.check(&mut answer, common, cx) {
             Ok(()) => {
@@ -368,6 +370,19 @@ impl Connection {
         self.common.peer
     }
 
+    /// Counts how long the request has waited for the worker that now calls its handler.
+    pub(crate) fn leaves_queue(&self, now: Instant) {
+        let waited = now.saturating_duration_since(self.common.ready_since);
+        self.common.guard.request_left_queue(waited);
+    }
+
+    /// Counts a request that gets a 503, because the server cuts what is left.
+    pub(crate) fn count_unavailable(&self) {
+        self.common
+            .guard
+            .request_rejected(RejectionReason::Stopping);
+    }
+
     /// Returns the entry of [`SlowCalls`](super::slow_calls::SlowCalls) for the request
     /// in progress.
     pub(crate) fn call_key(&self) -> CallKey {
@@ -383,6 +398,10 @@ impl Connection {
 }
 
 impl Suspendable for Connection {
+    fn note_ready(&mut self, since: Instant) {
+        self.common.ready_since = since;
+    }
+
     fn note_eof(&mut self) {
         self.common.may_be_at_eof = true;
     }

@@ -18,6 +18,8 @@ use crate::http1::Refusal;
 use crate::http1::request_line::AsksForHead;
 use crate::journal::note;
 use crate::lifecycle::outcome::RequestOutcome;
+use crate::lifecycle::rejection_reason::PartOfRequest;
+use crate::lifecycle::rejection_reason::RejectionReason;
 use crate::message::rejection::Rejection;
 use crate::message::rendering::Renderer;
 use crate::message::rendering::render;
@@ -94,12 +96,22 @@ impl Connection {
             self.common.peer
         );
         cx.services.refusals.count(status, cx.now);
+        let part = match self.state {
+            State::Body(_) => PartOfRequest::Body,
+            _ => PartOfRequest::Head,
+        };
+        let reason = RejectionReason::of_refusal(status, part);
+        self.common.guard.request_rejected(reason);
         self.answer_without_handler(OwnResponse::refusal(refusal), cx)
     }
 
     /// Answers with 503: no handler has started the request, and no handler will.
     #[cold]
     pub(super) fn refuse_unavailable(&mut self, cx: &mut Context<'_>) -> Option<Next> {
+        self.common.guard.request_rejected(match cx.is_aborting() {
+            true => RejectionReason::Stopping,
+            false => RejectionReason::TooManyUploads,
+        });
         self.answer_without_handler(OwnResponse::UNAVAILABLE, cx)
     }
 

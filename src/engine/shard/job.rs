@@ -99,7 +99,11 @@ impl<C: Suspendable> Job<C> {
 
     /// The next connection that is ready.
     pub(crate) fn next(&mut self) -> Option<Box<C>> {
-        let ReadyConnection { connection, since } = self.batch.pop_front()?;
+        let ReadyConnection {
+            mut connection,
+            since,
+        } = self.batch.pop_front()?;
+        connection.note_ready(since);
         if self.is_published {
             self.publish_after(since);
         }

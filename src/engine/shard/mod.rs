@@ -45,6 +45,8 @@ const WAKE_UP: Token = Token(usize::MAX);
 
 /// What the slots need to know about a connection.
 pub(crate) trait Suspendable: Send {
+    /// A poll found the connection ready at this time, and its turn begins.
+    fn note_ready(&mut self, since: Instant);
     /// The client has closed its side, or the connection is broken. The kernel reports
     /// this only once.
     fn note_eof(&mut self);

@@ -50,12 +50,16 @@ impl Worker<'_> {
         // Under the slot's lock: see `InFlightSlot`.
         let refused = || life.is_aborting();
         let key = connection.call_key();
+        connection.leaves_queue(self.runner.now);
         let begun = match self
             .runner
             .begin(UserCode::Handler, key, connection, refused)
         {
             Ok(begun) => begun,
-            Err(connection) => return Some((connection, OwnResponse::UNAVAILABLE.into_answer())),
+            Err(connection) => {
+                connection.count_unavailable();
+                return Some((connection, OwnResponse::UNAVAILABLE.into_answer()));
+            }
         };
         let (handler, renderer) = (&self.engine.handler, self.engine.renderer.as_ref());
         if let Some(renderer) = renderer {

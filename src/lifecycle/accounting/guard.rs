@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use super::Accounting;
 use crate::lifecycle::bytes_left::Entered;
@@ -9,6 +10,7 @@ use crate::lifecycle::numbers::Block;
 use crate::lifecycle::numbers::Ended;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::outcome::RequestOutcome;
+use crate::lifecycle::rejection_reason::RejectionReason;
 
 /// Accounts for one connection. A drop without an outcome is a bug.
 #[derive(Debug)]
@@ -52,6 +54,22 @@ impl ConnectionGuard {
     /// So many bytes are left of the body of its response.
     pub(crate) fn response_bytes_left(&mut self, left: u64) {
         self.block.bytes_left.update(&mut self.entered, left);
+    }
+
+    /// Counts how long a request waited for the worker that calls its handler.
+    pub(crate) fn request_left_queue(&self, after: Duration) {
+        self.block.request_left_queue(after);
+    }
+
+    /// Counts a request that the server itself rejects.
+    pub(crate) fn request_rejected(&self, reason: RejectionReason) {
+        self.block.request_rejected(reason);
+    }
+
+    /// Counts a handler that has panicked.
+    #[cold]
+    pub(crate) fn handler_panicked(&self) {
+        self.block.handler_panicked();
     }
 
     pub(crate) fn request_ended(&mut self, ended: &Ended) {

@@ -11,6 +11,8 @@ struct Fake {
 }
 
 impl Suspendable for Fake {
+    fn note_ready(&mut self, _since: Instant) {}
+
     fn note_eof(&mut self) {
         self.eof = true;
     }

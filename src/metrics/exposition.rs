@@ -1,35 +1,25 @@
 //! The numbers as text for Prometheus.
 //!
-//! Every label has values from a fixed set: outcomes, statuses, states, phases, and the
-//! routes of the program. None is text that a client has sent, so the number of series
-//! is bounded.
+//! Every label has values from a fixed set: outcomes, statuses, methods, reasons, states,
+//! phases, and the routes of the program. None is text that a client has sent, so the
+//! number of series is bounded.
+
+mod families;
 
 use std::fmt;
 
 use http::header;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::MetricEncoder;
-use prometheus_client::encoding::NoLabelSet;
 use prometheus_client::encoding::prometheus_text;
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
 
+use self::families::Families;
 use super::Metrics;
 use crate::handler::Handler;
-use crate::lifecycle::counts::Counts;
-use crate::lifecycle::outcome::Outcome;
-use crate::lifecycle::outcome::Tally;
-use crate::lifecycle::phase::Phase;
-use crate::lifecycle::totals::RouteTotals;
 use crate::message::request::Request;
 use crate::message::response::IntoResponse;
-
-/// The value of the label `route` for requests without a route. The paths of routes
-/// begin with a slash.
-const NO_ROUTE: &str = "none";
 
 impl Metrics {
     /// A handler that answers every request with [`encode`](Self::encode). Needs the
@@ -72,18 +62,33 @@ impl Metrics {
     /// | `farewell_followers` | | those of them that follow the shutdown |
     /// | `farewell_response_left_bytes` | | [`Counts::response_bytes_left`](crate::Counts::response_bytes_left) |
     /// | `farewell_phase` | `phase` | 1 for the phase of the server, 0 for the others |
+    /// | `farewell_drain_seconds` | `stage` | time that the stop has spent in each phase until now: `lame_duck`, `draining`, `aborting` |
+    /// | `farewell_stop_seconds_left` | | time until the server cuts what is left; there only while it is asked to stop |
+    /// | `farewell_workers` | `state` | workers: each runs code of the application (`busy`), or does not (`idle`) |
+    /// | `farewell_longest_call_seconds` | | the longest time for which a worker runs such code at this moment |
+    /// | `farewell_queue_length` | | [`Activity::queued`](crate::Activity::queued) |
+    /// | `farewell_queue_oldest_seconds` | | [`Activity::queued_for`](crate::Activity::queued_for), or 0 |
     /// | `farewell_connections_accepted_total` | | |
     /// | `farewell_connections_ended_total` | `outcome` | |
     /// | `farewell_requests_begun_total` | | |
     /// | `farewell_requests_ended_total` | `outcome` | |
+    /// | `farewell_requests_by_method_total` | `method` | [`Totals::methods`](crate::Totals::methods) |
+    /// | `farewell_rejections_total` | `reason` | [`Totals::rejections`](crate::Totals::rejections) |
+    /// | `farewell_handler_panics_total` | | |
+    /// | `farewell_queue_duration_seconds` | | how long requests waited for a worker, a histogram: [`Totals::queued`](crate::Totals::queued) |
     /// | `farewell_requests_total` | `route`, `status` | requests that have ended; the status is a class, such as `2xx`, or `none` without an answer |
     /// | `farewell_responses_total` | `status` | their answers by status, such as `404` |
     /// | `farewell_request_duration_seconds` | `route` | their durations, a histogram: [`Durations`](crate::Durations) |
     /// | `farewell_request_bytes_total` | | [`Totals::received_bytes`](crate::Totals::received_bytes) |
     /// | `farewell_response_bytes_total` | | [`Totals::sent_bytes`](crate::Totals::sent_bytes) |
+    /// | `farewell_start_time_seconds` | | [`start_time`](Self::start_time), in seconds since 1970 |
+    /// | `farewell_build_info` | `version` | 1; the version of this library |
     ///
     /// A request without a route has the route `none`. A request counts when it ends,
     /// so the request that asks for the numbers is not among those that have ended.
+    ///
+    /// The names, labels and units are stable. New families and new values of labels may
+    /// be added.
     ///
     /// For numbers of the application beside these, register a clone with a
     /// `prometheus_client` registry of version 0.26. It is a `Collector`:
@@ -121,10 +126,12 @@ impl Metrics {
 /// `metrics`; [`encode`](Metrics::encode) has an example.
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut families = Families(encoder);
+        let mut families = Families::new(encoder);
         let (phase, totals) = (self.phase(), self.totals());
         families.counts(&self.counts())?;
         families.phase(phase)?;
+        families.stop(totals.stop)?;
+        families.activity(&self.activity())?;
         let name = "farewell_connections_accepted";
         families.counter(name, "Connections accepted", None, totals.accepted)?;
         let name = "farewell_connections_ended";
@@ -139,137 +146,27 @@ impl Collector for Metrics {
         let statuses = statuses.map(|(status, &count)| ([("status", status.to_string())], count));
         let (name, help) = ("farewell_responses", "Ended requests by status");
         families.counters(name, help, statuses)?;
+        let methods = totals.methods.iter();
+        let methods = methods.map(|(&method, &count)| ([("method", method)], count));
+        let (name, help) = ("farewell_requests_by_method", "Ended requests by method");
+        families.counters(name, help, methods)?;
+        let reasons = totals.rejections.iter();
+        let reasons = reasons.map(|(&reason, &count)| ([("reason", reason)], count));
+        let (name, help) = (
+            "farewell_rejections",
+            "Requests that the server itself has rejected, by reason",
+        );
+        families.counters(name, help, reasons)?;
+        let (name, help) = ("farewell_handler_panics", "Handlers that have panicked");
+        families.counter(name, help, None, totals.handler_panics)?;
+        families.queued(&totals.queued)?;
 
         let (name, help) = ("farewell_request", "Bytes of requests, with their heads");
         families.counter(name, help, Some(Unit::Bytes), totals.received_bytes)?;
         let (name, help) = ("farewell_response", "Bytes of responses, with their heads");
-        families.counter(name, help, Some(Unit::Bytes), totals.sent_bytes)
+        families.counter(name, help, Some(Unit::Bytes), totals.sent_bytes)?;
+        families.server(self.start_time())
     }
-}
-
-/// Writes the families of metrics, one after another.
-struct Families<'a>(DescriptorEncoder<'a>);
-
-impl Families<'_> {
-    fn counts(&mut self, counts: &Counts) -> fmt::Result {
-        let states = [
-            ("in_progress", counts.in_progress),
-            ("waiting", counts.waiting),
-            ("idle", counts.idle),
-            ("lingering", counts.lingering),
-            ("upgraded", counts.upgraded),
-        ];
-        let states = states.map(|(state, count)| ([("state", state)], count));
-        let (name, help) = ("farewell_connections", "Open connections by state");
-        self.gauges(name, help, states)?;
-        let help = "Open connections that follow the shutdown";
-        let mut gauge =
-            self.0
-                .encode_descriptor("farewell_followers", help, None, MetricType::Gauge)?;
-        gauge.encode_gauge(&counts.followers)?;
-        let (name, help) = (
-            "farewell_response_left",
-            "Bytes that responses in progress have to send",
-        );
-        let left = i64::try_from(counts.response_bytes_left).unwrap_or(i64::MAX);
-        let mut gauge =
-            self.0
-                .encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
-        gauge.encode_gauge(&left)
-    }
-
-    fn phase(&mut self, current: Phase) -> fmt::Result {
-        let phases =
-            Phase::ALL.map(|phase| ([("phase", label(phase))], usize::from(phase == current)));
-        self.gauges("farewell_phase", "1 for the phase of the server", phases)
-    }
-
-    fn routes(&mut self, routes: &[RouteTotals]) -> fmt::Result {
-        let by_class = routes.iter().flat_map(|route| {
-            let classes = route.classes();
-            classes.map(|(class, count)| ([("route", name(route)), ("status", class)], count))
-        });
-        let help = "Ended requests by route and class of status";
-        self.counters("farewell_requests", help, by_class)?;
-
-        let help = "From the first byte of a request to the last byte of its response";
-        let (name_of_family, unit) = ("farewell_request_duration", Unit::Seconds);
-        let kind = MetricType::Histogram;
-        let mut family = self
-            .0
-            .encode_descriptor(name_of_family, help, Some(&unit), kind)?;
-        for route in routes {
-            let durations = &route.durations;
-            let mut before = 0;
-            let buckets: Vec<(f64, u64)> = durations
-                .buckets()
-                .map(|(bound, within)| {
-                    let count = within - before;
-                    before = within;
-                    (bound.as_secs_f64(), count)
-                })
-                .collect();
-            let (sum, count) = (durations.sum().as_secs_f64(), durations.count());
-            family
-                .encode_family(&[("route", name(route))])?
-                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-        }
-        Ok(())
-    }
-
-    fn outcomes<O: Outcome>(&mut self, name: &str, help: &str, tally: &Tally<O>) -> fmt::Result {
-        let outcomes = tally.iter();
-        let outcomes =
-            outcomes.map(|(outcome, count)| ([("outcome", label(outcome.name()))], count));
-        self.counters(name, help, outcomes)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, unit: Option<Unit>, count: u64) -> fmt::Result {
-        let kind = MetricType::Counter;
-        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
-        encode_counter(&mut family, count)
-    }
-
-    fn counters<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let kind = MetricType::Counter;
-        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
-        for (labels, count) in series {
-            encode_counter(&mut family.encode_family(&labels)?, count)?;
-        }
-        Ok(())
-    }
-
-    fn gauges<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (L, usize)>,
-    ) -> fmt::Result {
-        let kind = MetricType::Gauge;
-        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
-        for (labels, count) in series {
-            family.encode_family(&labels)?.encode_gauge(&count)?;
-        }
-        Ok(())
-    }
-}
-
-fn encode_counter(encoder: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
-    encoder.encode_counter::<NoLabelSet, _, u64>(&count, None)
-}
-
-fn name(route: &RouteTotals) -> &str {
-    route.route.as_deref().unwrap_or(NO_ROUTE)
-}
-
-/// A name as the value of a label: with `_` for blanks.
-fn label(name: impl fmt::Display) -> String {
-    name.to_string().replace(' ', "_")
 }
 
 #[cfg(test)]
@@ -277,19 +174,27 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use http::Method;
     use http::StatusCode;
 
     use super::*;
     use crate::config::Config;
     use crate::lifecycle::accounting::Accounting;
+    use crate::lifecycle::method_label;
     use crate::lifecycle::numbers::Ended;
     use crate::lifecycle::outcome::ConnectionOutcome;
     use crate::lifecycle::outcome::RequestOutcome;
     use crate::lifecycle::phase::Lifecycle;
+    use crate::lifecycle::phase::Trigger;
+    use crate::lifecycle::rejection_reason::RejectionReason;
 
     fn metrics() -> Metrics {
         let life = Arc::new(Lifecycle::new(&Config::default()));
-        Metrics::new(Arc::new(Accounting::new(life)))
+        of_life(&life)
+    }
+
+    fn of_life(life: &Arc<Lifecycle>) -> Metrics {
+        Metrics::new(Arc::new(Accounting::new(Arc::clone(life))))
     }
 
     #[test]
@@ -303,12 +208,17 @@ mod tests {
             guard.request_ended(&Ended {
                 status: Some(StatusCode::from_u16(status).unwrap()),
                 route,
+                method: method_label::index(&Method::PUT),
                 took: Duration::from_micros(2500),
                 received_bytes: 100,
                 sent_bytes: 1000,
                 ..Ended::without_answer(RequestOutcome::Answered)
             });
         }
+        guard.request_rejected(RejectionReason::HeadTimeout);
+        guard.handler_panicked();
+        guard.request_left_queue(Duration::from_millis(3));
+        guard.request_left_queue(Duration::ZERO);
         guard.request_begun();
         let text = metrics.encode();
         guard.request_ended(&Ended::without_answer(RequestOutcome::Cut));
@@ -335,6 +245,16 @@ mod tests {
             "farewell_request_duration_seconds_bucket{route=\"/users/{id}\",le=\"+Inf\"} 2",
             "farewell_request_duration_seconds_sum{route=\"/users/{id}\"} 0.005",
             "farewell_request_duration_seconds_count{route=\"/users/{id}\"} 2",
+            "farewell_requests_by_method_total{method=\"PUT\"} 4",
+            "farewell_requests_by_method_total{method=\"GET\"} 0",
+            "farewell_rejections_total{reason=\"head_timeout\"} 1",
+            "farewell_rejections_total{reason=\"malformed\"} 0",
+            "farewell_handler_panics_total 1",
+            "# TYPE farewell_queue_duration_seconds histogram",
+            "farewell_queue_duration_seconds_bucket{le=\"0.0001\"} 1",
+            "farewell_queue_duration_seconds_bucket{le=\"0.005\"} 2",
+            "farewell_queue_duration_seconds_sum 0.003",
+            "farewell_queue_duration_seconds_count 2",
             "farewell_request_bytes_total 400",
             "farewell_response_bytes_total 4000",
         ] {
@@ -344,6 +264,19 @@ mod tests {
             );
         }
         assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_stop_has_its_phases_and_the_time_that_is_left() {
+        let life = Arc::new(Lifecycle::new(&Config::default()));
+        let metrics = of_life(&life);
+        let before = metrics.encode();
+        assert!(before.contains("\nfarewell_drain_seconds{stage=\"draining\"} 0.0\n"));
+        assert!(!before.contains("farewell_stop_seconds_left"));
+        life.shutdown(Trigger::Call);
+        let text = metrics.encode();
+        assert!(text.contains("\nfarewell_drain_seconds{stage=\"lame_duck\"} 0.0\n"));
+        assert!(text.contains("\nfarewell_stop_seconds_left "), "{text}");
     }
 
     #[test]

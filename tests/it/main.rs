@@ -30,6 +30,7 @@ mod loss;
 mod metrics;
 mod multipart;
 mod peers;
+mod prometheus;
 mod refusals;
 mod refusing;
 mod rejections;

@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use farewell::Body;
 use farewell::Handler;
@@ -96,8 +97,8 @@ fn load(server: &TestServer) {
     server.wait_in_progress(0);
 }
 
-/// The classes and the durations of all routes, and the statuses, have the total of the
-/// outcomes.
+/// The classes and the durations of all routes, the statuses and the methods have the
+/// total of the outcomes.
 #[track_caller]
 fn assert_balance(totals: &Totals) {
     let ended = totals.requests.total();
@@ -108,6 +109,7 @@ fn assert_balance(totals: &Totals) {
         .sum();
     assert_eq!(classes, ended, "{totals:?}");
     assert_eq!(totals.durations().count(), ended, "{totals:?}");
+    assert_eq!(totals.methods.values().sum::<u64>(), ended, "{totals:?}");
     let unanswered: u64 = totals
         .routes
         .iter()
@@ -137,6 +139,17 @@ fn the_totals_are_those_of_the_report() {
     }
     assert_eq!(totals.routes.len(), 1);
     assert_eq!(totals.routes[0].status_classes[7], 1);
+    let methods = [("GET", 6), ("POST", 1), ("CONNECT", 1), ("other", 2)];
+    assert_eq!(with_counts(&totals.methods), BTreeMap::from(methods));
+    let reasons = [
+        ("malformed", 1),
+        ("body_too_large", 1),
+        ("not_supported", 1),
+    ];
+    assert_eq!(with_counts(&totals.rejections), BTreeMap::from(reasons));
+    assert_eq!(totals.handler_panics, 1);
+    assert_eq!(totals.queued.count(), 6, "the calls of the handler");
+    assert_eq!(totals.stop, None);
 
     // What is open at the abort: a handler that does not return, and an upgrade.
     let mut upgraded = server.connect();
@@ -159,8 +172,130 @@ fn the_totals_are_those_of_the_report() {
         "5 answered, 1 handler panicked, 3 rejected, 1 client disconnected, 1 body failed, 1 cut"
     );
     assert_eq!(totals.statuses[&101], 1);
+    assert_eq!(totals.queued.count(), 8);
     assert_eq!(metrics.phase(), Phase::Stopped);
+    let stop = totals.stop.unwrap();
+    assert_eq!(stop.draining_after, report.draining_after);
+    assert_eq!(stop.aborted_after, report.aborted_after);
+    assert_eq!(stop.time_left, None);
+    assert!(stop.duration <= report.duration);
+    assert_eq!(metrics.totals().stop, Some(stop), "it has ended");
     assert_eq!(metrics.counts().open, 0);
+}
+
+/// The entries that are not 0.
+fn with_counts(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<&'static str, u64> {
+    let counts = counts.iter().filter(|&(_, &count)| count > 0);
+    counts.map(|(&name, &count)| (name, count)).collect()
+}
+
+#[test]
+fn each_rejection_has_its_reason() {
+    let mut config = short_drain();
+    config.head_timeout = Duration::from_millis(50);
+    config.body_timeout = Duration::from_millis(50);
+    config.connections_per_peer = Some(20);
+    config.drain_timeout = TOO_LONG;
+    let server = TestServer::hello(config);
+    let metrics = server.stop.metrics();
+    let long = "x".repeat(9_000);
+    let rejected = [
+        ("malformed", 400, "GET / HTTP/1.1\r\n\r\n".to_owned()),
+        ("head_timeout", 408, "GET / HTTP/1.1\r\nHo".to_owned()),
+        (
+            "body_timeout",
+            408,
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe".to_owned(),
+        ),
+        (
+            "body_too_large",
+            413,
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n".to_owned(),
+        ),
+        ("target_too_long", 414, get(&format!("/{long}"))),
+        (
+            "expectation",
+            417,
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 5\r\n\r\n".to_owned(),
+        ),
+        (
+            "misdirected",
+            421,
+            "GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+        (
+            "head_too_large",
+            431,
+            format!("GET / HTTP/1.1\r\nHost: a\r\na: {long}{long}\r\n\r\n"),
+        ),
+        (
+            "not_supported",
+            501,
+            "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(),
+        ),
+        (
+            "version",
+            505,
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+    ];
+    for (reason, status, request) in rejected {
+        let before = metrics.totals().rejections;
+        let mut client = server.connect();
+        client.send(request);
+        assert_eq!(client.response().status, status, "{reason}");
+        let mut expected = before;
+        *expected.get_mut(reason).unwrap() += 1;
+        assert_eq!(metrics.totals().rejections, expected, "{reason}");
+    }
+    server.wait_open(0);
+    let mut many: Vec<_> = (0..=20).map(|_| server.connect()).collect();
+    server.wait_open(21);
+    many[20].send(get("/"));
+    assert_eq!(many[20].response().status, 429);
+    assert_eq!(metrics.totals().rejections["too_many_connections"], 1);
+}
+
+#[test]
+fn a_request_that_an_abort_answers_with_503_is_rejected_because_of_the_stop() {
+    let (gate, _bar) = Gate::new();
+    let server = TestServer::start(short_drain(), gated(&gate));
+    let metrics = server.stop.metrics();
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients[..2] {
+        client.request("/slow");
+        gate.wait_started();
+    }
+    clients[2].request("/");
+    server.wait_waiting(1);
+    server.stop.abort();
+    assert_eq!(clients[2].response().status, 503);
+    assert_eq!(metrics.totals().rejections["stopping"], 1);
+}
+
+#[test]
+fn a_request_that_waits_for_a_worker_counts_its_wait() {
+    let (gate, bar) = Gate::new();
+    let server = TestServer::start(config(), gated(&gate));
+    let metrics = server.stop.metrics();
+    let mut clients: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for client in &mut clients[..4] {
+        client.request("/slow");
+        gate.wait_started();
+    }
+    assert_eq!(metrics.totals().queued.count(), 4);
+    clients[4].request("/");
+    server.wait_waiting(1);
+    let waited = Instant::now();
+    assert_eq!(metrics.totals().queued.count(), 4);
+    let least = waited.elapsed();
+    drop(bar);
+    for client in &mut clients {
+        client.response();
+    }
+    let queued = metrics.totals().queued;
+    assert_eq!(queued.count(), 5);
+    assert!(queued.sum() >= least, "{queued:?}");
 }
 
 /// All that the server sends until it closes the connection.
@@ -409,7 +544,8 @@ fn end_of_value(text: &str) -> usize {
 fn assert_histogram(name: &str, samples: &[Sample]) {
     let mut by_route: BTreeMap<String, Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
-        let route = sample.labels["route"].clone();
+        let route = sample.labels.get("route").cloned();
+        let route = route.unwrap_or_default();
         by_route.entry(route).or_default().push(sample);
     }
     for samples in by_route.values() {
@@ -465,6 +601,20 @@ fn a_scrape_is_valid_and_has_what_happened() {
         .map(|sample| sample.value)
         .sum();
     assert_eq!(count, 3.0);
+    let gets = [("method", "GET")];
+    assert_eq!(
+        scraped.value("farewell_requests_by_method_total", &gets),
+        3.0
+    );
+    assert_eq!(scraped.sum("farewell_rejections_total"), 0.0);
+    let busy = [("state", "busy")];
+    assert_eq!(scraped.value("farewell_workers", &busy), 1.0);
+    assert_eq!(scraped.sum("farewell_workers"), 4.0);
+    assert_eq!(scraped.value("farewell_queue_length", &[]), 0.0);
+    let start = scraped.value("farewell_start_time_seconds", &[]);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    assert!(start > 1.7e9 && start <= now.unwrap().as_secs_f64());
+    assert!(!scraped.0.contains_key("farewell_stop_seconds_left"));
     let bytes = scraped.value("farewell_response_bytes_total", &[]);
     assert!(bytes > 0.0 && bytes <= metrics.totals().sent_bytes as f64);
 }
@@ -493,6 +643,10 @@ fn a_scrape_in_a_drain_tells_the_phase() {
     );
     let in_progress = [("state", "in_progress")];
     assert_eq!(scraped.value("farewell_connections", &in_progress), 2.0);
+    let left = scraped.value("farewell_stop_seconds_left", &[]);
+    assert!(left > 0.0 && left <= TOO_LONG.as_secs_f64());
+    let drain = scraped.value("farewell_drain_seconds", &[("stage", "draining")]);
+    assert_eq!(scraped.sum("farewell_drain_seconds"), drain);
     client.expect_eof();
     drop((client, bar));
     slow.response();
@@ -500,6 +654,25 @@ fn a_scrape_in_a_drain_tells_the_phase() {
     drop(slow);
     let report = server.join();
     assert_eq!(report.requests.count(RequestOutcome::Answered), 3);
+}
+
+#[test]
+fn the_docs_name_every_metric() {
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let metrics = server.metrics();
+    server.shutdown_handle().shutdown();
+    let text = metrics.encode();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: BTreeSet<&str> = types.map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(names.contains("farewell_stop_seconds_left"), "{names:?}");
+    let page = include_str!("../../docs/observing.md");
+    let of_encode = include_str!("../../src/metrics/exposition.rs");
+    for (text, row) in [(page, "| `"), (of_encode, "    /// | `")] {
+        let rows = text.lines().filter_map(|line| line.strip_prefix(row));
+        let cells = rows.map(|rest| rest.split('`').next().unwrap());
+        let named: BTreeSet<&str> = cells.filter(|cell| cell.starts_with("farewell_")).collect();
+        assert_eq!(named, names);
+    }
 }
 
 #[test]

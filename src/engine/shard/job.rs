@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::mem;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
@@ -46,8 +45,10 @@ pub(crate) struct Job<C> {
     batch: VecDeque<ReadyConnection<C>>,
     /// When the shard was polled last.
     polled: Instant,
-    /// The shard's gauge of ready connections has to be updated.
+    /// The shard's gauge shows that connections are ready.
     is_published: bool,
+    /// Since when the first of them is ready, according to the gauge.
+    published_since: Instant,
     /// Shows how many connections of the batch have no request in progress.
     waiting: Gauge,
 }
@@ -89,6 +90,7 @@ impl<C: Suspendable> Job<C> {
             batch: VecDeque::new(),
             polled: Instant::now(),
             is_published: false,
+            published_since: Instant::now(),
             waiting,
         }))
     }
@@ -105,7 +107,7 @@ impl<C: Suspendable> Job<C> {
         } = self.batch.pop_front()?;
         connection.note_ready(since);
         if self.is_published {
-            self.publish_after(since);
+            self.publish();
         }
         // `is_idle` gives the same as when the connection entered the batch.
         if connection.is_idle() {
@@ -114,17 +116,16 @@ impl<C: Suspendable> Job<C> {
         Some(connection)
     }
 
-    /// Updates the gauge after a connection was taken from the batch, which was ready
-    /// since then.
-    fn publish_after(&mut self, since: Instant) {
-        let ready = &self.shard.ready;
-        ready.set_connections(self.batch.len());
-        match self.batch.front() {
-            // As a rule one poll has found all of them.
-            Some(front) if front.since != since => ready.set_since(front.since),
-            Some(_) => {}
-            None => self.is_published = false,
+    /// Shows the connections that are ready to readers on other threads.
+    fn publish(&mut self) {
+        let (connections, since) = (self.ready(), self.waits_since());
+        self.shard.ready.set_connections(connections);
+        // As a rule one poll has found all of them.
+        if self.published_since != since {
+            self.published_since = since;
+            self.shard.ready.set_since(since);
         }
+        self.is_published = connections > 0;
     }
 
     /// How many connections are ready.
@@ -148,18 +149,24 @@ impl<C: Suspendable> Job<C> {
             true => self.time_to_sleep(),
             false => Some(Duration::ZERO),
         };
+        let now = self.poll_events(timeout);
         // The owner serves the first connection at once, so the first does not wait.
-        self.poll_and_publish(timeout, 1)
+        if self.ready() > 1 {
+            self.publish();
+        }
+        now
     }
 
     /// As [`poll`](Self::poll), but sleeps for `timeout` at most.
     pub(crate) fn poll_for(&mut self, timeout: Option<Duration>) -> Instant {
-        self.poll_and_publish(timeout, 0)
+        let now = self.poll_events(timeout);
+        if self.ready() > 0 {
+            self.publish();
+        }
+        now
     }
 
-    /// Polls, and updates the gauge of ready connections if there are more than
-    /// `unpublished`.
-    fn poll_and_publish(&mut self, timeout: Option<Duration>, unpublished: usize) -> Instant {
+    fn poll_events(&mut self, timeout: Option<Duration>) -> Instant {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -173,32 +180,19 @@ impl<C: Suspendable> Job<C> {
             events,
             batch,
             polled,
-            is_published,
             waiting,
             ..
         } = self;
         let now = Instant::now();
         *polled = now;
         let mut ready = |connection: Box<C>| {
-            let is_idle = connection.is_idle();
+            if connection.is_idle() {
+                waiting.add_one();
+            }
             batch.push_back(ReadyConnection {
                 connection,
                 since: now,
             });
-            if batch.len() > unpublished {
-                shard.ready.set_connections(batch.len());
-                if !mem::replace(is_published, true) {
-                    let first = batch.front();
-                    shard
-                        .ready
-                        .set_since(first.map_or(now, |first| first.since));
-                }
-            }
-            // After the gauge: a reader that sees this count sees the connection in the
-            // gauge too.
-            if is_idle {
-                waiting.add_one();
-            }
         };
         let mut slots = shard.lock();
         // Before the connections that have events: a connection that was put off has

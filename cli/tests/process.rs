@@ -29,6 +29,10 @@ mod loss;
 mod output;
 #[path = "process/program.rs"]
 mod program;
+#[path = "process/prometheus.rs"]
+mod prometheus;
+#[path = "../../tests/support/prometheus.rs"]
+mod prometheus_tools;
 #[cfg(target_os = "linux")]
 #[path = "process/rolling.rs"]
 mod rolling;

@@ -22,7 +22,8 @@ fn start(options: &[&str]) -> (Program, SocketAddr) {
     (program, admin)
 }
 
-fn admin_of(program: &Program) -> SocketAddr {
+/// The address of its listener for operators.
+pub(crate) fn admin_of(program: &Program) -> SocketAddr {
     let line = program.greeting.lines().nth(1).unwrap();
     let address = line.strip_prefix("admin on http://").unwrap();
     address.parse().unwrap()

@@ -5,6 +5,9 @@ pub(crate) mod browser;
 #[path = "../../support/client.rs"]
 pub(crate) mod client;
 pub(crate) mod large_bodies;
+#[path = "../../support/prometheus.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
+pub(crate) mod prometheus;
 
 use std::net::SocketAddr;
 use std::time::Duration;

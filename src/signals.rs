@@ -3,7 +3,6 @@
 //! Signals belong to the process, and a process may have several servers. So one
 //! list has every server that signals stop, and each signal goes to all of them.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -18,7 +17,9 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::lifecycle::phase::Phase;
 use crate::lifecycle::phase::Trigger;
 use crate::net::os;
+use crate::net::os::ReceivedSignal;
 use crate::net::os::SignalEffect;
+pub(crate) use crate::net::os::StopSignals;
 
 /// Signals this soon after the first count as the same one: `timeout` and other
 /// supervisors signal a process and then its group, so the process gets the signal
@@ -33,8 +34,9 @@ const EXIT_GRACE: Duration = Duration::from_secs(1);
 static SERVERS: Mutex<Servers> = Mutex::new(Servers::new());
 
 /// Tells whether a signal has asked a server to stop;
-/// [`Server::stop_on_signals`](crate::Server::stop_on_signals) returns it. Clones
-/// share their state. A drop changes nothing.
+/// [`Server::stop_on_signals`](crate::Server::stop_on_signals) and
+/// [`stop_on_interrupt_and_terminate`](crate::Server::stop_on_interrupt_and_terminate)
+/// return it. Clones share their state. A drop changes nothing.
 #[derive(Clone, Debug)]
 pub struct Signals(Arc<Signalled>);
 
@@ -47,24 +49,16 @@ impl Signals {
     }
 }
 
-/// Makes signals stop this server too.
-pub(crate) fn stop(life: &Arc<Lifecycle>) -> Result<Signals, Error> {
-    static HANDLED: OnceLock<Result<(), String>> = OnceLock::new();
-
-    // Once in the process, after an error too: a handler that is set by then
-    // cannot be removed.
-    let handle = || os::handle_signals(received).map_err(|error| error.to_string());
-    if let Err(error) = HANDLED.get_or_init(handle) {
-        let error = io::Error::other(error.as_str());
-        return Err(Error::io("cannot handle signals", error));
-    }
-    Ok(with_servers(|servers| servers.add(life)))
+/// Makes these signals stop this server too.
+pub(crate) fn stop(life: &Arc<Lifecycle>, by: StopSignals) -> Result<Signals, Error> {
+    os::handle_signals(by, received).map_err(|error| Error::io("cannot handle signals", error))?;
+    Ok(with_servers(|servers| servers.add(life, by)))
 }
 
-/// Passes a signal to every server. It runs no user code and logs nothing, so
-/// nothing delays the next signal.
-fn received() -> SignalEffect {
-    with_servers(|servers| servers.receive(Instant::now()))
+/// Passes a signal to every server that it stops. It runs no user code and logs nothing,
+/// so nothing delays the next signal.
+fn received(signal: ReceivedSignal) -> SignalEffect {
+    with_servers(|servers| servers.receive(signal, Instant::now()))
 }
 
 fn with_servers<T>(action: impl FnOnce(&mut Servers) -> T) -> T {
@@ -87,7 +81,7 @@ impl Servers {
     }
 
     /// Adds a server, unless it is in the list already.
-    fn add(&mut self, life: &Arc<Lifecycle>) -> Signals {
+    fn add(&mut self, life: &Arc<Lifecycle>, by: StopSignals) -> Signals {
         self.list.retain(|server| !server.has_stopped());
         self.none_left = None;
         let known = |server: &&Arc<Signalled>| server.life.as_ptr() == Arc::as_ptr(life);
@@ -96,16 +90,17 @@ impl Servers {
         }
         let server = Arc::new(Signalled {
             life: Arc::downgrade(life),
+            by,
             first: OnceLock::new(),
         });
         self.list.push(Arc::clone(&server));
         Signals(server)
     }
 
-    fn receive(&mut self, now: Instant) -> SignalEffect {
+    fn receive(&mut self, signal: ReceivedSignal, now: Instant) -> SignalEffect {
         self.list.retain(|server| !server.has_stopped());
         if !self.list.is_empty() {
-            for server in &self.list {
+            for server in self.list.iter().filter(|server| server.by.have(signal)) {
                 server.receive(now);
             }
             return SignalEffect::Nothing;
@@ -123,6 +118,7 @@ impl Servers {
 struct Signalled {
     /// Weak, so that a server may be dropped while it is in the list.
     life: Weak<Lifecycle>,
+    by: StopSignals,
     first: OnceLock<Instant>,
 }
 
@@ -163,10 +159,11 @@ mod tests {
     use crate::config::Config;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const TERM: ReceivedSignal = ReceivedSignal::InterruptOrTerminate;
 
     fn server(servers: &mut Servers) -> (Arc<Lifecycle>, Signals) {
         let life = Arc::new(Lifecycle::new(&Config::default()));
-        let signals = servers.add(&life);
+        let signals = servers.add(&life, StopSignals::All);
         (life, signals)
     }
 
@@ -176,16 +173,19 @@ mod tests {
         let (life, signals) = server(&mut servers);
         let start = Instant::now();
         assert!(!signals.seen());
-        assert_eq!(servers.receive(start), SignalEffect::Nothing);
+        assert_eq!(servers.receive(TERM, start), SignalEffect::Nothing);
         assert!(signals.seen());
         assert_eq!(life.phase(), Phase::Draining);
         assert_eq!(life.history().trigger.unwrap().0, Trigger::Signal);
-        servers.receive(start + BOUNCE);
+        servers.receive(TERM, start + BOUNCE);
         assert_eq!(life.phase(), Phase::Aborting);
         let (why, _) = life.history().abort.unwrap();
         assert_eq!(why, Abort::Requested(Trigger::Signal));
         // While a server aborts, no signal ends the process.
-        assert_eq!(servers.receive(start + 60 * SECOND), SignalEffect::Nothing);
+        assert_eq!(
+            servers.receive(TERM, start + 60 * SECOND),
+            SignalEffect::Nothing
+        );
     }
 
     #[test]
@@ -194,10 +194,10 @@ mod tests {
         let (life, _) = server(&mut servers);
         let start = Instant::now();
         for after in [0, 1, 100, 199] {
-            servers.receive(start + Duration::from_millis(after));
+            servers.receive(TERM, start + Duration::from_millis(after));
             assert_eq!(life.phase(), Phase::Draining, "{after} ms");
         }
-        servers.receive(start + Duration::from_millis(200));
+        servers.receive(TERM, start + Duration::from_millis(200));
         assert_eq!(life.phase(), Phase::Aborting);
     }
 
@@ -207,11 +207,11 @@ mod tests {
         let (life, signals) = server(&mut servers);
         life.shutdown(Trigger::Call);
         let start = Instant::now();
-        servers.receive(start);
+        servers.receive(TERM, start);
         assert!(signals.seen());
         assert_eq!(life.phase(), Phase::Draining);
         assert_eq!(life.history().trigger.unwrap().0, Trigger::Call);
-        servers.receive(start + SECOND);
+        servers.receive(TERM, start + SECOND);
         assert_eq!(life.phase(), Phase::Aborting);
     }
 
@@ -220,20 +220,40 @@ mod tests {
         let mut servers = Servers::new();
         let (early, _) = server(&mut servers);
         let start = Instant::now();
-        servers.receive(start);
+        servers.receive(TERM, start);
         let (late, _) = server(&mut servers);
-        servers.receive(start + SECOND);
+        servers.receive(TERM, start + SECOND);
         assert_eq!(early.phase(), Phase::Aborting);
         assert_eq!(late.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn a_hangup_stops_only_the_servers_that_want_it() {
+        let mut servers = Servers::new();
+        let (all, _) = server(&mut servers);
+        let life = Arc::new(Lifecycle::new(&Config::default()));
+        let signals = servers.add(&life, StopSignals::InterruptAndTerminate);
+        let start = Instant::now();
+        let effect = servers.receive(ReceivedSignal::Hangup, start);
+        assert_eq!(effect, SignalEffect::Nothing);
+        assert_eq!(all.phase(), Phase::Draining);
+        assert!(!signals.seen());
+        assert_eq!(life.phase(), Phase::Running);
+        servers.receive(TERM, start + SECOND);
+        assert_eq!(all.phase(), Phase::Aborting);
+        assert_eq!(life.phase(), Phase::Draining);
+        // A hangup does not abort what it does not stop.
+        servers.receive(ReceivedSignal::Hangup, start + 2 * SECOND);
+        assert_eq!(life.phase(), Phase::Draining);
     }
 
     #[test]
     fn a_server_is_added_once() {
         let mut servers = Servers::new();
         let (life, first) = server(&mut servers);
-        let again = servers.add(&life);
+        let again = servers.add(&life, StopSignals::All);
         assert_eq!(servers.list.len(), 1);
-        servers.receive(Instant::now());
+        servers.receive(TERM, Instant::now());
         assert!(first.seen() && again.seen());
         assert_eq!(life.phase(), Phase::Draining);
     }
@@ -247,7 +267,7 @@ mod tests {
         drop(dropped);
         let _here = server(&mut servers);
         assert_eq!(servers.list.len(), 1);
-        servers.receive(Instant::now());
+        servers.receive(TERM, Instant::now());
         assert!(!signals.seen());
     }
 
@@ -256,18 +276,24 @@ mod tests {
         let mut servers = Servers::new();
         let (life, _) = server(&mut servers);
         let start = Instant::now();
-        servers.receive(start);
+        servers.receive(TERM, start);
         life.stopped();
-        assert_eq!(servers.receive(start + 60 * SECOND), SignalEffect::Nothing);
+        assert_eq!(
+            servers.receive(TERM, start + 60 * SECOND),
+            SignalEffect::Nothing
+        );
         let soon = start + 60 * SECOND + EXIT_GRACE / 2;
-        assert_eq!(servers.receive(soon), SignalEffect::Nothing);
+        assert_eq!(servers.receive(TERM, soon), SignalEffect::Nothing);
         let late = start + 60 * SECOND + EXIT_GRACE;
-        assert_eq!(servers.receive(late), SignalEffect::EndProcess);
+        assert_eq!(servers.receive(TERM, late), SignalEffect::EndProcess);
         // A new server gets the next signal.
         let (next, _) = server(&mut servers);
-        assert_eq!(servers.receive(late + SECOND), SignalEffect::Nothing);
+        assert_eq!(servers.receive(TERM, late + SECOND), SignalEffect::Nothing);
         assert_eq!(next.phase(), Phase::Draining);
         next.stopped();
-        assert_eq!(servers.receive(late + 2 * SECOND), SignalEffect::Nothing);
+        assert_eq!(
+            servers.receive(TERM, late + 2 * SECOND),
+            SignalEffect::Nothing
+        );
     }
 }

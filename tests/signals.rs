@@ -100,6 +100,19 @@ fn signals_stop_every_server_that_asks_for_it() {
     let report = hello(fourth).join().unwrap();
     assert_eq!(report.trigger, Trigger::Signal);
 
+    // A server that asks for two of the signals goes on when the third one stops others.
+    let [fifth, sixth] = [server(), server()];
+    let of_fifth = fifth.stop_on_interrupt_and_terminate().unwrap();
+    fifth.stop_on_signals().unwrap();
+    sixth.stop_on_signals().unwrap();
+    let [fifth, sixth] = [fifth, sixth].map(hello);
+    signal(Signal::HUP);
+    assert_eq!(sixth.join().unwrap().trigger, Trigger::Signal);
+    assert!(!of_fifth.seen());
+    assert_eq!(fifth.shutdown_handle().phase(), Phase::Running);
+    signal(Signal::TERM);
+    assert_eq!(fifth.join().unwrap().trigger, Trigger::Signal);
+
     // The server that did not ask for signals still runs.
     let mut client = BufReader::new(TcpStream::connect(other.local_addr()).unwrap());
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

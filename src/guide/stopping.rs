@@ -6,7 +6,7 @@
 //!
 //! | trigger | how |
 //! |---|---|
-//! | a signal | [`Server::stop_on_signals`](crate::Server) (feature `signals`): Ctrl+C, SIGTERM, SIGHUP |
+//! | a signal | [`Server::stop_on_signals`](crate::Server) (feature `signals`): Ctrl+C, SIGTERM, SIGHUP; `stop_on_interrupt_and_terminate` leaves SIGHUP to the application |
 //! | a request | a handler calls [`ShutdownHandle::shutdown_by`](crate::ShutdownHandle::shutdown_by) with [`Trigger::Request`](crate::Trigger::Request), and returns its answer |
 //! | the program | [`ShutdownHandle::shutdown`](crate::ShutdownHandle::shutdown), from any thread |
 //!
@@ -94,7 +94,7 @@
 //! # The log
 //!
 //! The thread `farewell-log` calls the logger. No thread that accepts, serves or stops
-//! waits for it. 1024 lines may wait for the logger; further lines are dropped, and their
+//! waits for it. 4 MiB of lines may wait for the logger; further lines are dropped, and their
 //! number is logged as soon as the logger takes lines again. A line is dated when the
 //! logger gets it. When the server stops, the logger has a second for the lines that are
 //! left.

@@ -2,16 +2,17 @@
 
 use std::io;
 
+use super::ReceivedSignal;
 use super::SignalEffect;
 
 /// Calls `received` for each Ctrl+C, on a thread that `ctrlc` starts and that
 /// lives until the process ends. Then calls `end` if the result is
 /// [`SignalEffect::EndProcess`].
 pub(super) fn handle(
-    received: fn() -> SignalEffect,
+    received: fn(ReceivedSignal) -> SignalEffect,
     end: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    let handler = move || match received() {
+    let handler = move || match received(ReceivedSignal::InterruptOrTerminate) {
         SignalEffect::Nothing => {}
         SignalEffect::EndProcess => end(),
     };

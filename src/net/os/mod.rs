@@ -144,6 +144,34 @@ impl ThreadUsage {
     }
 }
 
+/// Which signals stop a server.
+#[cfg(feature = "signals")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopSignals {
+    /// SIGINT, SIGTERM and SIGHUP.
+    All,
+    /// SIGINT and SIGTERM. SIGHUP keeps its effect.
+    InterruptAndTerminate,
+}
+
+/// A signal that was received.
+#[cfg(feature = "signals")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "these systems have no SIGHUP"))]
+pub(crate) enum ReceivedSignal {
+    /// SIGINT or SIGTERM.
+    InterruptOrTerminate,
+    Hangup,
+}
+
+#[cfg(feature = "signals")]
+impl StopSignals {
+    /// Whether this signal stops the server.
+    pub(crate) fn have(self, signal: ReceivedSignal) -> bool {
+        self == Self::All || signal != ReceivedSignal::Hangup
+    }
+}
+
 /// What happens after a signal was received.
 #[cfg(feature = "signals")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

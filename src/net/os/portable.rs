@@ -7,6 +7,8 @@ use std::io;
 use std::io::PipeReader;
 use std::net::SocketAddr;
 use std::sync::Arc;
+#[cfg(feature = "signals")]
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +22,11 @@ use socket2::SockRef;
 
 use super::Ready;
 #[cfg(feature = "signals")]
+use super::ReceivedSignal;
+#[cfg(feature = "signals")]
 use super::SignalEffect;
+#[cfg(feature = "signals")]
+use super::StopSignals;
 use super::ThreadUsage;
 
 /// Some systems report later bytes only after a read has found the socket empty.
@@ -153,10 +159,17 @@ pub(crate) fn ignored_signals() -> u64 {
 /// Handles the console events that `ctrlc` handles. There are no other signals.
 #[cfg(feature = "signals")]
 #[cfg_attr(unix, allow(dead_code, reason = "compiled there for the tests"))]
-pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
+pub(crate) fn handle_signals(
+    _: StopSignals,
+    received: fn(ReceivedSignal) -> SignalEffect,
+) -> io::Result<()> {
+    static HANDLED: OnceLock<Result<(), String>> = OnceLock::new();
+
     #[allow(clippy::exit, reason = "without a handler, Ctrl+C does the same")]
     let end = || std::process::exit(130);
-    super::ctrl_c::handle(received, end)
+    let handle = || super::ctrl_c::handle(received, end).map_err(|error| error.to_string());
+    let handled = HANDLED.get_or_init(handle);
+    handled.clone().map_err(io::Error::other)
 }
 
 #[cfg(test)]

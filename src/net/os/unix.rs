@@ -1,6 +1,8 @@
 //! Unix: SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::thread;
 
@@ -10,34 +12,96 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
+use super::ReceivedSignal;
 use super::SignalEffect;
+use super::StopSignals;
 use super::ctrl_c;
 use super::ignored_signals;
 
-/// Calls `received` for each SIGINT, SIGTERM and SIGHUP, on threads that live
-/// until the process ends. A signal that the process ignores stays ignored.
-pub(crate) fn handle_signals(received: fn() -> SignalEffect) -> io::Result<()> {
-    let ignored = ignored_signals();
-    let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
-    signals.retain(|signal| ignored & (1 << (signal - 1)) == 0);
+/// What this process handles so far. It stays as it is after an error: a handler that is
+/// set by then cannot be removed.
+static HANDLED: Mutex<Handled> = Mutex::new(Handled {
+    interrupt_and_terminate: None,
+    hangup: None,
+});
+
+/// The results of setting the handlers; `None` where none has been set.
+struct Handled {
+    interrupt_and_terminate: Option<Result<(), String>>,
+    hangup: Option<Result<(), String>>,
+}
+
+/// Calls `received` for each of these signals, on threads that live until the process
+/// ends. A signal that the process ignores stays ignored. Each signal is handled once,
+/// however often this is called.
+pub(crate) fn handle_signals(
+    wanted: StopSignals,
+    received: fn(ReceivedSignal) -> SignalEffect,
+) -> io::Result<()> {
+    let mut handled = HANDLED.lock().unwrap_or_else(PoisonError::into_inner);
+    let wants_hangup = wanted.have(ReceivedSignal::Hangup);
+    let result = match (&handled.interrupt_and_terminate, &handled.hangup) {
+        (None, _) => {
+            let result = handle_first(wants_hangup, received).map_err(|error| error.to_string());
+            handled.interrupt_and_terminate = Some(result.clone());
+            if wants_hangup {
+                handled.hangup = Some(result.clone());
+            }
+            result
+        }
+        (Some(Ok(())), None) if wants_hangup => {
+            let result = watch_not_ignored(&[SIGHUP], received).map_err(|error| error.to_string());
+            handled.hangup = Some(result.clone());
+            result
+        }
+        (Some(Ok(())), Some(hangup)) if wants_hangup => hangup.clone(),
+        (Some(result), _) => result.clone(),
+    };
+    result.map_err(io::Error::other)
+}
+
+/// Handles SIGINT and SIGTERM, and SIGHUP if it is wanted.
+fn handle_first(
+    wants_hangup: bool,
+    received: fn(ReceivedSignal) -> SignalEffect,
+) -> io::Result<()> {
+    let wanted: &[i32] = match wants_hangup {
+        true => &[SIGINT, SIGTERM, SIGHUP],
+        false => &[SIGINT, SIGTERM],
+    };
     // `ctrlc` handles SIGINT. With its feature `termination`, which any crate of
-    // the program may have turned on, it handles the other two as well, ignored
-    // or not. So it is not used when one of the three is ignored.
-    let by_ctrlc = signals.len() == 3;
-    signals.retain(|&signal| !(by_ctrlc && signal == SIGINT));
-    if !signals.is_empty() {
-        watch(signals, received)?;
+    // the program may have turned on, it handles the other two as well, wanted and
+    // ignored or not. So it is not used unless all three are wanted, and none is ignored.
+    let ignored = ignored_signals();
+    if !wants_hangup || wanted.iter().any(|&signal| is_in(ignored, signal)) {
+        return watch_not_ignored(wanted, received);
     }
+    watch(vec![SIGTERM, SIGHUP], received)?;
     // After `watch`: with `termination`, `ctrlc` then replaces the handlers of
     // `watch`, and no signal arrives twice.
-    if by_ctrlc {
-        ctrl_c::handle(received, || end_process(SIGINT))?;
+    ctrl_c::handle(received, || end_process(SIGINT))
+}
+
+fn is_in(signals: u64, signal: i32) -> bool {
+    signals & (1 << (signal - 1)) != 0
+}
+
+/// Waits for those of the signals that the process does not ignore.
+fn watch_not_ignored(
+    signals: &[i32],
+    received: fn(ReceivedSignal) -> SignalEffect,
+) -> io::Result<()> {
+    let ignored = ignored_signals();
+    let mut signals = signals.to_vec();
+    signals.retain(|&signal| !is_in(ignored, signal));
+    match signals.is_empty() {
+        true => Ok(()),
+        false => watch(signals, received),
     }
-    Ok(())
 }
 
 /// Waits for these signals on a thread of its own.
-fn watch(signals: Vec<i32>, received: fn() -> SignalEffect) -> io::Result<()> {
+fn watch(signals: Vec<i32>, received: fn(ReceivedSignal) -> SignalEffect) -> io::Result<()> {
     // The new thread sets the handlers, so if it cannot be started, the signals
     // keep their default effect.
     let (sender, result) = mpsc::channel();
@@ -46,7 +110,11 @@ fn watch(signals: Vec<i32>, received: fn() -> SignalEffect) -> io::Result<()> {
             // It fails only if no thread waits for the result.
             let _ = sender.send(Ok(()));
             for signal in signals.forever() {
-                match received() {
+                let which = match signal {
+                    SIGHUP => ReceivedSignal::Hangup,
+                    _ => ReceivedSignal::InterruptOrTerminate,
+                };
+                match received(which) {
                     SignalEffect::Nothing => {}
                     SignalEffect::EndProcess => end_process(signal),
                 }

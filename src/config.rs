@@ -138,12 +138,12 @@ pub struct Config {
 
     /// Whether the server logs every request when it has ended, through
     /// [`log`](https://docs.rs/log) with the target `farewell::access` and the
-    /// level `info`. The line is in the common log format, which has the size of the
-    /// body as far as it was sent. Then come the seconds from the first byte of the
-    /// request to the last of its answer, and the rate of the body in bytes a second,
-    /// or `-` for a body of less than 1 MiB.
+    /// level `info`, in the [`access_log_format`](Self::access_log_format).
     /// Default: `false`.
     pub access_log: bool,
+    /// How a line of the access log is written. Default:
+    /// [`AccessLogFormat::Common`].
+    pub access_log_format: AccessLogFormat,
 
     /// The number of shards. Default: `None`, one a core, and at most `workers`.
     /// For the benches and tests of this crate.
@@ -178,10 +178,55 @@ impl Default for Config {
             handshake_grace: Duration::from_millis(250),
             refuse_new_connections: true,
             access_log: false,
+            access_log_format: AccessLogFormat::Common,
             #[cfg(feature = "internals")]
             shards: None,
         }
     }
+}
+
+/// How a line of the access log is written.
+///
+/// Each request has one line, when it has ended. A line is visible ASCII and spaces,
+/// whatever a client sends. Further fields may be added at the end of a line or object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AccessLogFormat {
+    /// The common log format, which many programs read, with two further fields.
+    ///
+    /// ```text
+    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a HTTP/1.1" 200 2326 0.000211 -
+    /// ```
+    ///
+    /// These are the client's IP address (`unix:` for a unix socket), two fields that are
+    /// always `-`, the time of the request's first byte, the request line, the status of
+    /// the answer, the size of the answer's body as far as it was sent, the seconds from
+    /// the first byte of the request to the last of its answer, and the rate of the body
+    /// in bytes a second. A `-` stands for an unknown value: the request line if the
+    /// head was never complete, the status if there was no answer, the rate of a body of
+    /// less than 1 MiB. In the request line a backslash is before a quote and a backslash, and
+    /// each byte that is not visible ASCII is as `\x0d`.
+    #[default]
+    Common,
+    /// A JSON object on one line.
+    ///
+    /// ```text
+    /// {"time":"1994-11-06T08:49:37.000Z","client":"127.0.0.1","port":40012,"method":"GET","target":"/a","version":"HTTP/1.1","status":200,"outcome":"answered","request_bytes":81,"body_bytes":2326,"seconds":0.000211,"bytes_per_second":null}
+    /// ```
+    ///
+    /// | field | type | |
+    /// |---|---|---|
+    /// | `time` | string or null | the arrival of the request's first byte, in UTC (RFC 3339); null outside of the years 1970 to 9999 |
+    /// | `client` | string or null | the client's IP address; null for a unix socket |
+    /// | `port` | number or null | the client's port; null for a unix socket |
+    /// | `method`, `target`, `version` | string or null | the request line; null if the head was never complete. U+FFFD stands for bytes that are not UTF-8 |
+    /// | `status` | number or null | the status of the answer; null if there was none |
+    /// | `outcome` | string | how the request ended: a [`RequestOutcome`](crate::RequestOutcome) as in a [`Report`](crate::Report), with `_` for a blank |
+    /// | `request_bytes` | number | the size of the request, head and framing included, as far as it was used |
+    /// | `body_bytes` | number | the size of the answer's body, as far as it was sent |
+    /// | `seconds` | number | from the first byte of the request to the last of its answer |
+    /// | `bytes_per_second` | number or null | the rate of the answer's body; null for a body of less than 1 MiB |
+    Json,
 }
 
 /// The longest timeout that is accepted. A longer one could overflow an

@@ -38,9 +38,56 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
+/// Shows a value as a JSON string in quotes, in visible ASCII and spaces. A parser of
+/// JSON gets the text as it was.
+///
+/// Every character that is not visible ASCII or a space is escaped, although JSON would
+/// take most of them as they are: they could control the terminal that shows the line.
+pub(crate) struct JsonString<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for JsonString<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write!(EscapingForJson(f), "{}", self.0)?;
+        f.write_char('"')
+    }
+}
+
+/// Escapes the text that is written through it.
+struct EscapingForJson<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl Write for EscapingForJson<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => write!(self.0, "\\{character}")?,
+                ' '..='~' => self.0.write_char(character)?,
+                _ => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        write!(self.0, "\\u{unit:04x}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_json_string_is_ascii_and_a_parser_gets_every_character_back() {
+        assert_eq!(JsonString("a\"b\\\n").to_string(), r#""a\"b\\\u000a""#);
+        assert_eq!(JsonString('\u{1f600}').to_string(), r#""\ud83d\ude00""#);
+        for first in (0..=0x10_ffff).step_by(0x100) {
+            let text: String = (first..first + 0x100).filter_map(char::from_u32).collect();
+            let shown = JsonString(&text).to_string();
+            assert!(shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        }
+    }
 
     #[test]
     fn text_of_a_client_cannot_end_its_line_or_hide() {

@@ -65,7 +65,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `signals` | yes | `Server::stop_on_signals`: Ctrl+C, SIGTERM and SIGHUP stop the server |
+//! | `signals` | yes | `Server::stop_on_signals`: Ctrl+C, SIGTERM and SIGHUP stop the server; `stop_on_interrupt_and_terminate` leaves SIGHUP to the application |
 //! | `json` | no | `Json`, `Request::json` |
 //! | `form` | no | `Request::query`, `Request::form` |
 //! | `auth` | no | `bearer_auth`, `basic_auth`: layers for requests with a token or a password |
@@ -135,6 +135,7 @@ pub use crate::address::PeerAddr;
 pub use crate::auth::basic::basic_auth;
 #[cfg(feature = "auth")]
 pub use crate::auth::bearer::bearer_auth;
+pub use crate::config::AccessLogFormat;
 pub use crate::config::Config;
 pub use crate::error::Error;
 #[cfg(feature = "files")]

@@ -196,7 +196,8 @@ impl Common {
         self.guard.request_ended(&exchange.ended(outcome, took));
         services.refusals.log_if_due(&services.journal);
         if services.config.access_log {
-            access_log::write(&services.journal, self.peer, exchange);
+            let format = services.config.access_log_format;
+            access_log::write(&services.journal, format, self.peer, exchange, outcome);
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! A logger is code of the application: it may block (on a stopped terminal or a
 //! full pipe), be slow, or panic. So no thread that accepts, serves or stops calls
-//! it. These threads send their lines over a bounded channel to the log thread,
-//! which calls the logger. A line that finds the channel full is dropped. The
-//! number of dropped lines is logged as soon as the logger takes lines again.
+//! it. These threads send their lines over a channel to the log thread, which calls
+//! the logger. The lines that wait have a limit in bytes. A line beyond it is dropped.
+//! The number of dropped lines is logged as soon as the logger takes lines again.
 //!
 //! The log thread asks the logger in advance which levels it wants for the targets
 //! of this library. A line that the logger would discard is not formatted.
@@ -25,11 +25,16 @@ use log::LevelFilter;
 
 use crate::isolate::isolate;
 
-/// How many lines may wait for the logger.
-const LINES_MAX: usize = 1024;
+/// How many bytes of lines may wait for the logger, [`LINE_OVERHEAD`] included. With an
+/// access log of usual lines these are about 25 000, or some tenths of a second under full
+/// load: the log thread may have to wait for a core.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How many of these are reserved for warnings and errors.
-const RESERVED_FOR_WARNINGS: usize = 128;
+const RESERVED_FOR_WARNINGS: usize = WAITING_BYTES_MAX / 8;
+
+/// What a line needs beside its text.
+const LINE_OVERHEAD: usize = size_of::<Line>();
 
 /// The target of the access log.
 pub(crate) const ACCESS: &str = "farewell::access";
@@ -77,6 +82,8 @@ pub(crate) use note;
 pub(crate) struct Journal {
     /// Its drop ends the log thread.
     sender: Mutex<Option<Sender<Line>>>,
+    /// The bytes of the lines in the channel.
+    waiting_bytes: AtomicUsize,
     dropped: AtomicU64,
     /// The `log::max_level` at which the log thread has asked the logger, and the
     /// highest level that the logger wants of our lines. See [`packed`].
@@ -108,9 +115,10 @@ impl Journal {
     /// An empty journal, and the end of its channel for the log thread, which
     /// [writes the lines out](Self::write_out).
     pub(crate) fn new() -> (Arc<Self>, Lines) {
-        let (sender, lines) = crossbeam_channel::bounded(LINES_MAX);
+        let (sender, lines) = crossbeam_channel::unbounded();
         let journal = Self {
             sender: Mutex::new(Some(sender)),
+            waiting_bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             asked: AtomicUsize::new(NOT_ASKED),
         };
@@ -165,14 +173,20 @@ impl Journal {
             text: text.to_string(),
         };
         let most = match level {
-            Level::Error | Level::Warn => LINES_MAX,
-            Level::Info | Level::Debug | Level::Trace => LINES_MAX - RESERVED_FOR_WARNINGS,
+            Level::Error | Level::Warn => WAITING_BYTES_MAX,
+            Level::Info | Level::Debug | Level::Trace => WAITING_BYTES_MAX - RESERVED_FOR_WARNINGS,
         };
+        let bytes = line.bytes();
+        // The lock keeps another line from taking the room in between.
         let sender = self.lock();
         let sent = sender
             .as_ref()
-            .filter(|sender| sender.len() < most)
-            .map(|sender| sender.try_send(line));
+            .filter(|_| self.waiting_bytes.load(Relaxed) + bytes <= most)
+            .map(|sender| {
+                // Counted first, so that the log thread subtracts no line that is not counted.
+                self.waiting_bytes.fetch_add(bytes, Relaxed);
+                sender.send(line)
+            });
         if !matches!(sent, Some(Ok(()))) {
             self.dropped.fetch_add(1, Relaxed);
         }
@@ -188,6 +202,7 @@ impl Journal {
     pub(crate) fn write_out(&self, lines: &Lines) {
         self.ask();
         for line in lines {
+            self.waiting_bytes.fetch_sub(line.bytes(), Relaxed);
             line.log();
             // The logger's filter may have changed.
             if lines.is_empty() {
@@ -211,6 +226,10 @@ impl Journal {
 }
 
 impl Line {
+    fn bytes(&self) -> usize {
+        LINE_OVERHEAD + self.text.len()
+    }
+
     fn log(self) {
         let Self {
             level,
@@ -231,15 +250,17 @@ mod tests {
         let (journal, lines) = Journal::new();
         log::set_max_level(LevelFilter::Warn);
         note!(journal, Debug, "not wanted");
-        for number in 0..LINES_MAX + 3 {
-            note!(journal, Warn, "line {number}");
+        let text = "x".repeat(1024 - LINE_OVERHEAD);
+        for _ in 0..WAITING_BYTES_MAX / 1024 + 3 {
+            note!(journal, Warn, "{text}");
         }
-        assert_eq!(lines.len(), LINES_MAX);
+        assert_eq!(lines.len(), WAITING_BYTES_MAX / 1024);
         assert_eq!(journal.dropped.load(Relaxed), 3);
         // No logger is installed, so every line is taken at once.
         journal.close();
         journal.write_out(&lines);
         assert_eq!((lines.len(), journal.dropped.load(Relaxed)), (0, 0));
+        assert_eq!(journal.waiting_bytes.load(Relaxed), 0);
         journal.asked.store(NOT_ASKED, Relaxed);
         note!(journal, Warn, "too late");
         assert_eq!(journal.dropped.load(Relaxed), 1);

@@ -5,16 +5,20 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ArgMatches;
 use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
+use farewell::AccessLogFormat;
 use farewell::Config;
 
+use super::commands::CompletionsOptions;
+use super::commands::ManOptions;
+use super::config::ConfigFile;
+use super::config::Source;
+use super::config::Sources;
 use super::failure::Failure;
 use super::files::FileOptions;
 use super::usage;
@@ -25,8 +29,8 @@ use super::values::flag;
 
 /// Serves a folder over HTTP/1.1, and answers every request before it stops.
 ///
-/// Without DIR, it is a service for demonstrations. Every option can also be set by an environment variable; the command line
-/// takes precedence. A DURATION is written as 500ms, 10s or 1m; a SIZE in bytes,
+/// Without DIR, it is a service for demonstrations. Every option can also be set by an environment variable or in
+/// a file (--config); the command line takes precedence over both, and the environment over the file. A DURATION is written as 500ms, 10s or 1m; a SIZE in bytes,
 /// or as 64KiB, 2MiB or 1GiB.
 #[derive(Debug, Parser)]
 #[command(
@@ -141,10 +145,26 @@ pub(super) struct Options {
     #[arg(long, value_name = "SIZE", env = "FAREWELL_RATE_MIN", value_parser = bytes)]
     rate_min: Option<u64>,
 
-    /// Log a line for each request, with target farewell::access and level
-    /// info: the Common Log Format, and the seconds that the request took.
+    /// Log a line for each request on stderr, with target farewell::access and
+    /// level info.
     #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = flag)]
     access_log: bool,
+
+    /// Append a line for each request to this file, in place of stderr. A new
+    /// file has the mode 0640. SIGHUP then reopens the file, for logrotate, and
+    /// does not stop the program.
+    #[arg(long, value_name = "FILE", env = "FAREWELL_ACCESS_LOG_FILE")]
+    pub(super) access_log_file: Option<PathBuf>,
+
+    /// Format of the access log: the Common Log Format with the seconds that the
+    /// request took and the rate of its response, or a JSON object.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "FAREWELL_ACCESS_LOG_FORMAT",
+        default_value = "common"
+    )]
+    access_log_format: LogFormat,
 
     /// Time that each "Hello" response takes, to simulate work. Not with DIR.
     #[arg(long, value_name = "DURATION", env = "FAREWELL_WORK", value_parser = duration, default_value = "0s")]
@@ -161,6 +181,18 @@ pub(super) struct Options {
     #[arg(long, env = "FAREWELL_NO_SHUTDOWN_ROUTE", value_parser = flag)]
     pub(super) no_shutdown_route: bool,
 
+    /// File with the options, in TOML: drain-timeout = "20s". Each option can be
+    /// there, except this one and --check. The command line and the environment take
+    /// precedence over it. Relative paths begin at the folder of the file.
+    #[arg(long, value_name = "FILE", env = "FAREWELL_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Do not serve. Check the options, the files that they name and the address,
+    /// and print each option with its value and where it comes from, as a file for
+    /// --config. The exit code is 2 if anything is wrong.
+    #[arg(long, env = "FAREWELL_CHECK", value_parser = flag)]
+    pub(super) check: bool,
+
     /// Format of the report that is printed on stdout at the end.
     #[arg(
         long,
@@ -170,10 +202,13 @@ pub(super) struct Options {
     )]
     pub(super) report: ReportFormat,
 
-    /// The options that environment variables have set, by the names of their
-    /// fields.
+    /// Where the value of each option comes from.
     #[arg(skip)]
-    by_variable: Vec<String>,
+    pub(super) sources: Sources,
+
+    /// What the user should know about the configuration file.
+    #[arg(skip)]
+    pub(super) warning: Option<String>,
 
     /// The field of an option that is for a folder alone, if one is set.
     #[arg(skip)]
@@ -188,6 +223,8 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Drill(Box<farewell_drill::DrillOptions>),
+    Completions(CompletionsOptions),
+    Man(ManOptions),
 }
 
 const AFTER_HELP: &str = "\
@@ -208,7 +245,8 @@ Routes:
 Signals:
   Ctrl+C, SIGTERM and SIGHUP stop the program. A second signal, at least 200 ms
   later, cuts requests in progress. On Linux, a signal that was ignored when the
-  program started stays ignored.
+  program started stays ignored. With --access-log-file, SIGHUP reopens that file
+  and does not stop the program.
 
 Log:
   The log goes to stderr. RUST_LOG sets its level: error, warn, info (default),
@@ -217,10 +255,19 @@ Log:
 Exit codes:
   0    every request was answered
   1    an error
-  2    wrong usage
+  2    wrong usage, or --check has found anything wrong
   3    at --drain-timeout or by /shutdown?now, requests were cut or got a 503, or
        a handler did not return
   130  a second signal cut requests in progress";
+
+/// The format of a line of the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// As many programs read it
+    Common,
+    /// A JSON object
+    Json,
+}
 
 /// The format of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -234,11 +281,23 @@ pub(super) enum ReportFormat {
 impl Options {
     /// Returns the options, or the text that `--help` or `--version` prints.
     pub(super) fn from_command_line() -> Result<Result<Self, String>, Failure> {
-        let parsed = Self::command().try_get_matches();
-        match parsed.and_then(|matches| Self::from_matches(&matches)) {
-            Ok(options) => match options.conflict() {
+        let mut file = None;
+        let mut parsed = Self::parse(None);
+        if let Ok(options) = &parsed
+            && let Some(path) = &options.config
+            && options.command.is_none()
+        {
+            let option = options.name("config");
+            file = Some(ConfigFile::read(path, &option, &Self::command())?);
+            parsed = Self::parse(file.as_ref());
+        }
+        match parsed {
+            Ok(mut options) => match options.conflict() {
                 Some(problem) => Err(Failure::usage(problem)),
-                None => Ok(Ok(options)),
+                None => {
+                    options.warning = file.and_then(|file| file.warning());
+                    Ok(Ok(options))
+                }
             },
             Err(error) => match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Err(error.to_string())),
@@ -250,37 +309,49 @@ impl Options {
         }
     }
 
-    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut options = Self::from_arg_matches(matches)?;
-        let by_variable =
-            |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::EnvVariable);
-        options.by_variable = matches
-            .ids()
-            .filter(by_variable)
-            .map(ToString::to_string)
-            .collect();
-        options.file_option = FileOptions::any_set(matches);
+    /// Parses the command line and the environment. What they do not set has the values of
+    /// the file.
+    fn parse(file: Option<&ConfigFile>) -> Result<Self, clap::Error> {
+        let command = match file {
+            Some(file) => file.as_defaults_of(Self::command()),
+            None => Self::command(),
+        };
+        let matches = command.try_get_matches()?;
+        let mut options = Self::from_arg_matches(&matches)?;
+        options.sources = Sources::new(&matches, file);
+        options.file_option = FileOptions::any_set(&matches, &options.sources);
         Ok(options)
     }
 
     /// What clap cannot express: options that contradict each other.
     fn conflict(&self) -> Option<String> {
+        let has_access_log = self.access_log || self.access_log_file.is_some();
+        let is_off = *self.sources.of("access_log") != Source::Default;
+        let has_format = *self.sources.of("access_log_format") != Source::Default;
+        if has_format && !has_access_log && !is_off {
+            let format = self.name("access_log_format");
+            return Some(format!(
+                "{format} needs --access-log or --access-log-file (see farewell --help)"
+            ));
+        }
         let Some(dir) = &self.dir else {
             let option = self.file_option.as_deref().map(|field| self.name(field))?;
             return Some(format!(
                 "{option} is for a folder, and none is given: write farewell DIR (see farewell --help)"
             ));
         };
-        let is_command = |name: &str| Self::command().find_subcommand(name).is_some();
-        let is_typed = !self.by_variable.iter().any(|field| field == "dir");
+        let is_typed = *self.sources.of("dir") == Source::CommandLine;
         match dir.to_str() {
-            Some(name) if is_typed && is_command(name) => Some(format!(
+            Some(name) if is_typed && usage::is_command(name) => Some(format!(
                 "{name} must come first: it has its own options (a folder of this name is ./{name})"
             )),
             _ if !self.work.is_zero() => Some(format!(
                 "{} is for the service without a folder: remove it, or {}",
                 self.name("work"),
-                if is_typed { "DIR" } else { "FAREWELL_DIR" },
+                match is_typed {
+                    true => "DIR".to_owned(),
+                    false => self.name("dir"),
+                },
             )),
             _ if self.listen.starts_with("unix:") && (self.files.qr || self.files.open) => {
                 let option = self.name(if self.files.qr { "qr" } else { "open" });
@@ -293,13 +364,10 @@ impl Options {
         }
     }
 
-    /// The name of the option that sets a field, or of the environment variable
-    /// if the value comes from it.
+    /// The name of the option that sets a field, of the environment variable if the value
+    /// comes from it, or of the option and its place if that is a file.
     pub(super) fn name(&self, field: &str) -> String {
-        match self.by_variable.iter().any(|set| set == field) {
-            true => format!("FAREWELL_{}", field.to_uppercase()),
-            false => format!("--{}", field.replace('_', "-")),
-        }
+        self.sources.name(field)
     }
 
     /// A warning about the environment variables that look like options and are
@@ -334,56 +402,14 @@ impl Options {
         set(&mut config.write_timeout, self.write_timeout);
         set(&mut config.rate_min, self.rate_min);
         config.connections_per_peer = self.connections_per_peer;
-        config.access_log = self.access_log;
+        config.access_log = self.access_log || self.access_log_file.is_some();
+        config.access_log_format = match self.access_log_format {
+            LogFormat::Common => AccessLogFormat::Common,
+            LogFormat::Json => AccessLogFormat::Json,
+        };
         config
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clap_accepts_the_definitions() {
-        Options::command().debug_assert();
-    }
-
-    #[test]
-    fn every_option_has_an_environment_variable_of_its_name() {
-        for argument in Options::command().get_arguments() {
-            let id = argument.get_id().as_str();
-            if matches!(id, "help" | "version") {
-                continue;
-            }
-            let variable = format!("FAREWELL_{}", id.to_uppercase());
-            assert_eq!(argument.get_env().unwrap(), variable.as_str());
-        }
-    }
-
-    #[test]
-    fn the_help_shows_the_defaults_of_the_library() {
-        let help = Options::command().render_long_help().to_string();
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let config = Config::default();
-        let seconds = Duration::from_secs;
-        assert_eq!(config.body_bytes_max, bytes("2MiB").unwrap());
-        assert!(help.contains("a 413 [default: 2MiB]"));
-        assert_eq!(config.rate_min, bytes("2KiB").unwrap());
-        assert!(help.contains("progress [default: 2KiB]"));
-        assert_eq!(
-            (config.drain_timeout, config.linger),
-            (seconds(5), seconds(2))
-        );
-        assert!(help.contains("twice --linger later [default: 5s]"));
-        assert!(help.contains("ends it earlier [default: 2s]"));
-        assert_eq!(config.linger_max, seconds(30));
-        assert!(help.contains("is still sending [default: 30s]"));
-        assert_eq!(
-            (config.body_timeout, config.write_timeout),
-            (seconds(30), seconds(30))
-        );
-        assert!(
-            help.contains("gets a 408 [default: 30s]") && help.contains("is cut [default: 30s]")
-        );
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
+use std::path::Path;
 
 use farewell::Config;
 use farewell::Server;
@@ -28,12 +29,39 @@ pub(super) fn bind(
             path.display()
         )));
     }
+    let resolved = resolve(field, address, options)?;
+    Server::bind(resolved.as_slice(), config).map_err(failure)
+}
+
+/// Checks the address without listening on it: it resolves, or its folder is there.
+pub(super) fn check(field: &str, address: &str, options: &Options) -> Result<(), Failure> {
+    let Some(path) = ListenAddress::new(address).unix_path() else {
+        return resolve(field, address, options).map(drop);
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder.unwrap_or(Path::new(".")).metadata() {
+        Ok(folder) if folder.is_dir() && path.file_name().is_some() => Ok(()),
+        Ok(_) => Err(Failure::usage(format!(
+            "cannot listen on {address}: write {} as unix:/run/farewell.sock",
+            options.name(field)
+        ))),
+        Err(error) => Err(Failure::error(format!(
+            "cannot listen on {address}: {error}; choose another path with {}",
+            options.name(field)
+        ))),
+    }
+}
+
+fn resolve(field: &str, address: &str, options: &Options) -> Result<Vec<SocketAddr>, Failure> {
+    let listen = ListenAddress::new(address);
     // The library does not know the text that was resolved, and could not name it.
     let resolved = listen.to_socket_addrs().map_err(|error| {
         let message = format!("cannot resolve {listen}: {error}");
         Failure::from_system(message, &error, field, address, options)
     })?;
-    Server::bind(resolved.as_slice(), config).map_err(failure)
+    Ok(resolved.collect())
 }
 
 /// Whether a socket that listens at `other` takes the address from others: it has the same

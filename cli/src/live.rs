@@ -20,8 +20,12 @@ use farewell::ShutdownHandle;
 use farewell::Signals;
 use humantime::format_rfc3339_seconds;
 use log::LevelFilter;
+use log::Log;
+use log::Metadata;
 use log::Record;
 
+use super::access_log;
+use super::access_log::AccessLogFile;
 use super::os;
 use super::os::StandardStream;
 use super::output;
@@ -40,9 +44,9 @@ const PACKAGE: &str = "farewell";
 /// The default of `RUST_LOG`.
 const DEFAULT_FILTER: &str = "info";
 
-/// Sends the log to stderr, filtered by `RUST_LOG`. A log call never waits for
-/// stderr.
-pub(super) fn init_logger() {
+/// Sends the log to stderr, filtered by `RUST_LOG`, and the access log to its file if it has
+/// one, whatever the filter is. A log call never waits for stderr or the file.
+pub(super) fn init_logger(access_log: Option<&'static AccessLogFile>) {
     let filter = env::var("RUST_LOG").unwrap_or_default();
     let filter = match filter.trim() {
         "" => DEFAULT_FILTER,
@@ -56,8 +60,7 @@ pub(super) fn init_logger() {
         }),
         Err(error) => Some(error.to_string()),
     };
-    let mut builder = env_logger::Builder::new();
-    builder
+    let stderr = env_logger::Builder::new()
         .parse_filters(if wrong.is_none() {
             filter
         } else {
@@ -66,10 +69,46 @@ pub(super) fn init_logger() {
         .write_style(write_style())
         .format(write_line)
         .target(Target::Pipe(Box::new(output::LogSink)))
-        .init();
+        .build();
+    let level = match access_log {
+        Some(_) => stderr.filter().max(LevelFilter::Info),
+        None => stderr.filter(),
+    };
+    // It fails only where another logger is set, and this is the only one.
+    if log::set_boxed_logger(Box::new(Logger { stderr, access_log })).is_ok() {
+        log::set_max_level(level);
+    }
     if let Some(error) = wrong {
         log::warn!("RUST_LOG is ignored, and {DEFAULT_FILTER} is used instead: {error}");
     }
+}
+
+/// The log on stderr, and the file of the access log.
+struct Logger {
+    stderr: env_logger::Logger,
+    access_log: Option<&'static AccessLogFile>,
+}
+
+impl Logger {
+    /// The file that takes the lines of this target.
+    fn file(&self, target: &str) -> Option<&'static AccessLogFile> {
+        self.access_log.filter(|_| target == access_log::TARGET)
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.file(metadata.target()).is_some() || self.stderr.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        match self.file(record.target()) {
+            Some(file) => file.write(*record.args()),
+            None => self.stderr.log(record),
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 /// The first directive of a filter that is neither a level nor the beginning of a

@@ -9,10 +9,13 @@
 // std's macros panic where the output is closed: see `output`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod access_log;
 mod admin;
 mod args;
 mod bind;
 mod browser;
+mod commands;
+mod config;
 mod failure;
 mod files;
 mod greeting;
@@ -22,6 +25,7 @@ mod os;
 mod output;
 mod qr;
 mod routes;
+mod signals;
 mod stop_access;
 mod usage;
 mod values;
@@ -39,6 +43,7 @@ use self::admin::Operators;
 use self::args::Command;
 use self::args::Options;
 use self::args::ReportFormat;
+use self::config::check::check;
 use self::failure::Failure;
 use self::files::Folder;
 use self::files::Urls;
@@ -62,13 +67,21 @@ fn run() -> Result<u8, Failure> {
             return Ok(0);
         }
     };
-    if let Some(Command::Drill(options)) = &options.command {
-        return Ok(farewell_drill::run(options));
+    if let Some(command) = &options.command {
+        return run_command(command);
     }
     output::catch_panic_messages();
-    live::init_logger();
-    if let Some(warning) = Options::unknown_variables() {
+    let access_log = match options.check {
+        true => None,
+        false => access_log::open(&options)?,
+    };
+    live::init_logger(access_log);
+    for warning in Options::unknown_variables().iter().chain(&options.warning) {
         log::warn!("{warning}");
+    }
+    if options.check {
+        STDOUT.print(check(&options)?);
+        return Ok(0);
     }
     let token = stop_access::by_token(&options)?;
     let failure = |error| Failure::from_library(&error, &options);
@@ -77,9 +90,12 @@ fn run() -> Result<u8, Failure> {
     let admin = admin::bind(&options, &server.local_addr())?;
     let admin_address = admin.as_ref().map(Server::local_addr);
     let stop = server.shutdown_handle();
-    let signals = server
-        .stop_on_signals()
-        .map_err(|error| Failure::error(error.to_string()))?;
+    // SIGHUP reopens the file of the access log.
+    let signals = match access_log {
+        Some(_) => server.stop_on_interrupt_and_terminate(),
+        None => server.stop_on_signals(),
+    };
+    let signals = signals.map_err(|error| Failure::error(error.to_string()))?;
 
     STDOUT.print(greeting::greeting(
         &server,
@@ -117,6 +133,16 @@ fn run() -> Result<u8, Failure> {
         ReportFormat::Json => format!("{}\n", report.to_json()),
     });
     Ok(exit_code(&report))
+}
+
+/// Runs what is not the server.
+fn run_command(command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::Drill(options) => return Ok(farewell_drill::run(options)),
+        Command::Completions(options) => STDOUT.print(commands::completions(options)),
+        Command::Man(options) => STDOUT.print(commands::man(options)?),
+    }
+    Ok(0)
 }
 
 /// Does what `--qr` and `--open` ask for.

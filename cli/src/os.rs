@@ -16,20 +16,26 @@ pub(super) const WRITE_MAX: usize = 4096;
 
 #[cfg(unix)]
 mod system {
+    use std::fs::File;
     use std::fs::Metadata;
+    use std::fs::OpenOptions;
     use std::io;
     use std::io::IsTerminal;
     use std::os::fd::AsFd;
     use std::os::fd::BorrowedFd;
     use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::process::CommandExt;
+    use std::path::Path;
     use std::process::Command;
     use std::time::Duration;
 
     use rustix::event::PollFd;
     use rustix::event::PollFlags;
     use rustix::event::Timespec;
+    use rustix::fs::Access;
     use rustix::fs::Mode;
+    use rustix::fs::OFlags;
     use rustix::io::Errno;
 
     use super::StandardStream;
@@ -37,6 +43,8 @@ mod system {
     pub(in super::super) const PROCESS_FILES_EXHAUSTED: i32 = Errno::MFILE.raw_os_error();
     pub(in super::super) const SYSTEM_FILES_EXHAUSTED: i32 = Errno::NFILE.raw_os_error();
     pub(in super::super) const THREADS_EXHAUSTED: i32 = Errno::AGAIN.raw_os_error();
+    /// A FIFO is opened for writing, and no process has it open for reading.
+    pub(in super::super) const NO_READER: i32 = Errno::NXIO.raw_os_error();
 
     fn with<T>(stream: StandardStream, use_it: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match stream {
@@ -87,6 +95,39 @@ mod system {
         file.is_file() && file.mode() & 0o004 != 0
     }
 
+    /// Opens a file for lines at its end. A new one can be read by its group, and by no
+    /// other users.
+    pub(in super::super) fn open_log(path: &Path) -> io::Result<File> {
+        let nonblocking = OFlags::NONBLOCK;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            // Without it, the program would wait here for a process that reads a FIFO.
+            .custom_flags(nonblocking.bits() as i32)
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            let flags = rustix::fs::fcntl_getfl(&file)?;
+            rustix::fs::fcntl_setfl(&file, flags - nonblocking)?;
+        }
+        Ok(file)
+    }
+
+    /// Whether a file can be created in the folder.
+    pub(in super::super) fn check_can_create_in(folder: &Path) -> io::Result<()> {
+        // That it is a folder, too.
+        let folder = folder.join(".");
+        Ok(rustix::fs::access(
+            &folder,
+            Access::WRITE_OK | Access::EXEC_OK,
+        )?)
+    }
+
+    /// Whether each user of this machine may change the file. A device is no such file.
+    pub(in super::super) fn is_writable_by_all(file: &Metadata) -> bool {
+        file.is_file() && file.mode() & 0o002 != 0
+    }
+
     /// Keeps Ctrl+C, which the terminal sends to the whole group, from the program that
     /// the command starts.
     pub(in super::super) fn leave_group(command: &mut Command) {
@@ -106,9 +147,12 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
+    use std::fs::File;
     use std::fs::Metadata;
+    use std::fs::OpenOptions;
     use std::io;
     use std::io::Write;
+    use std::path::Path;
     use std::process::Command;
     use std::time::Duration;
 
@@ -118,6 +162,7 @@ mod system {
     pub(in super::super) const PROCESS_FILES_EXHAUSTED: i32 = i32::MIN;
     pub(in super::super) const SYSTEM_FILES_EXHAUSTED: i32 = i32::MIN + 1;
     pub(in super::super) const THREADS_EXHAUSTED: i32 = i32::MIN + 2;
+    pub(in super::super) const NO_READER: i32 = i32::MIN + 3;
 
     pub(in super::super) fn write(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
         let (mut stdout, mut stderr);
@@ -148,6 +193,18 @@ mod system {
         false
     }
 
+    pub(in super::super) fn check_can_create_in(folder: &Path) -> io::Result<()> {
+        folder.join(".").metadata().map(drop)
+    }
+
+    pub(in super::super) fn is_writable_by_all(_: &Metadata) -> bool {
+        false
+    }
+
+    pub(in super::super) fn open_log(path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).open(path)
+    }
+
     pub(in super::super) fn leave_group(_: &mut Command) {}
 
     pub(in super::super) fn columns(_: StandardStream) -> Option<usize> {
@@ -155,11 +212,15 @@ mod system {
     }
 }
 
+pub(super) use self::system::NO_READER;
 pub(super) use self::system::PROCESS_FILES_EXHAUSTED;
 pub(super) use self::system::SYSTEM_FILES_EXHAUSTED;
 pub(super) use self::system::THREADS_EXHAUSTED;
+pub(super) use self::system::check_can_create_in;
 pub(super) use self::system::columns;
 pub(super) use self::system::is_readable_by_all;
+pub(super) use self::system::is_writable_by_all;
+pub(super) use self::system::open_log;
 pub(super) use self::system::wait_writable;
 pub(super) use self::system::with_private_files;
 pub(super) use self::system::write;

@@ -9,7 +9,11 @@ use super::args::Options;
 use super::failure::Failure;
 
 /// Environment variable that can hold the token instead of a file.
-const TOKEN_VARIABLE: &str = "FAREWELL_SHUTDOWN_TOKEN";
+pub(super) const TOKEN_VARIABLE: &str = "FAREWELL_SHUTDOWN_TOKEN";
+
+pub(super) fn is_token_in_environment() -> bool {
+    env::var_os(TOKEN_VARIABLE).is_some()
+}
 
 /// The access by the token. `None` if no token is configured.
 pub(super) fn by_token(options: &Options) -> Result<Option<StopAccess>, Failure> {

@@ -23,9 +23,12 @@ const PREFIX: &str = "FAREWELL_";
 /// Explains why clap has rejected the arguments (the program's name first) or
 /// the environment with `error`.
 pub(super) fn explain(command: &Command, arguments: &[OsString], error: &Error) -> Failure {
-    let program = match arguments.get(1).is_some_and(|first| first == "drill") {
-        true => "farewell drill",
-        false => "farewell",
+    let first = arguments.get(1).and_then(|first| first.to_str());
+    let program = match first {
+        Some("completions") => "farewell completions",
+        Some("drill") => "farewell drill",
+        Some("man") => "farewell man",
+        _ => "farewell",
     };
     let message = match wrong_variable(command, arguments) {
         Some((variable, error)) => line(&error, Some(&variable), arguments),
@@ -101,16 +104,30 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
 
 /// The variable of the option that clap finds closest.
 fn closest_variable(command: &Command, variable: &str) -> Option<String> {
-    let option = variable.strip_prefix(PREFIX)?.to_lowercase();
-    let option = format!("--{}", option.replace('_', "-"));
+    let field = variable.strip_prefix(PREFIX)?.to_lowercase();
+    let closest = closest_option(command, &field)?.replace('-', "_");
+    Some(format!("{PREFIX}{}", closest.to_uppercase()))
+}
+
+/// The option that clap finds closest to the name of this field, without the hyphens before
+/// it.
+pub(super) fn closest_option(command: &Command, field: &str) -> Option<String> {
+    let option = format!("--{}", field.replace('_', "-"));
     let error = command.clone().try_get_matches_from(["farewell", &option]);
     match error.err()?.get(ContextKind::SuggestedArg)? {
-        ContextValue::String(closest) => {
-            let closest = closest.trim_start_matches('-').replace('-', "_");
-            Some(format!("{PREFIX}{}", closest.to_uppercase()))
-        }
+        ContextValue::String(closest) => Some(closest.trim_start_matches('-').to_owned()),
         _ => None,
     }
+}
+
+/// Describes in one line why clap has rejected the value of `name`.
+pub(super) fn wrong_value(error: &Error, name: &str) -> String {
+    line(error, Some(name), &[])
+}
+
+/// Whether this is the name of a command.
+pub(super) fn is_command(name: &str) -> bool {
+    Options::command().find_subcommand(name).is_some()
 }
 
 /// The command that clap takes for a typing error in this folder's name.
@@ -169,8 +186,8 @@ fn line(error: &Error, variable: Option<&str>, arguments: &[OsString]) -> String
             let suggested = suggested(ContextKind::SuggestedSubcommand);
             format!("unknown command '{command}'{suggested}")
         }
-        ErrorKind::ArgumentConflict if command == "drill" => {
-            "drill must come first: it has its own options".to_owned()
+        ErrorKind::ArgumentConflict if is_command(&command) => {
+            format!("{command} must come first: it has its own options")
         }
         ErrorKind::ArgumentConflict if !command.is_empty() => {
             format!("unexpected argument '{command}'")

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![cfg(unix)]
 
+#[path = "process/access_log.rs"]
+mod access_log;
 #[path = "process/admin.rs"]
 mod admin;
 #[cfg(target_os = "linux")]
@@ -11,6 +13,10 @@ mod blocked;
 #[path = "../../tests/support/client.rs"]
 #[allow(dead_code, reason = "other test binaries use the rest")]
 mod client;
+#[path = "process/commands.rs"]
+mod commands;
+#[path = "process/config.rs"]
+mod config;
 #[path = "process/files.rs"]
 mod files;
 #[path = "process/folder.rs"]

@@ -12,6 +12,7 @@
 mod readers;
 mod routes;
 
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use farewell::Config;
@@ -24,6 +25,7 @@ pub(super) use self::routes::Operators;
 use super::args::Options;
 use super::bind;
 use super::failure::Failure;
+use super::listen::ListenAddress;
 use super::os;
 
 /// The second server, on a thread of its own.
@@ -41,13 +43,37 @@ pub(super) fn bind(options: &Options, main: &LocalAddr) -> Result<Option<Server>
     // Only the user of the program may connect, and so stop it.
     let bound = os::with_private_files(bind);
     bound.map(Some).map_err(|failure| match main.socket_addr() {
-        Some(main) if bind::is_taken_by(address, main) => Failure::usage(format!(
-            "{} is '{address}', where {} listens already: choose another port",
-            options.name("admin"),
-            options.name("listen")
-        )),
+        Some(main) if bind::is_taken_by(address, main) => is_taken(address, options),
         _ => failure,
     })
+}
+
+/// Checks the address without listening on it.
+pub(super) fn check(options: &Options) -> Result<(), Failure> {
+    let Some(address) = &options.admin else {
+        return Ok(());
+    };
+    bind::check("admin", address, options)?;
+    let is_same = match ListenAddress::new(address).unix_path() {
+        Some(_) => *address == options.listen,
+        None => {
+            let main = ListenAddress::new(&options.listen).to_socket_addrs();
+            let mut main = main.into_iter().flatten();
+            main.any(|main| bind::is_taken_by(address, main))
+        }
+    };
+    match is_same {
+        true => Err(is_taken(address, options)),
+        false => Ok(()),
+    }
+}
+
+fn is_taken(address: &str, options: &Options) -> Failure {
+    Failure::usage(format!(
+        "{} is '{address}', where {} listens already: choose another port",
+        options.name("admin"),
+        options.name("listen")
+    ))
 }
 
 /// The limits of the second server: few clients, short requests, and a stop that takes at

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use clap::Args;
-use clap::parser::ValueSource;
 use farewell::Uploads;
 use http::HeaderValue;
 
+use super::super::config::Source;
+use super::super::config::Sources;
 use super::super::values::bytes;
 use super::super::values::flag;
 use super::cors::Origin;
@@ -127,14 +128,12 @@ impl FileOptions {
         self.upload.then_some(uploads)
     }
 
-    /// The field of one option that the command line or the environment sets.
-    pub(crate) fn any_set(matches: &ArgMatches) -> Option<String> {
+    /// The field of one option that is set, whether on the command line, by a variable or in
+    /// a file.
+    pub(crate) fn any_set(matches: &ArgMatches, sources: &Sources) -> Option<String> {
         let command = Self::augment_args(clap::Command::new("folder"));
         let is_set = |id: &&str| {
-            let is_default = !matches!(
-                matches.value_source(id),
-                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-            );
+            let is_default = *sources.of(id) == Source::Default;
             let is_off = matches!(matches.try_get_one::<bool>(id), Ok(Some(false)));
             !is_default && !is_off
         };

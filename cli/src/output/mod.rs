@@ -34,6 +34,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::access_log;
 use super::os;
 use super::os::StandardStream;
 use super::os::WRITE_MAX;
@@ -117,9 +118,7 @@ impl Output {
             if queue.is_empty() && queue.writer != WriterState::Writing {
                 return true;
             }
-            let stalled = queue.progress.map_or(since, |at| at.max(since)) + STALL_TIMEOUT;
-            let end = stalled.min(since + FLUSH_TIMEOUT);
-            let left = end.saturating_duration_since(Instant::now());
+            let left = time_to_flush(queue.progress, since);
             if left.is_zero() {
                 return false;
             }
@@ -260,6 +259,14 @@ pub(super) fn catch_panic_messages() {
     }));
 }
 
+/// How much longer the end of the program, which began at `since`, waits for a stream or
+/// file that last accepted bytes at `progress`.
+pub(super) fn time_to_flush(progress: Option<Instant>, since: Instant) -> Duration {
+    let stalled = progress.map_or(since, |at| at.max(since)) + STALL_TIMEOUT;
+    let end = stalled.min(since + FLUSH_TIMEOUT);
+    end.saturating_duration_since(Instant::now())
+}
+
 /// Writes what is queued when the program ends. If the streams are blocked, it
 /// returns after about two seconds. Logs an error if stdout could not be
 /// written.
@@ -268,6 +275,7 @@ pub(super) fn finish() {
     if !STDOUT.flush(since) {
         log::error!("stdout is blocked: what was printed last is lost");
     }
+    access_log::finish(since);
     STDERR.flush(since);
 }
 

@@ -15,7 +15,7 @@ use super::usage;
 
 const PROGRAM: &str = "farewell";
 
-/// Prints the completions for a shell.
+/// Print the completions for a shell.
 ///
 /// For bash, in ~/.bashrc: eval "$(farewell completions bash)". For zsh, as the file
 /// _farewell in a folder of $fpath. For fish, as
@@ -26,7 +26,7 @@ pub(super) struct CompletionsOptions {
     shell: Shell,
 }
 
-/// Prints the manual page, in the format of man.
+/// Print the manual page, in the format of man.
 ///
 /// To read it: farewell man | man -l -. To install it: farewell man >
 /// /usr/local/share/man/man1/farewell.1

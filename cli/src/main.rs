@@ -107,8 +107,8 @@ fn run() -> Result<u8, Failure> {
     if let Some(urls) = Urls::of(&server.local_addr()) {
         show(&urls, &options);
     }
-    let progress = live::show_progress(stop.clone(), signals);
-    let operators = Operators::new(stop, admin_address.as_ref(), token, &options);
+    let progress = live::show_progress(stop, signals);
+    let operators = Operators::new(&server, admin_address.as_ref(), token, &options);
     let admin = admin
         .map(|server| Admin::start(server, &operators))
         .transpose()?;

@@ -10,6 +10,8 @@ mod admin;
 #[cfg(target_os = "linux")]
 #[path = "process/blocked.rs"]
 mod blocked;
+#[path = "../../tests/support/browser.rs"]
+mod browser;
 #[path = "../../tests/support/client.rs"]
 #[allow(dead_code, reason = "other test binaries use the rest")]
 mod client;
@@ -46,6 +48,8 @@ mod rolling;
 mod routes;
 #[path = "process/signals.rs"]
 mod signals;
+#[path = "process/status.rs"]
+mod status;
 #[path = "process/stops.rs"]
 mod stops;
 #[path = "process/unix_socket.rs"]

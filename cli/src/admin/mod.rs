@@ -11,6 +11,7 @@
 
 mod readers;
 mod routes;
+mod status;
 
 use std::net::ToSocketAddrs;
 use std::time::Duration;

@@ -5,37 +5,43 @@ use farewell::Rejection;
 use farewell::Request;
 use farewell::StopAccess;
 
-/// Which requests may read the numbers.
+/// Which requests may read the numbers: those to which one of the rules applies.
 #[derive(Clone, Debug)]
-pub(super) enum Readers {
-    /// Every client that can connect.
-    All,
-    /// The requests to which one of these applies, at least one.
-    AnyOf(Vec<StopAccess>),
+pub(super) struct Readers {
+    /// Without a rule, every client that can connect may read.
+    rules: Vec<StopAccess>,
+    has_token: bool,
 }
 
 impl Readers {
     /// On the listener of the application: the requests that may stop the program.
-    pub(super) fn with(stop: StopAccess) -> Self {
-        Self::AnyOf(vec![stop])
+    pub(super) fn of_application(token: Option<StopAccess>) -> Self {
+        Self {
+            has_token: token.is_some(),
+            rules: vec![token.unwrap_or_else(StopAccess::loopback)],
+        }
     }
 
     /// On a listener for operators at this address. The clients of a unix socket are those
     /// that its file lets connect. Those of a loopback address are programs of this
     /// machine; a page of another site, which a browser on this machine shows, is not one.
     /// From elsewhere they need the token, if there is one.
-    pub(super) fn at(listener: &LocalAddr, token: Option<StopAccess>) -> Self {
-        let ip = match listener {
-            LocalAddr::Inet(address) => address.ip(),
-            _ => return Self::All,
+    pub(super) fn of_operators(listener: &LocalAddr, token: Option<StopAccess>) -> Self {
+        let local = match listener {
+            LocalAddr::Inet(address) => address.ip().to_canonical().is_loopback(),
+            _ => return Self { rules: Vec::new(), has_token: false },
         };
-        match (ip.to_canonical().is_loopback(), token) {
-            (true, token) => {
-                Self::AnyOf([StopAccess::loopback()].into_iter().chain(token).collect())
-            }
-            (false, Some(token)) => Self::with(token),
-            (false, None) => Self::All,
+        let has_token = token.is_some();
+        let local = local.then(StopAccess::loopback);
+        Self {
+            rules: local.into_iter().chain(token).collect(),
+            has_token,
         }
+    }
+
+    /// Whether the token lets a client read. So it may be worth while to ask for it.
+    pub(super) fn include_token(&self) -> bool {
+        self.has_token
     }
 
     /// # Errors
@@ -43,11 +49,8 @@ impl Readers {
     /// The response for a request that may not read: why the last rule does not apply,
     /// which is that of the token if there is one.
     pub(super) fn check(&self, request: &Request) -> Result<(), Rejection> {
-        let Self::AnyOf(rules) = self else {
-            return Ok(());
-        };
         let mut result = Ok(());
-        for rule in rules {
+        for rule in &self.rules {
             result = rule.check(request);
             if result.is_ok() {
                 break;

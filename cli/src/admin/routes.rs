@@ -1,5 +1,7 @@
 //! The routes for operators.
 
+use std::time::Instant;
+
 use farewell::Handler;
 use farewell::LocalAddr;
 use farewell::Metrics;
@@ -8,42 +10,63 @@ use farewell::Request;
 use farewell::Response;
 use farewell::Router;
 use farewell::Routes;
-use farewell::ShutdownHandle;
+use farewell::Server;
 use farewell::StopAccess;
 use farewell::StopRoutes;
 
 use super::super::args::Options;
 use super::Readers;
+use super::status::ShutdownRoute;
+use super::status::Status;
+use super::status::Subject;
 
-/// The routes for operators, of the server with this handle.
+/// The routes for operators of a server.
 pub(in super::super) struct Operators {
     stop: StopRoutes,
     metrics: Metrics,
+    status: Status,
     readers: Readers,
     has_shutdown: bool,
 }
 
 impl Operators {
-    /// The routes on the listener of the application, or, if `admin` is its address, on one
-    /// of their own.
+    /// The routes of this server: on its own listener, or, if `admin` is the address of one,
+    /// on that.
     pub(in super::super) fn new(
-        handle: ShutdownHandle,
+        server: &Server,
         admin: Option<&LocalAddr>,
         token: Option<StopAccess>,
         options: &Options,
     ) -> Self {
+        let has_token = token.is_some();
         let access = match (&token, admin) {
             (Some(token), _) => token.clone(),
             (None, Some(LocalAddr::Unix(_))) => StopAccess::unix_socket(),
             (None, _) => StopAccess::loopback(),
         };
         let readers = match admin {
-            Some(address) => Readers::at(address, token),
-            None => Readers::with(access.clone()),
+            Some(address) => Readers::of_operators(address, token),
+            None => Readers::of_application(token),
+        };
+        let config = server.config();
+        let subject = Subject {
+            metrics: server.metrics(),
+            handle: server.shutdown_handle(),
+            address: server.local_addr(),
+            max_connections: config.max_connections,
+            lame_duck: config.lame_duck,
+            drain_timeout: config.drain_timeout,
+            shutdown: match (options.no_shutdown_route, has_token) {
+                (true, _) => ShutdownRoute::None,
+                (false, false) => ShutdownRoute::Open,
+                (false, true) => ShutdownRoute::Token,
+            },
+            started: Instant::now(),
         };
         Self {
-            metrics: handle.metrics(),
-            stop: StopRoutes::new(handle, access),
+            metrics: server.metrics(),
+            status: Status::new(subject, readers.clone()),
+            stop: StopRoutes::new(server.shutdown_handle(), access),
             readers,
             has_shutdown: !options.no_shutdown_route,
         }
@@ -52,16 +75,17 @@ impl Operators {
     /// The paths of the routes.
     pub(in super::super) fn paths(&self) -> Vec<&'static str> {
         let shutdown = self.has_shutdown.then_some("/shutdown");
-        let paths = ["/metrics", "/healthz", "/readyz"].into_iter();
-        paths.chain(shutdown).collect()
+        let paths = ["/status", "/status/events", "/metrics", "/healthz", "/readyz"];
+        paths.into_iter().chain(shutdown).collect()
     }
 
     /// The routes.
     pub(in super::super) fn router(&self) -> Router {
         let mut router = Router::new()
+            .merge(self.status.router())
+            .get("/metrics", self.guarded(self.metrics.handler()))
             .get("/healthz", self.stop.healthz_handler())
-            .get("/readyz", self.stop.readyz_handler())
-            .get("/metrics", self.guarded(self.metrics.handler()));
+            .get("/readyz", self.stop.readyz_handler());
         if self.has_shutdown {
             // The handler refuses methods by itself: a router would send it `HEAD` too.
             router = router.any("/shutdown", self.stop.shutdown_handler());

@@ -1,6 +1,7 @@
 //! Support for the tests: a server on port 0, a raw client, and gates for handlers.
 
 #[cfg(unix)]
+#[path = "../../support/browser.rs"]
 pub(crate) mod browser;
 #[path = "../../support/client.rs"]
 pub(crate) mod client;

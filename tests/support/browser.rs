@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
@@ -14,7 +15,8 @@ use tempfile::TempDir;
 use tungstenite::Message;
 use tungstenite::WebSocket;
 
-use super::TOO_LONG;
+/// Turns a hang into a failure. No test that passes waits so long.
+const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// A browser with one page. The drop ends it.
 pub(crate) struct Browser {
@@ -142,6 +144,48 @@ impl Browser {
         let mut result = self.call("Runtime.evaluate", parameters);
         assert!(result["exceptionDetails"].is_null(), "{result}");
         result["result"]["value"].take()
+    }
+
+    /// Waits until an expression in the page is true.
+    #[allow(dead_code, reason = "not every test binary has a page that changes")]
+    pub(crate) fn wait_for(&mut self, condition: &str) {
+        let expression = format!(
+            "new Promise(done => {{
+                const look = () => {{ if ({condition}) {{ observer.disconnect(); done(true); }} }};
+                const observer = new MutationObserver(look);
+                observer.observe(document, {{
+                    subtree: true, childList: true, attributes: true, characterData: true,
+                }});
+                look();
+            }})"
+        );
+        let parameters = json!({ "expression": expression, "awaitPromise": true });
+        let result = self.call("Runtime.evaluate", parameters);
+        assert!(result["exceptionDetails"].is_null(), "{result}");
+    }
+
+    /// Presses a key, such as `Tab` or `Enter`, and lets it go.
+    #[allow(dead_code, reason = "not every test binary has a page with buttons")]
+    pub(crate) fn press(&mut self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            _ => panic!("no code for {key}"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({
+                "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code,
+                "text": if kind == "keyDown" { text } else { "" },
+            });
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Types text into the element that has the focus.
+    #[allow(dead_code, reason = "not every test binary has a page with fields")]
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
     }
 
     /// Gives the page the width of a screen, and one of the schemes `light` and `dark`.

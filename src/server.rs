@@ -34,7 +34,8 @@ use crate::message::response::IntoResponse;
 use crate::metrics::Metrics;
 use crate::net::listener;
 use crate::net::listener::Listener;
-use crate::net::listener::Ownership;
+use crate::net::listener_handle::ListenerHandle;
+use crate::net::ownership::Ownership;
 use crate::shutdown::drain::drain;
 use crate::shutdown::follow::ProgressChannel;
 use crate::shutdown::handle::ShutdownHandle;
@@ -100,6 +101,7 @@ impl Server {
     ///
     /// With [`Ownership::Shared`], connections that arrive after the trigger are
     /// neither refused nor served: they wait for the other holder of the listener.
+    /// [`listener_handle`](Self::listener_handle) can change it while the server runs.
     ///
     /// The accept queue keeps the length that the listener has. Only
     /// [`bind`](Self::bind) lengthens it.
@@ -208,6 +210,12 @@ impl Server {
         )
     }
 
+    /// The handle that shares the listening socket with another process: for a restart in
+    /// which no connection is refused.
+    pub fn listener_handle(&self) -> ListenerHandle {
+        ListenerHandle::new(self.listener.downgrade())
+    }
+
     /// What counts the connections and requests of this server. It may be used before
     /// [`serve`](Self::serve) is called, and after the server has stopped.
     pub fn metrics(&self) -> Metrics {
@@ -273,6 +281,7 @@ impl Server {
         let engine = Engine::new(services, Box::new(handler), renderer, acceptor_waker)
             .map_err(|error| Error::io("cannot create an epoll or a pipe", error))?;
         let pool = WorkerPool::start(Arc::new(engine), listener, lines)?;
+        life.started();
         let mut report = drain(pool, &progress);
         report.threads_left += threads_left;
         match life.failed_thread() {

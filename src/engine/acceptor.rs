@@ -26,7 +26,7 @@ use crate::journal::note;
 use crate::lifecycle::phase::Phase;
 use crate::net::listener::Accepted;
 use crate::net::listener::Listener;
-use crate::net::listener::Ownership;
+use crate::net::ownership::Ownership;
 use crate::net::stream::Stream;
 
 /// How long to wait after an accept that failed because a resource is used up. A
@@ -64,7 +64,7 @@ impl Acceptor {
     pub(crate) fn run(self) {
         self.accept_until_stopped();
         self.engine.set_acceptor_awake();
-        match self.listener.ownership() {
+        match self.listener.stop_accepting() {
             Ownership::Sole => self.drain_backlog(),
             // Other holders of the listener accept the connections in the backlog.
             Ownership::Shared => {}

@@ -17,6 +17,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -89,6 +90,10 @@ pub enum Trigger {
     Signal,
     /// A request from this peer.
     Request(PeerAddr),
+    /// Another process goes on with the listening socket: see
+    /// [`ListenerHandle`](crate::ListenerHandle). The stop has no lame duck, because
+    /// clients need no other server.
+    Restart,
     /// A thread of the server panicked, which is a bug of this library. Once every
     /// connection has ended, [`serve`](crate::Server::serve) returns an error.
     Failure,
@@ -100,6 +105,7 @@ impl fmt::Display for Trigger {
             Self::Call => f.write_str("the program itself"),
             Self::Signal => f.write_str("a signal"),
             Self::Request(peer) => write!(f, "a request from {peer}"),
+            Self::Restart => f.write_str("a restart"),
             Self::Failure => f.write_str("a failure of the server"),
         }
     }
@@ -146,6 +152,8 @@ pub(crate) struct Lifecycle {
     counts: CountsWatch,
     /// The name of the first thread that panicked.
     failed: OnceLock<String>,
+    /// Every thread of the server runs.
+    has_started: AtomicBool,
     lame_duck: Duration,
     last_call: Duration,
     drain_timeout: Duration,
@@ -159,6 +167,7 @@ impl Lifecycle {
             changed: Condvar::new(),
             counts: CountsWatch::default(),
             failed: OnceLock::new(),
+            has_started: AtomicBool::new(false),
             lame_duck: config.lame_duck,
             last_call: config.last_call,
             drain_timeout: config.drain_timeout,
@@ -178,6 +187,20 @@ impl Lifecycle {
         *self.lock()
     }
 
+    /// Takes note that every thread of the server runs.
+    pub(crate) fn started(&self) {
+        self.has_started.store(true, SeqCst);
+        self.notify();
+    }
+
+    /// Waits until the server accepts connections, has stopped without, or until
+    /// `deadline`. Returns whether it accepts, or has accepted, connections.
+    pub(crate) fn wait_until_started(&self, deadline: Option<Instant>) -> bool {
+        let has_started = || self.has_started.load(SeqCst);
+        self.wait(deadline, || has_started() || self.phase() == Phase::Stopped);
+        has_started()
+    }
+
     /// Begins the stop. Returns `false` if it has begun before.
     pub(crate) fn shutdown(&self, by: Trigger) -> bool {
         let mut history = self.lock();
@@ -186,7 +209,7 @@ impl Lifecycle {
         }
         let now = Instant::now();
         history.trigger = Some((by, now));
-        if self.lame_duck.is_zero() {
+        if self.lame_duck.is_zero() || by == Trigger::Restart {
             history.draining = Some(now);
             self.move_to(Phase::Draining);
         } else {
@@ -365,8 +388,6 @@ impl Lifecycle {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -399,6 +420,15 @@ mod tests {
         assert_eq!(life.deadline(), Some(at + 2 * SECOND));
         life.drain();
         assert_eq!(life.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn a_restart_has_no_lame_duck() {
+        let life = life(SECOND);
+        life.shutdown(Trigger::Restart);
+        assert_eq!(life.phase(), Phase::Draining);
+        let (_, at) = life.history().trigger.unwrap();
+        assert_eq!(life.deadline(), Some(at + SECOND));
     }
 
     #[test]

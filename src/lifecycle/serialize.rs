@@ -140,6 +140,7 @@ impl Serialize for Trigger {
             Self::Call => ("call", None),
             Self::Signal => ("signal", None),
             Self::Request(peer) => ("request", Some(peer)),
+            Self::Restart => ("restart", None),
             Self::Failure => ("failure", None),
         };
         let fields_count = 1 + usize::from(peer.is_some());

@@ -9,9 +9,15 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
+#[cfg(unix)]
+use std::os::fd::AsFd;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::time::Duration;
 
 use socket2::SockAddr;
@@ -19,24 +25,13 @@ use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
 
+use super::ownership::Ownership;
+use super::ownership::Standing;
 use super::stream::Stream;
 use super::stream::UNSENT_MAX;
 use crate::address::LocalAddr;
 use crate::address::PeerAddr;
 use crate::net::os;
-
-/// Whether the server shares its listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ownership {
-    /// Only this server has the listener. When it stops, the kernel refuses new
-    /// connections, and the server serves those in the backlog.
-    Sole,
-    /// Another process or another handle has the listener too, and goes on
-    /// accepting: with socket activation, or in a restart that passes the listener
-    /// on. When the server stops, it only stops accepting. The backlog is left to
-    /// the other holder.
-    Shared,
-}
 
 /// How long one accept waits at most, at a listener that is ours alone. So an
 /// acceptor that cannot be woken (no loopback interface, a firewall) sees a stop
@@ -46,12 +41,18 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the connection that wakes the acceptor may take to open.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The listening socket.
+/// The listening socket. Its drop closes it.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: ListeningSocket,
+    shared: Arc<SharedListener>,
     address: LocalAddr,
-    ownership: Ownership,
+}
+
+/// What the listener shares with its handles, which keep it only while they use it.
+#[derive(Debug)]
+pub(crate) struct SharedListener {
+    socket: ListeningSocket,
+    pub(crate) standing: Standing,
 }
 
 /// In blocking mode until [`Listener::set_nonblocking`]. The sockets are mio's because
@@ -90,23 +91,22 @@ impl Listener {
 
     pub(crate) fn new(socket: TcpListener, ownership: Ownership) -> io::Result<Self> {
         let address = socket.local_addr()?.into();
-        let mut nodelay = false;
+        let options = SockRef::from(&socket);
         // The options belong to the socket, not to our handle of it, so a socket
         // that another holder uses too is left as it is.
         if ownership == Ownership::Sole {
-            let options = SockRef::from(&socket);
             make_blocking(&options)?;
             if let Err(error) = os::limit_unsent(&options, UNSENT_MAX) {
                 log::debug!("cannot limit the unsent bytes of slow clients: {error}");
             }
-            nodelay = os::nodelay_is_inherited() && options.set_tcp_nodelay(true).is_ok();
+            if let Err(error) = options.set_tcp_nodelay(true) {
+                log::debug!("cannot set TCP_NODELAY for all clients: {error}");
+            }
         }
+        let nodelay = os::nodelay_is_inherited() && options.tcp_nodelay().unwrap_or(false);
         let socket = mio::net::TcpListener::from_std(socket);
-        Ok(Self {
-            socket: ListeningSocket::Tcp { socket, nodelay },
-            address,
-            ownership,
-        })
+        let socket = ListeningSocket::Tcp { socket, nodelay };
+        Ok(Self::assemble(socket, address, ownership))
     }
 
     /// From a unix socket. The kernel takes about 200 kB for a client of it that does
@@ -116,11 +116,22 @@ impl Listener {
         if ownership == Ownership::Sole {
             make_blocking(&socket.options())?;
         }
-        Ok(Self {
-            address: socket.address().clone(),
-            socket: ListeningSocket::Unix(socket),
-            ownership,
-        })
+        let address = socket.address().clone();
+        let socket = ListeningSocket::Unix(socket);
+        Ok(Self::assemble(socket, address, ownership))
+    }
+
+    fn assemble(socket: ListeningSocket, address: LocalAddr, ownership: Ownership) -> Self {
+        let standing = Standing::new(ownership);
+        Self {
+            shared: Arc::new(SharedListener { socket, standing }),
+            address,
+        }
+    }
+
+    /// What handles of the listener hold.
+    pub(crate) fn downgrade(&self) -> Weak<SharedListener> {
+        Arc::downgrade(&self.shared)
     }
 
     pub(crate) fn address(&self) -> &LocalAddr {
@@ -128,12 +139,18 @@ impl Listener {
     }
 
     pub(crate) fn ownership(&self) -> Ownership {
-        self.ownership
+        self.shared.standing.ownership()
+    }
+
+    /// The ownership by which the stop of the server treats the backlog. From here on it
+    /// does not change.
+    pub(crate) fn stop_accepting(&self) -> Ownership {
+        self.shared.standing.fix()
     }
 
     /// What wakes the thread that waits in [`accept`](Self::accept).
     pub(crate) fn acceptor_waker(&self) -> io::Result<AcceptorWaker> {
-        match &self.socket {
+        match &self.shared.socket {
             ListeningSocket::Tcp { socket, .. } => AcceptorWaker::tcp(socket.local_addr()?),
             ListeningSocket::Unix(socket) => AcceptorWaker::unix(socket),
         }
@@ -142,7 +159,7 @@ impl Listener {
     /// Waits for a connection, for `ACCEPT_TIMEOUT` at most if the listener is
     /// ours alone.
     pub(crate) fn accept(&self) -> Accepted {
-        let accepted = match &self.socket {
+        let accepted = match &self.shared.socket {
             ListeningSocket::Tcp { socket, nodelay } => socket
                 .accept()
                 .map(|(socket, peer)| (Stream::accepted(socket, *nodelay), peer.into())),
@@ -162,7 +179,7 @@ impl Listener {
     /// From here on [`accept`](Self::accept) takes the connections in the backlog,
     /// and does not wait.
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        self.options().set_nonblocking(true)
+        self.shared.options().set_nonblocking(true)
     }
 
     /// Removes the file of a unix socket that is ours alone. New clients find no
@@ -170,7 +187,7 @@ impl Listener {
     ///
     /// This comes before the listener stops listening: see `SocketFile::remove`.
     pub(crate) fn remove_file(&self) -> io::Result<()> {
-        match (&self.socket, self.ownership) {
+        match (&self.shared.socket, self.ownership()) {
             (ListeningSocket::Unix(socket), Ownership::Sole) => {
                 socket.file().map_or(Ok(()), os::SocketFile::remove)
             }
@@ -181,7 +198,7 @@ impl Listener {
     /// Closes the listener without having served its backlog. Returns whether this resets
     /// connections: the backlog of a shared listener is left to the other holder.
     pub(crate) fn close_unserved(self) -> bool {
-        self.ownership == Ownership::Sole
+        self.stop_accepting() == Ownership::Sole
             && self.set_nonblocking().is_ok()
             && matches!(self.accept(), Accepted::Connection(..))
     }
@@ -193,8 +210,8 @@ impl Listener {
     /// The system has no call for it. New connections still arrive.
     pub(crate) fn refuse_new_connections(&self) -> io::Result<()> {
         match self.address {
-            LocalAddr::Inet(address) => os::refuse_new_connections(&self.options(), address),
-            LocalAddr::Unix(_) => os::refuse_new_unix_connections(&self.options()),
+            LocalAddr::Inet(address) => os::refuse_new_connections(&self.shared.options(), address),
+            LocalAddr::Unix(_) => os::refuse_new_unix_connections(&self.shared.options()),
         }
     }
 
@@ -204,11 +221,31 @@ impl Listener {
         let address = self.address.socket_addr();
         address.is_some_and(|address| os::half_open(address) != Some(0))
     }
+}
 
+impl SharedListener {
     fn options(&self) -> SockRef<'_> {
         match &self.socket {
             ListeningSocket::Tcp { socket, .. } => SockRef::from(socket),
             ListeningSocket::Unix(socket) => socket.options(),
+        }
+    }
+
+    /// Makes the socket one that only this server accepts from.
+    pub(crate) fn make_blocking(&self) -> io::Result<()> {
+        make_blocking(&self.options())
+    }
+
+    /// A second handle of the socket, for another process.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: the path of the unix socket does not lead to it any more.
+    #[cfg(unix)]
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match &self.socket {
+            ListeningSocket::Tcp { socket, .. } => socket.as_fd().try_clone_to_owned(),
+            ListeningSocket::Unix(socket) => socket.duplicate(),
         }
     }
 }
@@ -217,6 +254,7 @@ impl Listener {
 /// never served.
 impl Drop for Listener {
     fn drop(&mut self) {
+        self.stop_accepting();
         // Without the right to remove it, the file stays. The next server replaces it.
         let _ = self.remove_file();
     }

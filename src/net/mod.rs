@@ -2,5 +2,7 @@
 
 pub(crate) mod interrupt;
 pub(crate) mod listener;
+pub(crate) mod listener_handle;
 pub(crate) mod os;
+pub(crate) mod ownership;
 pub(crate) mod stream;

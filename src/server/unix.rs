@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::config::Config;
 use crate::error::Error;
 use crate::net::listener::Listener;
-use crate::net::listener::Ownership;
 use crate::net::os::UnixSocket;
+use crate::net::ownership::Ownership;
 use crate::server::Server;
 
 impl Server {

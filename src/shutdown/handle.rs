@@ -92,6 +92,28 @@ impl ShutdownHandle {
         self.life.phase()
     }
 
+    /// Waits until the server accepts connections, for `timeout` at most. Returns `false` if
+    /// it does not: [`serve`](crate::Server::serve) was not called or has failed, or the
+    /// stop has been so early that it served no connection.
+    ///
+    /// A connection that a client makes before that waits in the accept queue. So this is
+    /// for the moment at which a program tells a supervisor that it is ready.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let server = farewell::Server::bind("127.0.0.1:0", farewell::Config::default())?;
+    /// let stop = server.shutdown_handle();
+    /// assert!(!stop.wait_until_serving(Duration::ZERO));
+    /// let server = server.spawn(|_: farewell::Request| "hello\n")?;
+    /// assert!(stop.wait_until_serving(Duration::MAX));
+    /// # drop(server);
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn wait_until_serving(&self, timeout: Duration) -> bool {
+        let until = Instant::now().checked_add(timeout);
+        self.life.wait_until_started(until)
+    }
+
     /// Waits until the server is in `phase`, or in a later one.
     ///
     /// The server reaches [`Phase::Stopped`] when [`serve`](crate::Server::serve)

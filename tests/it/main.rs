@@ -19,6 +19,8 @@ mod extract;
 #[cfg(feature = "files")]
 mod files;
 mod followers;
+#[cfg(unix)]
+mod handover;
 mod held_up;
 mod hostile;
 mod in_flight;

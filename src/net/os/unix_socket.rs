@@ -17,6 +17,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -120,6 +121,19 @@ impl UnixSocket {
     /// `None` for a name in Linux's abstract namespace.
     pub(crate) fn file(&self) -> Option<&SocketFile> {
         self.file.as_ref()
+    }
+
+    /// A second handle of the socket, for another process.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: clients that connect to the path do not reach this socket.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        if self.file.as_ref().is_some_and(|file| !file.is_there()) {
+            let text = "the file of the unix socket was removed or replaced";
+            return Err(io::Error::new(ErrorKind::NotFound, text));
+        }
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     /// The connection, as a stream of the type that serves both kinds: system calls

@@ -145,6 +145,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "SIZE", env = "FAREWELL_RATE_MIN", value_parser = bytes)]
     rate_min: Option<u64>,
 
+    /// Longest time for a restart by SIGUSR2: a new process that is not ready by
+    /// then is killed, and this one goes on [default: 30s].
+    #[arg(long, value_name = "DURATION", env = "FAREWELL_RESTART_TIMEOUT", value_parser = duration)]
+    restart_timeout: Option<Duration>,
+
     /// Log a line for each request on stderr, with target farewell::access and
     /// level info.
     #[arg(long, env = "FAREWELL_ACCESS_LOG", value_parser = flag)]
@@ -227,6 +232,9 @@ pub(super) enum Command {
     Man(ManOptions),
 }
 
+/// The default of `--restart-timeout`.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
+
 const AFTER_HELP: &str = "\
 Routes:
   /healthz         200 while the program runs
@@ -247,6 +255,13 @@ Signals:
   later, cuts requests in progress. On Linux, a signal that was ignored when the
   program started stays ignored. With --access-log-file, SIGHUP reopens that file
   and does not stop the program.
+  SIGUSR2 restarts the program without refusing a connection: a new process, of
+  the program file as it is then, gets the listening sockets, and this one stops
+  when the new one is ready. If it does not get ready, this one goes on.
+
+Supervisors:
+  The program takes listening sockets from systemd (LISTEN_FDS), and tells it
+  its state (NOTIFY_SOCKET, WATCHDOG_USEC).
 
 Log:
   The log goes to stderr. RUST_LOG sets its level: error, warn, info (default),
@@ -362,6 +377,11 @@ impl Options {
             }
             _ => self.files.conflict(|field| self.name(field)),
         }
+    }
+
+    /// How long a new process may take until it is ready.
+    pub(super) fn restart_timeout(&self) -> Duration {
+        self.restart_timeout.unwrap_or(RESTART_TIMEOUT)
     }
 
     /// The name of the option that sets a field, of the environment variable if the value

@@ -9,16 +9,31 @@ use farewell::Server;
 
 use super::args::Options;
 use super::failure::Failure;
+use super::inherited::InheritedSocket;
 use super::listen::ListenAddress;
 
-/// A server that listens on `address`, the value of the option that sets `field`.
+/// A server that listens on the inherited socket, if there is one, or else on `address`,
+/// the value of the option that sets `field`.
 pub(super) fn bind(
     field: &str,
     address: &str,
+    inherited: Option<InheritedSocket>,
     config: Config,
     options: &Options,
 ) -> Result<Server, Failure> {
     let listen = ListenAddress::new(address);
+    if let Some(socket) = inherited {
+        let server = socket.server(config);
+        let server = server.map_err(|error| Failure::from_library(&error, options))?;
+        let inherited = server.local_addr();
+        if !listen.is_of(&inherited) {
+            let option = options.name(field);
+            log::info!(
+                "{option} {listen} is ignored: listening on the inherited socket {inherited}"
+            );
+        }
+        return Ok(server);
+    }
     let failure = |error| Failure::of_address(field, address, &error, options);
     if let Some(path) = listen.unix_path() {
         #[cfg(unix)]

@@ -6,7 +6,10 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
+use std::path;
 use std::path::Path;
+
+use farewell::LocalAddr;
 
 /// `127.0.0.1:8081`, `localhost:8081`, `:8081` for all addresses, or
 /// `unix:/run/farewell.sock`.
@@ -20,6 +23,22 @@ impl<'a> ListenAddress<'a> {
     /// The path of a unix socket.
     pub(super) fn unix_path(&self) -> Option<&'a Path> {
         self.0.strip_prefix("unix:").map(Path::new)
+    }
+
+    /// Whether a server for this address may listen on that one.
+    pub(super) fn is_of(&self, listening: &LocalAddr) -> bool {
+        match (self.unix_path(), listening) {
+            (Some(path), LocalAddr::Unix(other)) => {
+                path::absolute(path).is_ok_and(|path| path == **other)
+            }
+            (None, LocalAddr::Inet(other)) => {
+                let mut addresses = self.to_socket_addrs().into_iter().flatten();
+                addresses.any(|address| {
+                    address.ip() == other.ip() && [0, other.port()].contains(&address.port())
+                })
+            }
+            _ => false,
+        }
     }
 }
 
@@ -79,6 +98,21 @@ mod tests {
             Some(Path::new("a"))
         );
         assert_eq!(ListenAddress::new("/run/a.sock").unix_path(), None);
+    }
+
+    #[test]
+    fn an_address_is_told_from_that_of_an_inherited_socket() {
+        let inet = |text: &str| LocalAddr::from(text.parse::<SocketAddr>().unwrap());
+        let unix = LocalAddr::Unix(Path::new("/run/a.sock").into());
+        let is_of = |text, listening| ListenAddress::new(text).is_of(listening);
+        assert!(is_of("127.0.0.1:80", &inet("127.0.0.1:80")));
+        assert!(is_of("127.0.0.1:0", &inet("127.0.0.1:80")));
+        assert!(is_of(":80", &inet("[::]:80")) && is_of(":80", &inet("0.0.0.0:80")));
+        assert!(!is_of(":80", &inet("127.0.0.1:80")));
+        assert!(!is_of("127.0.0.1:81", &inet("127.0.0.1:80")));
+        assert!(is_of("unix:/run/a.sock", &unix));
+        assert!(!is_of("unix:/run/b.sock", &unix) && !is_of("127.0.0.1:80", &unix));
+        assert!(!is_of("bad", &inet("127.0.0.1:80")));
     }
 
     #[test]

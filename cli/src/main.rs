@@ -19,18 +19,22 @@ mod config;
 mod failure;
 mod files;
 mod greeting;
+mod inherited;
 mod listen;
 mod live;
 mod os;
 mod output;
 mod qr;
+mod restart;
 mod routes;
 mod signals;
 mod stop_access;
+mod supervisor;
 mod usage;
 mod values;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use farewell::Abort;
@@ -47,9 +51,14 @@ use self::config::check::check;
 use self::failure::Failure;
 use self::files::Folder;
 use self::files::Urls;
+use self::inherited::Inherited;
+use self::inherited::Listening;
+use self::inherited::Role;
 use self::os::StandardStream;
 use self::output::STDERR;
 use self::output::STDOUT;
+use self::restart::Restarts;
+use self::supervisor::Supervisor;
 
 /// Runs the program. Returns when the output is written or has timed out.
 fn main() -> ExitCode {
@@ -70,6 +79,7 @@ fn run() -> Result<u8, Failure> {
     if let Some(command) = &options.command {
         return run_command(command);
     }
+    let mut inherited = Inherited::take()?;
     output::catch_panic_messages();
     let access_log = match options.check {
         true => None,
@@ -83,13 +93,34 @@ fn run() -> Result<u8, Failure> {
         STDOUT.print(check(&options)?);
         return Ok(0);
     }
+    let restarts = Restarts::accept_requests()?;
     let token = stop_access::by_token(&options)?;
     let failure = |error| Failure::from_library(&error, &options);
     let folder = Folder::open(&options)?;
-    let server = bind::bind("listen", &options.listen, options.config(), &options)?;
-    let admin = admin::bind(&options, &server.local_addr())?;
+    let socket = inherited.socket(Role::Main);
+    let server = bind::bind(
+        "listen",
+        &options.listen,
+        socket,
+        options.config(),
+        &options,
+    )?;
+    let admin = admin::bind(
+        &options,
+        &server.local_addr(),
+        inherited.socket(Role::Admin),
+    )?;
+    inherited.close_unused();
     let admin_address = admin.as_ref().map(Server::local_addr);
+    let of_admin = admin.iter().map(|admin| (Role::Admin, admin));
+    let servers = [(Role::Main, &server)].into_iter().chain(of_admin);
+    let listening = servers.map(|(role, server)| Listening {
+        role,
+        listener: server.listener_handle(),
+    });
+    let listening: Vec<Listening> = listening.collect();
     let stop = server.shutdown_handle();
+    let supervisor = Arc::new(Supervisor::of_environment(&stop, server.config()));
     // SIGHUP reopens the file of the access log.
     let signals = match access_log {
         Some(_) => server.stop_on_interrupt_and_terminate(),
@@ -107,12 +138,14 @@ fn run() -> Result<u8, Failure> {
     if let Some(urls) = Urls::of(&server.local_addr()) {
         show(&urls, &options);
     }
-    let progress = live::show_progress(stop, signals);
+    let progress = live::show_progress(stop.clone(), signals);
     let operators = Operators::new(&server, admin_address.as_ref(), token, &options);
     let admin = admin
         .map(|server| Admin::start(server, &operators))
         .transpose()?;
     let on_main = admin.is_none().then_some(&operators);
+    let predecessor = inherited.predecessor.take();
+    restarts.begin(stop, listening, predecessor, &supervisor, &options)?;
     let report = match folder {
         Some(folder) => server.serve(folder.handler(on_main)),
         None => server.serve(routes::handler(on_main, &options)),
@@ -120,8 +153,10 @@ fn run() -> Result<u8, Failure> {
     if let Some(admin) = admin {
         admin.stop();
     }
+    restarts.end();
     let report = report.map_err(failure)?;
     progress.join();
+    supervisor.end();
 
     if os::is_ansi_terminal(StandardStream::Stderr) {
         // The live line must be cleared before the report is printed on the

@@ -9,7 +9,6 @@ pub(super) enum Signal {
     /// SIGHUP
     Hangup,
     /// SIGUSR2
-    #[allow(dead_code, reason = "it restarts the program")]
     User2,
 }
 

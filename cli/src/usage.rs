@@ -16,6 +16,7 @@ use clap::error::ErrorKind;
 
 use super::args::Options;
 use super::failure::Failure;
+use super::restart;
 
 /// What the names of all variables for options begin with.
 const PREFIX: &str = "FAREWELL_";
@@ -74,9 +75,11 @@ pub(super) fn unknown_variables(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Option<String> {
     let known: Vec<_> = command.get_arguments().filter_map(Arg::get_env).collect();
-    // The token has no option, because other users see command lines.
+    // The token has no option, because other users see command lines. A restart has a
+    // variable of its own.
     let is_known = |name: &str| {
-        known.iter().any(|&variable| variable == name) || name == "FAREWELL_SHUTDOWN_TOKEN"
+        known.iter().any(|&variable| variable == name)
+            || ["FAREWELL_SHUTDOWN_TOKEN", restart::VARIABLE].contains(&name)
     };
     let mut unknown: Vec<String> = variables
         .filter(|(name, value)| {

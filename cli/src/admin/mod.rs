@@ -26,6 +26,7 @@ pub(super) use self::routes::Operators;
 use super::args::Options;
 use super::bind;
 use super::failure::Failure;
+use super::inherited::InheritedSocket;
 use super::listen::ListenAddress;
 use super::os;
 
@@ -36,11 +37,15 @@ pub(super) struct Admin {
 
 /// The listener for operators, bound; `None` without `--admin`. `main` is the address of
 /// the first server, which is bound already.
-pub(super) fn bind(options: &Options, main: &LocalAddr) -> Result<Option<Server>, Failure> {
+pub(super) fn bind(
+    options: &Options,
+    main: &LocalAddr,
+    inherited: Option<InheritedSocket>,
+) -> Result<Option<Server>, Failure> {
     let Some(address) = &options.admin else {
         return Ok(None);
     };
-    let bind = || bind::bind("admin", address, config(), options);
+    let bind = || bind::bind("admin", address, inherited, config(), options);
     // Only the user of the program may connect, and so stop it.
     let bound = os::with_private_files(bind);
     bound.map(Some).map_err(|failure| match main.socket_addr() {

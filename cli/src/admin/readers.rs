@@ -29,7 +29,12 @@ impl Readers {
     pub(super) fn of_operators(listener: &LocalAddr, token: Option<StopAccess>) -> Self {
         let local = match listener {
             LocalAddr::Inet(address) => address.ip().to_canonical().is_loopback(),
-            _ => return Self { rules: Vec::new(), has_token: false },
+            _ => {
+                return Self {
+                    rules: Vec::new(),
+                    has_token: false,
+                };
+            }
         };
         let has_token = token.is_some();
         let local = local.then(StopAccess::loopback);

@@ -75,7 +75,13 @@ impl Operators {
     /// The paths of the routes.
     pub(in super::super) fn paths(&self) -> Vec<&'static str> {
         let shutdown = self.has_shutdown.then_some("/shutdown");
-        let paths = ["/status", "/status/events", "/metrics", "/healthz", "/readyz"];
+        let paths = [
+            "/status",
+            "/status/events",
+            "/metrics",
+            "/healthz",
+            "/readyz",
+        ];
         paths.into_iter().chain(shutdown).collect()
     }
 

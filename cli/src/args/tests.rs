@@ -35,6 +35,8 @@ fn the_help_shows_the_defaults_of_the_library() {
     );
     assert!(help.contains("twice --linger later [default: 5s]"));
     assert!(help.contains("ends it earlier [default: 2s]"));
+    assert_eq!(RESTART_TIMEOUT, seconds(30));
+    assert!(help.contains("this one goes on [default: 30s]"));
     assert_eq!(config.linger_max, seconds(30));
     assert!(help.contains("is still sending [default: 30s]"));
     assert_eq!(

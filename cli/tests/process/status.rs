@@ -107,7 +107,10 @@ fn json_tells_what_the_program_does() {
     assert_eq!(status["connections"]["in_progress"], 1);
     assert_eq!(status["connections_max"], 50);
     let workers = &status["workers"];
-    assert_eq!((&workers["workers"], &workers["busy"]), (&2.into(), &1.into()));
+    assert_eq!(
+        (&workers["workers"], &workers["busy"]),
+        (&2.into(), &1.into())
+    );
     let call = &workers["calls"][0];
     assert_eq!(call["request"]["target"], "/slow?delay=60s");
     assert_eq!(call["request"]["peer"], slow.address().to_string());
@@ -138,13 +141,26 @@ fn the_events_go_on_to_the_report() {
         program.signal(Signal::TERM);
         let draining = events.wait_for(|it| it["phase"] == "draining");
         let left = draining["stop"]["seconds_left"].as_f64().unwrap();
-        assert!(left > 0.0 && left <= draining["limits"]["drain_timeout_seconds"].as_f64().unwrap());
+        assert!(
+            left > 0.0
+                && left
+                    <= draining["limits"]["drain_timeout_seconds"]
+                        .as_f64()
+                        .unwrap()
+        );
         assert_eq!(client.response().status, 200);
         drop(client);
         let report = events.report();
         assert_eq!(report["all_answered"], true, "{report}");
-        assert!(report["summary"].as_str().unwrap().starts_with("stopped in "));
-        let answered = report["report"]["requests"]["ended"]["answered"].as_u64().unwrap();
+        assert!(
+            report["summary"]
+                .as_str()
+                .unwrap()
+                .starts_with("stopped in ")
+        );
+        let answered = report["report"]["requests"]["ended"]["answered"]
+            .as_u64()
+            .unwrap();
         assert_eq!(answered, 2);
         drop(events);
         let ended = program.end();
@@ -190,7 +206,8 @@ fn the_thread_for_the_events_lives_while_a_client_follows() {
     let tasks = format!("/proc/{}/task", program.pid().as_raw_nonzero());
     let ticks = || {
         let names = fs::read_dir(&tasks).unwrap();
-        let names = names.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        let names =
+            names.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
         names.filter(|name| name == "farewell-status\n").count()
     };
     for _ in 0..2 {
@@ -222,7 +239,10 @@ fn the_page_is_for_operators() {
     assert!(page.has("content-type: text/html; charset=utf-8"));
     assert!(page.has("cache-control: no-store"));
     let policy = page.field("content-security-policy");
-    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
     assert!(!policy.contains("unsafe"));
 
     // A browser cannot send a token when it opens a page, which has no number in it.
@@ -239,7 +259,11 @@ fn the_page_is_for_operators() {
 fn client_page(client: &mut Client) -> crate::client::Response {
     client.send("GET /status HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
     let mut page = client.response();
-    let head: Vec<_> = page.head.lines().filter(|line| !line.starts_with("date:")).collect();
+    let head: Vec<_> = page
+        .head
+        .lines()
+        .filter(|line| !line.starts_with("date:"))
+        .collect();
     page.head = head.join("\n");
     page
 }
@@ -262,8 +286,14 @@ fn in_a_browser_the_page_follows_a_stop_to_the_report() {
     browser.resize(1060, "light");
     browser.open(&format!("http://{admin}/status"));
     browser.wait_for("document.querySelector('#calls').innerText.includes('GET /slow?delay=2s')");
-    assert_eq!(browser.evaluate("document.querySelector('#phase').innerText"), "running");
-    assert_eq!(browser.evaluate("document.title"), format!("running · {}", program.address));
+    assert_eq!(
+        browser.evaluate("document.querySelector('#phase').innerText"),
+        "running"
+    );
+    assert_eq!(
+        browser.evaluate("document.title"),
+        format!("running · {}", program.address)
+    );
 
     // By the keyboard: the stop asks first.
     let focus_stop = "document.activeElement.id == 'stop'";
@@ -274,16 +304,27 @@ fn in_a_browser_the_page_follows_a_stop_to_the_report() {
     browser.wait_for("document.querySelector('#dialog').open");
     browser.press("Escape");
     browser.wait_for("!document.querySelector('#dialog').open");
-    assert_eq!(browser.evaluate("document.querySelector('#phase').innerText"), "running");
+    assert_eq!(
+        browser.evaluate("document.querySelector('#phase').innerText"),
+        "running"
+    );
     browser.press("Enter");
     browser.wait_for("document.querySelector('#dialog').open");
     let question = browser.evaluate("document.querySelector('#dialog').innerText");
-    assert!(question.as_str().unwrap().contains("1 request in progress"), "{question}");
+    assert!(
+        question.as_str().unwrap().contains("1 request in progress"),
+        "{question}"
+    );
     browser.press("Tab");
     browser.press("Enter");
     browser.wait_for("document.querySelector('#phase').innerText == 'draining'");
-    browser.wait_for("document.querySelector('#stopping-text').innerText.includes('1 request in progress')");
-    assert_eq!(browser.evaluate("document.querySelector('#stop').innerText"), "Cut now…");
+    browser.wait_for(
+        "document.querySelector('#stopping-text').innerText.includes('1 request in progress')",
+    );
+    assert_eq!(
+        browser.evaluate("document.querySelector('#stop').innerText"),
+        "Cut now…"
+    );
     assert_eq!(slow.response().status, 200);
     drop(slow);
 
@@ -293,12 +334,21 @@ fn in_a_browser_the_page_follows_a_stop_to_the_report() {
     browser.wait_for("!document.querySelector('#report').hidden");
     let text = browser.evaluate(TEXT);
     let text = text.as_str().unwrap();
-    assert!(text.contains("Stopped. Every request was answered."), "{text}");
+    assert!(
+        text.contains("Stopped. Every request was answered."),
+        "{text}"
+    );
     let rows = "Array.from(document.querySelector('#report-requests tbody').rows, row => row.innerText.replaceAll('\\t', ' ')).join()";
-    assert_eq!(browser.evaluate(rows), "answered 1 1,rejected 1 0,total 2 1");
+    assert_eq!(
+        browser.evaluate(rows),
+        "answered 1 1,rejected 1 0,total 2 1"
+    );
     assert!(text.contains("stopped in "), "{text}");
     let status = "document.querySelector('[role=status]').innerText";
-    assert_eq!(browser.evaluate(status), "Stopped. Every request was answered.");
+    assert_eq!(
+        browser.evaluate(status),
+        "Stopped. Every request was answered."
+    );
     assert_eq!(browser.console(), Vec::<&Value>::new());
 }
 
@@ -316,7 +366,10 @@ fn in_a_browser_the_page_asks_for_the_token_and_fits_a_phone() {
     browser.type_text("wrong");
     browser.press("Enter");
     browser.wait_for("document.querySelector('#login-error').innerText == 'wrong token'");
-    assert_eq!(browser.evaluate("document.querySelector('#main').hidden"), true);
+    assert_eq!(
+        browser.evaluate("document.querySelector('#main').hidden"),
+        true
+    );
     browser.type_text("open-sesame");
     browser.press("Enter");
     browser.wait_for("!document.querySelector('#main').hidden");
@@ -336,13 +389,26 @@ fn in_a_browser_the_page_asks_for_the_token_and_fits_a_phone() {
     };
     assert_eq!((count("main"), count("status"), count("button")), (1, 1, 2));
     // The token is the page's alone, and stops the program too.
-    assert_eq!(browser.evaluate("document.cookie + localStorage.length + sessionStorage.length"), "00");
+    assert_eq!(
+        browser.evaluate("document.cookie + localStorage.length + sessionStorage.length"),
+        "00"
+    );
     browser.evaluate("document.querySelector('#stop').click()");
-    assert_eq!(browser.evaluate("document.querySelector('#dialog-field').hidden"), true);
+    assert_eq!(
+        browser.evaluate("document.querySelector('#dialog-field').hidden"),
+        true
+    );
     browser.evaluate("document.querySelector('#go').click()");
     browser.wait_for("!document.querySelector('#report').hidden");
     // The browser has refused nothing of the page; it names the 401 of the wrong token.
-    let console: Vec<_> = browser.console().into_iter().map(Value::to_string).collect();
-    assert!(console.iter().all(|line| line.contains("401")), "{console:?}");
+    let console: Vec<_> = browser
+        .console()
+        .into_iter()
+        .map(Value::to_string)
+        .collect();
+    assert!(
+        console.iter().all(|line| line.contains("401")),
+        "{console:?}"
+    );
     assert_eq!(program.end().code, Some(0));
 }

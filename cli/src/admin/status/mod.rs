@@ -30,11 +30,11 @@ use http::StatusCode;
 use http::header;
 use serde_json::json;
 
-use super::Readers;
 pub(super) use self::snapshot::ShutdownRoute;
 pub(super) use self::snapshot::Subject;
 use self::ticker::Ticker;
 use self::ticker::Viewer;
+use super::Readers;
 
 /// The most clients that follow the events at a time. Each further one gets a 503.
 const VIEWERS_MAX: usize = 32;
@@ -96,7 +96,9 @@ impl Status {
                 Rejection::new(StatusCode::SERVICE_UNAVAILABLE, problem)
                     .with_header(header::RETRY_AFTER, "5")
             })?;
-            let body = ticker.handle().follow(move |progress| piece(&mut viewer, progress));
+            let body = ticker
+                .handle()
+                .follow(move |progress| piece(&mut viewer, progress));
             let mut response = Response::new(body);
             let headers = response.headers_mut();
             let event_stream = HeaderValue::from_static("text/event-stream");

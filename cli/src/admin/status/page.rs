@@ -82,7 +82,9 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing() {
-        for text in ["http:", "https:", "src=", "@import", "url(", "onclick", "eval("] {
+        for text in [
+            "http:", "https:", "src=", "@import", "url(", "onclick", "eval(",
+        ] {
             assert!(!PAGE.contains(text), "{text}");
         }
     }

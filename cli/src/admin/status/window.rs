@@ -61,7 +61,8 @@ impl Window {
 
     pub(super) fn add(&mut self, reading: Reading) {
         // The reading before the span is its start.
-        let is_over = |second: &Reading| reading.at.saturating_duration_since(second.at) >= LATENCY_SPAN;
+        let is_over =
+            |second: &Reading| reading.at.saturating_duration_since(second.at) >= LATENCY_SPAN;
         while self.readings.len() >= READINGS_MAX || self.readings.get(1).is_some_and(is_over) {
             self.readings.pop_front();
         }
@@ -71,9 +72,8 @@ impl Window {
     /// The newest reading, and the one that is a span older, or the oldest.
     fn last(&self, span: Duration) -> Option<(&Reading, &Reading)> {
         let newest = self.readings.back()?;
-        let is_within = |reading: &&Reading| {
-            newest.at.saturating_duration_since(reading.at) <= span
-        };
+        let is_within =
+            |reading: &&Reading| newest.at.saturating_duration_since(reading.at) <= span;
         let first = self.readings.iter().find(is_within)?;
         (first.at < newest.at).then_some((first, newest))
     }
@@ -135,7 +135,11 @@ fn quantile(first: &Reading, last: &Reading, share: f64) -> Option<Bound> {
     let found = within.find(|(_, count)| *count >= wanted);
     Some(match found {
         Some((bound, _)) => Bound::AtMost(bound),
-        None => Bound::Above(last.within.last().map_or(Duration::ZERO, |(bound, _)| *bound)),
+        None => Bound::Above(
+            last.within
+                .last()
+                .map_or(Duration::ZERO, |(bound, _)| *bound),
+        ),
     })
 }
 
@@ -166,13 +170,16 @@ mod tests {
     fn a_quantile_is_the_bound_of_the_bucket_that_reaches_it() {
         let now = Instant::now();
         let none = reading(now, &[]);
-        let of = |requests: &[(u64, Duration)], share| {
-            quantile(&none, &reading(now, requests), share)
-        };
+        let of =
+            |requests: &[(u64, Duration)], share| quantile(&none, &reading(now, requests), share);
         let at_most = |bound: u32| Some(Bound::AtMost(bound * MILLISECOND));
         assert_eq!(of(&[], 0.5), None);
         assert_eq!(of(&[(1, MILLISECOND)], 0.99), at_most(1));
-        let mixed = [(50, MILLISECOND), (49, 5 * MILLISECOND), (1, 50 * MILLISECOND)];
+        let mixed = [
+            (50, MILLISECOND),
+            (49, 5 * MILLISECOND),
+            (1, 50 * MILLISECOND),
+        ];
         assert_eq!(of(&mixed, 0.5), at_most(1));
         assert_eq!(of(&mixed, 0.51), at_most(10));
         assert_eq!(of(&mixed, 0.99), at_most(10));
@@ -185,13 +192,19 @@ mod tests {
     fn rates_and_latencies_are_those_of_the_last_seconds() {
         let start = Instant::now();
         let mut window = Window::default();
-        assert_eq!((window.rates(), window.latency()), (Value::Null, Value::Null));
+        assert_eq!(
+            (window.rates(), window.latency()),
+            (Value::Null, Value::Null)
+        );
         for tick in 0..=60 {
             let at = start + tick * Duration::from_millis(500);
             // 10 slow requests a second in the first 20 seconds, and 100 quick ones later.
             let slow = 5 * u64::from(tick.min(40));
             let quick = 50 * u64::from(tick.saturating_sub(40));
-            window.add(reading(at, &[(slow, 50 * MILLISECOND), (quick, MILLISECOND)]));
+            window.add(reading(
+                at,
+                &[(slow, 50 * MILLISECOND), (quick, MILLISECOND)],
+            ));
             if tick == 1 {
                 assert_eq!(window.rates()["over_seconds"], 0.5);
                 assert_eq!(window.rates()["requests_per_second"], 10.0);

@@ -7,6 +7,8 @@
 mod access_log;
 #[path = "process/admin.rs"]
 mod admin;
+#[path = "process/activation.rs"]
+mod activation;
 #[cfg(target_os = "linux")]
 #[path = "process/blocked.rs"]
 mod blocked;
@@ -44,6 +46,10 @@ mod prometheus_tools;
 #[cfg(target_os = "linux")]
 #[path = "process/rolling.rs"]
 mod rolling;
+#[path = "process/restart.rs"]
+mod restart;
+#[path = "restarts/mod.rs"]
+mod restarts;
 #[path = "process/routes.rs"]
 mod routes;
 #[path = "process/signals.rs"]

@@ -10,8 +10,9 @@
 //!                             <--- ready -------
 //!                             --- take over --->     owns the sockets
 //!                             <--- taken -------
-//!     owns them no longer,                           tells the supervisor
-//!     tells the supervisor,
+//!     owns them no longer,
+//!     tells the supervisor
+//!                             --- closes ------->    tells the supervisor
 //!     drains, and ends
 //! ```
 //!

@@ -26,6 +26,10 @@ use crate::inherited::Role;
 /// process started.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the old process may take to leave the sockets to this one. After that, this one
+/// goes on all the same.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long one wait for the server, or for a message, lasts. In between the process looks
 /// whether it was asked to stop.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -141,9 +145,9 @@ impl Predecessor {
                 return Ok(false);
             }
         }
-        if is_there {
-            // If the old process was killed meanwhile, this one goes on all the same.
-            let _ = self.channel.send(Message::Taken);
+        if is_there && self.channel.send(Message::Taken).is_ok() {
+            // Until its end, the old process tells the supervisor about this one.
+            let _ = self.channel.receive(END_TIMEOUT);
         }
         Ok(true)
     }

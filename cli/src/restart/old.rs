@@ -189,8 +189,7 @@ impl Restart {
     fn run(&self) {
         match self.replace() {
             Ok(id) => {
-                log::info!("process {id} has taken over; this process drains");
-                self.supervisor.replaced_by(id);
+                log::info!("restart: process {id} has taken over, this process drains");
                 self.stop.shutdown_by(Trigger::Restart);
             }
             Err(failed @ Failed::Stopping { .. }) => log::info!("{failed}"),
@@ -223,6 +222,9 @@ impl Restart {
         match self.hand_over(&mut channel, &mut new) {
             Ok(()) => {
                 new.release();
+                // Before the drop of the channel: after that the new process tells the
+                // supervisor, which listens to the process that it knows.
+                self.supervisor.replaced_by(id);
                 Ok(id)
             }
             Err(Failed::Stopping { is_ready }) => {

@@ -5,10 +5,10 @@
 
 #[path = "process/access_log.rs"]
 mod access_log;
-#[path = "process/admin.rs"]
-mod admin;
 #[path = "process/activation.rs"]
 mod activation;
+#[path = "process/admin.rs"]
+mod admin;
 #[cfg(target_os = "linux")]
 #[path = "process/blocked.rs"]
 mod blocked;
@@ -43,13 +43,13 @@ mod program;
 mod prometheus;
 #[path = "../../tests/support/prometheus.rs"]
 mod prometheus_tools;
-#[cfg(target_os = "linux")]
-#[path = "process/rolling.rs"]
-mod rolling;
 #[path = "process/restart.rs"]
 mod restart;
 #[path = "restarts/mod.rs"]
 mod restarts;
+#[cfg(target_os = "linux")]
+#[path = "process/rolling.rs"]
+mod rolling;
 #[path = "process/routes.rs"]
 mod routes;
 #[path = "process/signals.rs"]

@@ -58,6 +58,8 @@ mod signals;
 mod status;
 #[path = "process/stops.rs"]
 mod stops;
+#[path = "process/units.rs"]
+mod units;
 #[path = "process/unix_socket.rs"]
 mod unix_socket;
 #[path = "process/wakeups.rs"]

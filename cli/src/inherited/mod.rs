@@ -29,6 +29,7 @@ pub(super) enum Role {
 }
 
 impl Role {
+    #[cfg(unix)]
     const ALL: [Self; 2] = [Self::Main, Self::Admin];
 
     pub(super) fn name(self) -> &'static str {

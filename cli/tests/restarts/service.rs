@@ -165,6 +165,17 @@ impl Service {
     }
 }
 
+/// A test that fails leaves no process.
+impl Drop for Service {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let id = self.process.try_into().ok().and_then(Pid::from_raw);
+            let _ = id.map(|id| rustix::process::kill_process(id, Signal::KILL));
+            let _ = self.child.kill();
+        }
+    }
+}
+
 /// The command for the program with this socket as its third descriptor, and as a
 /// supervisor describes it.
 pub(crate) fn activated(program: &Path, socket: OwnedFd) -> Command {

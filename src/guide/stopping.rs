@@ -1,6 +1,6 @@
 //! How to stop a service well.
 //!
-//! # Three ways to ask
+//! # Four ways to ask
 //!
 //! A server stops at the first *trigger*. Later ones belong to the same stop.
 //!
@@ -9,6 +9,7 @@
 //! | a signal | [`Server::stop_on_signals`](crate::Server) (feature `signals`): Ctrl+C, SIGTERM, SIGHUP; `stop_on_interrupt_and_terminate` leaves SIGHUP to the application |
 //! | a request | a handler calls [`ShutdownHandle::shutdown_by`](crate::ShutdownHandle::shutdown_by) with [`Trigger::Request`](crate::Trigger::Request), and returns its answer |
 //! | the program | [`ShutdownHandle::shutdown`](crate::ShutdownHandle::shutdown), from any thread |
+//! | a restart | another process goes on with the listening socket: [`ListenerHandle`](crate::ListenerHandle) |
 //!
 //! The answer to a request that stops the server arrives like every other answer. The
 //! handler needs no delay and no thread for that:

@@ -46,10 +46,13 @@ impl Role {
     }
 }
 
+/// Sockets, each with what it is for.
+pub(super) type Sockets = Vec<(Role, InheritedSocket)>;
+
 /// The sockets that no server has taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
-    sockets: Vec<(Role, InheritedSocket)>,
+    sockets: Sockets,
     /// What the log says about sockets that are not used.
     warning: Option<String>,
     /// The process that has passed them on, in a restart.

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::inherited::InheritedSocket;
 use crate::inherited::Listening;
 use crate::inherited::Role;
+use crate::inherited::Sockets;
 
 /// How long the old process may take to pass the sockets on. It has sent them before this
 /// process started.
@@ -46,9 +47,7 @@ pub(crate) struct Predecessor {
 /// # Errors
 ///
 /// The old process passes no sockets, or none that can be used.
-#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-pub(crate) fn predecessor() -> Result<Option<(Predecessor, Vec<(Role, InheritedSocket)>)>, Failure>
-{
+pub(crate) fn predecessor() -> Result<Option<(Predecessor, Sockets)>, Failure> {
     let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
     // The variable is inherited by processes that this one starts, and by those after an
     // old process that was killed.
@@ -67,7 +66,7 @@ pub(crate) fn predecessor() -> Result<Option<(Predecessor, Vec<(Role, InheritedS
     let passed = channel.receive_sockets(SOCKETS_TIMEOUT).map_err(cannot)?;
     let ownerships = passed.iter().map(|passed| (passed.role, passed.ownership));
     let ownerships = ownerships.collect();
-    let mut sockets = Vec::new();
+    let mut sockets = Sockets::new();
     for passed in passed {
         sockets.push((
             passed.role,

@@ -66,12 +66,13 @@ impl Restarts {
         supervisor: &Arc<Supervisor>,
         options: &Options,
     ) -> Result<(), Failure> {
+        let config = options.config();
         let restart = Arc::new(Restart {
             program: Program::of_this_process(),
             stop: stop.clone(),
             listening: listening.clone(),
             supervisor: Arc::clone(supervisor),
-            linger_max: 2 * options.config().linger,
+            stop_max: config.lame_duck + config.drain_timeout + 2 * config.linger + END_GRACE,
             timeout: options.restart_timeout(),
             timeout_option: options.name("restart_timeout"),
             state: Mutex::new(match predecessor {
@@ -114,8 +115,8 @@ struct Restart {
     stop: ShutdownHandle,
     listening: Vec<Listening>,
     supervisor: Arc<Supervisor>,
-    /// How long connections may stay open after the deadline of a stop.
-    linger_max: Duration,
+    /// The longest time that a new process may take to stop.
+    stop_max: Duration,
     timeout: Duration,
     timeout_option: String,
     state: Mutex<State>,
@@ -261,7 +262,7 @@ impl Restart {
         self.expect(Message::Ready, channel, new, deadline)?;
         channel
             .send(Message::TakeOver)
-            .map_err(|error| self.lost(new, &error))?;
+            .map_err(|error| self.lost(new, &error, true))?;
         self.expect(Message::Taken, channel, new, deadline)?;
         // From *taken* on, both own the sockets, so a stop of either loses nothing.
         for Listening { listener, .. } in &self.listening {
@@ -283,20 +284,20 @@ impl Restart {
         new: &mut NewProcess,
         deadline: Instant,
     ) -> Result<(), Failed> {
+        let is_ready = expected != Message::Ready;
         loop {
             if self.is_stopping() {
-                return Err(Failed::Stopping {
-                    is_ready: expected != Message::Ready,
-                });
+                return Err(Failed::Stopping { is_ready });
             }
             match channel.receive(INTERVAL) {
                 Ok(Some(message)) if message == expected => return Ok(()),
                 Ok(Some(message)) => {
                     let error = format!("it says '{message}' instead of '{expected}'");
-                    return Err(self.lost(new, &io::Error::other(error)));
+                    let error = io::Error::new(ErrorKind::InvalidData, error);
+                    return Err(self.lost(new, &error, is_ready));
                 }
                 Ok(None) => {}
-                Err(error) => return Err(self.lost(new, &error)),
+                Err(error) => return Err(self.lost(new, &error, is_ready)),
             }
             // A process that it has started may still have its end of the channel.
             if let Some(status) = new.ended() {
@@ -313,9 +314,10 @@ impl Restart {
     }
 
     /// The channel has failed: the new process has ended, gives up, or is another program.
-    fn lost(&self, new: &mut NewProcess, error: &io::Error) -> Failed {
-        // The kernel closes the channel a moment before the process has ended.
-        let until = Instant::now() + END_GRACE;
+    fn lost(&self, new: &mut NewProcess, error: &io::Error, is_ready: bool) -> Failed {
+        // The kernel closes the channel a moment before the process has ended. A process that
+        // was asked to stop closes it first, and then answers the requests that it has.
+        let until = Instant::now() + if is_ready { self.stop_max } else { END_GRACE };
         while error.kind() != ErrorKind::InvalidData && Instant::now() < until {
             if let Some(status) = new.ended() {
                 return ended(new, status);
@@ -324,26 +326,26 @@ impl Restart {
         }
         let id = new.id();
         Failed::Because(match error.kind() {
-            ErrorKind::UnexpectedEof => {
-                format!(
-                    "process {id} has closed its standard input (is it this program?), and is killed"
-                )
-            }
+            ErrorKind::UnexpectedEof => format!(
+                "process {id} has closed its standard input (is it this program?), and is killed"
+            ),
             _ => format!("process {id} does not take over, and is killed: {error}"),
         })
     }
 
-    /// Stops the new process while this one stops. One that is ready has as long as this
-    /// one; another one has no request, unless it got ready this moment.
+    /// Stops the new process while this one stops. One that is ready may have requests, and
+    /// has as long as a stop may take. Another one has none, unless it got ready this moment.
     fn stop_both(&self, new: NewProcess, is_ready: bool) {
+        let asked = Instant::now();
         let mut stopped = None;
         new.stop(|| {
             if self.stop.phase() == Phase::Stopped {
                 stopped.get_or_insert_with(Instant::now);
             }
-            let deadline = self.stop.deadline().filter(|_| is_ready);
-            let over = stopped.max(deadline.map(|at| at + self.linger_max));
-            stopped.is_some() && over.is_some_and(|at| Instant::now() >= at + END_GRACE)
+            match is_ready {
+                true => asked.elapsed() >= self.stop_max,
+                false => stopped.is_some_and(|at| at.elapsed() >= END_GRACE),
+            }
         });
     }
 }

@@ -6,18 +6,15 @@ use farewell::ShutdownHandle;
 
 use crate::args::Options;
 use crate::failure::Failure;
-use crate::inherited::InheritedSocket;
 use crate::inherited::Listening;
-use crate::inherited::Role;
+use crate::inherited::Sockets;
 use crate::supervisor::Supervisor;
 
 /// No process is started by a restart.
 #[derive(Debug)]
 pub(crate) enum Predecessor {}
 
-#[expect(clippy::type_complexity, reason = "as on Unix")]
-pub(crate) fn predecessor() -> Result<Option<(Predecessor, Vec<(Role, InheritedSocket)>)>, Failure>
-{
+pub(crate) fn predecessor() -> Result<Option<(Predecessor, Sockets)>, Failure> {
     Ok(None)
 }
 

@@ -85,7 +85,7 @@ use crate::handler::Handler;
 use crate::lifecycle::activity::ActivitySource;
 use crate::lifecycle::phase::Phase;
 use crate::message::rendering::Renderer;
-use crate::net::listener::AcceptorWaker;
+use crate::net::acceptor_waker::AcceptorWaker;
 
 /// What the threads of one server share.
 pub(crate) struct Engine {

@@ -1,5 +1,6 @@
 //! Sockets, and no HTTP. What differs between systems is in [`os`].
 
+pub(crate) mod acceptor_waker;
 pub(crate) mod interrupt;
 pub(crate) mod listener;
 pub(crate) mod listener_handle;

@@ -87,7 +87,11 @@ fn socket(passed: &mut ListenFd, index: usize) -> io::Result<OwnedFd> {
 }
 
 fn unusable(descriptor: usize, name: &str, error: &io::Error) -> Failure {
+    let name = match name {
+        "" => String::new(),
+        name => format!(" ('{name}')"),
+    };
     Failure::usage(format!(
-        "LISTEN_FDS: descriptor {descriptor} ('{name}') is not a TCP or unix stream socket that listens: {error}; check ListenStream= and Accept=no in the unit of the socket"
+        "LISTEN_FDS: descriptor {descriptor}{name} is not a TCP or unix stream socket that listens: {error}; check ListenStream= and Accept=no in the unit of the socket"
     ))
 }

@@ -20,7 +20,7 @@ use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
 use crate::lifecycle::phase::Lifecycle;
 use crate::message::request::Request;
-use crate::net::listener::AcceptorWaker;
+use crate::net::acceptor_waker::AcceptorWaker;
 use crate::net::stream::Stream;
 
 /// Turns a hang into a failure. No test that passes waits so long.

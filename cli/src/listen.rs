@@ -104,7 +104,7 @@ mod tests {
     fn an_address_is_told_from_that_of_an_inherited_socket() {
         let inet = |text: &str| LocalAddr::from(text.parse::<SocketAddr>().unwrap());
         let unix = LocalAddr::Unix(Path::new("/run/a.sock").into());
-        let is_of = |text, listening| ListenAddress::new(text).is_of(listening);
+        let is_of = |text: &str, listening: &LocalAddr| ListenAddress::new(text).is_of(listening);
         assert!(is_of("127.0.0.1:80", &inet("127.0.0.1:80")));
         assert!(is_of("127.0.0.1:0", &inet("127.0.0.1:80")));
         assert!(is_of(":80", &inet("[::]:80")) && is_of(":80", &inet("0.0.0.0:80")));

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::ToSocketAddrs;
 #[cfg(unix)]

@@ -38,7 +38,7 @@ use crate::supervisor::Supervisor;
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long the new process may take after an event that ends it.
-const END_GRACE: Duration = Duration::from_secs(1);
+const END_GRACE: Duration = Duration::from_millis(500);
 
 /// The restarts of this process, one at a time.
 #[derive(Debug)]
@@ -49,10 +49,8 @@ impl Restarts {
     pub(crate) fn accept_requests() -> Result<Self, Failure> {
         let restart = Arc::new(OnceLock::<Arc<Restart>>::new());
         let on_signal = Arc::clone(&restart);
-        signals::on_signal(Signal::User2, move || match on_signal.get() {
-            Some(restart) => restart.request(),
-            None => log::warn!("SIGUSR2 is ignored: the program is still starting"),
-        })?;
+        // A signal that comes while the program starts waits until it has started.
+        signals::on_signal(Signal::User2, move || on_signal.wait().request())?;
         Ok(Self(restart))
     }
 

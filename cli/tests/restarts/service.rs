@@ -7,7 +7,6 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -51,8 +50,15 @@ impl Place {
     /// Puts a script there. In it, `$real` is the program.
     pub(crate) fn install(&self, script: &str) {
         let new = self.folder.path().join("new");
-        fs::write(&new, format!("#!/bin/sh\nreal='{}'\n{script}\n", self.real)).unwrap();
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/bin/sh\nreal='{}'\n{script}\n", self.real);
+        // Written by a process of its own: if this one had the file open while it starts
+        // another process, the file could not be executed at that moment.
+        let write = "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"";
+        let written = Command::new("/bin/sh")
+            .args(["-c", write, "sh", &text])
+            .arg(&new)
+            .status();
+        assert!(written.unwrap().success());
         fs::rename(new, &self.path).unwrap();
     }
 }

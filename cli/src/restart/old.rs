@@ -324,7 +324,8 @@ impl Restart {
         }
         let id = new.id();
         Failed::Because(match error.kind() {
-            ErrorKind::UnexpectedEof => format!(
+            // A reset, if it has left unread what this process has sent.
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => format!(
                 "process {id} has closed its standard input (is it this program?), and is killed"
             ),
             _ => format!("process {id} does not take over, and is killed: {error}"),

@@ -172,8 +172,9 @@ fn the_supervisor_is_told_that_the_program_is_ready_what_it_does_and_that_it_sto
     let status = "STATUS=running: 0 in progress, 0 idle, 0 lingering".to_owned();
     assert!(lines.contains(&status), "{lines:?}");
     let client = program.connect();
-    notified.wait("WATCHDOG=1");
     notified.wait("STATUS=running: 0 in progress, 1 idle, 0 lingering");
+    // Last, because one message may have both lines.
+    notified.wait("WATCHDOG=1");
     drop(client);
     program.signal(Signal::TERM);
     let lines = notified.wait("STOPPING=1");

@@ -85,7 +85,7 @@ impl Clients {
 }
 
 fn client(address: SocketAddr, number: usize, attempts: &Attempts, stopping: &AtomicBool) {
-    let (keeps, posts) = (number % 2 == 0, number / 2 % 2 == 0);
+    let (keeps, posts) = (number.is_multiple_of(2), (number / 2).is_multiple_of(2));
     let add = |count: &AtomicU64| count.fetch_add(1, SeqCst);
     let mut open: Option<Client> = None;
     for attempt in 0u64.. {

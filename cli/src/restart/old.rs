@@ -10,6 +10,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -77,6 +79,7 @@ impl Restarts {
                 Some(_) => State::TakingOver,
                 None => State::Idle,
             }),
+            is_restarting: AtomicBool::new(false),
         });
         if let Some(predecessor) = predecessor {
             let (restart, supervisor) = (Arc::clone(&restart), Arc::clone(supervisor));
@@ -118,12 +121,16 @@ struct Restart {
     timeout: Duration,
     timeout_option: String,
     state: Mutex<State>,
+    /// Cleared before the log says that a restart has failed: from that line on, SIGUSR2
+    /// starts the next one.
+    is_restarting: AtomicBool,
 }
 
 #[derive(Debug)]
 enum State {
     /// This process has not taken over from its predecessor.
     TakingOver,
+    /// No restart has begun.
     Idle,
     /// The thread ends when the new process has taken over, or is given up.
     Restarting(JoinHandle<()>),
@@ -168,7 +175,11 @@ impl Restart {
         let refused = match &*state {
             _ if self.is_stopping() => Some("the program stops"),
             State::TakingOver => Some("a restart is in progress"),
-            State::Restarting(thread) if !thread.is_finished() => Some("a restart is in progress"),
+            State::Restarting(thread)
+                if !thread.is_finished() && self.is_restarting.load(SeqCst) =>
+            {
+                Some("a restart is in progress")
+            }
             _ => cannot_be_replaced(),
         };
         if let Some(why) = refused {
@@ -176,12 +187,16 @@ impl Restart {
             return;
         }
         let restart = Arc::clone(self);
+        self.is_restarting.store(true, SeqCst);
         let thread = thread::Builder::new()
             .name("farewell-restart".to_owned())
             .spawn(move || restart.run());
         match thread {
             Ok(thread) => *state = State::Restarting(thread),
-            Err(error) => log::error!("cannot restart: no thread can be started: {error}"),
+            Err(error) => {
+                self.is_restarting.store(false, SeqCst);
+                log::error!("cannot restart: no thread can be started: {error}");
+            }
         }
     }
 
@@ -192,7 +207,10 @@ impl Restart {
                 self.stop.shutdown_by(Trigger::Restart);
             }
             Err(failed @ Failed::Stopping { .. }) => log::info!("{failed}"),
-            Err(failed) => log::error!("{failed}"),
+            Err(failed) => {
+                self.is_restarting.store(false, SeqCst);
+                log::error!("{failed}");
+            }
         }
     }
 

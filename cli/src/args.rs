@@ -61,8 +61,8 @@ pub(super) struct Options {
     pub(super) listen: String,
 
     /// Address and port, or unix socket, of a listener for operators, which answers
-    /// /shutdown, /healthz, /readyz and /metrics while every worker is busy. Without it,
-    /// --listen serves them.
+    /// /status, /metrics, /shutdown, /healthz and /readyz while every worker is busy.
+    /// Without it, --listen serves them.
     #[arg(long, value_name = "ADDR", env = "FAREWELL_ADMIN")]
     pub(super) admin: Option<String>,
 
@@ -243,6 +243,7 @@ Routes:
   /shutdown?wait   stops it, and reports the progress of the stop until its end
   /shutdown?now    stops it, and cuts requests in progress
   /metrics         numbers for Prometheus
+  /status          what the program does, as a live page, or as JSON
   any other path   with DIR: the file or folder of this path in DIR
   Without DIR:
   POST /echo       returns the body of the request

@@ -5,6 +5,8 @@ use std::env;
 use std::io;
 use std::io::Write;
 use std::mem;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -124,8 +126,23 @@ fn unknown_directive(filter: &str) -> Option<&str> {
     })
 }
 
+/// The module that logs the steps of a stop.
+const STOP: &str = "farewell::shutdown::drain";
+
+/// The server of the application has stopped, and has written its last line.
+static HAS_STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out the steps of later stops: that of the listener for operators is none of the
+/// application, and would seem to be one.
+pub(super) fn leave_out_later_stops() {
+    HAS_STOPPED.store(true, Relaxed);
+}
+
 /// As in `[1994-11-06T08:49:37Z INFO  farewell::server] a line`.
 fn write_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    if record.target() == STOP && HAS_STOPPED.load(Relaxed) {
+        return Ok(());
+    }
     let style = out.default_level_style(record.level());
     let (level, target) = (record.level(), record.target());
     let stamp = stamp(SystemTime::now());

@@ -84,7 +84,7 @@ mod system {
     /// Runs `create` so that the files and unix sockets that it creates are for the user of
     /// the program alone. For the start of the program: the mask is that of the process.
     pub(in super::super) fn with_private_files<T>(create: impl FnOnce() -> T) -> T {
-        let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        let mask = rustix::process::umask(Mode::XUSR | Mode::RWXG | Mode::RWXO);
         let created = create();
         rustix::process::umask(mask);
         created

@@ -9,6 +9,7 @@
 //! The second server has its own threads, so that it answers while every worker of the
 //! first is busy. It stops last: the clients that follow the stop get the report from it.
 
+mod index;
 mod readers;
 mod routes;
 mod status;
@@ -28,6 +29,7 @@ use super::bind;
 use super::failure::Failure;
 use super::inherited::InheritedSocket;
 use super::listen::ListenAddress;
+use super::live;
 use super::os;
 
 /// The second server, on a thread of its own.
@@ -114,6 +116,7 @@ impl Admin {
     /// Stops, after the first server has stopped. Its clients have the report by then, or
     /// get it now.
     pub(super) fn stop(self) {
+        live::leave_out_later_stops();
         self.server.shutdown_handle().shutdown();
         if let Err(error) = self.server.join() {
             log::error!("the admin listener: {error}");

@@ -44,6 +44,11 @@ impl Readers {
         }
     }
 
+    /// Whether every client that can connect may read.
+    pub(super) fn are_all(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether the token lets a client read. So it may be worth while to ask for it.
     pub(super) fn include_token(&self) -> bool {
         self.has_token

@@ -16,6 +16,8 @@ use farewell::StopRoutes;
 
 use super::super::args::Options;
 use super::Readers;
+use super::index;
+use super::index::Entry;
 use super::status::ShutdownRoute;
 use super::status::Status;
 use super::status::Subject;
@@ -48,11 +50,19 @@ impl Operators {
             Some(address) => Readers::of_operators(address, token),
             None => Readers::of_application(token),
         };
+        if let (Some(LocalAddr::Inet(address)), true) = (admin, readers.are_all()) {
+            log::info!(
+                "every client that can connect to {address} may read /metrics and /status: \
+                 with {}, those with the token may",
+                options.name("shutdown_token_file")
+            );
+        }
         let config = server.config();
         let subject = Subject {
             metrics: server.metrics(),
             handle: server.shutdown_handle(),
             address: server.local_addr(),
+            workers: config.workers,
             max_connections: config.max_connections,
             lame_duck: config.lame_duck,
             drain_timeout: config.drain_timeout,
@@ -74,15 +84,14 @@ impl Operators {
 
     /// The paths of the routes.
     pub(in super::super) fn paths(&self) -> Vec<&'static str> {
-        let shutdown = self.has_shutdown.then_some("/shutdown");
-        let paths = [
-            "/status",
-            "/status/events",
-            "/metrics",
-            "/healthz",
-            "/readyz",
-        ];
-        paths.into_iter().chain(shutdown).collect()
+        let listed = self.listed().into_iter().map(|(path, _)| path);
+        listed.chain(["/status/events"]).collect()
+    }
+
+    /// The routes that are listed.
+    fn listed(&self) -> Vec<Entry> {
+        let shutdown = self.has_shutdown.then_some(index::SHUTDOWN);
+        index::OTHERS.into_iter().chain(shutdown).collect()
     }
 
     /// The routes.
@@ -101,8 +110,7 @@ impl Operators {
 
     /// The routes, and a list of them at `/`.
     pub(super) fn router_with_index(&self) -> Routes {
-        let text = self.paths().join("\n") + "\n";
-        let router = self.router().get("/", move |_: Request| text.clone());
+        let router = self.router().get("/", index::handler(&self.listed()));
         router
             .build()
             .expect("the paths are valid, and each is there once")

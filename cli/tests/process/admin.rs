@@ -53,8 +53,8 @@ fn the_admin_listener_answers_while_every_worker_is_busy() {
     let busy = "\nfarewell_connections{state=\"in_progress\"} 1\n";
     assert!(metrics.body.contains(busy), "{}", metrics.body);
     let paths = operator.get("/").body;
-    for path in ["/metrics", "/healthz", "/readyz", "/shutdown"] {
-        assert!(paths.lines().any(|line| line == path), "{paths}");
+    for path in ["/status", "/metrics", "/healthz", "/readyz", "/shutdown"] {
+        assert!(paths.lines().any(|line| line.starts_with(path)), "{paths}");
     }
     let stopped = operator.get("/shutdown?now").body;
     assert!(
@@ -129,6 +129,12 @@ fn a_signal_stops_both_listeners() {
     program.signal(Signal::TERM);
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // The log has one stop, that of the application.
+    let stops = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("asked to stop"));
+    assert_eq!(stops.count(), 1, "{}", ended.stderr);
     operator.expect_end();
     assert!(Client::try_connect(admin).is_err());
 }

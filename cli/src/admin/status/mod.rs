@@ -30,6 +30,8 @@ use http::StatusCode;
 use http::header;
 use serde_json::json;
 
+pub(super) use self::page::document;
+pub(super) use self::page::policy;
 pub(super) use self::snapshot::ShutdownRoute;
 pub(super) use self::snapshot::Subject;
 use self::ticker::Ticker;
@@ -113,9 +115,12 @@ impl Status {
 /// The text for a piece of progress: the latest snapshot, unless the viewer has it; at the
 /// end the last snapshot, and the report.
 fn piece(viewer: &mut Viewer, progress: &Progress) -> String {
-    let Progress::Finished(report) = progress else {
-        let latest = viewer.unseen();
-        return latest.map_or_else(String::new, |latest| Event::data(latest).to_string());
+    let report = match progress {
+        Progress::Finished(report) => report,
+        _ => {
+            let latest = viewer.unseen();
+            return latest.map_or_else(String::new, |latest| Event::data(latest).to_string());
+        }
     };
     let all_answered = report.all_answered();
     let event = json!({
@@ -129,12 +134,19 @@ fn piece(viewer: &mut Viewer, progress: &Progress) -> String {
 
 /// Whether the client names JSON, and no page.
 fn asks_for_json(headers: &HeaderMap) -> bool {
-    let names = |kind: &str| {
-        let fields = headers.get_all(header::ACCEPT).iter();
-        let mut texts = fields.filter_map(|field| field.to_str().ok());
-        texts.any(|text| text.contains(kind))
-    };
-    names("application/json") && !names("text/html")
+    names(headers, "application/json") && !is_browser(headers)
+}
+
+/// Whether the client names pages.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    names(headers, "text/html")
+}
+
+/// Whether the client names this type among those that it accepts.
+fn names(headers: &HeaderMap, kind: &str) -> bool {
+    let fields = headers.get_all(header::ACCEPT).iter();
+    let mut texts = fields.filter_map(|field| field.to_str().ok());
+    texts.any(|text| text.contains(kind))
 }
 
 fn not_stored(mut response: Response) -> Response {

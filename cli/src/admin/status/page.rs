@@ -14,18 +14,11 @@ const BODY: &str = include_str!("page.html");
 
 /// The SHA-256 of [`STYLE`] and [`SCRIPT`] in base 64, by which the policy allows these
 /// alone. A test compares them.
-const STYLE_SHA_256: &str = "CINgtf9OkL+FROT5jpOidhB7EwsOJF7A+Fx27jOC8Uk=";
-const SCRIPT_SHA_256: &str = "PmdUO1/dQe0mbsAdjwOiuTydE6gFVXDHP6BHpKQAeUo=";
+const STYLE_SHA_256: &str = "UdREXYhPDMXbBpN/26hJ+n6C+vgxeWniMO1jw+0TUjc=";
+const SCRIPT_SHA_256: &str = "jKpr74qME6Mz9tPZ6JZWfEE814MFPwFuB+QK/j8Mme0=";
 
-static PAGE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>farewell</title>\n\
-         <style>{STYLE}</style>\n{BODY}<script>{SCRIPT}</script>\n</html>\n"
-    )
-});
+static PAGE: LazyLock<String> =
+    LazyLock::new(|| document(&format!("{BODY}<script>{SCRIPT}</script>\n")));
 
 /// The policy of the page (Content Security Policy Level 3): its style and its script, and
 /// requests to the server that it comes from. Nothing else runs or is loaded, and no other
@@ -39,10 +32,26 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("it is visible ASCII")
 });
 
+/// A document in the style of the page.
+pub(in super::super) fn document(body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n<title>farewell</title>\n\
+         <style>{STYLE}</style>\n{body}</html>\n"
+    )
+}
+
+/// The policy for [`document`].
+pub(in super::super) fn policy() -> HeaderValue {
+    POLICY.clone()
+}
+
 pub(super) fn response() -> Response {
     let mut response = Html(PAGE.as_str()).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy());
     // With `no-referrer`, a browser posts with `Origin: null`, and the stop is refused.
     let same_origin = HeaderValue::from_static("same-origin");
     headers.insert(header::REFERRER_POLICY, same_origin);

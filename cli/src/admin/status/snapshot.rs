@@ -1,5 +1,6 @@
 //! What the program does at a moment, as JSON.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -8,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use farewell::Activity;
 use farewell::LocalAddr;
 use farewell::Metrics;
+use farewell::RunningCall;
 use farewell::ShutdownHandle;
 use farewell::Totals;
 use serde_json::Value;
@@ -23,6 +25,7 @@ pub(in super::super) struct Subject {
     pub(in super::super) metrics: Metrics,
     pub(in super::super) handle: ShutdownHandle,
     pub(in super::super) address: LocalAddr,
+    pub(in super::super) workers: usize,
     pub(in super::super) max_connections: usize,
     pub(in super::super) lame_duck: Duration,
     pub(in super::super) drain_timeout: Duration,
@@ -54,7 +57,7 @@ impl Subject {
             "phase": self.metrics.phase(),
             "connections": self.metrics.counts(),
             "connections_max": self.max_connections,
-            "workers": workers(activity),
+            "workers": self.workers(activity),
             "rates": window.rates(),
             "latency": window.latency(),
             "totals": totals_without_routes(totals),
@@ -72,6 +75,23 @@ impl Subject {
         snapshot.to_string()
     }
 
+    /// The calls from the longest, and which workers are busy, for how long.
+    fn workers(&self, mut activity: Activity) -> Value {
+        let seconds = |call: &RunningCall| (call.worker, call.running_for.as_secs_f64());
+        let busy: Vec<(usize, f64)> = activity.calls.iter().map(seconds).collect();
+        activity.calls.sort_by_key(|call| Reverse(call.running_for));
+        activity.calls.truncate(CALLS_MAX);
+        json!({
+            // The activity has none before the server serves and after it has stopped.
+            "workers": self.workers,
+            "busy": busy.len(),
+            "busy_seconds": busy,
+            "calls": activity.calls,
+            "queued": activity.queued,
+            "queued_seconds": activity.queued_for.map(|time| time.as_secs_f64()),
+        })
+    }
+
     /// What is left of the stop; `null` before it.
     fn stop(&self) -> Value {
         let Some(deadline) = self.handle.deadline() else {
@@ -86,25 +106,6 @@ impl Subject {
             "before_deadline": unsent.likely_time.map(|_| !unsent.is_likely_cut()),
         })
     }
-}
-
-/// The calls from the longest, and how many more there are.
-fn workers(mut activity: Activity) -> Value {
-    let busy = activity.calls.len();
-    let mut busy_numbers: Vec<(usize, f64)> = activity
-        .calls
-        .iter()
-        .map(|call| (call.worker, call.running_for.as_secs_f64()))
-        .collect();
-    busy_numbers.sort_by_key(|(worker, _)| *worker);
-    activity
-        .calls
-        .sort_by_key(|call| std::cmp::Reverse(call.running_for));
-    activity.calls.truncate(CALLS_MAX);
-    let mut value = serde_json::to_value(&activity).unwrap_or_default();
-    value["busy"] = json!(busy);
-    value["busy_seconds"] = json!(busy_numbers);
-    value
 }
 
 /// The totals without those of each route, which `/metrics` has.

@@ -188,6 +188,14 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
+    /// How many elements of this role a screen reader finds.
+    pub(crate) fn count(&mut self, role: &str) -> usize {
+        let tree = self.call("Accessibility.getFullAXTree", json!({}));
+        let nodes = tree["nodes"].as_array().unwrap();
+        let nodes = nodes.iter().filter(|node| node["ignored"] == false);
+        nodes.filter(|node| node["role"]["value"] == role).count()
+    }
+
     /// Gives the page the width of a screen, and one of the schemes `light` and `dark`.
     pub(crate) fn resize(&mut self, width: u32, scheme: &str) {
         let screen = json!({

@@ -4,6 +4,10 @@ const SAMPLES = 120; // a minute, at two a second
 const RETRY_MS = 2000;
 const STATES = ["in_progress", "waiting", "idle", "lingering", "upgraded"];
 const STEPS = ["running", "lame_duck", "draining", "aborting", "stopped"];
+const OUTCOMES = [
+  "answered", "completed", "closed_idle", "handler_panicked", "rejected", "answered_503", "crossed_the_close",
+  "delivery_unconfirmed", "client_disconnected", "client_stalled", "body_failed", "upgraded", "cut",
+];
 const BAD = ["handler_panicked", "answered_503", "body_failed", "cut"];
 
 const $ = (id) => document.getElementById(id);
@@ -106,14 +110,14 @@ function curve(id, values) {
     start = null;
   };
   values.forEach((value, index) => {
-    const x = SAMPLES - values.length + index + 0.5;
+    const x = SAMPLES - values.length + index;
     if (value === null) return end(x - 1);
     const point = `${x} ${(29 - (27 * value) / top).toFixed(2)}`;
     line += (start === null ? "M" : "L") + point;
     area += (start === null ? "M" : "L") + point;
     if (start === null) start = x;
   });
-  end(SAMPLES - 0.5);
+  end(SAMPLES - 1);
   const [areaPath, linePath] = $(id).children;
   areaPath.setAttribute("d", area);
   linePath.setAttribute("d", line);
@@ -188,9 +192,9 @@ function renderFigures({ rates, latency, workers }) {
   text("requests", rates ? rate(rates.requests_per_second) : "–");
   text("requests-more", rates ? `peak ${rate(peak)}` : "");
   text("p50", bound(latency && latency.p50));
-  text("p99", latency && latency.p99 ? `99th percentile ${bound(latency.p99)}` : "no request ended in 10 s");
+  text("p99", latency && latency.p99 ? `p99 ${bound(latency.p99)}` : "no request ended in 10 s");
   text("sent", rates ? bytes(rates.sent_bytes_per_second) : "–");
-  text("received", rates ? `received ${bytes(rates.received_bytes_per_second)} a second` : "");
+  text("received", rates ? `${bytes(rates.received_bytes_per_second)} received` : "");
   text("busy", count(workers.busy));
   text("busy-of", `of ${count(workers.workers)}`);
   text("queue", workers.queued
@@ -297,7 +301,9 @@ function renderTotals({ totals }) {
 // ---- the report
 
 function outcomes(table, { ended: all, ended_after_trigger: after }) {
-  const names = Object.keys(all).filter((name) => all[name] || ["answered", "completed"].includes(name));
+  const names = Object.keys(all)
+    .filter((name) => all[name] || ["answered", "completed"].includes(name))
+    .sort((a, b) => OUTCOMES.indexOf(a) - OUTCOMES.indexOf(b));
   const contents = names.map((name) => [words(name), count(all[name]), count(after[name] || 0)]);
   contents.push(["total", count(sum(all)), count(sum(after))]);
   rows($(table).tBodies[0], contents, names.map((name) => (BAD.includes(name) && all[name] ? "bad" : "")));
@@ -314,7 +320,7 @@ function renderReport({ summary, all_answered, report }) {
   phase("stopped");
   const headline = all_answered ? "Stopped. Every request was answered." : "Stopped. Not every request was answered.";
   text("report-title", headline);
-  text("report-summary", `${summary}. At ${clock()}; the numbers below are the last ones.`);
+  text("report-summary", `${summary[0].toUpperCase()}${summary.slice(1)}. At ${clock()}; the numbers below are the last ones.`);
   $("report").className = all_answered ? "good" : "bad";
   outcomes("report-requests", report.requests);
   outcomes("report-connections", report.connections);

@@ -86,6 +86,14 @@ impl Failure {
         Self::error(format!("{message}; {advice}"))
     }
 
+    /// Adds advice if the system lacks a resource.
+    pub(super) fn of_resource(message: String, cause: &io::Error) -> Self {
+        match resource_advice(cause) {
+            Some(advice) => Self::error(format!("{message}; {advice}")),
+            None => Self::error(message),
+        }
+    }
+
     /// Prints the line and returns the exit code.
     pub(super) fn report(self) -> u8 {
         STDERR.print(format!("{}: {}\n", self.program, self.message));

@@ -55,7 +55,7 @@ pub(super) fn serve(
         true => main.stop_on_interrupt_and_terminate(),
         false => main.stop_on_signals(),
     };
-    let signals = signals.map_err(|error| Failure::error(error.to_string()))?;
+    let signals = signals.map_err(|error| Failure::from_library(&error, options))?;
 
     STDOUT.print(greeting::greeting(
         &main,

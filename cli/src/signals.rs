@@ -23,10 +23,8 @@ pub(super) fn on_signal(
     action: impl FnMut() + Send + 'static,
 ) -> Result<(), Failure> {
     system::on_signal(signal, action).map_err(|error| {
-        Failure::error(format!(
-            "cannot handle the signal {}: {error}",
-            signal.name()
-        ))
+        let message = format!("cannot handle the signal {}: {error}", signal.name());
+        Failure::of_resource(message, &error)
     })
 }
 

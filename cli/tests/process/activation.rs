@@ -167,7 +167,7 @@ fn the_supervisor_is_told_that_the_program_is_ready_what_it_does_and_that_it_sto
     command
         .env("NOTIFY_SOCKET", notified.path())
         .env("WATCHDOG_USEC", "200000");
-    let mut program = Program::spawn(command);
+    let program = Program::spawn(command);
     let lines = notified.wait("READY=1");
     let status = "STATUS=running: 0 in progress, 0 idle, 0 lingering".to_owned();
     assert!(lines.contains(&status), "{lines:?}");
@@ -195,11 +195,10 @@ fn the_supervisor_is_told_that_the_program_is_ready_what_it_does_and_that_it_sto
             .any(|line| line.starts_with("STATUS=lame duck: ")),
         "{lines:?}"
     );
-    // The program ignores signals that follow the first one immediately.
-    while program.runs() {
-        program.signal(Signal::TERM);
-        std::thread::yield_now();
-    }
+    let mut operator = program.connect();
+    operator.send("GET /shutdown?now HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(operator.response().status, 200);
+    drop(operator);
     notified.wait("STATUS=stopped");
 }
 

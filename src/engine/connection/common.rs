@@ -50,9 +50,9 @@ pub(super) struct Common {
     pub(super) exchange: Option<Exchange>,
     /// How many requests have begun on this connection.
     pub(super) exchange_count: u64,
-    /// When a poll found that the connection is ready for its turn; after a call of its
-    /// handler, when that call returned.
-    pub(super) ready_since: Instant,
+    /// When a poll found that the connection is ready for its turn. `None` once a handler
+    /// has been called in this turn: a further request of the turn does not wait.
+    pub(super) ready_since: Option<Instant>,
     /// An event has reported that the client has closed its side.
     pub(super) may_be_at_eof: bool,
     /// The function of the application that is called when the connection has ended.
@@ -65,7 +65,7 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(admitted: Admitted, shard: Arc<Shard<Connection>>, now: Instant) -> Self {
+    pub(super) fn new(admitted: Admitted, shard: Arc<Shard<Connection>>) -> Self {
         let Admitted {
             stream,
             peer,
@@ -82,7 +82,7 @@ impl Common {
             in_time_bytes: None,
             exchange: None,
             exchange_count: 0,
-            ready_since: now,
+            ready_since: None,
             may_be_at_eof: false,
             after_delivery: None,
             shard,

@@ -165,7 +165,7 @@ impl Step {
 impl Connection {
     pub(crate) fn new(admitted: Admitted, shard: Arc<Shard<Self>>, now: Instant) -> Self {
         Self {
-            common: Common::new(admitted, shard, now),
+            common: Common::new(admitted, shard),
             state: State::Idle(Idle { since: now }),
         }
     }
@@ -202,7 +202,6 @@ impl Connection {
             unreachable!("`Next::Call` is returned in `Handling`, and `resume` ends this state");
         };
         handling.take_back_input(common);
-        common.ready_since = cx.now;
         common.load_input(cx);
         let own_next = match handling.check(&mut answer, common, cx) {
             Ok(()) => {
@@ -371,9 +370,15 @@ impl Connection {
     }
 
     /// Counts how long the request has waited for the worker that now calls its handler.
-    pub(crate) fn leaves_queue(&self, now: Instant) {
-        let waited = now.saturating_duration_since(self.common.ready_since);
-        self.common.guard.request_left_queue(waited);
+    pub(crate) fn leaves_queue(&mut self, now: Instant) {
+        let guard = &self.common.guard;
+        match self.common.ready_since.take() {
+            // Usually the worker polls, and serves what it has found at once.
+            Some(since) if since != now => {
+                guard.request_left_queue(now.saturating_duration_since(since));
+            }
+            _ => guard.request_did_not_wait(),
+        }
     }
 
     /// Counts a request that gets a 503, because the server cuts what is left.
@@ -399,7 +404,7 @@ impl Connection {
 
 impl Suspendable for Connection {
     fn note_ready(&mut self, since: Instant) {
-        self.common.ready_since = since;
+        self.common.ready_since = Some(since);
     }
 
     fn note_eof(&mut self) {

@@ -29,7 +29,7 @@ impl Worker<'_> {
     /// meanwhile.
     pub(super) fn handle(
         &mut self,
-        connection: Box<Connection>,
+        mut connection: Box<Connection>,
         mut request: Request,
     ) -> Option<(Box<Connection>, Answer)> {
         let services = &self.engine.services;

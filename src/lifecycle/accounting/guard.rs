@@ -56,6 +56,12 @@ impl ConnectionGuard {
         self.block.bytes_left.update(&mut self.entered, left);
     }
 
+    /// Counts a request whose handler a worker calls as soon as it knows of it.
+    #[inline]
+    pub(crate) fn request_did_not_wait(&self) {
+        self.block.request_did_not_wait();
+    }
+
     /// Counts how long a request waited for the worker that calls its handler.
     pub(crate) fn request_left_queue(&self, after: Duration) {
         self.block.request_left_queue(after);

@@ -75,6 +75,12 @@ impl Block {
         self.queued.count(after);
     }
 
+    /// As [`request_left_queue`](Self::request_left_queue), after no time.
+    #[inline]
+    pub(crate) fn request_did_not_wait(&self) {
+        add(&self.queued.buckets[0], 1);
+    }
+
     pub(crate) fn request_rejected(&self, reason: RejectionReason) {
         add(&self.rejections[reason as usize], 1);
     }

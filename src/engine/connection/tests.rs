@@ -267,6 +267,20 @@ fn a_head_that_is_cut_counts_as_far_as_it_arrived() {
 }
 
 #[test]
+fn the_first_request_of_a_turn_counts_its_wait_and_a_further_one_does_not_wait() {
+    let mut bench = Bench::new();
+    let found = Instant::now();
+    let (waited, much_later) = (Duration::from_millis(3), Duration::from_secs(9));
+    bench.connection.note_ready(found);
+    bench.connection.leaves_queue(found + waited);
+    bench.connection.leaves_queue(found + much_later);
+    let queued = bench.services.accounting.totals().queued;
+    assert_eq!((queued.count(), queued.sum()), (2, waited));
+    bench.client.shutdown(Shutdown::Both).unwrap();
+    bench.finish(&mut Vec::new());
+}
+
+#[test]
 fn an_idle_connection_holds_no_buffer() {
     let mut bench = Bench::new();
     let mut seen = Vec::new();

@@ -12,7 +12,7 @@ use crate::lifecycle::totals::Durations;
 use crate::lifecycle::totals::RouteTotals;
 use crate::lifecycle::totals::Totals;
 
-/// An object with groups for connections and requests, as that of [`Report`].
+/// An object with groups for connections and requests, as that of [`Report`](crate::Report).
 impl Serialize for Totals {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Totals", 5)?;

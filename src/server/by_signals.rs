@@ -21,9 +21,9 @@ impl Server {
     ///
     /// | signal | effect |
     /// |---|---|
-    /// | the first | drains, as [`shutdown_by`](ShutdownHandle::shutdown_by) with [`Trigger::Signal`](crate::Trigger::Signal). If another trigger, such as `/shutdown`, has begun the stop, it changes nothing |
+    /// | the first | drains, as [`shutdown_by`](crate::ShutdownHandle::shutdown_by) with [`Trigger::Signal`](crate::Trigger::Signal). If another trigger, such as `/shutdown`, has begun the stop, it changes nothing |
     /// | one within 200 ms of the first | counts as the first |
-    /// | the second | aborts, as [`abort_by`](ShutdownHandle::abort_by) |
+    /// | the second | aborts, as [`abort_by`](crate::ShutdownHandle::abort_by) |
     /// | the next after every server has stopped | has no effect, and gives the program a second to write its last output |
     /// | one after that second | ends the process, as it would without this call |
     ///

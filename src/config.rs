@@ -33,7 +33,8 @@ use crate::http1::head::Limits;
 #[non_exhaustive]
 pub struct Config {
     /// The number of threads that run handlers, from 1 to 4096. Default: 8 a core,
-    /// at least 16.
+    /// at least 16. A server whose routes include an [urgent](crate::Router::urgent) one has
+    /// one more thread.
     pub workers: usize,
     /// The most connections that are open at a time, from 1 to 2^24; further ones
     /// wait in the kernel's accept queue, which has room for

@@ -28,7 +28,8 @@ pub trait Handler: Send + Sync + 'static {
     /// ends without having served, and the report names
     /// [`UserCode::RouteTable`](crate::UserCode::RouteTable). With the table, the server finds the route of a request as soon as its head has
     /// arrived: so it applies the [limits of that
-    /// route](crate::Router::body_limits), and learns for each route, and not for each
+    /// route](crate::Router::body_limits), answers [urgent](crate::Router::urgent) requests
+    /// while no worker is free, and learns for each route, and not for each
     /// path, whether its calls wait. A type that wraps `Routes` forwards the call:
     ///
     /// ```
@@ -49,7 +50,8 @@ pub trait Handler: Send + Sync + 'static {
     /// ```
     ///
     /// A closure that calls `Routes` cannot forward it. Then the limits of
-    /// [`Config`](crate::Config) apply to every request; everything else is the same.
+    /// [`Config`](crate::Config) apply to every request, and none is urgent; everything else
+    /// is the same.
     fn route_table(&self) -> Option<RouteTable> {
         None
     }

@@ -22,6 +22,7 @@ use crate::engine::connection::Admitted;
 use crate::engine::connection::Connection;
 use crate::engine::connection::Context;
 use crate::engine::connection::Next;
+use crate::engine::connection::Serves;
 use crate::engine::date::DateClock;
 use crate::engine::monitor_waker::MonitorWaker;
 use crate::engine::peers::Peers;
@@ -182,6 +183,7 @@ impl Rig {
             date: &mut self.date,
             now: Instant::now(),
             phase: self.services.life.phase(),
+            serves: Serves::Everything,
             budget: &mut 8,
             deferred: &mut Vec::new(),
             body_tasks: &mut Vec::new(),

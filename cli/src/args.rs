@@ -248,8 +248,8 @@ Routes:
   Without DIR:
   POST /echo       returns the body of the request
   any other path   returns \"Hello\"; with ?delay=3s it does so after 3 seconds
-  Each of them needs a free worker, /healthz and /shutdown too. They come before
-  files of the same name.
+  All but \"any other path\" and /echo are answered while every worker is busy. They
+  come before files of the same name.
 
 Signals:
   Ctrl+C, SIGTERM and SIGHUP stop the program. A second signal, at least 200 ms

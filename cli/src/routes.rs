@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use farewell::Handler;
 use farewell::IntoResponse;
 use farewell::Request;
 use farewell::Response;
+use farewell::Router;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -17,36 +17,23 @@ use super::args::Options;
 
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
-/// Returns the handler for all paths of the demonstration.
-pub(super) fn handler(operators: Option<&Operators>, options: &Options) -> impl Handler + use<> {
-    let work = options.work;
-    let operator_routes = operator_routes(operators);
-    move |request: Request| {
-        operator_routes(request).unwrap_or_else(|request| match request.uri().path() {
-            "/echo" => echo(request),
-            path => hello(path, request.uri().query(), work),
-        })
+/// Returns the routes for operators, if they are on this listener, and `others`. The former
+/// are urgent.
+pub(super) fn router(operators: Option<&Operators>, others: Router) -> Router {
+    match operators {
+        Some(operators) => operators.router().urgent().merge(others),
+        None => others,
     }
 }
 
-/// Returns what answers the requests to the routes for operators, if they are on this
-/// listener, and gives back every other request.
-pub(super) fn operator_routes(
-    operators: Option<&Operators>,
-) -> impl Fn(Request) -> Result<Response, Request> + Send + Sync + use<> {
-    let routes = operators.map(|operators| {
-        let routes = operators.router().build();
-        (
-            operators.paths(),
-            routes.expect("the paths are valid, and each is there once"),
-        )
-    });
-    move |request: Request| match &routes {
-        Some((paths, routes)) if paths.contains(&request.uri().path()) => {
-            Ok(routes.handle(request))
-        }
-        _ => Err(request),
-    }
+/// Returns the routes of the demonstration.
+pub(super) fn demonstration(options: &Options) -> Router {
+    let work = options.work;
+    let hello = move |request: Request| {
+        let uri = request.uri();
+        hello(uri.path(), uri.query(), work)
+    };
+    Router::new().any("/echo", echo).fallback(hello)
 }
 
 fn hello(path: &str, query: Option<&str>, work: Duration) -> Response {

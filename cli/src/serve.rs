@@ -76,10 +76,12 @@ pub(super) fn serve(
     let predecessor = inherited.predecessor.take();
     restarts.begin(stop, listening, predecessor, &supervisor, options)?;
 
-    let report = match folder {
-        Some(folder) => main.serve(folder.handler(on_main)),
-        None => main.serve(routes::handler(on_main, options)),
+    let others = match folder {
+        Some(folder) => folder.router(),
+        None => routes::demonstration(options),
     };
+    let routes = routes::router(on_main, others).build();
+    let report = routes.and_then(|routes| main.serve(routes));
 
     // Last of the servers: clients that follow the stop get the report from it.
     if let Some(admin) = admin {

@@ -63,6 +63,12 @@ impl RateMeter {
         self.until
     }
 
+    /// The server does not wait for the client from now on, although the client has moved
+    /// nothing.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        self.not_waiting_since.get_or_insert(now);
+    }
+
     /// Begins a new period, whatever the client has done so far.
     pub(crate) fn start_again(&mut self, now: Instant) {
         *self = self.minimum.start(now);
@@ -94,6 +100,16 @@ mod tests {
         meter.moved(1, start + 65 * SECOND);
         assert_eq!(meter.wait(start + 95 * SECOND), start + 100 * SECOND);
         assert_eq!(meter.wait(start + 99 * SECOND), start + 100 * SECOND);
+    }
+
+    #[test]
+    fn a_pause_does_not_count() {
+        let start = Instant::now();
+        let mut meter = MinimumRate::new(10 * SECOND, 100).start(start);
+        assert_eq!(meter.wait(start), start + 10 * SECOND);
+        meter.pause(start + 4 * SECOND);
+        meter.pause(start + 50 * SECOND);
+        assert_eq!(meter.wait(start + 60 * SECOND), start + 66 * SECOND);
     }
 
     #[test]

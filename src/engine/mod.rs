@@ -19,6 +19,8 @@
 //! of a shard is one send on the run queue; no other table says which worker may do
 //! what.
 //!
+//! While no worker is free, the [`reserve`] answers requests to urgent routes.
+//!
 //! A request goes through [`acceptor`], [`shard`], [`worker`], [`connection`] and
 //! [`user_code`]. The handshakes between threads each have a file that says which race
 //! it avoids: [`run_queue`], [`in_flight_slot`], [`shard`] (`sleep` and `slots`),
@@ -47,6 +49,7 @@ pub(crate) mod output;
 pub(crate) mod peers;
 pub(crate) mod places;
 pub(crate) mod refusals;
+mod reserve;
 mod retake;
 pub(crate) mod run_queue;
 pub(crate) mod services;
@@ -72,6 +75,7 @@ use self::connection::Connection;
 use self::in_flight::InFlight;
 use self::in_flight::OwnedJob;
 use self::monitor_waker::MonitorWaker;
+use self::reserve::Reserve;
 use self::retake::Retake;
 use self::run_queue::RunQueue;
 use self::run_queue::SentTo;
@@ -86,6 +90,7 @@ use crate::lifecycle::activity::ActivitySource;
 use crate::lifecycle::phase::Phase;
 use crate::message::rendering::Renderer;
 use crate::net::acceptor_waker::AcceptorWaker;
+use crate::route_table::RouteTable;
 
 /// What the threads of one server share.
 pub(crate) struct Engine {
@@ -94,6 +99,8 @@ pub(crate) struct Engine {
     pub(crate) run_queue: RunQueue<OwnedJob>,
     /// One for each worker.
     pub(crate) slots: Box<[Arc<InFlight>]>,
+    /// If a route is urgent.
+    pub(crate) reserve: Option<Arc<Reserve>>,
     pub(crate) retake: Retake,
     pub(crate) slow_calls: SlowCalls,
     pub(crate) monitor_waker: Arc<MonitorWaker>,
@@ -135,7 +142,7 @@ impl Engine {
         let jobs = iter::repeat_n((), services.config.shards()).map(new_job);
         let jobs = jobs.collect::<io::Result<Vec<OwnedJob>>>()?;
         let slots = iter::repeat_with(Arc::default).take(services.config.workers);
-        let slots: Box<[_]> = slots.collect();
+        let slots: Box<[Arc<InFlight>]> = slots.collect();
         let shards = jobs.iter().map(|job| Arc::clone(job.shard()));
         let shards: Box<[_]> = shards.collect();
         let watched = Arc::new(Watched::new(&services, &slots, &shards));
@@ -143,12 +150,16 @@ impl Engine {
         services
             .accounting
             .read_activity_from(Arc::downgrade(&source));
+        let has_urgent = services.routes.as_ref().is_some_and(RouteTable::has_urgent);
+        let reserve = has_urgent.then(Arc::<Reserve>::default);
+        let of_reserve = reserve.iter().map(|reserve| &reserve.slot);
         let engine = Self {
             shards,
             _watched: watched,
             run_queue: RunQueue::new(),
-            retake: Retake::new(&slots),
+            retake: Retake::new(slots.iter().chain(of_reserve)),
             slots,
+            reserve,
             slow_calls: SlowCalls::new(),
             monitor_waker,
             handler,
@@ -217,6 +228,13 @@ impl Engine {
         self.look(now);
     }
 
+    /// Whether a call with a job is in progress.
+    pub(crate) fn has_call_with_job(&self) -> bool {
+        let of_reserve = self.reserve.iter().map(|reserve| &reserve.slot);
+        let mut slots = self.slots.iter().chain(of_reserve);
+        slots.any(|slot| slot.slot.call().is_some())
+    }
+
     /// Whether a worker without a job runs code of the application.
     pub(crate) fn has_workers_in_calls(&self) -> bool {
         // A job is with a worker or on the run queue. A worker without a job is idle
@@ -267,12 +285,15 @@ impl Engine {
         self.evicted.load(SeqCst)
     }
 
-    /// Ends the workers and the monitor. No connection is left.
+    /// Ends the workers, the reserve and the monitor. No connection is left.
     pub(crate) fn close(&self) {
         self.run_queue.close();
         for shard in &self.shards {
             shard.interrupt();
         }
         self.monitor_waker.wake();
+        if let Some(reserve) = &self.reserve {
+            reserve.wake();
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! The monitor is a thread with three tasks. It takes the job from a worker whose call
+//! The monitor is a thread with four tasks. It takes the job from a worker whose call
 //! is long, if no other worker looks for that. It wakes the owner of a shard in which
 //! a deadline has passed. It polls the shards that wait for a worker, so that the
-//! counts show the requests that have arrived.
+//! counts show the requests that have arrived. It wakes the [reserve](super::reserve) for
+//! connections that have waited there for long.
 //!
 //! While no call with a job is in progress and no job waits, the monitor sleeps until
 //! the next deadline. [`MonitorWaker`](super::monitor_waker::MonitorWaker) says how it is woken.
@@ -11,6 +12,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::Engine;
+use super::reserve;
 use super::retake::LOOK_EVERY;
 
 /// How often to look while the owners of the shards look as well.
@@ -44,7 +46,7 @@ pub(crate) fn run(engine: &Engine) {
         }
         // This sleep gives a call that has just begun its time. It also saves
         // wake-ups: no call that begins meanwhile wakes this thread.
-        let owners_look = engine.retake.owners_look(Instant::now()) || !is_in_call(engine);
+        let owners_look = engine.retake.owners_look(Instant::now()) || !engine.has_call_with_job();
         thread::park_timeout(match owners_look {
             true => OWNERS_LOOK,
             false => LOOK_EVERY,
@@ -54,13 +56,7 @@ pub(crate) fn run(engine: &Engine) {
 
 /// Whether the monitor has a reason not to sleep.
 fn has_work(engine: &Engine) -> bool {
-    is_in_call(engine) || engine.run_queue.is_behind() || engine.run_queue.is_closed()
-}
-
-/// Whether a call with a job is in progress.
-fn is_in_call(engine: &Engine) -> bool {
-    let mut slots = engine.slots.iter();
-    slots.any(|slot| slot.slot.call().is_some())
+    engine.has_call_with_job() || engine.run_queue.is_behind() || engine.run_queue.is_closed()
 }
 
 /// Wakes the owners of shards in which a deadline has passed. Returns when to do so
@@ -83,12 +79,16 @@ fn wake_due_owners(engine: &Engine, now: Instant) -> Option<Instant> {
 
 /// Polls each shard that waits for a worker.
 fn poll_waiting_jobs(engine: &Engine) {
-    let mut any_is_ready = false;
+    let (mut any_is_ready, mut any_is_due) = (false, false);
     engine.run_queue.for_each(|job| {
-        job.poll_for(Some(Duration::ZERO));
+        let now = job.poll_for(Some(Duration::ZERO));
         any_is_ready |= job.ready() > 0;
+        any_is_due |= reserve::is_due(job, now);
     });
     if any_is_ready {
         engine.wake_owner();
+    }
+    if any_is_due && let Some(reserve) = &engine.reserve {
+        reserve.wake();
     }
 }

@@ -48,15 +48,16 @@ struct Watched {
 }
 
 impl Retake {
-    pub(crate) fn new(slots: &[Arc<InFlight>]) -> Self {
+    pub(crate) fn new<'a>(slots: impl Iterator<Item = &'a Arc<InFlight>>) -> Self {
         let watched = |slot: &Arc<InFlight>| Watched {
             slot: Arc::clone(slot),
             seen: None,
         };
+        let workers: Box<[Watched]> = slots.map(watched).collect();
         Self {
             began: Instant::now(),
-            looks: slots.iter().map(|_| AtomicU64::new(0)).collect(),
-            workers: Mutex::new(slots.iter().map(watched).collect()),
+            looks: workers.iter().map(|_| AtomicU64::new(0)).collect(),
+            workers: Mutex::new(workers),
         }
     }
 
@@ -149,7 +150,7 @@ mod tests {
 
     fn one_worker() -> (Retake, Arc<InFlight>, Instant) {
         let slot = Arc::<InFlight>::default();
-        let retake = Retake::new(std::slice::from_ref(&slot));
+        let retake = Retake::new(std::iter::once(&slot));
         (retake, slot, Instant::now())
     }
 
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn every_worker_that_is_held_up_loses_its_job() {
         let slots: Vec<_> = (0..3).map(|_| Arc::<InFlight>::default()).collect();
-        let (retake, now) = (Retake::new(&slots), Instant::now());
+        let (retake, now) = (Retake::new(slots.iter()), Instant::now());
         begin(&slots[0]);
         begin(&slots[2]);
         assert_eq!(look(&retake, now), 0);
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn owners_look_if_two_of_them_have_looked_lately() {
         let slots: Vec<_> = (0..2).map(|_| Arc::<InFlight>::default()).collect();
-        let retake = Retake::new(&slots);
+        let retake = Retake::new(slots.iter());
         let now = Instant::now() + Duration::from_secs(1);
         assert!(!retake.owners_look(now));
         retake.note_owner(0, now);

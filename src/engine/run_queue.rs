@@ -161,6 +161,23 @@ impl<J: Queued> RunQueue<J> {
         Some(job)
     }
 
+    /// Receives the first job that is `wanted`. The others keep their order.
+    pub(crate) fn receive_first(&self, wanted: impl Fn(&J) -> bool) -> Option<J> {
+        let mut first = None;
+        let dispatch = self.lock();
+        self.retain_waiting(&dispatch, |job| match first {
+            None if wanted(&job) => {
+                first = Some(job);
+                None
+            }
+            _ => Some(job),
+        });
+        if first.is_some() {
+            self.balance.fetch_add(1, SeqCst);
+        }
+        first
+    }
+
     /// Workers that wait for a job, minus jobs that wait for a worker.
     pub(crate) fn balance(&self) -> isize {
         self.balance.load(SeqCst)
@@ -172,15 +189,22 @@ impl<J: Queued> RunQueue<J> {
         self.visit_waiting(&self.lock(), f);
     }
 
-    /// As [`for_each`](Self::for_each), under the caller's lock. Once the queue is closed,
-    /// a job could not be sent back, and none is visited.
+    /// As [`for_each`](Self::for_each), under the caller's lock.
     fn visit_waiting(&self, dispatch: &Dispatch<J>, mut f: impl FnMut(&mut J)) {
+        self.retain_waiting(dispatch, |mut job| {
+            f(&mut job);
+            Some(job)
+        });
+    }
+
+    /// Passes each job that waits to `f`. The job that `f` returns waits on. Once the queue
+    /// is closed, a job could not be sent back, and none is passed.
+    fn retain_waiting(&self, dispatch: &Dispatch<J>, f: impl FnMut(J) -> Option<J>) {
         let Some(sender) = &dispatch.sender else {
             return;
         };
         let waiting: Vec<J> = self.receiver.try_iter().collect();
-        for mut job in waiting {
-            f(&mut job);
+        for job in waiting.into_iter().filter_map(f) {
             // The send does not fail: `self` has a receiver.
             let _ = sender.send(job);
         }
@@ -262,6 +286,24 @@ mod tests {
         }
         let received: Vec<_> = std::iter::repeat_with(|| queue.receive()).take(5).collect();
         assert_eq!(received, [20, 21, 11, 1, 2].map(Some));
+    }
+
+    #[test]
+    fn the_first_job_that_is_wanted_is_received_and_the_others_keep_their_order() {
+        let queue = RunQueue::new();
+        for job in [1, 2, 3, 4] {
+            queue.send(job).unwrap();
+        }
+        assert_eq!(queue.receive_first(|job| job % 2 == 0), Some(2));
+        assert_eq!(queue.receive_first(|job| *job > 7), None);
+        assert_eq!(queue.balance(), -3);
+        let received: Vec<_> = std::iter::from_fn(|| queue.try_receive()).collect();
+        assert_eq!(received, [1, 3, 4]);
+        assert_eq!(queue.balance(), 0);
+        queue.send(5).unwrap();
+        queue.close();
+        assert_eq!(queue.receive_first(|_| true), None);
+        assert_eq!(queue.receive(), Some(5));
     }
 
     #[test]

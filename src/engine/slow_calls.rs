@@ -81,7 +81,9 @@ impl CallKey {
             Target::BadAreaParameter(index) => (4, index),
         };
         let method = hash(OFFSET, method.as_str().as_bytes());
-        Self(hash(hash(method, &[kind]), &index.to_ne_bytes()))
+        // One step for the index, which is small.
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Self((hash(method, &[kind]) ^ index).wrapping_mul(PRIME))
     }
 
     /// The key of other code that runs for the same request.
@@ -97,9 +99,10 @@ impl CallKey {
 
 /// FNV-1a.
 const OFFSET: u32 = 0x811c_9dc5;
+const PRIME: u32 = 0x0100_0193;
 
 fn hash(start: u32, bytes: &[u8]) -> u32 {
-    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(PRIME);
     bytes.iter().fold(start, step)
 }
 

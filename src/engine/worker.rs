@@ -2,6 +2,8 @@
 //! ready, polls for more, and so on, and wakes no other thread, until another worker
 //! has the job. A connection that has to wait is suspended; the worker does not wait
 //! for it. Only code of the application may block.
+//!
+//! The thread of the [reserve](super::reserve) is a worker that serves urgent requests only.
 
 mod calls;
 #[cfg(test)]
@@ -21,13 +23,18 @@ use super::connection::Call;
 use super::connection::Connection;
 use super::connection::Context;
 use super::connection::Next;
+use super::connection::Serves;
 use super::date::DateClock;
 use super::deferred::Deferred;
 use super::in_flight::InFlight;
 use super::in_flight::OwnedJob;
+use super::reserve;
+use super::reserve::Reserve;
 use super::retake::LOOK_EVERY;
 use super::shard::Job;
+use super::shard::Suspend;
 use super::shard::Suspended;
+use super::shard::Wait;
 use super::upgraded;
 use super::user_code::Runner;
 use crate::isolate::isolate;
@@ -47,25 +54,14 @@ const BUDGET: usize = 64;
 /// which then waits for the next turn.
 const STEPS_BEHIND: usize = 2;
 
+/// How many connections the reserve gives a turn before it looks whether a worker is free
+/// for the job.
+const SIFTED_MIN: usize = 64;
+
 /// Serves connections until the run queue is closed. `number` is the number of the
 /// worker, from 0.
 pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
-    slot.set_thread();
-    let services = &engine.services;
-    let mut worker = Worker {
-        engine,
-        number,
-        runner: Runner::new(engine, slot),
-        buffer: Buffer::new(services.config.head_bytes_max.max(BUFFER_MIN)),
-        date: DateClock::default(),
-        phase: services.life.phase(),
-        budget: 0,
-        deferred: Vec::new(),
-        body_tasks: Vec::new(),
-        next_look: Instant::now(),
-        found_ready: 0,
-        empty_polls: 0,
-    };
+    let mut worker = Worker::new(engine, number, slot);
     while let Some(job) = engine.run_queue.receive() {
         worker.runner.now = Instant::now();
         worker.runner.job = Some(job);
@@ -73,9 +69,33 @@ pub(crate) fn work(engine: &Arc<Engine>, number: usize, slot: &Arc<InFlight>) {
     }
 }
 
+/// Serves urgent requests while no worker is free, until the run queue is closed: see
+/// [`reserve`].
+pub(crate) fn stand_by(engine: &Arc<Engine>, number: usize, reserve: &Reserve) {
+    let mut worker = Worker::new(engine, number, &reserve.slot);
+    worker.is_reserve = true;
+    reserve.register_thread();
+    // After the registration: a close before it is seen here, and one after it wakes.
+    while !engine.run_queue.is_closed() {
+        while engine.run_queue.is_behind() {
+            let now = Instant::now();
+            let due = |job: &OwnedJob| reserve::is_due(job, now);
+            let Some(job) = engine.run_queue.receive_first(due) else {
+                break;
+            };
+            worker.runner.job = Some(job);
+            worker.sift();
+            worker.runner.hand_off();
+        }
+        thread::park();
+    }
+}
+
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
     number: usize,
+    is_reserve: bool,
+    serves: Serves,
     runner: Runner<'a>,
     buffer: Buffer,
     date: DateClock,
@@ -95,7 +115,28 @@ struct Worker<'a> {
     empty_polls: usize,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(engine: &'a Arc<Engine>, number: usize, slot: &'a Arc<InFlight>) -> Self {
+        slot.set_thread();
+        let services = &engine.services;
+        Self {
+            engine,
+            number,
+            is_reserve: false,
+            serves: Serves::Everything,
+            runner: Runner::new(engine, slot),
+            buffer: Buffer::new(services.config.head_bytes_max.max(BUFFER_MIN)),
+            date: DateClock::default(),
+            phase: services.life.phase(),
+            budget: 0,
+            deferred: Vec::new(),
+            body_tasks: Vec::new(),
+            next_look: Instant::now(),
+            found_ready: 0,
+            empty_polls: 0,
+        }
+    }
+
     /// Owns a shard, until its job is with another worker, or the run queue is
     /// closed.
     fn own(&mut self) {
@@ -114,6 +155,10 @@ impl Worker<'_> {
             if self.runner.now >= self.next_look {
                 self.next_look = self.runner.now + LOOK_EVERY;
                 self.engine.look_as_owner(self.number, self.runner.now);
+                if self.engine.reserve.is_some() && reserve::is_due(job, self.runner.now) {
+                    self.sift();
+                    continue;
+                }
             }
             if let Some(connection) = job.next() {
                 has_served = true;
@@ -132,6 +177,28 @@ impl Worker<'_> {
                 self.poll();
             }
         }
+    }
+
+    /// Answers the urgent requests that wait in the job, and holds the connections with
+    /// other requests.
+    #[cold]
+    fn sift(&mut self) {
+        if let Some(job) = &mut self.runner.job {
+            self.runner.now = job.poll_for(Some(Duration::ZERO));
+        }
+        self.serves = Serves::UrgentOnly;
+        let mut turns = 0;
+        // A call that is expected to wait has handed off the job.
+        while let Some(job) = &mut self.runner.job
+            && let Some(connection) = job.next_new()
+        {
+            self.take_turn(connection);
+            turns += 1;
+            if self.is_reserve && turns >= SIFTED_MIN && self.engine.run_queue.balance() > 0 {
+                break;
+            }
+        }
+        self.serves = Serves::Everything;
     }
 
     /// Sleeps until connections are ready.
@@ -199,6 +266,8 @@ impl Worker<'_> {
     }
 
     /// Serves a connection for one turn, and runs the code that the turn deferred.
+    // Inlined, because it is called for every turn.
+    #[inline(always)]
     fn take_turn(&mut self, connection: Box<Connection>) {
         let peer = connection.peer_addr();
         // Panics of the application's code do not get here. A bug of the server costs
@@ -226,8 +295,9 @@ impl Worker<'_> {
         if deferred.is_empty() {
             return;
         }
-        if self.engine.services.life.is_aborting() {
-            // A worker that blocks in this code could not end other connections.
+        if self.is_reserve || self.engine.services.life.is_aborting() {
+            // A worker that blocks in this code could not end other connections, and the
+            // reserve could not answer urgent requests.
             return self.engine.threads.run_deferred(deferred);
         }
         for deferred in deferred {
@@ -269,6 +339,17 @@ impl Worker<'_> {
                         &mut self.deferred,
                     );
                 }
+                Next::Hold => match &mut self.runner.job {
+                    Some(job) => return job.hold(connection),
+                    // The job went to the run queue before an urgent call of this turn.
+                    None => {
+                        next = Next::Suspend(Suspend {
+                            wait: Wait::Turn,
+                            until: None,
+                            seen: self.phase,
+                        });
+                    }
+                },
                 Next::SendFile(part) => {
                     let Some((back, file, sent)) = self.send_file(connection, part) else {
                         return;
@@ -323,6 +404,7 @@ impl Worker<'_> {
             buffer: &mut self.buffer,
             date: &mut self.date,
             phase,
+            serves: self.serves,
             now: self.runner.now,
             budget: &mut self.budget,
             deferred: &mut self.deferred,

@@ -58,6 +58,7 @@ pub(crate) struct WorkerPool {
     gate: Option<Arc<Gate>>,
     acceptor: Option<Thread>,
     monitor: Option<Thread>,
+    /// The reserve is behind them, if there is one.
     workers: Vec<Thread>,
     logger: Option<Thread>,
 }
@@ -107,6 +108,12 @@ impl WorkerPool {
             let name = format!("farewell-{}", number + 1);
             self.spawn_worker(&name, number, Arc::clone(slot))?;
         }
+        if let Some(reserve) = engine.reserve.clone() {
+            let (engine, slot) = (Arc::clone(&engine), Arc::clone(&reserve.slot));
+            let number = self.workers.len();
+            let stand_by = move || worker::stand_by(&engine, number, &reserve);
+            self.spawn_as_worker("farewell-reserve", slot, stand_by)?;
+        }
         let engine = Arc::clone(&self.engine);
         self.monitor = Some(self.spawn("farewell-monitor", move || monitor::run(&engine))?);
         let gate = Arc::new(Gate::new());
@@ -132,7 +139,17 @@ impl WorkerPool {
     fn spawn_worker(&mut self, name: &str, number: usize, slot: Arc<InFlight>) -> io::Result<()> {
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&slot));
         let work = move || worker::work(&engine, number, &own);
-        let thread = started(Thread::spawn(name, &self.engine.services.life, slot, work))?;
+        self.spawn_as_worker(name, slot, work)
+    }
+
+    /// Starts a thread whose slot an abort looks into.
+    fn spawn_as_worker(
+        &mut self,
+        name: &str,
+        slot: Arc<InFlight>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let thread = started(Thread::spawn(name, &self.engine.services.life, slot, f))?;
         self.workers.push(thread);
         Ok(())
     }

@@ -52,6 +52,7 @@ use crate::message::response::IntoResponse;
 use crate::message::response::NoContent;
 use crate::message::response::Response;
 use crate::route_table::RouteTable;
+use crate::route_table::body_limits::BodyLimits;
 
 /// Serves the files of a folder: a [`Handler`] of its own, or of a
 /// [`Router`](crate::Router).
@@ -247,6 +248,25 @@ impl Files {
         self
     }
 
+    /// The limits on the bodies of requests to these files: those of its [`Uploads`]. For a
+    /// [`Router`](crate::Router::body_limits) around them; a server whose handler they are
+    /// has these limits by itself.
+    ///
+    /// ```no_run
+    /// use farewell::{Files, Router, Uploads};
+    ///
+    /// let inbox = Files::new("inbox")?.uploads(Uploads::new());
+    /// let limits = inbox.body_limits();
+    /// let inbox = Router::new().fallback(inbox.under("/inbox")).body_limits(limits);
+    /// let routes = Router::new().nest("/inbox", inbox).build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    pub fn body_limits(&self) -> BodyLimits {
+        let limits = self.uploader.as_ref().map(Uploader::body_limits);
+        limits.unwrap_or(body_limits::NO_BODIES)
+    }
+
     /// The methods of the path of a request.
     fn methods(&self, request: &Request) -> &'static str {
         match &self.uploader {
@@ -280,9 +300,7 @@ impl Handler for Files {
     }
 
     fn route_table(&self) -> Option<RouteTable> {
-        let limits = self.uploader.as_ref().map(Uploader::body_limits);
-        let limits = limits.unwrap_or(body_limits::NO_BODIES);
-        Some(body_limits::route_table(limits))
+        Some(body_limits::route_table(self.body_limits()))
     }
 }
 

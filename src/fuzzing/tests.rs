@@ -45,3 +45,13 @@ fn the_seeds_of_multipart_bodies_break_no_promise() {
 fn the_seeds_of_connections_break_no_promise() {
     run_seeds("connection", |input| drop(super::connection(input)));
 }
+
+#[test]
+fn the_seeds_of_connections_break_no_promise_if_every_turn_is_held_first() {
+    run_seeds("connection", |input| {
+        let mut input = input.to_vec();
+        // The bit of the third byte, which is counted from `0`.
+        input[2] ^= 128;
+        drop(super::connection(&input));
+    });
+}

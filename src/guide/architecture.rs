@@ -29,6 +29,10 @@
 //! - The **monitor** is a thread that takes the job from a worker whose call turns out
 //!   to be long. While no worker polls a shard, the monitor watches the shard's
 //!   deadlines, and counts what waits there.
+//! - The **reserve** is a thread that answers requests to urgent routes (`/healthz`,
+//!   `/shutdown`) while no worker is free. It takes a job from the run queue, gives each of
+//!   its ready connections a turn that runs no code of other routes, and sends the job back
+//!   with the connections that need such code *held* in it.
 //!
 //! # The map
 //!
@@ -39,11 +43,11 @@
 //! | `http1/` | the protocol without I/O: bytes in, values out |
 //! | `lifecycle/` | phase, accounting, outcomes, totals, report: values and counters, no threads |
 //! | `message/` | what a handler sees: `Request`, `Response`, `Body`, `Json`, `Form` |
-//! | `route_table/` | the paths of routes and the limits of their bodies, which the engine looks up |
+//! | `route_table/` | the paths of routes, the limits of their bodies and which are urgent, for the engine to look up |
 //! | `router/` | which handler answers a request |
 //! | `metrics/` | the numbers of a server while it runs, for people and for Prometheus |
 //! | `net/` | sockets; `net/os/` is what differs between systems |
-//! | `engine/` | shards, run queue, workers, monitor, acceptor; `engine/connection/` is the state machine |
+//! | `engine/` | shards, run queue, workers, reserve, monitor, acceptor; `engine/connection/` is the state machine |
 //! | `shutdown/` | the handle, the steps of a stop from top to bottom, and what follows a stop |
 //! | `stop_routes/` | the stop as a component: `/shutdown`, `/healthz`, `/readyz` |
 //! | `server.rs` | assembly |
@@ -81,6 +85,21 @@
 //! If the deadline comes first, `Slots::scan` (`engine/shard/slots.rs`) frees the
 //! connection, for the owner after its poll or for the monitor. A worker gives it a
 //! turn, and `Idle::step` half-closes it.
+//!
+//! # The way of an urgent request
+//!
+//! While every worker runs code of the application. `engine/reserve.rs` has the picture.
+//!
+//! 1. `engine/monitor.rs`: the monitor polls the jobs on the run queue, and so finds the
+//!    connection ready. Once it has waited for 20 ms, the monitor wakes the reserve.
+//! 2. `engine/worker.rs`: `stand_by` receives the job, and `sift` gives each connection a turn
+//!    with `Serves::UrgentOnly`.
+//! 3. The steps 3 to 8 above. `engine/connection/input.rs` finds in the route table that the
+//!    request is urgent, so its handler is called. For another request the turn ends with
+//!    `Next::Hold`, before the handler, and the connection stays in the state `Body`
+//!    (`engine/connection/partial_body.rs`).
+//! 4. `engine/shard/job.rs`: `hold` puts such a connection in front of the others. A worker
+//!    that becomes free receives the job, and `next` returns the held connections first.
 //!
 //! # The way of a stop
 //!

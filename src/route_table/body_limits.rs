@@ -50,7 +50,8 @@ impl BodyLimits {
     }
 
     /// Sets how much of a request body the server reads before it calls the handler, in
-    /// bytes, in place of [`Config::body_buffer`].
+    /// bytes, in place of [`Config::body_buffer`]. With 0 it calls the handler when the
+    /// head has arrived.
     pub const fn buffer(mut self, bytes: usize) -> Self {
         self.buffer = Some(bytes);
         self
@@ -77,7 +78,8 @@ impl BodyLimits {
     pub(crate) fn validate(&self, of: &str) -> Result<(), Error> {
         let field = |name: &str| format!("the body limits of {of}: {name}");
         if let Some(buffer) = self.buffer {
-            config::check_count(&field("buffer"), buffer, config::BODY_BUFFER_MAX)?;
+            // Unlike the field, it may be 0.
+            config::check_count(&field("buffer"), buffer.max(1), config::BODY_BUFFER_MAX)?;
         }
         if let Some(timeout) = self.timeout {
             config::check_timeout(&field("timeout"), timeout, false)?;

@@ -21,6 +21,14 @@ impl Prefixes {
         self.0[depth].insert(cut(prefix, depth), place)
     }
 
+    /// The place of the empty prefix, if there is no other.
+    pub(crate) fn only(&self) -> Option<usize> {
+        match &*self.0 {
+            [empty] => empty.at("/").ok().map(|found| *found.value),
+            _ => None,
+        }
+    }
+
     /// The prefix of `path` with the most segments.
     pub(crate) fn deepest<'a>(&'a self, path: &'a str) -> Option<Match<'a, 'a, &'a usize>> {
         let trees = self.0.iter().enumerate().rev();
@@ -64,6 +72,7 @@ mod tests {
     fn the_deepest_prefix_is_found() {
         let mut prefixes = Prefixes::default();
         assert!(prefixes.deepest("/a").is_none());
+        assert_eq!(prefixes.only(), None);
         let all = [
             "/{tenant}",
             "/admin",
@@ -74,6 +83,10 @@ mod tests {
         for (place, prefix) in all.iter().enumerate() {
             prefixes.insert(prefix, place).unwrap();
         }
+        assert_eq!(prefixes.only(), None);
+        let mut empty = Prefixes::default();
+        empty.insert("", 7).unwrap();
+        assert_eq!(empty.only(), Some(7));
         for (path, expected) in [
             ("/", ""),
             ("*", ""),

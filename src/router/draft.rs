@@ -25,7 +25,7 @@ use super::routes::Routes;
 use crate::handler::Handler;
 use crate::route_table::Endpoint;
 use crate::route_table::RouteTable;
-use crate::route_table::body_limits::BodyLimits;
+use crate::route_table::Treatment;
 use crate::route_table::params;
 
 /// The methods that `OPTIONS *` lists for a route of every method: the common ones
@@ -204,7 +204,11 @@ impl Entry {
     fn finish(self, routers: &Nodes) -> (Endpoint, EndpointHandlers) {
         let path: Arc<str> = Arc::from(&*self.routes[0].path);
         let around_all = &routers[routers.common(self.owners.iter().copied())];
-        let limits_by_method = self.limits_by_method(routers);
+        let treatments = self.treatments(routers);
+        let otherwise = Treatment {
+            limits: around_all.limits,
+            is_urgent: self.routes.iter().all(|route| route.is_urgent),
+        };
         let mut by_method: Vec<(Method, Arc<dyn Handler>)> = Vec::new();
         let mut every = None;
         for (route, owner) in self.routes.into_iter().zip(self.owners) {
@@ -214,35 +218,40 @@ impl Entry {
                 Methods::Every => every = Some(handler),
             }
         }
-        let otherwise = every.unwrap_or_else(|| around_all.layers.add_own_handlers(&mut by_method));
+        let every = every.unwrap_or_else(|| around_all.layers.add_own_handlers(&mut by_method));
         let endpoint = Endpoint {
             names: params::names(&path),
             path,
-            limits_by_method,
-            limits: around_all.limits,
+            by_method: treatments,
+            otherwise,
         };
         let handlers = EndpointHandlers {
             by_method,
-            otherwise,
+            otherwise: every,
             bad_parameter: around_all.layers.wrap(&bad_parameter()),
         };
         (endpoint, handlers)
     }
 
-    /// The limits of each route. `HEAD` has those of `GET`, unless it has a route.
-    fn limits_by_method(&self, routers: &Nodes) -> Vec<(Method, BodyLimits)> {
-        let mut limits = Vec::new();
+    /// How the requests to each route are treated. `HEAD` is as `GET`, unless it has a
+    /// route.
+    fn treatments(&self, routers: &Nodes) -> Vec<(Method, Treatment)> {
+        let mut treatments = Vec::new();
         for (route, owner) in self.routes.iter().zip(&self.owners) {
             if let Methods::One(method) = &route.methods {
-                limits.push((method.clone(), routers[*owner].limits));
+                let treatment = Treatment {
+                    limits: routers[*owner].limits,
+                    is_urgent: route.is_urgent,
+                };
+                treatments.push((method.clone(), treatment));
             }
         }
-        let get = limits.iter().find(|(method, _)| method == Method::GET);
+        let get = treatments.iter().find(|(method, _)| method == Method::GET);
         if let Some((_, of_get)) = get {
-            // Behind the limits of a route of `HEAD`, which are found first.
-            limits.push((Method::HEAD, *of_get));
+            // Behind that of a route of `HEAD`, which is found first.
+            treatments.push((Method::HEAD, *of_get));
         }
-        limits
+        treatments
     }
 }
 

@@ -105,6 +105,7 @@ pub(crate) struct Route {
     pub(crate) methods: Methods,
     pub(crate) path: String,
     pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) is_urgent: bool,
 }
 
 /// The methods of a route.
@@ -339,11 +340,54 @@ impl Router {
         self
     }
 
+    /// Has the server answer the requests to all routes of this router so far while every
+    /// worker runs a handler: for health checks, metrics, and the order to stop. Those of
+    /// the routers nested and merged so far are included. It is kept when this router is
+    /// nested or merged. The router of `StopRoutes` has it.
+    ///
+    /// ```
+    /// use farewell::{Request, Router};
+    ///
+    /// let probes = Router::new().get("/healthz", |_: Request| "ok\n").urgent();
+    /// let routes = Router::new()
+    ///     .get("/report", |_: Request| "takes a minute\n")
+    ///     .merge(probes)
+    ///     .build()?;
+    /// # let _ = routes;
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
+    ///
+    /// A server whose routes include an urgent one has one more thread, the reserve. When
+    /// requests have waited for a worker for 20 ms, the reserve reads them, answers the urgent
+    /// ones, and leaves the others to the workers, in their order. So an urgent request
+    /// waits about 40 ms at most, however long the calls of other handlers take. While a
+    /// worker is free, every request is answered as if no route was urgent.
+    ///
+    /// An urgent handler, and the layers around it, should return at once: there is one
+    /// reserve, and it makes one call at a time. The 405 of a path and its `OPTIONS` are
+    /// urgent if all routes of the path are. The [`fallback`](Self::fallback) never is.
+    ///
+    /// Not promised: a time, since a machine without a free core runs no thread; anything if
+    /// a closure calls the routes, since the server does not see them then (see
+    /// [`Handler::route_table`]).
+    pub fn urgent(mut self) -> Self {
+        for route in &mut self.routes {
+            route.is_urgent = true;
+        }
+        let nested = self.nested.into_iter();
+        self.nested = nested
+            .map(|(prefix, router)| (prefix, router.urgent()))
+            .collect();
+        self.merged = self.merged.into_iter().map(Self::urgent).collect();
+        self
+    }
+
     fn with(mut self, methods: Methods, path: &str, handler: impl Handler) -> Self {
         self.routes.push(Route {
             methods,
             path: path.to_owned(),
             handler: Arc::new(handler),
+            is_urgent: false,
         });
         self
     }

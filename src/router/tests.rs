@@ -221,8 +221,8 @@ fn the_spelling_of_another_router() {
 fn body_limits_out_of_range() {
     let limited = |limits: BodyLimits| Router::new().body_limits(limits);
     assert_eq!(
-        refused(limited(BodyLimits::new().buffer(0))),
-        "the body limits of the router: buffer is 0: it must be from 1 to 1073741824"
+        refused(limited(BodyLimits::new().buffer((1 << 30) + 1))),
+        "the body limits of the router: buffer is 1073741825: it must be from 1 to 1073741824"
     );
     let never = limited(BodyLimits::new().timeout(Duration::ZERO));
     assert_eq!(
@@ -235,6 +235,7 @@ fn body_limits_out_of_range() {
         "the body limits of the router: timeout must be at most a year (365 days)"
     );
     limited(BodyLimits::new().bytes_max(0)).build().unwrap();
+    limited(BodyLimits::new().buffer(0)).build().unwrap();
 }
 
 #[test]
@@ -287,6 +288,70 @@ fn the_paths_of_a_table_are_in_the_order_of_its_targets() {
     assert_eq!(target, Target::Area(1));
     assert_eq!(target.endpoint(), None);
     assert_eq!(table.look_up(&Method::OPTIONS, "*").0, Target::Server);
+}
+
+#[test]
+fn few_paths_and_many_are_found_alike() {
+    let paths = ["/", "/a", "/a/b", "/b"];
+    let with = |more: usize| {
+        let router = paths
+            .iter()
+            .fold(Router::new(), |router, path| router.get(path, nothing));
+        let more = (0..more).map(|number| format!("/more/{number}"));
+        let router = more.fold(router, |router, path| router.get(&path, nothing));
+        router.build().unwrap().table
+    };
+    let (few, many) = (with(0), with(20));
+    for asked in [
+        "/", "/a", "/a/", "/a/b", "/b", "/c", "", "*", "//", "/%61", "/{a}",
+    ] {
+        let (target, route_match) = few.look_up(&Method::GET, asked);
+        let (expected, as_many) = many.look_up(&Method::GET, asked);
+        assert_eq!(target, expected, "{asked}");
+        assert_eq!(route_match.route, as_many.route, "{asked}");
+        assert_eq!(route_match.found, Some((few.id(), target)));
+    }
+}
+
+#[test]
+fn a_route_is_urgent_if_it_was_in_the_router_when_it_became_urgent() {
+    let urgent = Router::new()
+        .get("/early", nothing)
+        .nest("/in", Router::new().get("/nested", nothing))
+        .merge(Router::new().any("/merged/{id}", nothing))
+        .fallback(nothing)
+        .urgent()
+        .get("/late", nothing)
+        .post("/early", nothing);
+    let routes = Router::new()
+        .get("/", nothing)
+        .merge(urgent)
+        .build()
+        .unwrap();
+    let is_urgent = |method: Method, path: &str| {
+        let (target, _) = routes.table.look_up(&method, path);
+        routes.table.is_urgent(target, &method)
+    };
+    assert!(routes.table.has_urgent());
+    for (path, expected) in [
+        ("/early", true),
+        ("/in/nested", true),
+        ("/merged/7", true),
+        ("/merged/%FF", true),
+        ("/late", false),
+        ("/", false),
+        ("/fallback", false),
+        ("/in/fallback", false),
+    ] {
+        assert_eq!(is_urgent(Method::GET, path), expected, "{path}");
+        assert_eq!(is_urgent(Method::HEAD, path), expected, "HEAD {path}");
+    }
+    assert!(!is_urgent(Method::POST, "/early"));
+    assert!(!is_urgent(Method::PUT, "/early"), "not all routes are");
+    assert!(is_urgent(Method::PUT, "/in/nested"), "all routes are");
+    assert!(!is_urgent(Method::OPTIONS, "*"));
+    let none = Router::new().urgent().get("/a", nothing).build().unwrap();
+    assert!(!none.table.has_urgent());
 }
 
 /// A route with its parameters filled in.

@@ -52,8 +52,9 @@ use self::denial_log::DenialLog;
 /// # Ok::<(), farewell::Error>(())
 /// ```
 ///
-/// Every route needs a free worker, as any route does. A server whose workers are all in
-/// handlers answers no probe.
+/// The routes of [`router`](Self::router) are [urgent](Router::urgent): they are answered
+/// while every worker runs a handler. A handler that you put at another path is not, unless
+/// you make its router urgent too.
 #[derive(Clone)]
 pub struct StopRoutes {
     stop: ShutdownHandle,
@@ -88,9 +89,10 @@ impl StopRoutes {
     /// replaces the condition of an earlier call.
     ///
     /// The condition is called on the worker of each request for `/readyz`, until a stop
-    /// begins. It may block, and delays that response alone; but nothing bounds it, and
-    /// meanwhile it holds a worker. So give what it waits for a timeout that is shorter
-    /// than the interval of the probes. A panic in it is a 500.
+    /// begins. It may block, and delays that response alone while a worker is free; but
+    /// nothing bounds it, and meanwhile it holds a worker, or the one thread that answers
+    /// [urgent](Router::urgent) requests while no worker is free. So give what it waits for a
+    /// timeout that is shorter than the interval of the probes. A panic in it is a 500.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -114,7 +116,8 @@ impl StopRoutes {
         Self { is_ready, ..self }
     }
 
-    /// A router with `/shutdown`, `/healthz` and `/readyz`, for [`Router::nest`].
+    /// A router with `/shutdown`, `/healthz` and `/readyz`, for [`Router::nest`]. Its routes
+    /// are [urgent](Router::urgent).
     ///
     /// The layers of the outer router wrap these routes too. A layer that refuses
     /// requests, such as one that checks a session, then also refuses probes.
@@ -138,6 +141,7 @@ impl StopRoutes {
             .any("/shutdown", self.shutdown_handler())
             .get("/healthz", self.healthz_handler())
             .get("/readyz", self.readyz_handler())
+            .urgent()
     }
 
     /// The handler of `/shutdown`, for a path of your own. It takes `GET` and `POST`:

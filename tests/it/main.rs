@@ -51,5 +51,7 @@ mod transforming;
 #[cfg(unix)]
 mod unix_sockets;
 mod upgrade;
+#[cfg(feature = "stop-routes")]
+mod urgent;
 mod user_code;
 mod without_a_socket;

@@ -82,12 +82,6 @@ impl Operators {
         }
     }
 
-    /// The paths of the routes.
-    pub(in super::super) fn paths(&self) -> Vec<&'static str> {
-        let listed = self.listed().into_iter().map(|(path, _)| path);
-        listed.chain(["/status/events"]).collect()
-    }
-
     /// The routes that are listed.
     fn listed(&self) -> Vec<Entry> {
         let shutdown = self.has_shutdown.then_some(index::SHUTDOWN);

@@ -21,17 +21,15 @@ use farewell::Files;
 use farewell::Handler;
 use farewell::Request;
 use farewell::Response;
-use farewell::RouteTable;
+use farewell::Router;
 
 use self::auth::Access;
 use self::cors::Origin;
 use self::fields::Field;
 pub(super) use self::options::FileOptions;
 pub(super) use self::urls::Urls;
-use super::admin::Operators;
 use super::args::Options;
 use super::failure::Failure;
-use super::routes;
 use super::usage;
 
 /// A folder that is served.
@@ -103,13 +101,11 @@ impl Folder {
         }
     }
 
-    /// The handler for all paths. The routes for operators, if they are on this listener,
-    /// come before files of the same name.
-    pub(super) fn handler(self, operators: Option<&Operators>) -> impl Handler + use<> {
-        FolderWithOperators {
-            folder: self,
-            operator_routes: routes::operator_routes(operators),
-        }
+    /// The folder as a router. Routes come before files of the same name.
+    pub(super) fn router(self) -> Router {
+        let limits = self.files.body_limits();
+        let folder = move |request: Request| self.respond(request);
+        Router::new().fallback(folder).body_limits(limits)
     }
 
     fn respond(&self, request: Request) -> Response {
@@ -130,27 +126,6 @@ impl Folder {
         };
         fields::add(&self.fields, response.headers_mut());
         response
-    }
-}
-
-/// The folder, and the routes for operators, which give back a request that is not theirs.
-struct FolderWithOperators<S> {
-    folder: Folder,
-    operator_routes: S,
-}
-
-impl<S> Handler for FolderWithOperators<S>
-where
-    S: Fn(Request) -> Result<Response, Request> + Send + Sync + 'static,
-{
-    fn handle(&self, request: Request) -> Response {
-        let response = (self.operator_routes)(request);
-        response.unwrap_or_else(|request| self.folder.respond(request))
-    }
-
-    /// With the limits of uploads.
-    fn route_table(&self) -> Option<RouteTable> {
-        self.folder.files.route_table()
     }
 }
 

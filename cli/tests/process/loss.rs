@@ -31,7 +31,9 @@ fn loses_nothing(mode: Mode, stop: Stop) {
         Ok(rounds) => (rounds.parse().unwrap(), &[]),
         Err(_) => (3, &["--last-call", "8s"]),
     };
-    let mut times: Vec<Duration> = (0..rounds).map(|_| round(mode, stop, options)).collect();
+    let mut times: Vec<Duration> = (0..rounds)
+        .map(|_| round(mode, stop, options, ANSWERS))
+        .collect();
     times.sort_unstable();
     println!(
         "{mode:?}, stopped by {stop:?}: {rounds} rounds, 0 lost, 0 truncated; \
@@ -43,9 +45,9 @@ fn loses_nothing(mode: Mode, stop: Stop) {
 
 /// Stops the program once under load. Returns the time from the trigger to the
 /// exit.
-fn round(mode: Mode, stop: Stop, options: &[&str]) -> Duration {
+fn round(mode: Mode, stop: Stop, options: &[&str], answers: u64) -> Duration {
     let program = Program::start(options);
-    let load = Load::start(program.address, mode, ANSWERS);
+    let load = Load::start(program.address, mode, answers);
     load.expect_stop();
     let trigger = Instant::now();
     let confirmations = match stop {
@@ -118,4 +120,14 @@ fn half_of_each_stopped_by_sigterm() {
 #[test]
 fn half_of_each_stopped_by_request() {
     loses_nothing(Mode::Half, Stop::Request);
+}
+
+/// 64 clients, and a worker for each sixteenth of them: requests wait for longer than the
+/// reserve lets urgent ones wait.
+#[test]
+fn far_more_clients_than_workers_stopped_by_request() {
+    let options = ["--workers", "4", "--work", "5ms", "--last-call", "8s"];
+    for mode in [Mode::Half, Mode::KeepAlive] {
+        round(mode, Stop::Request, &options, 300);
+    }
 }

@@ -92,6 +92,54 @@ fn the_response_to_a_stop_counts_other_requests_and_can_be_json() {
 }
 
 #[test]
+fn probes_and_a_request_to_stop_are_answered_while_every_worker_is_busy() {
+    for stop in ["/shutdown", "/shutdown?wait", "/shutdown?now"] {
+        let program = Program::start_logging(&["--drain-timeout", "20s", "--workers", "2"]);
+        let mut slow: Vec<_> = (0..6).map(|_| program.connect()).collect();
+        for client in &mut slow[..2] {
+            client.request("/slow?delay=800ms");
+            program.wait_logged("GET /slow");
+        }
+        for client in &mut slow[2..] {
+            client.request("/?delay=1ms");
+        }
+        let mut probe = program.connect();
+        assert_eq!(probe.get("/healthz").status, 200);
+        assert_eq!(probe.get("/readyz").status, 200);
+        probe.request(stop);
+        // The answer begins while both are in their handlers.
+        let head = probe.head();
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        let cuts = stop.ends_with("now");
+        match stop.ends_with("wait") {
+            true => {
+                let first = String::from_utf8(probe.chunk().unwrap()).unwrap();
+                assert!(first.starts_with("6 in progress"), "{first}");
+            }
+            false => {
+                let begin = ["shutting down: 6 other", "shutting down now: 6 other"];
+                let text = String::from_utf8(probe.raw(begin[usize::from(cuts)].len())).unwrap();
+                assert_eq!(text, begin[usize::from(cuts)]);
+            }
+        }
+        if cuts {
+            drop((probe, slow));
+            assert_eq!(program.end().code, Some(3));
+            continue;
+        }
+        for client in &mut slow {
+            assert_eq!(client.response().status, 200);
+        }
+        drop(slow);
+        probe.expect_end();
+        drop(probe);
+        let ended = program.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(ended.count("requests", "answered"), 9);
+    }
+}
+
+#[test]
 fn wait_ends_with_the_report_when_all_other_requests_have_ended() {
     let program = Program::start_logging(&[]);
     let mut slow = program.connect();

@@ -139,7 +139,14 @@ impl Common {
             call_key: CallKey::default(),
             route: None,
             method: method_label::OTHER,
+            is_urgent: false,
         });
+    }
+
+    /// Whether the request in progress is for an urgent route.
+    pub(super) fn is_urgent(&self) -> bool {
+        let exchange = self.exchange.as_ref();
+        exchange.is_some_and(|exchange| exchange.is_urgent)
     }
 
     /// Ends the exchange, and enters its outcome in the accounting.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::OwnResponse;
 use super::Step;
+use super::common::Common;
 use super::rest::FilePart;
 use super::rest::StreamBody;
 use crate::address::LocalAddr;
@@ -43,6 +44,18 @@ pub(crate) enum Next {
     Pull(StreamBody),
     /// Pass the connection to the application's function that upgrades it.
     Upgrade(Box<Upgrade>),
+    /// Hold the connection until a worker that serves everything gives it a turn: only
+    /// code of the application, or a file, is next.
+    Hold,
+}
+
+/// What a turn may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serves {
+    Everything,
+    /// No code of the application runs and no file is read, except for a request to an
+    /// urgent route: both may block.
+    UrgentOnly,
 }
 
 /// A call of the application that returns an answer.
@@ -91,6 +104,7 @@ pub(crate) struct Context<'a> {
     pub(crate) date: &'a mut DateClock,
     pub(crate) now: Instant,
     pub(crate) phase: Phase,
+    pub(crate) serves: Serves,
     /// How many steps the turn may still take. A connection that has more to do
     /// continues in its next turn, after the other connections.
     pub(crate) budget: &'a mut usize,
@@ -101,6 +115,12 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether the turn ends with [`Next::Hold`] where code of the application or a file is
+    /// next.
+    pub(super) fn holds(&self, common: &Common) -> bool {
+        self.serves == Serves::UrgentOnly && !common.is_urgent()
+    }
+
     pub(super) fn is_aborting(&self) -> bool {
         self.phase.is_aborting()
     }

@@ -36,6 +36,8 @@ pub(super) struct Exchange {
     pub(super) route: Option<usize>,
     /// The index of the method in [`METHODS`](crate::lifecycle::method_label::METHODS).
     pub(super) method: usize,
+    /// The route is urgent.
+    pub(super) is_urgent: bool,
 }
 
 impl Exchange {
@@ -101,6 +103,7 @@ mod tests {
             call_key: CallKey::default(),
             route: None,
             method: method_label::OTHER,
+            is_urgent: false,
         };
         assert_eq!(exchange.body_bytes_sent(), 0);
         exchange.set_answer_head(StatusCode::OK, 50);

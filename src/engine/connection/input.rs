@@ -131,10 +131,12 @@ impl PartialHead {
 fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>) -> Step {
     let (method, path) = (&head.method, head.uri.path());
     let (mut target, mut route_match) = (None, RouteMatch::default());
+    let mut is_urgent = false;
     if let Some(routes) = &cx.services.routes {
         let (found, matched) = routes.look_up(method, path);
         target = Some(found);
         route_match = matched;
+        is_urgent = routes.is_urgent(found, method);
     }
     if let Some(exchange) = &mut common.exchange {
         exchange.received_bytes = length as u64;
@@ -147,12 +149,16 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
             None => exchange.call_key = CallKey::of_request(method, path),
         }
         exchange.request_line = Some(head.request_line());
+        exchange.is_urgent = is_urgent;
     }
     if head.method == Method::CONNECT {
         return Step::Refuse(NO_TUNNELS);
     }
     let limits = || cx.services.body_limits(target, &head.method);
     match Incoming::announced(&head, limits, &cx.services.config, cx.now) {
+        Ok(None) if cx.holds(common) => {
+            Step::ReadBody(PartialBody::without_body(head, route_match))
+        }
         Ok(None) => {
             let body = RequestBody::new(Bytes::new(), Some(0), None);
             Handling::call(common.request(head, route_match, body, cx), None)

@@ -22,6 +22,12 @@
 //! [`common`]. A state takes steps, and a [`Step`] says where the step leads. The
 //! arrows of the picture are in [`Connection::follow`].
 //!
+//! A turn may be for urgent requests only ([`Serves`]). Where such a turn would have code of
+//! the application called for another request, it ends with [`Next::Hold`], and the
+//! connection stays in its state: `Body` before a handler, `Handling` before a response of the
+//! server itself is rendered, `Writing` before the next piece of a body or part of a file. The
+//! next turn that serves everything goes on there.
+//!
 //! The states `Idle` and `Head` are in [`input`], `Body` in [`partial_body`], `Handling` and
 //! `Writing` in [`handling`] and [`writing`], and `Lingering` in [`leave`], with every other
 //! end of a connection. [`incoming`] is the part of a request's body that has not been
@@ -56,6 +62,7 @@ pub(crate) use self::context::BodyTask;
 pub(crate) use self::context::Call;
 pub(crate) use self::context::Context;
 pub(crate) use self::context::Next;
+pub(crate) use self::context::Serves;
 pub(crate) use self::context::Upgrade;
 pub(crate) use self::context::UpgradeParts;
 use self::handling::Handling;
@@ -279,10 +286,10 @@ impl Connection {
                 State::Idle(idle) => idle.step(common, cx),
                 State::Head(head) => head.step(common, cx),
                 State::Body(body) => body.step(common, cx),
-                State::Handling(_) => {
-                    self.send_own(cx);
-                    continue;
-                }
+                State::Handling(_) => match self.render_own(cx) {
+                    Some(next) => return next,
+                    None => continue,
+                },
                 State::Writing(writing) => writing.step(common, cx),
                 State::Lingering(lingering) => lingering.step(common, cx),
             };
@@ -291,21 +298,6 @@ impl Connection {
             }
         }
         cx.suspended(Wait::Turn, None)
-    }
-
-    /// Sends a response of the server itself as it is: an abort has taken it from the
-    /// application, which was rendering it.
-    #[cold]
-    fn send_own(&mut self, cx: &mut Context<'_>) {
-        let Self { common, state } = self;
-        let own = match state {
-            State::Handling(handling) => handling.own.take().map(|own| (handling, own)),
-            _ => None,
-        };
-        let Some((handling, own)) = own else {
-            unreachable!("while a handler runs, the worker calls `resume` and not `advance`");
-        };
-        self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
     }
 
     /// Enters the state to which a step leads: these are the arrows of the picture.

@@ -1,5 +1,6 @@
 //! `Body`: reads the body of a request until enough of it has arrived for its handler
-//! to be called.
+//! to be called. A request whose handler may not be called in this turn waits here, with
+//! or without a body.
 
 use std::mem;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Context;
+use super::Next;
 use super::Step;
 use super::common::Common;
 use super::handling::Handling;
@@ -30,7 +32,8 @@ pub(super) struct PartialBody {
     head: Head,
     route_match: RouteMatch,
     body: Vec<u8>,
-    /// The part of the body that has not arrived; `None` if the whole body has.
+    /// The part of the body that has not arrived; `None` if the whole body has, or if there
+    /// is none.
     incoming: Option<Box<Incoming>>,
     /// Set while the connection waits for a permit of the upload limit.
     waiter: Option<UploadWaiter>,
@@ -66,6 +69,18 @@ impl PartialBody {
         })
     }
 
+    /// For a request without a body whose turn ends before its handler is called.
+    pub(super) fn without_body(head: Head, route_match: RouteMatch) -> Box<Self> {
+        Box::new(Self {
+            head,
+            route_match,
+            body: Vec::new(),
+            incoming: None,
+            waiter: None,
+            permit_deadline: None,
+        })
+    }
+
     /// Reads until the body is whole, or until enough of it has arrived for its
     /// handler to be called. If the client waits for a 100 (Continue), the handler is
     /// called at once.
@@ -92,12 +107,19 @@ impl PartialBody {
             return self.call_handler(common, cx);
         }
         if body.len() >= enough_bytes {
-            // The handler may have to wait for the rest of the body, and the upload
-            // limit bounds how many handlers wait at a time. The time of the wait for a
-            // permit does not count against the client.
-            incoming.minimum_rate.start_again(cx.now);
-            let limit = &cx.services.upload_limit;
-            incoming.permit = limit.acquire(common.waker(), &mut self.waiter);
+            if incoming.permit.is_none() {
+                // Without a permit, which other connections could use meanwhile. A
+                // connection that waits for one keeps its turn and its deadline.
+                if self.waiter.is_none() && cx.holds(common) {
+                    return Step::Next(Next::Hold);
+                }
+                // The handler may have to wait for the rest of the body, and the upload
+                // limit bounds how many handlers wait at a time. The time of the wait for
+                // a permit does not count against the client.
+                incoming.minimum_rate.start_again(cx.now);
+                let limit = &cx.services.upload_limit;
+                incoming.permit = limit.acquire(common.waker(), &mut self.waiter);
+            }
             return match incoming.permit {
                 Some(_) => self.call_handler(common, cx),
                 None => {
@@ -143,6 +165,9 @@ impl PartialBody {
     /// Has the handler called, with everything that has arrived. The head and the body
     /// are moved out, because the connection does not return to this state.
     fn call_handler(&mut self, common: &Common, cx: &Context<'_>) -> Step {
+        if cx.holds(common) {
+            return Step::Next(Next::Hold);
+        }
         let head = mem::take(&mut self.head);
         let route_match = mem::take(&mut self.route_match);
         let arrived = Bytes::from(mem::take(&mut self.body));

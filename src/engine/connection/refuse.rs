@@ -126,7 +126,7 @@ impl Connection {
         if method.is_some() && cx.renders_rejections() {
             handling.own = Some(Box::new(own));
             self.state = State::Handling(handling);
-            return Some(Next::Call(Call::Render(own)));
+            return self.render_own(cx);
         }
         let answer = match method {
             Some(_) => own.into_answer(),
@@ -134,6 +134,30 @@ impl Connection {
             None => own.into_answer().without_body(),
         };
         self.state = State::Writing(handling.answer(answer, common, cx));
+        None
+    }
+
+    /// Goes on with a response of the server itself: has the application render it, or
+    /// sends it as it is, because an abort has begun meanwhile.
+    #[cold]
+    pub(super) fn render_own(&mut self, cx: &mut Context<'_>) -> Option<Next> {
+        let Self { common, state } = self;
+        let own = match state {
+            State::Handling(handling) => {
+                handling.own.as_deref().copied().map(|own| (handling, own))
+            }
+            _ => None,
+        };
+        let Some((handling, own)) = own else {
+            unreachable!("while a handler runs, the worker calls `resume` and not `advance`");
+        };
+        if cx.renders_rejections() {
+            return Some(match cx.holds(common) {
+                true => Next::Hold,
+                false => Next::Call(Call::Render(own)),
+            });
+        }
+        self.state = State::Writing(handling.answer(own.into_answer(), common, cx));
         None
     }
 }

@@ -100,6 +100,17 @@ impl Rest {
     }
 }
 
+impl Rest {
+    /// Whether a call that may block is needed to send more of it.
+    pub(super) fn needs_call(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::File(file) => !file.is_sent(),
+            Self::Shared(_) | Self::Lent | Self::Upgrade(_) => false,
+        }
+    }
+}
+
 impl FileBody {
     pub(super) fn new(file: File, offset: u64, length: u64) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! The state machine on a real socket, without a worker, a poll or a run queue.
 
+mod held;
+
 use std::io::Read;
 use std::io::Write;
 use std::mem;
@@ -38,6 +40,7 @@ struct Bench {
     buffer: Buffer,
     client: TcpStream,
     connection: Box<Connection>,
+    serves: Serves,
     /// The keys of the handler's calls, and the indices of their routes.
     calls: Vec<(CallKey, Option<usize>)>,
 }
@@ -82,6 +85,7 @@ impl Bench {
             buffer: Buffer::new(16 * 1024),
             client,
             connection,
+            serves: Serves::Everything,
             calls: Vec::new(),
         }
     }
@@ -97,6 +101,7 @@ impl Bench {
                 date: &mut DateClock::default(),
                 now: Instant::now(),
                 phase: self.services.life.phase(),
+                serves: self.serves,
                 budget: &mut 64,
                 deferred: &mut Vec::new(),
                 body_tasks: &mut Vec::new(),
@@ -383,6 +388,7 @@ fn a_client_that_keeps_sending_leaves_the_other_connections_their_turn() {
         date: &mut DateClock::default(),
         now: Instant::now(),
         phase: Phase::Running,
+        serves: Serves::Everything,
         budget: &mut 6,
         deferred: &mut deferred,
         body_tasks: &mut Vec::new(),

@@ -69,6 +69,10 @@ impl Writing {
         let Some(rest) = &mut self.rest else {
             return self.finish(common, cx);
         };
+        if rest.needs_call() && cx.holds(common) {
+            self.minimum_rate.pause(cx.now);
+            return Step::Next(Next::Hold);
+        }
         match mem::replace(rest, Rest::Lent) {
             Rest::Shared(bytes) => {
                 cx.deferred.push(Deferred::drop_of(bytes, common.subject()));

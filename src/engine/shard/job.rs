@@ -1,4 +1,8 @@
 //! The poll half of a shard, and the connections that its last poll found ready.
+//!
+//! A worker takes the ready connections one after another. A turn for urgent requests only
+//! (see `engine/reserve.rs`) takes them too, and puts those with other requests back as *held*:
+//! they are still ready, come before all others, and are not looked at by such a turn again.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -42,6 +46,9 @@ pub(crate) struct Job<C> {
     shard: Arc<Shard<C>>,
     poll: Poll,
     events: Events,
+    /// Ready connections that wait for a turn that serves everything. They have waited for
+    /// longer than those of `batch`.
+    held: VecDeque<ReadyConnection<C>>,
     batch: VecDeque<ReadyConnection<C>>,
     /// When the shard was polled last.
     polled: Instant,
@@ -49,6 +56,8 @@ pub(crate) struct Job<C> {
     is_published: bool,
     /// Since when the first of them is ready, according to the gauge.
     published_since: Instant,
+    /// Since when the connection that was taken last was ready.
+    taken_since: Instant,
     /// Shows how many connections of the batch have no request in progress.
     waiting: Gauge,
 }
@@ -87,10 +96,12 @@ impl<C: Suspendable> Job<C> {
             shard: Arc::new(shard),
             poll,
             events: Events::with_capacity(EVENTS_AT_A_TIME),
+            held: VecDeque::new(),
             batch: VecDeque::new(),
             polled: Instant::now(),
             is_published: false,
             published_since: Instant::now(),
+            taken_since: Instant::now(),
             waiting,
         }))
     }
@@ -101,19 +112,41 @@ impl<C: Suspendable> Job<C> {
 
     /// The next connection that is ready.
     pub(crate) fn next(&mut self) -> Option<Box<C>> {
-        let ReadyConnection {
-            mut connection,
-            since,
-        } = self.batch.pop_front()?;
-        connection.note_ready(since);
-        if self.is_published {
-            self.publish();
-        }
+        let Some(held) = self.held.pop_front() else {
+            return self.next_new();
+        };
+        Some(self.take(held))
+    }
+
+    /// The next connection that is ready and is not held.
+    pub(crate) fn next_new(&mut self) -> Option<Box<C>> {
+        let first = self.batch.pop_front()?;
+        let connection = self.take(first);
         // `is_idle` gives the same as when the connection entered the batch.
         if connection.is_idle() {
             self.waiting.subtract_one();
         }
         Some(connection)
+    }
+
+    fn take(&mut self, ready: ReadyConnection<C>) -> Box<C> {
+        let ReadyConnection {
+            mut connection,
+            since,
+        } = ready;
+        self.taken_since = since;
+        connection.note_ready(since);
+        if self.is_published {
+            self.publish();
+        }
+        connection
+    }
+
+    /// Holds the connection that was taken last. It has a request in progress.
+    pub(crate) fn hold(&mut self, connection: Box<C>) {
+        let since = self.taken_since;
+        self.held.push_back(ReadyConnection { connection, since });
+        self.publish();
     }
 
     /// Shows the connections that are ready to readers on other threads.
@@ -130,12 +163,19 @@ impl<C: Suspendable> Job<C> {
 
     /// How many connections are ready.
     pub(crate) fn ready(&self) -> usize {
-        self.batch.len()
+        self.held.len() + self.batch.len()
+    }
+
+    /// Since when the first connection that is not held waits for a worker, as far as polls
+    /// tell.
+    pub(crate) fn new_wait_since(&self) -> Instant {
+        self.batch.front().map_or(self.polled, |first| first.since)
     }
 
     /// Since when the first connection waits for a worker, as far as polls tell.
     fn waits_since(&self) -> Instant {
-        self.batch.front().map_or(self.polled, |first| first.since)
+        let first = self.held.front();
+        first.map_or_else(|| self.new_wait_since(), |first| first.since)
     }
 
     /// Polls for ready connections. If `may_sleep` returns true, sleeps until a
@@ -269,6 +309,6 @@ fn changes(event: &Event) -> Changes {
 
 impl<C> fmt::Debug for Job<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Job({} ready)", self.batch.len())
+        write!(f, "Job({} ready)", self.held.len() + self.batch.len())
     }
 }

@@ -15,6 +15,7 @@ use crate::engine::services::Services;
 use crate::engine::shard::Suspend;
 use crate::engine::shard::Wait;
 use crate::engine::slow_calls::CallKey;
+use crate::handler::Handler;
 use crate::journal::Journal;
 use crate::lifecycle::accounting::Accounting;
 use crate::lifecycle::outcome::ConnectionOutcome;
@@ -22,6 +23,8 @@ use crate::lifecycle::phase::Lifecycle;
 use crate::message::request::Request;
 use crate::net::acceptor_waker::AcceptorWaker;
 use crate::net::stream::Stream;
+use crate::route_table::RouteTable;
+use crate::router::Router;
 
 /// Turns a hang into a failure. No test that passes waits so long.
 const TOO_LONG: Duration = Duration::from_secs(60);
@@ -36,6 +39,10 @@ struct TestEngine {
 
 impl TestEngine {
     fn new() -> Self {
+        Self::with_routes(None)
+    }
+
+    fn with_routes(routes: Option<RouteTable>) -> Self {
         let config = Config {
             // There are at most as many shards as workers.
             workers: 1,
@@ -43,7 +50,7 @@ impl TestEngine {
         };
         let life = Arc::new(Lifecycle::new(&config));
         let accounting = Arc::new(Accounting::new(Arc::clone(&life)));
-        let services = Services::new(config, Journal::unread(), life, accounting, false, None);
+        let services = Services::new(config, Journal::unread(), life, accounting, false, routes);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let acceptor_waker = AcceptorWaker::tcp(listener.local_addr().unwrap()).unwrap();
         let handler = Box::new(|_: Request| "hello");
@@ -93,6 +100,7 @@ impl TestEngine {
                 date: &mut DateClock::default(),
                 now: Instant::now(),
                 phase: self.engine.services.life.phase(),
+                serves: Serves::Everything,
                 budget: &mut 64,
                 deferred: &mut Vec::new(),
                 body_tasks: &mut Vec::new(),
@@ -233,6 +241,146 @@ fn a_call_that_is_expected_to_be_quick_keeps_the_job_within_reach_of_the_monitor
     assert!(bench.job_waits());
     runner.finish(begun);
     assert!(runner.job.is_none());
+}
+
+const URGENT: &[u8] = b"GET /urgent HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// An engine with an urgent route, and four connections, of which the second and the last
+/// have an urgent request. All are ready.
+fn with_urgent_route() -> (TestEngine, Vec<TcpStream>) {
+    let routes = Router::new().get("/urgent", |_: Request| ()).urgent();
+    let bench = TestEngine::with_routes(routes.build().unwrap().route_table());
+    assert!(bench.engine.reserve.is_some());
+    let clients = [GET, URGENT, GET, URGENT].map(|bytes| {
+        let (client, connection) = bench.connect(bytes);
+        bench.put_off(connection);
+        client
+    });
+    (bench, clients.into())
+}
+
+/// The calls of the urgent route are expected to be quick.
+fn expect_quick(bench: &TestEngine) {
+    let (method, routes) = (http::Method::GET, bench.engine.services.routes.as_ref());
+    let (target, _) = routes.unwrap().look_up(&method, "/urgent");
+    let key = CallKey::of_route(&method, target);
+    bench.engine.slow_calls.took(key, Duration::ZERO, None);
+}
+
+#[test]
+fn a_sift_answers_urgent_requests_and_holds_the_others_in_front_of_later_ones() {
+    let (bench, mut clients) = with_urgent_route();
+    expect_quick(&bench);
+    let slot = Arc::default();
+    let mut worker = Worker::new(&bench.engine, 0, &slot);
+    worker.runner.job = bench.engine.run_queue.try_receive();
+    worker.sift();
+    expect_answer(&mut clients[1]);
+    expect_answer(&mut clients[3]);
+    let (mut later, connection) = bench.connect(URGENT);
+    bench.put_off(connection);
+    let job = worker.runner.job.as_mut().unwrap();
+    assert_eq!(job.ready(), 2);
+    job.poll_for(Some(Duration::ZERO));
+    assert_eq!(job.ready(), 3);
+    worker.sift();
+    expect_answer(&mut later);
+
+    let (_last, connection) = bench.connect(GET);
+    let last = connection.peer_addr();
+    bench.put_off(connection);
+    let job = worker.runner.job.as_mut().unwrap();
+    job.poll_for(Some(Duration::ZERO));
+    let mut next = || job.next().unwrap();
+    let held = [next(), next(), next()];
+    let peers = held.each_ref().map(|connection| connection.peer_addr());
+    let here = |client: &TcpStream| client.local_addr().unwrap().into();
+    assert_eq!(peers, [here(&clients[0]), here(&clients[2]), last]);
+    for connection in held {
+        worker.take_turn(connection);
+    }
+    expect_answer(&mut clients[0]);
+    expect_answer(&mut clients[2]);
+    drop(worker);
+    bench.engine.evict();
+}
+
+#[test]
+fn connections_behind_an_urgent_call_that_may_wait_are_found_in_the_run_queue() {
+    let (bench, mut clients) = with_urgent_route();
+    let slot = Arc::default();
+    let mut worker = Worker::new(&bench.engine, 0, &slot);
+    worker.runner.job = bench.engine.run_queue.try_receive();
+    // It is the first call of its route, so the job is handed off before.
+    worker.sift();
+    expect_answer(&mut clients[1]);
+    assert!(worker.runner.job.is_none() && bench.job_waits());
+    worker.runner.job = bench.engine.run_queue.receive_first(|job| job.ready() == 3);
+    worker.sift();
+    expect_answer(&mut clients[3]);
+    assert_eq!(worker.runner.job.as_ref().unwrap().ready(), 2);
+    worker.runner.hand_off();
+    let thread = bench.start_worker();
+    expect_answer(&mut clients[0]);
+    expect_answer(&mut clients[2]);
+    bench.engine.close();
+    thread.join().unwrap();
+    bench.engine.evict();
+}
+
+#[test]
+fn an_eviction_closes_connections_that_are_held() {
+    let (bench, mut clients) = with_urgent_route();
+    expect_quick(&bench);
+    let slot = Arc::default();
+    let mut worker = Worker::new(&bench.engine, 0, &slot);
+    worker.runner.job = bench.engine.run_queue.try_receive();
+    worker.sift();
+    worker.runner.hand_off();
+    bench.engine.evict();
+    for held in [0, 2] {
+        let mut rest = Vec::new();
+        // The close resets the connection if the request was not read whole.
+        let _ = clients[held].read_to_end(&mut rest);
+        assert!(rest.is_empty(), "{rest:?}");
+    }
+    let report = bench.engine.services.accounting.report();
+    assert_eq!(report.requests.to_string(), "2 answered, 2 cut");
+    assert!(report.cut.iter().all(|cut| !cut.handler_running));
+}
+
+#[test]
+fn the_reserve_answers_while_the_only_worker_is_in_a_call_and_ends_with_the_run_queue() {
+    let (bench, mut clients) = with_urgent_route();
+    let engine = Arc::clone(&bench.engine);
+    let reserve = thread::spawn(move || {
+        let reserve = Arc::clone(engine.reserve.as_ref().unwrap());
+        stand_by(&engine, 1, &reserve);
+    });
+    let engine = Arc::clone(&bench.engine);
+    let monitor = thread::spawn(move || crate::engine::monitor::run(&engine));
+    expect_answer(&mut clients[1]);
+    expect_answer(&mut clients[3]);
+    let worker = bench.start_worker();
+    expect_answer(&mut clients[0]);
+    expect_answer(&mut clients[2]);
+    bench.engine.close();
+    for thread in [reserve, monitor, worker] {
+        thread.join().unwrap();
+    }
+    bench.engine.evict();
+}
+
+#[test]
+fn without_an_urgent_route_there_is_no_reserve() {
+    let routes = Router::new().get("/", |_: Request| ()).build().unwrap();
+    assert!(
+        TestEngine::with_routes(routes.route_table())
+            .engine
+            .reserve
+            .is_none()
+    );
+    assert!(TestEngine::new().engine.reserve.is_none());
 }
 
 #[test]

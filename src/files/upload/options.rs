@@ -51,8 +51,8 @@
 /// # Limits
 ///
 /// A server whose handler is this `Files` takes bodies as large as these `Uploads` say. A
-/// [`Router`](crate::Router) around it has limits of its own: raise them by
-/// [`Router::body_limits`](crate::Router::body_limits). An upload that waits for its
+/// [`Router`](crate::Router) around it has limits of its own: give it those of
+/// [`Files::body_limits`](crate::Files::body_limits). An upload that waits for its
 /// client holds a worker; at most half of the workers wait like that.
 ///
 /// # Who may upload

@@ -4,6 +4,7 @@
 mod client;
 mod plan;
 
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::engine::connection::Context;
 use crate::engine::connection::Next;
 use crate::engine::connection::OwnResponse;
 use crate::engine::connection::Pulled;
+use crate::engine::connection::Serves;
 use crate::engine::connection::StreamBody;
 use crate::engine::date::DateClock;
 use crate::engine::deferred::Deferred;
@@ -153,7 +155,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
     let mut given = Given::Nothing;
     // Every step consumes a byte, writes a response, or waits for the client.
     for _ in 0..1000 + 32 * stream.len() {
-        match driver.step(std::mem::take(&mut given)) {
+        match driver.step(mem::take(&mut given)) {
             Next::Call(Call::Handle(request)) => given = Given::Answer(driver.handle(request)),
             Next::Pull(mut stream) => {
                 let piece = stream.next();
@@ -164,6 +166,7 @@ fn run(plan: &Plan, stream: &[u8]) -> Seen {
                 driver.deferred.clear();
                 driver.wait(suspend.wait);
             }
+            Next::Hold => driver.is_held = true,
             Next::Close(outcome) => return driver.close(outcome),
             Next::Upgrade(..) | Next::SendFile(_) | Next::Call(Call::Render(_)) => {
                 unreachable!("its answers are bytes and chunks, and it renders nothing")
@@ -191,6 +194,8 @@ struct Driver<'a> {
     deferred: Vec<Deferred>,
     client: Client<'a>,
     connection: Box<Connection>,
+    /// The next turn serves everything.
+    is_held: bool,
     /// How far the connection's clock is ahead of the real one.
     ahead: Duration,
     /// How many steps the client has taken: pieces sent, and the close of its side.
@@ -228,6 +233,7 @@ impl<'a> Driver<'a> {
             deferred: Vec::new(),
             client,
             connection: Box::new(connection),
+            is_held: false,
             ahead: Duration::ZERO,
             client_steps: 0,
             piece: vec![0; plan.piece_bytes],
@@ -247,6 +253,10 @@ impl<'a> Driver<'a> {
             buffer: &mut self.buffer,
             date: &mut self.date,
             phase: self.services.life.phase(),
+            serves: match self.plan.sifts && !mem::take(&mut self.is_held) {
+                true => Serves::UrgentOnly,
+                false => Serves::Everything,
+            },
             budget: &mut self.plan.steps.clone(),
             deferred: &mut self.deferred,
             body_tasks: &mut Vec::new(),

@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) tight: bool,
     /// The stream is repeated until it fills a buffer.
     pub(super) repeated: bool,
+    /// A turn for urgent requests only comes before each turn that serves everything.
+    pub(super) sifts: bool,
     pub(super) interruption: Interruption,
     /// The interruption happens at this step of the client, counted from 1.
     pub(super) after: usize,
@@ -90,6 +92,7 @@ impl Plan {
             chunked_answer: handler & 16 != 0,
             tight: handler & 32 != 0,
             repeated,
+            sifts: handler & 128 != 0,
             interruption,
             after: usize::from(happening >> 3) + 1,
         }

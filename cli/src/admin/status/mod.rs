@@ -115,12 +115,9 @@ impl Status {
 /// The text for a piece of progress: the latest snapshot, unless the viewer has it; at the
 /// end the last snapshot, and the report.
 fn piece(viewer: &mut Viewer, progress: &Progress) -> String {
-    let report = match progress {
-        Progress::Finished(report) => report,
-        _ => {
-            let latest = viewer.unseen();
-            return latest.map_or_else(String::new, |latest| Event::data(latest).to_string());
-        }
+    let Progress::Finished(report) = progress else {
+        let latest = viewer.unseen();
+        return latest.map_or_else(String::new, |latest| Event::data(latest).to_string());
     };
     let all_answered = report.all_answered();
     let event = json!({

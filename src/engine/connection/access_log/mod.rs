@@ -73,6 +73,7 @@ mod tests {
             call_key: CallKey::default(),
             route: None,
             method: method_label::OTHER,
+            is_urgent: false,
             request_line: Some(RequestLine::of_head(head.into())),
         }
     }

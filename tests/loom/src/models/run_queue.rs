@@ -11,6 +11,11 @@ pub(super) const MODELS: &[Model] = &[
     ("run queue: a job finds the worker", None, one_job),
     ("run queue: two jobs, two workers", Some(4), two_jobs),
     ("run queue: a job that is sent on", Some(4), sent_on),
+    (
+        "run queue: a job that the reserve sends on",
+        Some(4),
+        sent_on_by_the_reserve,
+    ),
     ("run queue: a close wakes every worker", Some(4), close),
     ("run queue: a close after a job", None, close_after_job),
 ];
@@ -41,22 +46,31 @@ fn two_jobs() {
     assert!(!queue.is_behind());
 }
 
-/// The monitor receives a job and sends it again. A worker that was woken for it
+/// An owner receives a job and sends it again. A worker that was woken for it
 /// meanwhile finds no job, and has to be woken again.
 fn sent_on() {
+    sends_on(RunQueue::try_receive);
+}
+
+/// As an owner, the reserve.
+fn sent_on_by_the_reserve() {
+    sends_on(|queue| queue.receive_first(|job| *job == 1));
+}
+
+fn sends_on(receive: fn(&RunQueue<u8>) -> Option<u8>) {
     let queue = Arc::new(RunQueue::new());
     let worker = spawn_receive(&queue);
-    let monitor = {
+    let other = {
         let queue = Arc::clone(&queue);
         thread::spawn(move || {
-            if let Some(job) = queue.try_receive() {
+            if let Some(job) = receive(&queue) {
                 queue.send(job).unwrap();
             }
         })
     };
     queue.send(1).unwrap();
     assert_eq!(worker.join().unwrap(), Some(1));
-    monitor.join().unwrap();
+    other.join().unwrap();
     assert!(!queue.is_behind());
 }
 

@@ -8,7 +8,6 @@ use std::time::Instant;
 use crate::engine::in_flight::InFlight;
 use crate::engine::threads::Thread;
 use crate::engine::threads::join_ended;
-use crate::engine::worker_pool::THREAD_END_GRACE;
 use crate::handler::Handler;
 use crate::isolate::Panicked;
 use crate::isolate::isolate;
@@ -21,6 +20,10 @@ use crate::router::routes::table_of;
 
 /// How long the call may still take when the stop is over.
 const RETURN_GRACE: Duration = Duration::from_millis(500);
+
+/// How long its thread may take to end after the call. An overloaded machine runs a thread
+/// late; only a thread-local of the application takes longer.
+const END_GRACE: Duration = Duration::from_secs(1);
 
 /// How the call has ended.
 pub(super) enum RoutesCall<H> {
@@ -60,7 +63,7 @@ pub(super) fn call<H: Handler>(handler: H, life: &Arc<Lifecycle>) -> io::Result<
         Ok((handler, routes)) => RoutesCall::Returned {
             handler,
             routes,
-            threads_left: join_ended(vec![thread], Instant::now() + THREAD_END_GRACE),
+            threads_left: join_ended(vec![thread], Instant::now() + END_GRACE),
         },
         Err(_) => RoutesCall::LeftBehind(thread.slot().unreturned()),
     })

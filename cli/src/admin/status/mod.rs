@@ -119,10 +119,9 @@ fn piece(viewer: &mut Viewer, progress: &Progress) -> String {
         let latest = viewer.unseen();
         return latest.map_or_else(String::new, |latest| Event::data(latest).to_string());
     };
-    let all_answered = report.all_answered();
     let event = json!({
         "summary": report.summary(),
-        "all_answered": all_answered,
+        "all_answered": report.all_answered(),
         "report": serde_json::to_value(report).unwrap_or_default(),
     });
     let last = Event::data(viewer.snapshot());

@@ -76,6 +76,25 @@ impl StopRoutes {
     /// # let _ = routes;
     /// # Ok::<(), farewell::Error>(())
     /// ```
+    ///
+    /// Another server of the process may serve them, on a listener for operators. It answers
+    /// while every worker of the first is busy, and its requests are none of the first. Stop
+    /// it last: the clients that follow the stop get the report from it.
+    ///
+    /// ```
+    /// use farewell::{Config, Request, Server, StopAccess, StopRoutes};
+    ///
+    /// let server = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let stop = StopRoutes::new(server.shutdown_handle(), StopAccess::loopback());
+    /// let admin = Server::bind("127.0.0.1:0", Config::default())?;
+    /// let admin = admin.spawn(stop.router().build()?)?;
+    /// # server.shutdown_handle().shutdown();
+    /// let report = server.serve(|_: Request| "hello\n")?;
+    /// admin.shutdown_handle().shutdown();
+    /// admin.join()?;
+    /// # assert!(report.all_answered());
+    /// # Ok::<(), farewell::Error>(())
+    /// ```
     pub fn new(stop: ShutdownHandle, access: StopAccess) -> Self {
         Self {
             stop,

@@ -370,7 +370,7 @@ fn in_a_browser_the_page_follows_a_stop_to_the_report() {
         browser.evaluate(rows),
         "answered 1 1,rejected 1 0,total 2 1"
     );
-    assert!(text.contains("stopped in "), "{text}");
+    assert!(text.contains("Stopped in "), "{text}");
     let status = "document.querySelector('[role=status]').innerText";
     assert_eq!(
         browser.evaluate(status),

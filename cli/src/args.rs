@@ -430,6 +430,12 @@ impl Options {
         };
         config
     }
+
+    /// The longest time from the trigger of a stop to its report.
+    pub(super) fn stop_bound(&self) -> Duration {
+        let config = self.config();
+        config.lame_duck + config.drain_timeout + 2 * config.linger
+    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,6 @@ mod usage;
 mod values;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use farewell::Abort;
 use farewell::Report;
@@ -48,27 +47,29 @@ use self::config::check::check;
 use self::failure::Failure;
 use self::inherited::Inherited;
 use self::os::StandardStream;
+use self::output::FlushTime;
 use self::output::STDERR;
 use self::output::STDOUT;
 
 /// Runs the program. Returns when the output is written or has timed out.
 fn main() -> ExitCode {
-    let code = run().unwrap_or_else(Failure::report);
-    output::finish();
+    let at_once = |code| (code, FlushTime::whole());
+    let (code, flush_time) = run().unwrap_or_else(|failure| at_once(failure.report()));
+    output::finish(flush_time);
     ExitCode::from(code)
 }
 
-/// Runs the program and returns its exit code.
-fn run() -> Result<u8, Failure> {
+/// Runs the program. Returns its exit code, and how long its output may take.
+fn run() -> Result<(u8, FlushTime), Failure> {
     let options = match Options::from_command_line()? {
         Ok(options) => options,
         Err(text) => {
             STDOUT.print(format!("{}\n", text.trim_end()));
-            return Ok(0);
+            return Ok((0, FlushTime::whole()));
         }
     };
     if let Some(command) = &options.command {
-        return run_command(command);
+        return Ok((run_command(command)?, FlushTime::whole()));
     }
     let inherited = Inherited::take()?;
     output::catch_panic_messages();
@@ -82,19 +83,20 @@ fn run() -> Result<u8, Failure> {
     }
     if options.check {
         STDOUT.print(check(&options)?);
-        return Ok(0);
+        return Ok((0, FlushTime::whole()));
     }
     let report = serve::serve(&options, access_log.is_some(), inherited)?;
+    let flush_time = FlushTime::after_stop(report.duration, options.stop_bound());
     if os::is_ansi_terminal(StandardStream::Stderr) {
         // The live line must be cleared before the report is printed on the
         // same terminal.
-        STDERR.flush(Instant::now());
+        STDERR.flush(flush_time);
     }
     STDOUT.print(match options.report {
         ReportFormat::Text => format!("{report}\n"),
         ReportFormat::Json => format!("{}\n", report.to_json()),
     });
-    Ok(exit_code(&report))
+    Ok((exit_code(&report), flush_time))
 }
 
 /// Runs what is not the server.

@@ -30,7 +30,6 @@ use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::thread;
-use std::time::Instant;
 
 use self::queue::Batch;
 use self::queue::Queue;
@@ -38,7 +37,7 @@ use self::writer::Writer;
 use super::args::Options;
 use super::failure::Failure;
 use super::os;
-use super::output;
+use super::output::FlushTime;
 use super::output::counted;
 use super::signals::Signal;
 use super::signals::on_signal;
@@ -109,11 +108,11 @@ fn cannot_open(path: &Path, error: &io::Error, options: &Options) -> Failure {
     }
 }
 
-/// Waits until every line is written or the time is up, which counts from `since`. If lines
-/// are lost, the log says how many.
-pub(super) fn finish(since: Instant) {
+/// Waits until every line is written or the time is up. If lines are lost, the log says how
+/// many.
+pub(super) fn finish(time: FlushTime) {
     if let Some(log) = FILE.get() {
-        log.flush(since);
+        log.flush(time);
     }
 }
 
@@ -204,10 +203,10 @@ impl AccessLogFile {
         log::warn!("{lines} of the access log {name} lost, because the file did not take them");
     }
 
-    fn flush(&self, since: Instant) {
+    fn flush(&self, time: FlushTime) {
         let mut queue = self.lock();
         while queue.has_work() || queue.is_writing {
-            let left = output::time_to_flush(queue.progress, since);
+            let left = time.left_since(queue.progress);
             if left.is_zero() {
                 break;
             }

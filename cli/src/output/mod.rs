@@ -12,9 +12,8 @@
 //! not fit into the queue is dropped and counted. When the stream accepts bytes
 //! again, one line says how many lines were dropped.
 //!
-//! When the program ends, it waits until the queues are empty: for
-//! [`FLUSH_TIMEOUT`] at most, and for [`STALL_TIMEOUT`] without progress. It
-//! does not join the threads, because one may be blocked in `write(2)`; they
+//! When the program ends, it waits until the queues are empty: for as long as
+//! [`FlushTime`] says, and for [`STALL_TIMEOUT`] without progress. It does not join the threads, because one may be blocked in `write(2)`; they
 //! end with the process.
 //!
 //! All output of the server goes through this module, also the messages of
@@ -53,8 +52,11 @@ pub(super) static STDERR: Output = Output::new(StandardStream::Stderr);
 /// How long a stream may accept no byte when the program ends.
 const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the program waits for a stream that accepts bytes when it ends.
+/// How long a program that has served nothing waits for a stream that accepts bytes.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the streams have at least, after a stop that took all of its time.
+const FLUSH_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 
 /// Moves the cursor to the start of the line and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
@@ -100,15 +102,15 @@ impl Output {
         self.wake(queue);
     }
 
-    /// Waits until everything is written or the time is up, which counts from
-    /// `since`. Returns whether everything is written.
-    pub(super) fn flush(&'static self, since: Instant) -> bool {
+    /// Waits until everything is written or the time is up. Returns whether everything
+    /// is written.
+    pub(super) fn flush(&'static self, time: FlushTime) -> bool {
         let mut queue = self.lock();
         if queue.writer == WriterState::NotStarted && !queue.is_empty() {
             // The writing thread could not be started, so this thread writes
             // what the stream accepts.
             drop(queue);
-            if !os::wait_writable(self.stream, Some(STALL_TIMEOUT)) {
+            if !os::wait_writable(self.stream, Some(time.left_since(None))) {
                 return false;
             }
             self.write_out(WhenEmpty::Return);
@@ -118,7 +120,7 @@ impl Output {
             if queue.is_empty() && queue.writer != WriterState::Writing {
                 return true;
             }
-            let left = time_to_flush(queue.progress, since);
+            let left = time.left_since(queue.progress);
             if left.is_zero() {
                 return false;
             }
@@ -254,29 +256,56 @@ pub(super) fn catch_panic_messages() {
         if name == "main" {
             // A panic of the main thread ends the process without another
             // flush.
-            finish();
+            finish(FlushTime::whole());
         }
     }));
 }
 
-/// How much longer the end of the program, which began at `since`, waits for a stream or
-/// file that last accepted bytes at `progress`.
-pub(super) fn time_to_flush(progress: Option<Instant>, since: Instant) -> Duration {
-    let stalled = progress.map_or(since, |at| at.max(since)) + STALL_TIMEOUT;
-    let end = stalled.min(since + FLUSH_TIMEOUT);
-    end.saturating_duration_since(Instant::now())
+/// The time in which the streams take what is queued.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlushTime {
+    begun: Instant,
+    end: Instant,
+}
+
+impl FlushTime {
+    /// For a program that ends without a stop.
+    pub(super) fn whole() -> Self {
+        let begun = Instant::now();
+        Self {
+            begun,
+            end: begun + FLUSH_TIMEOUT,
+        }
+    }
+
+    /// After a stop that took `took` and may take `bound`: what is left of it. So the
+    /// program ends before its supervisor kills it, also if a stream is slow.
+    pub(super) fn after_stop(took: Duration, bound: Duration) -> Self {
+        let begun = Instant::now();
+        let left = bound.saturating_sub(took);
+        Self {
+            begun,
+            end: begun + left.clamp(FLUSH_TIMEOUT_MIN, FLUSH_TIMEOUT),
+        }
+    }
+
+    /// How much longer the end of the program waits for a stream or file that last
+    /// accepted bytes at `progress`.
+    pub(super) fn left_since(self, progress: Option<Instant>) -> Duration {
+        let last = progress.map_or(self.begun, |at| at.max(self.begun));
+        let end = (last + STALL_TIMEOUT).min(self.end);
+        end.saturating_duration_since(Instant::now())
+    }
 }
 
 /// Writes what is queued when the program ends. If the streams are blocked, it
-/// returns after about two seconds. Logs an error if stdout could not be
-/// written.
-pub(super) fn finish() {
-    let since = Instant::now();
-    if !STDOUT.flush(since) {
+/// returns after about a second. Logs an error if stdout could not be written.
+pub(super) fn finish(time: FlushTime) {
+    if !STDOUT.flush(time) {
         log::error!("stdout is blocked: what was printed last is lost");
     }
-    access_log::finish(since);
-    STDERR.flush(since);
+    access_log::finish(time);
+    STDERR.flush(time);
 }
 
 /// As in `1 request` and `2 requests`.

@@ -126,10 +126,17 @@ pub struct Config {
     /// request in progress may still start one. With 0 such a connection is closed at
     /// once. If [`drain_timeout`](Self::drain_timeout) is shorter, it ends the last
     /// call. Default: 500 ms.
+    ///
+    /// On Linux the last call of a stop is longer by four round trips to the client that
+    /// is farthest away, of 500 ms at most: by 0.8 s at a round trip of 200 ms. So a
+    /// request whose first packet is lost on its way can be sent again. A listener on a
+    /// loopback address has none of this.
     pub last_call: Duration,
     /// Longest time that the server waits for handshakes that the kernel had begun
-    /// when the drain started. With 0 it does not wait, and they are reset.
-    /// Default: 250 ms.
+    /// when the drain started. With 0 it does not wait, and they are reset. It is longer
+    /// if a client is far away: by four round trips, as [`last_call`](Self::last_call) is,
+    /// and from a round trip of 10 ms on by one more second, after which the kernel sends a
+    /// lost packet of a handshake again. Default: 250 ms.
     pub handshake_grace: Duration,
     /// Whether the kernel refuses new connections while the server drains the
     /// backlog. If this is `false`, or the system has no call for it, the server

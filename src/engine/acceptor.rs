@@ -104,8 +104,9 @@ impl Acceptor {
             self.abandon_backlog(format_args!("cannot drain it: {error}"));
             return;
         }
-        let handshake_grace = self.engine.services.config.handshake_grace;
+        let mut handshake_grace = self.engine.services.config.handshake_grace;
         let mut grace_ends = Instant::now() + handshake_grace;
+        let mut has_allowed = false;
         let mut checks_in_a_row = 0;
         loop {
             // Before the backlog is emptied: a handshake that completes in between is
@@ -125,6 +126,14 @@ impl Acceptor {
                 return;
             }
             if has_half_open && Instant::now() >= grace_ends {
+                // Asked for this late, because the kernel searches all its sockets for it.
+                if !has_allowed {
+                    has_allowed = true;
+                    let allowance = self.handshake_allowance();
+                    handshake_grace += allowance;
+                    grace_ends += allowance;
+                    continue;
+                }
                 note!(
                     self.engine.services.journal,
                     Warn,
@@ -134,6 +143,19 @@ impl Acceptor {
             }
             life.wait_for_phase(Phase::Aborting, Some(checked + HALF_OPEN_CHECK_EVERY));
         }
+    }
+
+    /// What the handshake grace is longer by, because clients are far away. A grace of zero
+    /// stays zero.
+    fn handshake_allowance(&self) -> Duration {
+        let services = &self.engine.services;
+        if services.config.handshake_grace.is_zero() {
+            return Duration::ZERO;
+        }
+        // This thread may be here before the drain has asked.
+        let waker = &self.engine.acceptor_waker;
+        services.life.allow_for(|| waker.longest_round_trip());
+        services.life.handshake_allowance()
     }
 
     /// Takes the path of a unix socket away, while the server still listens.

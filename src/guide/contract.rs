@@ -81,6 +81,10 @@
 //! | the drain | the abort | [`Config::drain_timeout`](crate::Config::drain_timeout) | 5 s |
 //! | the last byte of an answer | the close | [`Config::linger`](crate::Config::linger) of silence | 2 s |
 //!
+//! On Linux the last call is longer by four round trips to the client that is farthest
+//! away, by 2 s at most. The grace is too, and from a round trip of 10 ms on by one more
+//! second. The deadline ends both as before.
+//!
 //! The 503s that are given at the deadline have `linger` to arrive, and then the clients
 //! that follow the stop have `linger` to read its end. Both are part of [the bound of a
 //! stop](crate::Config#the-bound-of-a-stop).

@@ -156,8 +156,25 @@ pub(crate) struct Lifecycle {
     has_started: AtomicBool,
     lame_duck: Duration,
     last_call: Duration,
+    /// The round trip that this stop allows for.
+    round_trip: OnceLock<Duration>,
     drain_timeout: Duration,
 }
+
+/// How many round trips a stop allows for: a request that is on its way, whose first
+/// packet is lost. The client's kernel sends it again after two or three.
+const ROUND_TRIPS: u32 = 4;
+
+/// The longest round trip that a stop allows for, so that no client lengthens a stop by
+/// more than four times this.
+const ROUND_TRIP_MAX: Duration = Duration::from_millis(500);
+
+/// From which round trip on packets of a handshake are expected to be lost.
+const FAR: Duration = Duration::from_millis(10);
+
+/// After this time the kernel sends a SYN-ACK again. If the listener is closed while that
+/// is on its way, the client takes itself for connected, and its request is reset.
+const SYN_ACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Lifecycle {
     pub(crate) fn new(config: &Config) -> Self {
@@ -170,6 +187,7 @@ impl Lifecycle {
             has_started: AtomicBool::new(false),
             lame_duck: config.lame_duck,
             last_call: config.last_call,
+            round_trip: OnceLock::new(),
             drain_timeout: config.drain_timeout,
         }
     }
@@ -298,10 +316,39 @@ impl Lifecycle {
         }
     }
 
+    /// Allows for clients that are as far away as `round_trip` says, which is called once in
+    /// a stop. Returns what it has said.
+    pub(crate) fn allow_for(&self, round_trip: impl FnOnce() -> Duration) -> Duration {
+        *self.round_trip.get_or_init(round_trip)
+    }
+
+    /// What the last call is longer by in this stop.
+    pub(crate) fn allowance(&self) -> Duration {
+        let round_trip = self.round_trip.get().copied().unwrap_or_default();
+        ROUND_TRIPS * round_trip.min(ROUND_TRIP_MAX)
+    }
+
+    /// What the handshake grace is longer by in this stop.
+    pub(crate) fn handshake_allowance(&self) -> Duration {
+        match self.round_trip.get() {
+            Some(&round_trip) if round_trip >= FAR => SYN_ACK_TIMEOUT + self.allowance(),
+            _ => self.allowance(),
+        }
+    }
+
+    /// How long the last call is. Zero means that there is none, however far away the
+    /// clients are.
+    fn last_call(&self) -> Duration {
+        match self.last_call.is_zero() {
+            true => Duration::ZERO,
+            false => self.last_call + self.allowance(),
+        }
+    }
+
     /// When the last call ends: until then a connection without a request in
     /// progress may begin one. `None` before the drain.
     pub(crate) fn last_call_ends(&self) -> Option<Instant> {
-        self.draining_since().map(|began| began + self.last_call)
+        self.draining_since().map(|began| began + self.last_call())
     }
 
     /// As [`last_call_ends`](Self::last_call_ends), for a connection that has
@@ -310,7 +357,7 @@ impl Lifecycle {
     /// begins then.
     pub(crate) fn last_call_ends_for(&self, idle_since: Instant) -> Option<Instant> {
         let ends = self.last_call_ends()?;
-        Some(ends.max(idle_since + self.last_call))
+        Some(ends.max(idle_since + self.last_call()))
     }
 
     /// Whether the abort was requested, not caused by the deadline. Then the

@@ -25,6 +25,8 @@ const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct AcceptorWaker {
     target: SockAddr,
+    /// The listener has clients of this machine only.
+    is_local: bool,
     /// The file at a unix target. If the path leads to another server, no connection
     /// is made.
     file: Option<os::SocketFile>,
@@ -51,7 +53,10 @@ impl AcceptorWaker {
         target.set_ip(ip);
         from.set_ip(ip);
         from.set_port(0);
-        Self::new(target.into(), None, from.into())
+        Ok(Self {
+            is_local: listener.ip().to_canonical().is_loopback(),
+            ..Self::new(target.into(), None, from.into())?
+        })
     }
 
     pub(crate) fn unix(listener: &os::UnixSocket) -> io::Result<Self> {
@@ -65,11 +70,22 @@ impl AcceptorWaker {
         let spare = Mutex::new(Some(new_socket(&target)?));
         Ok(Self {
             target,
+            is_local: true,
             file,
             from,
             own: Mutex::default(),
             spare,
         })
+    }
+
+    /// The longest round trip to a client that is connected. Zero on a unix socket and on
+    /// a loopback address, and where the system does not tell.
+    pub(crate) fn longest_round_trip(&self) -> Duration {
+        let listener = self.target.as_socket();
+        listener
+            .filter(|_| !self.is_local)
+            .and_then(os::longest_round_trip)
+            .unwrap_or_default()
     }
 
     /// Connects once. The caller keeps the socket until the acceptor is awake.

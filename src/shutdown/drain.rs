@@ -33,6 +33,9 @@ const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 /// accept waits.
 const LAST_WAKE_GRACE: Duration = Duration::from_secs(1);
 
+/// From when on the log says that the last call is longer than the setting.
+const ALLOWANCE_TO_LOG: Duration = Duration::from_millis(50);
+
 /// How long after the deadline the acceptor may go on draining the backlog if no
 /// connection is open.
 const BACKLOG_GRACE: Duration = Duration::from_millis(500);
@@ -77,6 +80,7 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
     // 4. The last call for connections without a request in progress.
     let last_call_ends = life.last_call_ends().unwrap_or_else(Instant::now);
     engine.announce(Phase::Draining, last_call_ends);
+    allow_for_round_trips(engine);
 
     // 5. Handlers, writers and lingering connections finish, unless the deadline or
     //    an abort comes first. Then the followers get the report.
@@ -138,6 +142,26 @@ pub(crate) fn drain(mut pool: WorkerPool, progress: &ProgressChannel) -> Report 
         "the accounting does not balance: {report:?}"
     );
     report
+}
+
+/// Makes the last call longer if clients are far away. A connection asks again when its
+/// last call is over, so the announcement needs not to wait for the kernel, which
+/// searches all its sockets for the answer.
+fn allow_for_round_trips(engine: &Engine) {
+    let services = &engine.services;
+    if services.accounting.open() == 0 {
+        return;
+    }
+    let ask = || engine.acceptor_waker.longest_round_trip();
+    let round_trip = services.life.allow_for(ask);
+    let allowance = services.life.allowance();
+    if allowance >= ALLOWANCE_TO_LOG {
+        note!(
+            services.journal,
+            Info,
+            "a client has a round trip of {round_trip:.0?}: the last call is longer by {allowance:.1?}"
+        );
+    }
 }
 
 /// The connections and requests that are left, and what is left to send.

@@ -55,7 +55,8 @@ func spin(microseconds int) {
 }
 
 func main() {
-	port := flag.String("port", "0", "where to listen, on 127.0.0.1")
+	address := flag.String("address", "127.0.0.1", "the address to listen on")
+	port := flag.String("port", "0", "the port to listen on")
 	flag.Parse()
 
 	hello := text([]byte("Hello, world!"))
@@ -78,7 +79,7 @@ func main() {
 		spin(microseconds(r))
 		hello(w, r)
 	})
-	server := &http.Server{Addr: "127.0.0.1:" + *port, Handler: mux}
+	server := &http.Server{Addr: *address + ":" + *port, Handler: mux}
 
 	// ListenAndServe returns when Shutdown is called, but Shutdown still runs: the
 	// program waits for it.

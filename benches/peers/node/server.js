@@ -4,7 +4,13 @@
 
 const http = require('node:http');
 
-const port = Number(process.argv[process.argv.indexOf('--port') + 1]);
+function option(name, other) {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? other : process.argv[at + 1];
+}
+
+const port = Number(option('--port', 0));
+const address = option('--address', '127.0.0.1');
 const hello = Buffer.from('Hello, world!');
 const bodies = new Map([
   ['/', hello],
@@ -45,4 +51,4 @@ const server = http.createServer((request, response) => {
 });
 
 process.on('SIGTERM', () => server.close());
-server.listen(port, '127.0.0.1');
+server.listen(port, address);

@@ -19,6 +19,7 @@ pub mod on_tokio;
 
 use std::env;
 use std::hint;
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -72,10 +73,11 @@ pub fn spin(time: Duration) {
     hint::black_box(number);
 }
 
-/// The command line: `--port N`, and limits. A server ignores limits that it
-/// has no setting for. Only farewell has `--shards`, `--max-connections` and
-/// `--lame-duck`.
+/// The command line: `--port N`, `--address IP` (127.0.0.1 by default), and limits. A
+/// server ignores limits that it has no setting for. Only farewell has `--shards`,
+/// `--max-connections` and `--lame-duck`.
 pub struct Arguments {
+    ip: IpAddr,
     port: u16,
     /// How many requests may block at the same time.
     pub workers: Option<usize>,
@@ -92,6 +94,7 @@ impl Arguments {
     /// If the arguments are invalid. Only the benches call these programs.
     pub fn of_process() -> Self {
         let mut these = Self {
+            ip: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             workers: None,
             max_connections: None,
@@ -105,13 +108,14 @@ impl Arguments {
             let seconds = || Duration::from_secs(value.parse().expect("seconds follow it"));
             match option.as_str() {
                 "--port" => these.port = value.parse().expect("a port follows --port"),
+                "--address" => these.ip = value.parse().expect("an IP follows --address"),
                 "--workers" => these.workers = Some(number()),
                 "--max-connections" => these.max_connections = Some(number()),
                 "--shards" => these.shards = Some(number()),
                 "--lame-duck" => these.lame_duck = Some(seconds()),
                 _ => panic!(
-                    "{option} is no option: --port N [--workers N] [--max-connections N] \
-                     [--shards N] [--lame-duck SECONDS]"
+                    "{option} is no option: --port N [--address IP] [--workers N] \
+                     [--max-connections N] [--shards N] [--lame-duck SECONDS]"
                 ),
             }
         }
@@ -120,7 +124,7 @@ impl Arguments {
 
     /// The address to listen on.
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (self.ip, self.port).into()
     }
 }
 

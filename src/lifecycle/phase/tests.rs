@@ -71,6 +71,44 @@ fn the_last_call_begins_with_the_drain_or_when_a_connection_becomes_idle() {
 }
 
 #[test]
+fn the_last_call_is_longer_for_clients_that_are_far_away() {
+    let ms = Duration::from_millis;
+    for (round_trip, longer) in [(ms(200), ms(800)), (60 * SECOND, 2 * SECOND)] {
+        let life = life(Duration::ZERO);
+        life.shutdown(Trigger::Call);
+        let began = life.draining_since().unwrap();
+        assert_eq!(life.allow_for(|| round_trip), round_trip);
+        // It is asked for once.
+        assert_eq!(life.allow_for(|| Duration::ZERO), round_trip);
+        assert_eq!(life.allowance(), longer);
+        assert_eq!(life.handshake_allowance(), longer + SYN_ACK_TIMEOUT);
+        assert_eq!(life.last_call_ends(), Some(began + SECOND + longer));
+        let later = began + 5 * SECOND;
+        let ends = life.last_call_ends_for(later);
+        assert_eq!(ends, Some(later + SECOND + longer));
+    }
+}
+
+#[test]
+fn without_a_last_call_there_is_none_for_clients_that_are_far_away() {
+    let mut config = Config::default();
+    config.last_call = Duration::ZERO;
+    let life = Lifecycle::new(&config);
+    life.shutdown(Trigger::Call);
+    life.allow_for(|| SECOND);
+    assert_eq!(life.last_call_ends(), life.draining_since());
+}
+
+#[test]
+fn clients_that_are_near_lengthen_a_stop_by_no_more_than_their_round_trips() {
+    let life = life(Duration::ZERO);
+    assert_eq!(life.handshake_allowance(), Duration::ZERO);
+    life.allow_for(|| Duration::from_micros(50));
+    assert_eq!(life.allowance(), Duration::from_micros(200));
+    assert_eq!(life.handshake_allowance(), life.allowance());
+}
+
+#[test]
 fn a_waiter_wakes_for_a_notice_and_for_its_deadline() {
     let life = life(Duration::ZERO);
     let happened = AtomicBool::new(false);

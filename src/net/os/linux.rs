@@ -131,12 +131,7 @@ pub(crate) fn send_file(
 /// of it.
 pub(crate) fn half_open(listener: SocketAddr) -> Option<usize> {
     let port = listener.port();
-    // A socket for IPv6 may accept IPv4 too, whose handshakes count as IPv4.
-    let families: &[Family] = match listener {
-        SocketAddr::V4(_) => &[Family::V4],
-        SocketAddr::V6(_) => &[Family::V6, Family::V4],
-    };
-    let asked: io::Result<usize> = families
+    let asked: io::Result<usize> = families(listener)
         .iter()
         .map(|&family| sock_diag::count(family, TcpState::SynRecv, port))
         .sum();
@@ -148,6 +143,24 @@ fn half_open_by_table(port: u16) -> Option<usize> {
     let v4 = fs::read_to_string("/proc/net/tcp").ok()?;
     let v6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     Some(count_half_open(&v4, port) + count_half_open(&v6, port))
+}
+
+/// The longest round trip between this listener's port and a client that is connected.
+/// `None` if the kernel does not tell.
+pub(crate) fn longest_round_trip(listener: SocketAddr) -> Option<Duration> {
+    let asked = families(listener)
+        .iter()
+        .map(|&family| sock_diag::longest_round_trip(family, listener.port()));
+    asked.filter_map(io::Result::ok).max()
+}
+
+/// The families of the sockets of a listener. A socket for IPv6 may accept IPv4 too,
+/// whose handshakes count as IPv4.
+fn families(listener: SocketAddr) -> &'static [Family] {
+    match listener {
+        SocketAddr::V4(_) => &[Family::V4],
+        SocketAddr::V6(_) => &[Family::V6, Family::V4],
+    }
 }
 
 /// The format of a line is `sl local:port remote:port state …`, in hexadecimal.

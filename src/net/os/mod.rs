@@ -35,6 +35,8 @@ pub(crate) use linux::is_running;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::limit_unsent;
 #[cfg(target_os = "linux")]
+pub(crate) use linux::longest_round_trip;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::nodelay_is_inherited;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::open_files_max;
@@ -72,6 +74,8 @@ use portable::ignored_signals;
 pub(crate) use portable::is_running;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::limit_unsent;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::longest_round_trip;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::nodelay_is_inherited;
 #[cfg(not(target_os = "linux"))]

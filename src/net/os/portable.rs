@@ -50,6 +50,11 @@ pub(crate) fn half_open(_: SocketAddr) -> Option<usize> {
     None
 }
 
+/// No call returns the round trips of connections.
+pub(crate) fn longest_round_trip(_: SocketAddr) -> Option<Duration> {
+    None
+}
+
 /// No call returns the limit on open files.
 pub(crate) fn open_files_max() -> Option<usize> {
     None
@@ -190,6 +195,7 @@ mod tests {
         let refused = limit_unsent(&listener, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         assert_eq!(half_open(address), None);
+        assert_eq!(longest_round_trip(address), None);
         assert_eq!(open_files_max(), None);
         assert!(!short_read_means_empty());
         assert!(!nodelay_is_inherited());

@@ -21,6 +21,9 @@ mod client;
 mod commands;
 #[path = "process/config.rs"]
 mod config;
+#[cfg(target_os = "linux")]
+#[path = "process/containers.rs"]
+mod containers;
 #[path = "process/files.rs"]
 mod files;
 #[path = "process/folder.rs"]

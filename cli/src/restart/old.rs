@@ -40,7 +40,7 @@ use crate::supervisor::Supervisor;
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long the new process may take after an event that ends it.
-const END_GRACE: Duration = Duration::from_millis(500);
+const END_GRACE: Duration = Duration::from_secs(1);
 
 /// The restarts of this process, one at a time.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
@@ -21,6 +22,9 @@ use crate::program::run;
 use crate::restarts::clients::Clients;
 use crate::restarts::service::Service;
 use crate::restarts::service::activated;
+
+/// Turns a hang into a failure.
+const TOO_LONG: Duration = Duration::from_secs(60);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farewell");
 
@@ -134,9 +138,7 @@ impl Notified {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
+        socket.set_read_timeout(Some(TOO_LONG)).unwrap();
         Self { socket, folder }
     }
 
@@ -149,7 +151,9 @@ impl Notified {
     fn wait(&self, line: &str) -> Vec<String> {
         let mut lines = Vec::new();
         let mut buffer = [0; 4096];
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < TOO_LONG, "no {line}: {lines:?}");
             let length = self.socket.recv(&mut buffer).expect(line);
             let text = str::from_utf8(&buffer[..length]).unwrap();
             lines.extend(text.lines().map(str::to_owned));

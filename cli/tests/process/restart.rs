@@ -57,16 +57,12 @@ fn restarts_under_load_refuse_and_lose_nothing() {
 
 #[test]
 fn a_new_program_that_does_not_get_ready_leaves_the_old_one_as_it_was() {
-    let (place, mut service) = start(&["--workers", "4", "--restart-timeout", "300ms"]);
+    let (place, mut service) = start(&["--workers", "4"]);
     let first = service.process;
     let clients = Clients::start(service.address);
     for (script, why) in [
         ("exit 7", "ended before it was ready: exit status: 7"),
         ("kill -9 $$", "ended before it was ready: signal: 9"),
-        (
-            "exec sleep 600",
-            "was not ready within 300ms (--restart-timeout), and is killed",
-        ),
         (
             "exec \"$real\" --no-such-option",
             "ended before it was ready: exit status: 2",
@@ -100,6 +96,26 @@ fn a_new_program_that_does_not_get_ready_leaves_the_old_one_as_it_was() {
     let attempts = clients.finish();
     assert_eq!(attempts.failed(), 0, "{attempts:?}");
     assert_eq!(triggers(&service.stop()), ["restart", "signal"]);
+}
+
+#[test]
+fn a_new_program_that_hangs_is_killed_after_the_timeout() {
+    let (place, mut service) = start(&["--workers", "4", "--restart-timeout", "100ms"]);
+    let clients = Clients::start(service.address);
+    place.install("exec sleep 600");
+    for _ in 0..2 {
+        service.signal(Signal::USR2);
+        let line = service.wait_logged("starts as process ");
+        let (_, new) = line.rsplit_once(' ').unwrap();
+        let new = new.parse().ok().and_then(Pid::from_raw).unwrap();
+        let why = "was not ready within 100ms (--restart-timeout), and is killed";
+        service.wait_logged(why);
+        assert!(rustix::process::test_kill_process(new).is_err());
+        clients.wait_answered(ANSWERS);
+    }
+    let attempts = clients.finish();
+    assert_eq!(attempts.failed(), 0, "{attempts:?}");
+    assert_eq!(triggers(&service.stop()), ["signal"]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_new_program_that_does_not_get_ready_leaves_the_old_one_as_it_was() {
 
 #[test]
 fn a_new_program_that_hangs_is_killed_after_the_timeout() {
-    let (place, mut service) = start(&["--workers", "4", "--restart-timeout", "100ms"]);
+    let (place, service) = start(&["--workers", "4", "--restart-timeout", "100ms"]);
     let clients = Clients::start(service.address);
     place.install("exec sleep 600");
     for _ in 0..2 {

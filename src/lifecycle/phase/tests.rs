@@ -91,9 +91,10 @@ fn the_last_call_is_longer_for_clients_that_are_far_away() {
 
 #[test]
 fn without_a_last_call_there_is_none_for_clients_that_are_far_away() {
-    let mut config = Config::default();
-    config.last_call = Duration::ZERO;
-    let life = Lifecycle::new(&config);
+    let life = Lifecycle::new(&Config {
+        last_call: Duration::ZERO,
+        ..Config::default()
+    });
     life.shutdown(Trigger::Call);
     life.allow_for(|| SECOND);
     assert_eq!(life.last_call_ends(), life.draining_since());

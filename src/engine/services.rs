@@ -70,6 +70,14 @@ impl Services {
         limits.in_force(&self.config)
     }
 
+    /// Whether the request is for an urgent route. `target` is what the table has found.
+    // Not inlined, because most tables have no urgent route.
+    #[inline(never)]
+    pub(crate) fn is_urgent(&self, target: Target, method: &Method) -> bool {
+        let routes = self.routes.as_ref();
+        routes.is_some_and(|routes| routes.is_urgent(target, method))
+    }
+
     /// Names a request that was cut, in the report. The log line shows when it
     /// happened.
     pub(crate) fn name_cut(&self, cut: CutRequest) {

@@ -339,17 +339,7 @@ impl<'a> Worker<'a> {
                         &mut self.deferred,
                     );
                 }
-                Next::Hold => match &mut self.runner.job {
-                    Some(job) => return job.hold(connection),
-                    // The job went to the run queue before an urgent call of this turn.
-                    None => {
-                        next = Next::Suspend(Suspend {
-                            wait: Wait::Turn,
-                            until: None,
-                            seen: self.phase,
-                        });
-                    }
-                },
+                Next::Hold => return self.hold(connection),
                 Next::SendFile(part) => {
                     let Some((back, file, sent)) = self.send_file(connection, part) else {
                         return;
@@ -389,6 +379,27 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+    }
+
+    /// Holds a connection until it has a turn that serves everything.
+    #[cold]
+    fn hold(&mut self, connection: Box<Connection>) {
+        let Some(job) = &mut self.runner.job else {
+            // The job went to the run queue before an urgent call of this turn. The next
+            // owner finds the connection.
+            let until_turn = Suspend {
+                wait: Wait::Turn,
+                until: None,
+                seen: self.phase,
+            };
+            if let Suspended::Ready(connection) | Suspended::Refused(connection, _) =
+                connection.suspend(until_turn)
+            {
+                connection.close_now(&self.engine.services, &mut self.deferred);
+            }
+            return;
+        };
+        job.hold(connection);
     }
 
     fn context(&mut self) -> Context<'_> {

@@ -131,12 +131,10 @@ impl PartialHead {
 fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>) -> Step {
     let (method, path) = (&head.method, head.uri.path());
     let (mut target, mut route_match) = (None, RouteMatch::default());
-    let mut is_urgent = false;
     if let Some(routes) = &cx.services.routes {
         let (found, matched) = routes.look_up(method, path);
         target = Some(found);
         route_match = matched;
-        is_urgent = routes.is_urgent(found, method);
     }
     if let Some(exchange) = &mut common.exchange {
         exchange.received_bytes = length as u64;
@@ -145,11 +143,11 @@ fn process_head(head: Head, length: usize, common: &mut Common, cx: &Context<'_>
             Some(target) => {
                 exchange.call_key = CallKey::of_route(method, target);
                 exchange.route = target.endpoint();
+                exchange.is_urgent = cx.services.is_urgent(target, method);
             }
             None => exchange.call_key = CallKey::of_request(method, path),
         }
         exchange.request_line = Some(head.request_line());
-        exchange.is_urgent = is_urgent;
     }
     if head.method == Method::CONNECT {
         return Step::Refuse(NO_TUNNELS);

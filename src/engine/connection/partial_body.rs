@@ -70,6 +70,7 @@ impl PartialBody {
     }
 
     /// For a request without a body whose turn ends before its handler is called.
+    #[cold]
     pub(super) fn without_body(head: Head, route_match: RouteMatch) -> Box<Self> {
         Box::new(Self {
             head,

@@ -101,14 +101,14 @@ fn the_deadline_cuts_requests_names_them_and_exits_with_3() {
         program.wait_logged("GET /stuck");
     }
     // Both workers are busy, so the deadline answers this request.
-    let mut stop = program.connect();
-    stop.request("/shutdown");
+    let mut waiting = program.connect();
+    waiting.request("/");
     program.signal(Signal::TERM);
-    assert_eq!(stop.response().status, 503);
+    assert_eq!(waiting.response().status, 503);
     for client in &mut stuck {
         client.expect_end();
     }
-    drop((stuck, stop));
+    drop((stuck, waiting));
     let ended = program.end();
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     let report = ended.report();

@@ -167,6 +167,8 @@ impl Channel {
                 .extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                // The other process has closed its end before it had read everything.
+                ErrorKind::ConnectionReset => return Err(ErrorKind::UnexpectedEof.into()),
                 _ => return Err(error),
             },
         }
@@ -274,6 +276,12 @@ mod tests {
         drop(new);
         let end = old.receive(SECOND).unwrap_err();
         assert_eq!(end.kind(), ErrorKind::UnexpectedEof);
+
+        let (mut old, new) = pair();
+        old.send(Message::TakeOver).unwrap();
+        drop(new);
+        let end = old.receive(SECOND).unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::UnexpectedEof, "it has read nothing");
     }
 
     #[test]

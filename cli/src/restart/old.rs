@@ -342,8 +342,7 @@ impl Restart {
         }
         let id = new.id();
         Failed::Because(match error.kind() {
-            // A reset, if it has left unread what this process has sent.
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => format!(
+            ErrorKind::UnexpectedEof => format!(
                 "process {id} has closed its standard input (is it this program?), and is killed"
             ),
             _ => format!("process {id} does not take over, and is killed: {error}"),

@@ -10,8 +10,6 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -79,7 +77,6 @@ impl Restarts {
                 Some(_) => State::TakingOver,
                 None => State::Idle,
             }),
-            is_restarting: AtomicBool::new(false),
         });
         if let Some(predecessor) = predecessor {
             let (restart, supervisor) = (Arc::clone(&restart), Arc::clone(supervisor));
@@ -121,9 +118,6 @@ struct Restart {
     timeout: Duration,
     timeout_option: String,
     state: Mutex<State>,
-    /// Cleared before the log says that a restart has failed: from that line on, SIGUSR2
-    /// starts the next one.
-    is_restarting: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -175,11 +169,7 @@ impl Restart {
         let refused = match &*state {
             _ if self.is_stopping() => Some("the program stops"),
             State::TakingOver => Some("a restart is in progress"),
-            State::Restarting(thread)
-                if !thread.is_finished() && self.is_restarting.load(SeqCst) =>
-            {
-                Some("a restart is in progress")
-            }
+            State::Restarting(thread) if !thread.is_finished() => Some("a restart is in progress"),
             _ => cannot_be_replaced(),
         };
         if let Some(why) = refused {
@@ -187,16 +177,12 @@ impl Restart {
             return;
         }
         let restart = Arc::clone(self);
-        self.is_restarting.store(true, SeqCst);
         let thread = thread::Builder::new()
             .name("farewell-restart".to_owned())
             .spawn(move || restart.run());
         match thread {
             Ok(thread) => *state = State::Restarting(thread),
-            Err(error) => {
-                self.is_restarting.store(false, SeqCst);
-                log::error!("cannot restart: no thread can be started: {error}");
-            }
+            Err(error) => log::error!("cannot restart: no thread can be started: {error}"),
         }
     }
 
@@ -208,7 +194,8 @@ impl Restart {
             }
             Err(failed @ Failed::Stopping { .. }) => log::info!("{failed}"),
             Err(failed) => {
-                self.is_restarting.store(false, SeqCst);
+                // Before the line: from it on, SIGUSR2 starts the next restart.
+                *self.state() = State::Idle;
                 log::error!("{failed}");
             }
         }

@@ -263,7 +263,7 @@ fn handlers_that_hang_do_not_silence_the_watchdog() {
     program.wait_logged("GET /");
     let mut waiting = program.connect();
     waiting.request("/");
-    notified.wait("STATUS=running: 1 in progress, 1 waiting for a worker");
+    notified.wait("STATUS=running: 2 in progress, 0 idle");
     for _ in 0..4 {
         let lines = notified.wait("WATCHDOG=1");
         assert!(!lines.is_empty());

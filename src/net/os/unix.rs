@@ -27,8 +27,34 @@ static HANDLED: Mutex<Handled> = Mutex::new(Handled {
 
 /// The results of setting the handlers; `None` where none has been set.
 struct Handled {
-    interrupt_and_terminate: Option<Result<(), String>>,
-    hangup: Option<Result<(), String>>,
+    interrupt_and_terminate: Option<Result<(), KeptError>>,
+    hangup: Option<Result<(), KeptError>>,
+}
+
+/// An error that can be returned again.
+#[derive(Clone, Debug)]
+enum KeptError {
+    /// With its number in the system.
+    System(i32),
+    Other(String),
+}
+
+impl From<io::Error> for KeptError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Self::System(number),
+            None => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<KeptError> for io::Error {
+    fn from(error: KeptError) -> Self {
+        match error {
+            KeptError::System(number) => Self::from_raw_os_error(number),
+            KeptError::Other(text) => Self::other(text),
+        }
+    }
 }
 
 /// Calls `received` for each of these signals, on threads that live until the process
@@ -42,7 +68,7 @@ pub(crate) fn handle_signals(
     let wants_hangup = wanted.have(ReceivedSignal::Hangup);
     let result = match (&handled.interrupt_and_terminate, &handled.hangup) {
         (None, _) => {
-            let result = handle_first(wants_hangup, received).map_err(|error| error.to_string());
+            let result = handle_first(wants_hangup, received).map_err(KeptError::from);
             handled.interrupt_and_terminate = Some(result.clone());
             if wants_hangup {
                 handled.hangup = Some(result.clone());
@@ -50,14 +76,14 @@ pub(crate) fn handle_signals(
             result
         }
         (Some(Ok(())), None) if wants_hangup => {
-            let result = watch_not_ignored(&[SIGHUP], received).map_err(|error| error.to_string());
+            let result = watch_not_ignored(&[SIGHUP], received).map_err(KeptError::from);
             handled.hangup = Some(result.clone());
             result
         }
         (Some(Ok(())), Some(hangup)) if wants_hangup => hangup.clone(),
         (Some(result), _) => result.clone(),
     };
-    result.map_err(io::Error::other)
+    result.map_err(io::Error::from)
 }
 
 /// Handles SIGINT and SIGTERM, and SIGHUP if it is wanted.

@@ -1,7 +1,7 @@
 //! The monitor is a thread with four tasks. It takes the job from a worker whose call
 //! is long, if no other worker looks for that. It wakes the owner of a shard in which
 //! a deadline has passed. It polls the shards that wait for a worker, so that the
-//! counts show the requests that have arrived. It wakes the [reserve](super::reserve) for
+//! counts show the requests that have arrived. It wakes the [reserve] for
 //! connections that have waited there for long.
 //!
 //! While no call with a job is in progress and no job waits, the monitor sleeps until

@@ -3,7 +3,7 @@
 //! has the job. A connection that has to wait is suspended; the worker does not wait
 //! for it. Only code of the application may block.
 //!
-//! The thread of the [reserve](super::reserve) is a worker that serves urgent requests only.
+//! The thread of the [reserve] is a worker that serves urgent requests only.
 
 mod calls;
 #[cfg(test)]

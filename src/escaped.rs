@@ -14,27 +14,8 @@ pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaping(f), "{}", self.0)
-    }
-}
-
-/// Escapes the text that is written through it.
-struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
-
-impl Write for Escaping<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            match character {
-                '"' | '\\' => write!(self.0, "\\{character}")?,
-                ' '..='~' => self.0.write_char(character)?,
-                _ => {
-                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                        write!(self.0, "\\x{byte:02x}")?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let mut escaping = Escaping(f, as_bytes);
+        write!(escaping, "{}", self.0)
     }
 }
 
@@ -48,29 +29,39 @@ pub(crate) struct JsonString<T>(pub(crate) T);
 impl<T: fmt::Display> fmt::Display for JsonString<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        write!(EscapingForJson(f), "{}", self.0)?;
+        let mut escaping = Escaping(f, as_utf16);
+        write!(escaping, "{}", self.0)?;
         f.write_char('"')
     }
 }
 
-/// Escapes the text that is written through it.
-struct EscapingForJson<'a, 'f>(&'a mut fmt::Formatter<'f>);
+/// Escapes the text that is written through it. The function shows a character that is
+/// not visible ASCII or a space.
+struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>, ShowHidden);
 
-impl Write for EscapingForJson<'_, '_> {
+type ShowHidden = fn(&mut fmt::Formatter<'_>, char) -> fmt::Result;
+
+impl Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            match character {
-                '"' | '\\' => write!(self.0, "\\{character}")?,
-                ' '..='~' => self.0.write_char(character)?,
-                _ => {
-                    for unit in character.encode_utf16(&mut [0; 2]) {
-                        write!(self.0, "\\u{unit:04x}")?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let Self(f, show_hidden) = self;
+        text.chars().try_for_each(|character| match character {
+            '"' | '\\' => write!(f, "\\{character}"),
+            ' '..='~' => f.write_char(character),
+            _ => show_hidden(f, character),
+        })
     }
+}
+
+fn as_bytes(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    let mut buffer = [0; 4];
+    let mut bytes = character.encode_utf8(&mut buffer).bytes();
+    bytes.try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+fn as_utf16(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    let mut buffer = [0; 2];
+    let mut units = character.encode_utf16(&mut buffer).iter();
+    units.try_for_each(|unit| write!(f, "\\u{unit:04x}"))
 }
 
 #[cfg(test)]

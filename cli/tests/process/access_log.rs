@@ -6,6 +6,8 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 use std::thread;
 
 use rustix::fs::Mode;
@@ -322,19 +324,20 @@ fn lines_that_a_full_disk_does_not_take_are_counted_and_hold_up_nothing() {
     );
 }
 
+#[cfg(target_os = "linux")]
+fn new_fifo(folder: &TempDir) -> PathBuf {
+    let fifo = folder.path().join("fifo");
+    let kind = rustix::fs::FileType::Fifo;
+    let mode = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+    fifo
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_fifo_takes_the_lines_if_a_process_reads_it() {
     let folder = TempDir::new().unwrap();
-    let fifo = folder.path().join("fifo");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        Mode::RUSR | Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    let fifo = new_fifo(&folder);
     let path = fifo.to_str().unwrap();
     rejects(
         &["--access-log-file", path],
@@ -358,15 +361,7 @@ fn a_fifo_takes_the_lines_if_a_process_reads_it() {
 #[cfg(target_os = "linux")]
 fn a_file_that_blocks_holds_up_neither_requests_nor_the_stop() {
     let folder = TempDir::new().unwrap();
-    let fifo = folder.path().join("fifo");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        Mode::RUSR | Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    let fifo = new_fifo(&folder);
     // It reads nothing, so the pipe fills up.
     let reader = OpenOptions::new()
         .read(true)

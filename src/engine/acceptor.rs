@@ -33,6 +33,10 @@ use crate::net::stream::Stream;
 /// connection that closes ends the wait.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// An `accept` that finds no connection so soon after the last one has not waited. One that
+/// waits does so for longer.
+const EARLY: Duration = Duration::from_millis(200);
+
 /// How often to check for half-open handshakes while the backlog is drained. The
 /// kernel does not report their end.
 const HALF_OPEN_CHECK_EVERY: Duration = Duration::from_millis(2);
@@ -48,6 +52,8 @@ pub(crate) struct Acceptor {
     gate: Arc<Gate>,
     /// The last accept failed because a resource is used up, and the log says so.
     is_backing_off: Cell<bool>,
+    /// When `accept` found no connection last.
+    last_empty: Cell<Option<Instant>>,
 }
 
 impl Acceptor {
@@ -57,6 +63,7 @@ impl Acceptor {
             listener,
             gate,
             is_backing_off: Cell::new(false),
+            last_empty: Cell::new(None),
         }
     }
 
@@ -81,7 +88,7 @@ impl Acceptor {
             }
             match self.listener.accept() {
                 Accepted::Connection(stream, peer) => self.admit(stream, peer),
-                Accepted::Empty => self.pause_if_shared(),
+                Accepted::Empty => self.pause_if_early(),
                 Accepted::Failed(error) => self.back_off(&error),
             }
         }
@@ -348,10 +355,13 @@ impl Acceptor {
         }
     }
 
-    /// Pauses if the listener is shared: another holder may have made it
-    /// non-blocking.
-    fn pause_if_shared(&self) {
-        if self.listener.ownership() == Ownership::Shared {
+    /// Pauses if `accept` has not waited: another holder of the listener, or one that has
+    /// passed it on and drains its backlog, may have made it non-blocking.
+    fn pause_if_early(&self) {
+        let now = Instant::now();
+        let last = self.last_empty.replace(Some(now));
+        let is_early = last.is_some_and(|last| now.saturating_duration_since(last) < EARLY);
+        if is_early || self.listener.ownership() == Ownership::Shared {
             let until = Instant::now() + BACK_OFF;
             self.engine
                 .services

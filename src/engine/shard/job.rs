@@ -152,12 +152,13 @@ impl<C: Suspendable> Job<C> {
     /// Shows the connections that are ready to readers on other threads.
     fn publish(&mut self) {
         let (connections, since) = (self.ready(), self.waits_since());
-        self.shard.ready.set_connections(connections);
         // As a rule one poll has found all of them.
         if self.published_since != since {
             self.published_since = since;
             self.shard.ready.set_since(since);
         }
+        // Last: a reader that sees connections does not see the time of earlier ones.
+        self.shard.ready.set_connections(connections);
         self.is_published = connections > 0;
     }
 

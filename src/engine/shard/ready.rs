@@ -5,7 +5,9 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Acquire;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -38,7 +40,7 @@ impl ReadyGauge {
     }
 
     pub(super) fn set_connections(&self, connections: usize) {
-        self.connections.store(connections, Relaxed);
+        self.connections.store(connections, Release);
     }
 
     pub(super) fn set_since(&self, since: Instant) {
@@ -48,7 +50,7 @@ impl ReadyGauge {
     }
 
     pub(super) fn get(&self) -> Ready {
-        let connections = self.connections.load(Relaxed);
+        let connections = self.connections.load(Acquire);
         let since = Duration::from_nanos(self.since.load(Relaxed));
         Ready {
             connections,

@@ -201,13 +201,23 @@ impl Entry {
         }
     }
 
+    /// Whether requests with a method that has no route of its own are urgent: those that a
+    /// route of every method answers, or the 405 and the answer to `OPTIONS`.
+    fn is_urgent_otherwise(&self) -> bool {
+        let mut routes = self.routes.iter();
+        match routes.find(|route| matches!(route.methods, Methods::Every)) {
+            Some(every) => every.is_urgent,
+            None => self.routes.iter().all(|route| route.is_urgent),
+        }
+    }
+
     fn finish(self, routers: &Nodes) -> (Endpoint, EndpointHandlers) {
         let path: Arc<str> = Arc::from(&*self.routes[0].path);
         let around_all = &routers[routers.common(self.owners.iter().copied())];
         let treatments = self.treatments(routers);
         let otherwise = Treatment {
             limits: around_all.limits,
-            is_urgent: self.routes.iter().all(|route| route.is_urgent),
+            is_urgent: self.is_urgent_otherwise(),
         };
         let mut by_method: Vec<(Method, Arc<dyn Handler>)> = Vec::new();
         let mut every = None;

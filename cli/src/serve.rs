@@ -64,7 +64,10 @@ pub(super) fn serve(
         admin_address.as_ref(),
         token.is_some(),
     ));
-    if let Some(urls) = Urls::of(&main.local_addr()) {
+    // A browser is opened by the first process, not by each restart.
+    if let Some(urls) = Urls::of(&main.local_addr())
+        && inherited.predecessor.is_none()
+    {
         show(&urls, options);
     }
     let progress = live::show_progress(stop.clone(), signals);
@@ -74,7 +77,8 @@ pub(super) fn serve(
         .transpose()?;
     let on_main = admin.is_none().then_some(&operators);
     let predecessor = inherited.predecessor.take();
-    restarts.begin(stop, listening, predecessor, &supervisor, options)?;
+    let of_admin = admin.as_ref().map(Admin::shutdown_handle);
+    restarts.begin(stop, of_admin, listening, predecessor, &supervisor, options)?;
 
     let others = match folder {
         Some(folder) => folder.router(),

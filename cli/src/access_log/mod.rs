@@ -108,6 +108,13 @@ fn cannot_open(path: &Path, error: &io::Error, options: &Options) -> Failure {
     }
 }
 
+/// Has the file opened again, if there is one, as SIGHUP does.
+pub(super) fn reopen() {
+    if let Some(log) = FILE.get() {
+        log.reopen();
+    }
+}
+
 /// Waits until every line is written or the time is up. If lines are lost, the log says how
 /// many.
 pub(super) fn finish(time: FlushTime) {

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use farewell::Ownership;
@@ -95,7 +96,7 @@ impl Predecessor {
         stop: ShutdownHandle,
         listening: Vec<Listening>,
         then: impl FnOnce() + Send + 'static,
-    ) -> Result<(), Failure> {
+    ) -> Result<JoinHandle<()>, Failure> {
         let take_over = move || match self.run(&stop, &listening) {
             Ok(true) => then(),
             Ok(false) => {}
@@ -107,7 +108,6 @@ impl Predecessor {
         thread::Builder::new()
             .name("farewell-take-over".to_owned())
             .spawn(take_over)
-            .map(drop)
             .map_err(|error| Failure::error(format!("cannot start a thread: {error}")))
     }
 

@@ -23,7 +23,12 @@ const INTERVAL: Duration = Duration::from_millis(10);
 
 /// A process that has not taken over. Its drop kills it and waits for its end.
 #[derive(Debug)]
-pub(super) struct NewProcess(Option<Child>);
+pub(super) struct NewProcess {
+    /// `None` once it is released.
+    child: Option<Child>,
+    /// It has said that it is ready. It accepts connections, and may have requests.
+    pub(super) is_ready: bool,
+}
 
 impl NewProcess {
     /// Starts the program with this end of the channel.
@@ -35,21 +40,24 @@ impl NewProcess {
         command
             .env(VARIABLE, process::id().to_string())
             .stdin(Stdio::from(channel));
-        Ok(Self(Some(command.spawn()?)))
+        Ok(Self {
+            child: Some(command.spawn()?),
+            is_ready: false,
+        })
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.0.as_ref().map_or(0, Child::id)
+        self.child.as_ref().map_or(0, Child::id)
     }
 
     /// How it ended, if it has.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.as_mut()?.try_wait().ok()?
+        self.child.as_mut()?.try_wait().ok()?
     }
 
     /// Asks it to stop, and waits until it has ended, or it is `too_late`: then it is killed.
     pub(super) fn stop(mut self, mut too_late: impl FnMut() -> bool) {
-        if let Some(child) = &self.0
+        if let Some(child) = &self.child
             && let Err(error) = rustix::process::kill_process(Pid::from_child(child), Signal::TERM)
         {
             log::debug!("cannot ask process {} to stop: {error}", child.id());
@@ -61,13 +69,13 @@ impl NewProcess {
 
     /// From here on it needs this process no more.
     pub(super) fn release(mut self) {
-        self.0 = None;
+        self.child = None;
     }
 }
 
 impl Drop for NewProcess {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             // Both fail only if it has ended and was waited for.
             let _ = child.kill();
             let _ = child.wait();

@@ -26,6 +26,7 @@ use super::channel::Passed;
 use super::new::Predecessor;
 use super::new_process::NewProcess;
 use super::program::Program;
+use crate::access_log;
 use crate::args::Options;
 use crate::failure::Failure;
 use crate::inherited::Listening;
@@ -37,12 +38,22 @@ use crate::supervisor::Supervisor;
 /// to stop, and whether the new one has ended.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// What a stop of the new process may take in addition to its bound: the listener for
+/// operators, and the output.
+const STOP_EXTRA: Duration = Duration::from_secs(2);
+
 /// How long the new process may take after an event that ends it.
 const END_GRACE: Duration = Duration::from_secs(1);
 
 /// The restarts of this process, one at a time.
 #[derive(Debug)]
-pub(crate) struct Restarts(Arc<OnceLock<Arc<Restart>>>);
+pub(crate) struct Restarts {
+    /// `None` if the system does not tell.
+    program: Option<Program>,
+    begun: Arc<OnceLock<Arc<Restart>>>,
+    /// The thread that takes over from the process before.
+    taking_over: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Restarts {
     /// From here on, SIGUSR2 does not end the process.
@@ -51,7 +62,11 @@ impl Restarts {
         let on_signal = Arc::clone(&restart);
         // A signal that comes while the program starts waits until it has started.
         signals::on_signal(Signal::User2, move || on_signal.wait().request())?;
-        Ok(Self(restart))
+        Ok(Self {
+            program: Program::of_this_process(),
+            begun: restart,
+            taking_over: Mutex::default(),
+        })
     }
 
     /// From here on, SIGUSR2 starts a restart. A process that was started by one takes over
@@ -59,6 +74,7 @@ impl Restarts {
     pub(crate) fn begin(
         &self,
         stop: ShutdownHandle,
+        admin: Option<ShutdownHandle>,
         listening: Vec<Listening>,
         predecessor: Option<Predecessor>,
         supervisor: &Arc<Supervisor>,
@@ -66,11 +82,12 @@ impl Restarts {
     ) -> Result<(), Failure> {
         let config = options.config();
         let restart = Arc::new(Restart {
-            program: Program::of_this_process(),
+            program: self.program.clone(),
             stop: stop.clone(),
+            admin,
             listening: listening.clone(),
             supervisor: Arc::clone(supervisor),
-            stop_max: config.lame_duck + config.drain_timeout + 2 * config.linger + END_GRACE,
+            stop_max: config.lame_duck + config.drain_timeout + 2 * config.linger + STOP_EXTRA,
             timeout: options.restart_timeout(),
             timeout_option: options.name("restart_timeout"),
             state: Mutex::new(match predecessor {
@@ -80,21 +97,37 @@ impl Restarts {
         });
         if let Some(predecessor) = predecessor {
             let (restart, supervisor) = (Arc::clone(&restart), Arc::clone(supervisor));
-            predecessor.take_over(stop, listening, move || {
+            let thread = predecessor.take_over(stop, listening, move || {
+                // While this process started, the file may have been rotated.
+                access_log::reopen();
                 *restart.state() = State::Idle;
                 supervisor.begin();
             })?;
+            *self
+                .taking_over
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(thread);
         } else {
             supervisor.begin();
         }
         // It is set once, here.
-        let _ = self.0.set(restart);
+        let _ = self.begun.set(restart);
         Ok(())
     }
 
-    /// Waits for the end of a restart that was given up because this process stops.
+    /// Waits for the end of a restart that was given up because this process stops. If this
+    /// process has just taken over, the process before has to hear of that: it would go on
+    /// with sockets that refuse connections.
     pub(crate) fn end(&self) {
-        let Some(restart) = self.0.get() else {
+        let taking_over = self
+            .taking_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if taking_over.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the thread that takes over panicked");
+        }
+        let Some(restart) = self.begun.get() else {
             return;
         };
         let state = std::mem::replace(&mut *restart.state(), State::TakingOver);
@@ -111,6 +144,8 @@ struct Restart {
     /// `None` if the system does not tell.
     program: Option<Program>,
     stop: ShutdownHandle,
+    /// Of the server for operators.
+    admin: Option<ShutdownHandle>,
     listening: Vec<Listening>,
     supervisor: Arc<Supervisor>,
     /// The longest time that a new process may take to stop.
@@ -134,19 +169,14 @@ enum State {
 #[derive(Debug)]
 enum Failed {
     /// This process was asked to stop.
-    Stopping {
-        /// The new process may have connections already.
-        is_ready: bool,
-    },
+    Stopping,
     Because(String),
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stopping { .. } => {
-                f.write_str("the restart is given up, because the program stops")
-            }
+            Self::Stopping => f.write_str("the restart is given up, because the program stops"),
             Self::Because(why) => {
                 write!(f, "the restart has failed, and this process goes on: {why}")
             }
@@ -190,9 +220,8 @@ impl Restart {
         match self.replace() {
             Ok(id) => {
                 log::info!("restart: process {id} has taken over, this process drains");
-                self.stop.shutdown_by(Trigger::Restart);
             }
-            Err(failed @ Failed::Stopping { .. }) => log::info!("{failed}"),
+            Err(failed @ Failed::Stopping) => log::info!("{failed}"),
             Err(failed) => {
                 // Before the line: from it on, SIGUSR2 starts the next restart.
                 *self.state() = State::Idle;
@@ -223,22 +252,34 @@ impl Restart {
             .map_err(|error| because(&format!("cannot start {path}"), &error))?;
         let id = new.id();
         log::info!("restart: {path} starts as process {id}");
-        match self.hand_over(&mut channel, &mut new) {
-            Ok(()) => {
-                new.release();
-                // Before the drop of the channel: after that the new process tells the
-                // supervisor, which listens to the process that it knows.
-                self.supervisor.replaced_by(id);
-                Ok(id)
+        let handed_over = self.hand_over(&mut channel, &mut new).and_then(|()| {
+            // Before the drop of the channel: after that the new process tells the
+            // supervisor, which listens to the process that it knows.
+            self.supervisor.replaced_by(id);
+            // Another trigger may have stopped this process a moment before. It is meant for
+            // the new one too.
+            match self.stop.shutdown_by(Trigger::Restart) {
+                true => Ok(()),
+                false => Err(Failed::Stopping),
             }
-            Err(Failed::Stopping { is_ready }) => {
-                drop(channel);
-                self.stop_both(new, is_ready);
-                Err(Failed::Stopping { is_ready })
+        });
+        let Err(failed) = handed_over else {
+            // Requests of operators are for the new process from now on. This one would answer
+            // some of them, as long as it drains.
+            if let Some(admin) = &self.admin {
+                admin.shutdown_by(Trigger::Restart);
             }
-            // The drop of `new` kills it.
-            Err(failed) => Err(failed),
+            new.release();
+            return Ok(id);
+        };
+        // A process that is ready accepts connections. It may have said so just now.
+        let is_ready = new.is_ready || matches!(channel.receive(INTERVAL), Ok(Some(_)));
+        drop(channel);
+        match (&failed, is_ready) {
+            (Failed::Stopping, _) | (_, true) => self.stop_new(new, is_ready),
+            (Failed::Because(_), false) => drop(new),
         }
+        Err(failed)
     }
 
     /// A second handle of each socket, for the new process.
@@ -247,7 +288,7 @@ impl Restart {
             let socket = listener
                 .duplicate()
                 .map_err(|error| match self.is_stopping() {
-                    true => Failed::Stopping { is_ready: false },
+                    true => Failed::Stopping,
                     false => Failed::Because(error.to_string()),
                 })?;
             Ok(Passed {
@@ -261,18 +302,18 @@ impl Restart {
 
     /// Waits until the new process has taken over.
     fn hand_over(&self, channel: &mut Channel, new: &mut NewProcess) -> Result<(), Failed> {
-        let deadline = Instant::now() + self.timeout;
-        self.expect(Message::Ready, channel, new, deadline)?;
+        self.expect(Message::Ready, channel, new)?;
+        new.is_ready = true;
         channel
             .send(Message::TakeOver)
-            .map_err(|error| self.lost(new, &error, true))?;
-        self.expect(Message::Taken, channel, new, deadline)?;
+            .map_err(|error| self.lost(new, &error))?;
+        self.expect(Message::Taken, channel, new)?;
         // From *taken* on, both own the sockets, so a stop of either loses nothing.
         for Listening { listener, .. } in &self.listening {
             match listener.set_ownership(Ownership::Shared) {
                 Ok(true) => {}
                 // The stop of this process has made the kernel refuse connections.
-                Ok(false) => return Err(Failed::Stopping { is_ready: true }),
+                Ok(false) => return Err(Failed::Stopping),
                 // It fails for `Ownership::Sole` alone.
                 Err(error) => return Err(Failed::Because(error.to_string())),
             }
@@ -285,22 +326,21 @@ impl Restart {
         expected: Message,
         channel: &mut Channel,
         new: &mut NewProcess,
-        deadline: Instant,
     ) -> Result<(), Failed> {
-        let is_ready = expected != Message::Ready;
+        let deadline = Instant::now() + self.timeout;
         loop {
             if self.is_stopping() {
-                return Err(Failed::Stopping { is_ready });
+                return Err(Failed::Stopping);
             }
             match channel.receive(INTERVAL) {
                 Ok(Some(message)) if message == expected => return Ok(()),
                 Ok(Some(message)) => {
                     let error = format!("it says '{message}' instead of '{expected}'");
                     let error = io::Error::new(ErrorKind::InvalidData, error);
-                    return Err(self.lost(new, &error, is_ready));
+                    return Err(self.lost(new, &error));
                 }
                 Ok(None) => {}
-                Err(error) => return Err(self.lost(new, &error, is_ready)),
+                Err(error) => return Err(self.lost(new, &error)),
             }
             // A process that it has started may still have its end of the channel.
             if let Some(status) = new.ended() {
@@ -309,18 +349,28 @@ impl Restart {
             if Instant::now() >= deadline {
                 let (id, option) = (new.id(), &self.timeout_option);
                 let timeout = humantime::format_duration(self.timeout);
-                return Err(Failed::Because(format!(
-                    "process {id} was not ready within {timeout} ({option}), and is killed"
-                )));
+                return Err(Failed::Because(match new.is_ready {
+                    false => format!(
+                        "process {id} was not ready within {timeout} ({option}), and is killed"
+                    ),
+                    true => format!(
+                        "process {id} did not take over within {timeout} ({option}), and is stopped"
+                    ),
+                }));
             }
         }
     }
 
     /// The channel has failed: the new process has ended, gives up, or is another program.
-    fn lost(&self, new: &mut NewProcess, error: &io::Error, is_ready: bool) -> Failed {
+    fn lost(&self, new: &mut NewProcess, error: &io::Error) -> Failed {
         // The kernel closes the channel a moment before the process has ended. A process that
         // was asked to stop closes it first, and then answers the requests that it has.
-        let until = Instant::now() + if is_ready { self.stop_max } else { END_GRACE };
+        let until = Instant::now()
+            + if new.is_ready {
+                self.stop_max
+            } else {
+                END_GRACE
+            };
         while error.kind() != ErrorKind::InvalidData && Instant::now() < until {
             if let Some(status) = new.ended() {
                 return ended(new, status);
@@ -336,9 +386,9 @@ impl Restart {
         })
     }
 
-    /// Stops the new process while this one stops. One that is ready may have requests, and
-    /// has as long as a stop may take. Another one has none, unless it got ready this moment.
-    fn stop_both(&self, new: NewProcess, is_ready: bool) {
+    /// Stops the new process. If it is ready it may have requests, and it has as long as a
+    /// stop may take. If it is not, it has none, and ends with this process, which stops.
+    fn stop_new(&self, new: NewProcess, is_ready: bool) {
         let asked = Instant::now();
         let mut stopped = None;
         new.stop(|| {

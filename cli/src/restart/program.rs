@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// How this process was started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Program {
     /// The path by which the program was found, with its symbolic links. So a new process
     /// is of the file that is there then: a new version, or the one that a link leads to.

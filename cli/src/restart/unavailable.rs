@@ -30,6 +30,7 @@ impl Restarts {
     pub(crate) fn begin(
         &self,
         _: ShutdownHandle,
+        _: Option<ShutdownHandle>,
         _: Vec<Listening>,
         _: Option<Predecessor>,
         _: &Arc<Supervisor>,

@@ -18,7 +18,8 @@ struct Look {
     waiting: usize,
     /// Requests that may hold a worker.
     in_progress: usize,
-    /// Requests that have begun or ended, connections that were accepted: what only grows.
+    /// Requests that have begun or ended: what only grows. Connections that are accepted do not
+    /// count, because no worker accepts them.
     done: u64,
 }
 
@@ -33,7 +34,7 @@ impl Liveness {
         let look = Look {
             waiting: counts.waiting,
             in_progress: counts.in_progress,
-            done: totals.accepted + totals.begun + totals.requests.total(),
+            done: totals.begun + totals.requests.total(),
         };
         self.judge(look, workers)
     }

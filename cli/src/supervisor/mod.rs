@@ -33,8 +33,9 @@ use self::notify_socket::NotifySocket;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How much longer than its deadline a stop may take, besides twice the linger: the time
-/// for code that does not return, and for output that blocks.
-const OUTPUT_MAX: Duration = Duration::from_secs(13);
+/// for code that does not return, for the listener for operators, and for output that
+/// blocks.
+const OUTPUT_MAX: Duration = Duration::from_secs(2);
 
 /// What the program tells its supervisor.
 #[derive(Debug)]

@@ -34,6 +34,8 @@ mod supervisor;
 mod usage;
 mod values;
 
+use std::io;
+use std::io::Write;
 use std::process::ExitCode;
 
 use farewell::Abort;
@@ -82,7 +84,7 @@ fn run() -> Result<(u8, FlushTime), Failure> {
         log::warn!("{warning}");
     }
     if options.check {
-        STDOUT.print(check(&options)?);
+        print_at_once(check(&options)?)?;
         return Ok((0, FlushTime::whole()));
     }
     let report = serve::serve(&options, access_log.is_some(), inherited)?;
@@ -103,10 +105,25 @@ fn run() -> Result<(u8, FlushTime), Failure> {
 fn run_command(command: &Command) -> Result<u8, Failure> {
     match command {
         Command::Drill(options) => return Ok(farewell_drill::run(options)),
-        Command::Completions(options) => STDOUT.print(commands::completions(options)),
-        Command::Man(options) => STDOUT.print(commands::man(options)?),
+        Command::Completions(options) => print_at_once(commands::completions(options))?,
+        Command::Man(options) => print_at_once(commands::man(options)?)?,
     }
     Ok(0)
+}
+
+/// Writes to stdout, and waits until it has taken everything. A reader that has seen enough,
+/// such as `head`, is no error.
+fn print_at_once(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    match stdout
+        .write_all(text.as_ref())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::error(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn exit_code(report: &Report) -> u8 {

@@ -216,7 +216,7 @@ fn values(argument: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>
     }
 }
 
-/// A value that is neither a list nor a table.
+/// A string or a number.
 fn single(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
@@ -226,13 +226,13 @@ fn single(value: &DeValue<'_>) -> Option<String> {
             Some(decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string()))
         }
         DeValue::Float(number) => Some(number.as_str().to_owned()),
-        DeValue::Boolean(is_on) => Some(is_on.to_string()),
-        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
         _ => "a date or time",
@@ -377,7 +377,7 @@ mod tests {
             ),
             (
                 "workers = true",
-                "1: workers is 'true': it must be a whole number",
+                "1: workers is a boolean, and must be one value",
             ),
             (
                 "\n\nlinger = 5",
@@ -399,6 +399,7 @@ mod tests {
                 "listen = ['a', 'b']",
                 "1: listen is a list, and must be one value",
             ),
+            ("access-log-file = false", "1: access-log-file is a boolean"),
             ("linger = 2026-01-01", "1: linger is a date or time"),
             ("linger = { a = 1 }", "1: linger is a table"),
             (

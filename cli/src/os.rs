@@ -23,6 +23,7 @@ mod system {
     use std::io::IsTerminal;
     use std::os::fd::AsFd;
     use std::os::fd::BorrowedFd;
+    use std::os::unix::fs::FileTypeExt;
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::process::CommandExt;
@@ -125,7 +126,8 @@ mod system {
 
     /// Whether each user of this machine may change the file. A device is no such file.
     pub(in super::super) fn is_writable_by_all(file: &Metadata) -> bool {
-        file.is_file() && file.mode() & 0o002 != 0
+        let kind = file.file_type();
+        (kind.is_file() || kind.is_socket()) && file.mode() & 0o002 != 0
     }
 
     /// Keeps Ctrl+C, which the terminal sends to the whole group, from the program that

@@ -14,12 +14,14 @@ mod readers;
 mod routes;
 mod status;
 
+use std::fs;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use farewell::Config;
 use farewell::LocalAddr;
 use farewell::Server;
+use farewell::ShutdownHandle;
 use farewell::Spawned;
 
 use self::readers::Readers;
@@ -47,9 +49,19 @@ pub(super) fn bind(
     let Some(address) = &options.admin else {
         return Ok(None);
     };
+    let is_inherited = inherited.is_some();
     let bind = || bind::bind("admin", address, inherited, config(), options);
     // Only the user of the program may connect, and so stop it.
     let bound = os::with_private_files(bind);
+    if let Ok(LocalAddr::Unix(path)) = bound.as_ref().map(Server::local_addr)
+        && is_inherited
+        && fs::metadata(&path).is_ok_and(|file| os::is_writable_by_all(&file))
+    {
+        log::warn!(
+            "every user of this machine may stop the program by the inherited socket {}: have the supervisor make it with the mode 0600",
+            path.display()
+        );
+    }
     bound.map(Some).map_err(|failure| match main.socket_addr() {
         Some(main) if bind::is_taken_by(address, main) => is_taken(address, options),
         _ => failure,
@@ -111,6 +123,10 @@ impl Admin {
             .spawn(routes)
             .map_err(|error| Failure::error(format!("the admin listener: {error}")))?;
         Ok(Self { server })
+    }
+
+    pub(super) fn shutdown_handle(&self) -> ShutdownHandle {
+        self.server.shutdown_handle()
     }
 
     /// Stops, after the first server has stopped. Its clients have the report by then, or

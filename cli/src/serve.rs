@@ -102,7 +102,11 @@ impl Servers {
     fn bind(options: &Options, inherited: &mut Inherited) -> Result<Self, Failure> {
         let socket = inherited.socket(Role::Main);
         let main = bind::bind("listen", &options.listen, socket, options.config(), options)?;
-        let socket = inherited.socket(Role::Admin);
+        // Without `--admin` the socket stays, and is closed with a warning.
+        let socket = match options.admin {
+            Some(_) => inherited.socket(Role::Admin),
+            None => None,
+        };
         let admin = admin::bind(options, &main.local_addr(), socket)?;
         inherited.close_unused();
         Ok(Self { main, admin })

@@ -89,8 +89,12 @@ impl Inherited {
         }
         for (role, _socket) in self.sockets.drain(..) {
             log::warn!(
-                "the inherited socket '{}' is closed: no server is configured for it",
-                role.name()
+                "the inherited socket '{}' is closed: no server is configured for it{}",
+                role.name(),
+                match role {
+                    Role::Main => "",
+                    Role::Admin => " (--admin ADDR is not set)",
+                }
             );
         }
     }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::client::get;
 use crate::restarts::clients::Clients;
 use crate::restarts::service::Output;
 use crate::restarts::service::Place;
@@ -163,6 +164,37 @@ fn a_request_in_progress_is_answered_by_the_old_process() {
     assert_eq!(client.response().status, 200);
     drop(client);
     assert_eq!(triggers(&service.end()), ["restart", "signal"]);
+}
+
+#[test]
+fn requests_of_operators_are_for_the_new_process_while_the_old_one_drains() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = folder.path().join("admin.sock");
+    let (_place, mut service) = start(&["--admin", &format!("unix:{}", admin.display())]);
+    let mut upload = Client::connect(service.address);
+    upload.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
+    // The connection is accepted before the next one.
+    assert_eq!(Client::connect(service.address).get("/").status, 200);
+    service.restart();
+    // The old process would say that it stops.
+    let is_ready = || {
+        let mut operator = Client::try_connect_unix(&admin).unwrap();
+        operator.try_send(get("/readyz")).ok()?;
+        let response = operator.try_response(false).ok()?;
+        Some(response.status == 200)
+    };
+    let mut in_a_row = 0;
+    while in_a_row < 20 {
+        in_a_row = if is_ready() == Some(true) {
+            in_a_row + 1
+        } else {
+            0
+        };
+    }
+    upload.send("67890");
+    assert_eq!(upload.response().body, "1234567890");
+    drop(upload);
+    assert_eq!(triggers(&service.stop()), ["restart", "signal"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub(crate) fn stand_by(engine: &Arc<Engine>, number: usize, reserve: &Reserve) {
                 break;
             };
             worker.runner.job = Some(job);
-            worker.sift();
+            worker.serve_urgent();
             worker.runner.hand_off();
         }
         thread::park();
@@ -156,7 +156,7 @@ impl<'a> Worker<'a> {
                 self.next_look = self.runner.now + LOOK_EVERY;
                 self.engine.look_as_owner(self.number, self.runner.now);
                 if self.engine.reserve.is_some() && reserve::is_due(job, self.runner.now) {
-                    self.sift();
+                    self.serve_urgent();
                     continue;
                 }
             }
@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
     /// Answers the urgent requests that wait in the job, and holds the connections with
     /// other requests.
     #[cold]
-    fn sift(&mut self) {
+    fn serve_urgent(&mut self) {
         if let Some(job) = &mut self.runner.job {
             self.runner.now = job.poll_for(Some(Duration::ZERO));
         }

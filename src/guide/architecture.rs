@@ -92,7 +92,7 @@
 //!
 //! 1. `engine/monitor.rs`: the monitor polls the jobs on the run queue, and so finds the
 //!    connection ready. Once it has waited for 20 ms, the monitor wakes the reserve.
-//! 2. `engine/worker.rs`: `stand_by` receives the job, and `sift` gives each connection a turn
+//! 2. `engine/worker.rs`: `stand_by` receives the job, and `serve_urgent` gives each connection a turn
 //!    with `Serves::UrgentOnly`.
 //! 3. The steps 3 to 8 above. `engine/connection/input.rs` finds in the route table that the
 //!    request is urgent, so its handler is called. For another request the turn ends with

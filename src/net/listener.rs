@@ -16,8 +16,8 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::acceptor_waker::AcceptorWaker;
+use super::ownership::ListenerOwnership;
 use super::ownership::Ownership;
-use super::ownership::Standing;
 use super::stream::Stream;
 use super::stream::UNSENT_MAX;
 use crate::address::LocalAddr;
@@ -40,7 +40,7 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) struct SharedListener {
     socket: ListeningSocket,
-    pub(crate) standing: Standing,
+    pub(crate) ownership: ListenerOwnership,
 }
 
 /// In blocking mode until [`Listener::set_nonblocking`]. The sockets are mio's because
@@ -110,9 +110,9 @@ impl Listener {
     }
 
     fn assemble(socket: ListeningSocket, address: LocalAddr, ownership: Ownership) -> Self {
-        let standing = Standing::new(ownership);
+        let ownership = ListenerOwnership::new(ownership);
         Self {
-            shared: Arc::new(SharedListener { socket, standing }),
+            shared: Arc::new(SharedListener { socket, ownership }),
             address,
         }
     }
@@ -127,13 +127,13 @@ impl Listener {
     }
 
     pub(crate) fn ownership(&self) -> Ownership {
-        self.shared.standing.ownership()
+        self.shared.ownership.get()
     }
 
     /// The ownership by which the stop of the server treats the backlog. From here on it
     /// does not change.
     pub(crate) fn stop_accepting(&self) -> Ownership {
-        self.shared.standing.fix()
+        self.shared.ownership.fix()
     }
 
     /// What wakes the thread that waits in [`accept`](Self::accept).

@@ -69,7 +69,7 @@ impl ListenerHandle {
     /// closed it.
     pub fn ownership(&self) -> Option<Ownership> {
         let listener = self.0.upgrade()?;
-        Some(listener.standing.ownership())
+        Some(listener.ownership.get())
     }
 
     /// A second handle of the listening socket, to pass to another process. Only on Unix.
@@ -86,7 +86,7 @@ impl ListenerHandle {
     #[cfg(unix)]
     pub fn duplicate(&self) -> Result<OwnedFd, Error> {
         let listener = self.0.upgrade();
-        let duplicate = match listener.filter(|listener| !listener.standing.is_fixed()) {
+        let duplicate = match listener.filter(|listener| !listener.ownership.is_fixed()) {
             Some(listener) => listener.duplicate(),
             None => Err(io::Error::other("the server has stopped accepting")),
         };
@@ -112,7 +112,7 @@ impl ListenerHandle {
             Ownership::Sole => listener.make_blocking(),
             Ownership::Shared => Ok(()),
         };
-        let changed = listener.standing.change(ownership, prepare);
+        let changed = listener.ownership.change(ownership, prepare);
         changed.map_err(|error| Error::io("cannot use the listener", error))
     }
 }

@@ -20,24 +20,24 @@ pub enum Ownership {
 
 /// The ownership of a listener, until the stop has used it.
 #[derive(Debug)]
-pub(crate) struct Standing(Mutex<Now>);
+pub(crate) struct ListenerOwnership(Mutex<State>);
 
 #[derive(Debug)]
-struct Now {
+struct State {
     ownership: Ownership,
     /// The stop has begun to treat the accept queue by the ownership.
     is_fixed: bool,
 }
 
-impl Standing {
+impl ListenerOwnership {
     pub(crate) fn new(ownership: Ownership) -> Self {
-        Self(Mutex::new(Now {
+        Self(Mutex::new(State {
             ownership,
             is_fixed: false,
         }))
     }
 
-    pub(crate) fn ownership(&self) -> Ownership {
+    pub(crate) fn get(&self) -> Ownership {
         self.lock().ownership
     }
 
@@ -45,9 +45,9 @@ impl Standing {
     /// ownership come one after the other: either the stop goes by the change, or the
     /// change is refused.
     pub(crate) fn fix(&self) -> Ownership {
-        let mut now = self.lock();
-        now.is_fixed = true;
-        now.ownership
+        let mut state = self.lock();
+        state.is_fixed = true;
+        state.ownership
     }
 
     pub(crate) fn is_fixed(&self) -> bool {
@@ -60,17 +60,17 @@ impl Standing {
         ownership: Ownership,
         prepare: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<bool> {
-        let mut now = self.lock();
-        if now.is_fixed {
+        let mut state = self.lock();
+        if state.is_fixed {
             return Ok(false);
         }
         prepare()?;
-        now.ownership = ownership;
+        state.ownership = ownership;
         Ok(true)
     }
 
     /// The lock guards plain values, which are consistent even if a holder panicked.
-    fn lock(&self) -> MutexGuard<'_, Now> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,12 +40,12 @@ const OUTPUT_MAX: Duration = Duration::from_secs(2);
 /// What the program tells its supervisor.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    told: Option<Told>,
+    target: Option<NotifyTarget>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct NotifyTarget {
     socket: Arc<NotifySocket>,
     stop: ShutdownHandle,
     config: Config,
@@ -56,34 +56,34 @@ struct Told {
 impl Supervisor {
     /// The supervisor that the environment names. It is told nothing yet.
     pub(super) fn of_environment(stop: &ShutdownHandle, config: &Config) -> Self {
-        let told = NotifySocket::of_environment().map(|socket| Told {
+        let target = NotifySocket::of_environment().map(|socket| NotifyTarget {
             socket: Arc::new(socket),
             stop: stop.clone(),
             config: config.clone(),
             is_replaced: Arc::default(),
         });
         Self {
-            told,
+            target,
             thread: Mutex::default(),
         }
     }
 
     /// Tells it that the program is ready, once it accepts connections, and all that follows.
     pub(super) fn begin(&self) {
-        let Some(told) = &self.told else {
+        let Some(target) = &self.target else {
             return;
         };
-        let teller = Teller {
-            socket: Arc::clone(&told.socket),
-            stop: told.stop.clone(),
-            config: told.config.clone(),
-            is_replaced: Arc::clone(&told.is_replaced),
+        let notifier = Notifier {
+            socket: Arc::clone(&target.socket),
+            stop: target.stop.clone(),
+            config: target.config.clone(),
+            is_replaced: Arc::clone(&target.is_replaced),
             watchdog: watchdog(),
-            said: Said::default(),
+            sent: Sent::default(),
         };
         let thread = thread::Builder::new()
             .name("farewell-notify".to_owned())
-            .spawn(move || teller.run());
+            .spawn(move || notifier.run());
         match thread {
             Ok(thread) => *self.lock() = Some(thread),
             Err(error) => {
@@ -95,9 +95,9 @@ impl Supervisor {
     /// Tells it that this process has taken over from the one that it knows; and nothing
     /// more from here on.
     pub(super) fn replaced_by(&self, process: u32) {
-        if let Some(told) = &self.told {
-            told.is_replaced.store(true, SeqCst);
-            told.socket.send_surely(&format!("MAINPID={process}"));
+        if let Some(target) = &self.target {
+            target.is_replaced.store(true, SeqCst);
+            target.socket.send_surely(&format!("MAINPID={process}"));
         }
     }
 
@@ -127,23 +127,23 @@ fn watchdog() -> Option<Duration> {
 
 /// What the supervisor knows. What could not be sent is not in it, and is sent again.
 #[derive(Debug, Default)]
-struct Said {
+struct Sent {
     ready: bool,
     stopping: bool,
     status: String,
 }
 
 /// The thread that tells.
-struct Teller {
+struct Notifier {
     socket: Arc<NotifySocket>,
     stop: ShutdownHandle,
     config: Config,
     is_replaced: Arc<AtomicBool>,
     watchdog: Option<Duration>,
-    said: Said,
+    sent: Sent,
 }
 
-impl Teller {
+impl Notifier {
     fn run(mut self) {
         if !self.stop.wait_until_serving(Duration::MAX) {
             return;
@@ -175,18 +175,18 @@ impl Teller {
     /// What there is to say in this phase.
     fn lines(&self, phase: Phase) -> String {
         let mut lines = String::new();
-        if !self.said.ready {
+        if !self.sent.ready {
             lines += "READY=1\n";
         }
         let is_stopping = phase > Phase::Running;
-        if is_stopping && !self.said.stopping {
+        if is_stopping && !self.sent.stopping {
             lines += "STOPPING=1\n";
         }
         if is_stopping && phase < Phase::Stopped {
             lines += &self.extension();
         }
         let status = self.status(phase);
-        if status != self.said.status {
+        if status != self.sent.status {
             lines += &format!("STATUS={status}\n");
         }
         lines
@@ -212,11 +212,11 @@ impl Teller {
         if lines.is_empty() || self.is_replaced.load(SeqCst) || !self.socket.send(lines) {
             return;
         }
-        self.said.ready = true;
-        self.said.stopping |= phase > Phase::Running;
+        self.sent.ready = true;
+        self.sent.stopping |= phase > Phase::Running;
         let status = lines.lines().find_map(|line| line.strip_prefix("STATUS="));
         if let Some(status) = status {
-            self.said.status = status.to_owned();
+            self.sent.status = status.to_owned();
         }
     }
 }

@@ -98,9 +98,7 @@ impl Rest {
             Self::File(_) | Self::Lent => false,
         }
     }
-}
 
-impl Rest {
     /// Whether a call that may block is needed to send more of it.
     pub(super) fn needs_call(&self) -> bool {
         match self {

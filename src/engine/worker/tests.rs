@@ -268,13 +268,13 @@ fn expect_quick(bench: &TestEngine) {
 }
 
 #[test]
-fn a_sift_answers_urgent_requests_and_holds_the_others_in_front_of_later_ones() {
+fn a_turn_for_urgent_requests_holds_the_others_in_front_of_later_ones() {
     let (bench, mut clients) = with_urgent_route();
     expect_quick(&bench);
     let slot = Arc::default();
     let mut worker = Worker::new(&bench.engine, 0, &slot);
     worker.runner.job = bench.engine.run_queue.try_receive();
-    worker.sift();
+    worker.serve_urgent();
     expect_answer(&mut clients[1]);
     expect_answer(&mut clients[3]);
     let (mut later, connection) = bench.connect(URGENT);
@@ -283,7 +283,7 @@ fn a_sift_answers_urgent_requests_and_holds_the_others_in_front_of_later_ones() 
     assert_eq!(job.ready(), 2);
     job.poll_for(Some(Duration::ZERO));
     assert_eq!(job.ready(), 3);
-    worker.sift();
+    worker.serve_urgent();
     expect_answer(&mut later);
 
     let (_last, connection) = bench.connect(GET);
@@ -312,11 +312,11 @@ fn connections_behind_an_urgent_call_that_may_wait_are_found_in_the_run_queue() 
     let mut worker = Worker::new(&bench.engine, 0, &slot);
     worker.runner.job = bench.engine.run_queue.try_receive();
     // It is the first call of its route, so the job is handed off before.
-    worker.sift();
+    worker.serve_urgent();
     expect_answer(&mut clients[1]);
     assert!(worker.runner.job.is_none() && bench.job_waits());
     worker.runner.job = bench.engine.run_queue.receive_first(|job| job.ready() == 3);
-    worker.sift();
+    worker.serve_urgent();
     expect_answer(&mut clients[3]);
     assert_eq!(worker.runner.job.as_ref().unwrap().ready(), 2);
     worker.runner.hand_off();
@@ -335,7 +335,7 @@ fn an_eviction_closes_connections_that_are_held() {
     let slot = Arc::default();
     let mut worker = Worker::new(&bench.engine, 0, &slot);
     worker.runner.job = bench.engine.run_queue.try_receive();
-    worker.sift();
+    worker.serve_urgent();
     worker.runner.hand_off();
     bench.engine.evict();
     for held in [0, 2] {

@@ -253,7 +253,7 @@ impl<'a> Driver<'a> {
             buffer: &mut self.buffer,
             date: &mut self.date,
             phase: self.services.life.phase(),
-            serves: match self.plan.sifts && !mem::take(&mut self.is_held) {
+            serves: match self.plan.urgent_only && !mem::take(&mut self.is_held) {
                 true => Serves::UrgentOnly,
                 false => Serves::Everything,
             },

@@ -33,7 +33,7 @@ pub(super) struct Plan {
     /// The stream is repeated until it fills a buffer.
     pub(super) repeated: bool,
     /// A turn for urgent requests only comes before each turn that serves everything.
-    pub(super) sifts: bool,
+    pub(super) urgent_only: bool,
     pub(super) interruption: Interruption,
     /// The interruption happens at this step of the client, counted from 1.
     pub(super) after: usize,
@@ -92,7 +92,7 @@ impl Plan {
             chunked_answer: handler & 16 != 0,
             tight: handler & 32 != 0,
             repeated,
-            sifts: handler & 128 != 0,
+            urgent_only: handler & 128 != 0,
             interruption,
             after: usize::from(happening >> 3) + 1,
         }

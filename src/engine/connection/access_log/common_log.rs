@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
-
-use httpdate::HttpDate;
 
 use super::super::exchange::Exchange;
+use super::date_parts;
 use super::rate;
 use crate::address::PeerAddr;
 use crate::escaped::Escaped;
-use crate::http1::encode::LAST_DATE;
 
 pub(super) fn line(
     peer: PeerAddr,
@@ -51,22 +48,19 @@ fn host(peer: PeerAddr) -> String {
 /// Returns `06/Nov/1994:08:49:37 +0000` for `Sun, 06 Nov 1994 08:49:37 GMT`. Returns
 /// `-` for a time outside of the years 1970 to 9999.
 fn date(at: SystemTime) -> String {
-    let last = UNIX_EPOCH + Duration::from_secs(LAST_DATE);
-    if !(UNIX_EPOCH..=last).contains(&at) {
-        return "-".to_owned();
-    }
-    let date = HttpDate::from(at).to_string();
-    let words: Vec<&str> = date.split(' ').collect();
-    match words[..] {
-        [_, day, month, year, time, _] => format!("{day}/{month}/{year}:{time} +0000"),
-        _ => date,
+    match date_parts(at) {
+        Some([day, month, year, time]) => format!("{day}/{month}/{year}:{time} +0000"),
+        None => "-".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::super::tests::exchange;
     use super::*;
+    use crate::http1::encode::LAST_DATE;
 
     #[test]
     fn a_line_is_in_the_common_log_format() {

@@ -6,13 +6,11 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use httpdate::HttpDate;
-
 use super::super::exchange::Exchange;
+use super::date_parts;
 use super::rate;
 use crate::address::PeerAddr;
 use crate::escaped::JsonString;
-use crate::http1::encode::LAST_DATE;
 use crate::lifecycle::outcome::Outcome;
 use crate::lifecycle::outcome::RequestOutcome;
 
@@ -69,18 +67,9 @@ fn time(at: SystemTime) -> Option<String> {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
 
-    let since = at.duration_since(UNIX_EPOCH).ok()?;
-    if since.as_secs() > LAST_DATE {
-        return None;
-    }
-    // As in `Sun, 06 Nov 1994 08:49:37 GMT`.
-    let date = HttpDate::from(at).to_string();
-    let words: Vec<&str> = date.split(' ').collect();
-    let [_, day, month, year, time, _] = words[..] else {
-        return None;
-    };
+    let [day, month, year, time] = date_parts(at)?;
     let month = 1 + MONTHS.iter().position(|&name| name == month)?;
-    let millis = since.subsec_millis();
+    let millis = at.duration_since(UNIX_EPOCH).ok()?.subsec_millis();
     Some(format!("{year}-{month:02}-{day}T{time}.{millis:03}Z"))
 }
 
@@ -91,6 +80,7 @@ mod tests {
 
     use super::super::tests::exchange;
     use super::*;
+    use crate::http1::encode::LAST_DATE;
 
     #[test]
     fn a_line_is_a_json_object_with_every_field() {

@@ -8,11 +8,13 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use httpdate::HttpDate;
 use log::Level;
 
 use super::exchange::Exchange;
 use crate::address::PeerAddr;
 use crate::config::AccessLogFormat;
+use crate::http1::encode::LAST_DATE;
 use crate::journal::ACCESS;
 use crate::journal::Journal;
 use crate::lifecycle::outcome::RequestOutcome;
@@ -48,6 +50,19 @@ fn rate(bytes: u64, took: Duration) -> Option<u64> {
     }
     let rate = u128::from(bytes) * 1_000_000_000 / took.as_nanos().max(1);
     Some(u64::try_from(rate).unwrap_or(u64::MAX))
+}
+
+/// The day, the month's name, the year and the time of day in UTC. `None` for a time outside
+/// of the years 1970 to 9999.
+fn date_parts(at: SystemTime) -> Option<[String; 4]> {
+    if at.duration_since(UNIX_EPOCH).ok()?.as_secs() > LAST_DATE {
+        return None;
+    }
+    // As in `Sun, 06 Nov 1994 08:49:37 GMT`.
+    let date = HttpDate::from(at).to_string();
+    let mut words = date.split(' ').skip(1).map(str::to_owned);
+    let mut next = || words.next();
+    Some([next()?, next()?, next()?, next()?])
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use farewell::Progress;
 use farewell::Request;
 use farewell::Server;
 
+use crate::support::Client;
 use crate::support::Gate;
 use crate::support::TestServer;
 use crate::support::config;
@@ -21,6 +22,18 @@ fn line(progress: &Progress) -> String {
         }
         Progress::Finished(report) => format!("end: {}\n", report.requests),
         _ => unreachable!("there are two kinds of progress"),
+    }
+}
+
+/// The last chunk of a body, read to its end.
+fn last_chunk(client: &mut Client) -> Vec<u8> {
+    let mut last = Vec::new();
+    loop {
+        let chunk = client.chunk().unwrap();
+        if chunk.is_empty() {
+            return last;
+        }
+        last = chunk;
     }
 }
 
@@ -61,15 +74,7 @@ fn all_other_requests_end_before_the_last_line() {
     assert_eq!(slow.response().body, "done");
     drop(slow);
     for follower in &mut followers {
-        let mut last = Vec::new();
-        loop {
-            let chunk = follower.chunk().unwrap();
-            if chunk.is_empty() {
-                break;
-            }
-            last = chunk;
-        }
-        assert_eq!(last, b"end: 1 answered\n");
+        assert_eq!(last_chunk(follower), b"end: 1 answered\n");
         follower.expect_eof();
     }
     drop(followers);
@@ -118,7 +123,7 @@ fn a_follower_does_not_count_against_max_connections_during_a_stop() {
     let mut follower = server.connect();
     follower.request("/wait");
     follower.wait_readable();
-    let mut queued = crate::support::Client::try_connect(server.address());
+    let mut queued = Client::try_connect(server.address());
     if let Ok(client) = &mut queued {
         client.request("/queued");
         assert_eq!(client.response().body, "done");
@@ -238,15 +243,7 @@ fn a_follower_at_another_server_gets_the_report_and_is_not_counted() {
     let report = server.join();
     assert_eq!(report.requests.to_string(), "1 answered");
     assert_eq!(operators.stop.phase(), farewell::Phase::Running);
-    let mut last = Vec::new();
-    loop {
-        let chunk = follower.chunk().unwrap();
-        if chunk.is_empty() {
-            break;
-        }
-        last = chunk;
-    }
-    assert_eq!(last, b"end: 1 answered\n");
+    assert_eq!(last_chunk(&mut follower), b"end: 1 answered\n");
     drop(follower);
     operators.stop.shutdown();
     assert_eq!(operators.join().requests.to_string(), "1 answered");

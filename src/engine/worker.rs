@@ -56,7 +56,7 @@ const STEPS_BEHIND: usize = 2;
 
 /// How many connections the reserve gives a turn before it looks whether a worker is free
 /// for the job.
-const SIFTED_MIN: usize = 64;
+const URGENT_TURNS_MIN: usize = 64;
 
 /// Serves connections until the run queue is closed. `number` is the number of the
 /// worker, from 0.
@@ -194,7 +194,7 @@ impl<'a> Worker<'a> {
         {
             self.take_turn(connection);
             turns += 1;
-            if self.is_reserve && turns >= SIFTED_MIN && self.engine.run_queue.balance() > 0 {
+            if self.is_reserve && turns >= URGENT_TURNS_MIN && self.engine.run_queue.balance() > 0 {
                 break;
             }
         }
